@@ -1,0 +1,3 @@
+"""twinrank: learn which of two images ranks higher."""
+
+__version__ = "0.1.0"
