@@ -1,0 +1,1 @@
+"""Pairs of images: the benchmark, files from anyone, batches, submissions."""

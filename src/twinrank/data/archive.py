@@ -1,0 +1,155 @@
+"""NPZ files from strangers: every header is read and judged before an array is, and nothing is unpickled."""
+
+import math
+import os
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
+
+import numpy as np
+from numpy.lib import format as npy
+
+from twinrank.data.reading import reading
+from twinrank.data.wording import cause, quoted
+from twinrank.errors import InputError
+
+_NPY = ".npy"
+_ZIP_START, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_LONGEST_END = 22 + 0xFFFF
+"""Bytes of a zip archive's end record with the longest comment."""
+_COUNTED_ELSEWHERE = 0xFFFF
+
+
+class Header(NamedTuple):
+    """What an array in an NPZ file says of itself.
+
+    Attributes:
+        shape: axes.
+        dtype: never one that holds objects.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.size * self.dtype.itemsize
+
+
+class Archive:
+    """An open NPZ file.
+
+    Opening reads the headers only, so memory does not depend on what they claim. A context manager.
+
+    Attributes:
+        path: of the file.
+        headers: by key, in file order; every one agrees with the stored size of its array.
+
+    Raises:
+        InputError: the file is missing, unreadable, truncated or not a zip archive; a key occurs twice, is not an
+            array or holds pickled objects; a header disagrees with the stored size.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path):
+            self._file = path.open("rb")
+        try:
+            self._zip = self._open_zip()
+            self.headers = {key: self._header(key) for key in self._keys()}
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+        self._file.close()
+
+    def read(self, key: str) -> np.ndarray:
+        """Read one array whole.
+
+        Raises:
+            InputError: the bytes are damaged, or memory ran out.
+        """
+        with self._member(key) as member:
+            return npy.read_array(member, allow_pickle=False)
+
+    def _open_zip(self) -> zipfile.ZipFile:
+        with reading(self.path):
+            start = self._file.read(len(_ZIP_START))
+        damaged = InputError(f"{self.path}: truncated or damaged NPZ file; copy or download it again")
+        try:
+            opened = zipfile.ZipFile(self._file)
+            count = self._count()
+        except Exception as error:  # A broken directory fails in more ways than can be listed.
+            if start == _ZIP_START:
+                raise damaged from error
+            raise InputError(
+                f"{self.path}: not an NPZ file (not a zip archive); write it with numpy.savez_compressed"
+            ) from error
+        # Damage to one entry of the directory can hide the next one, and zipfile does not count them.
+        if count not in (len(opened.namelist()), _COUNTED_ELSEWHERE):
+            raise damaged
+        return opened
+
+    def _count(self) -> int:
+        """Number of entries, by the end record."""
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, size - _LONGEST_END))
+        tail = self._file.read()
+        return struct.unpack_from("<H", tail, tail.rfind(_ZIP_END) + 10)[0]
+
+    def _keys(self) -> list[str]:
+        names = self._zip.namelist()
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise InputError(f"{self.path}: key {quoted(name.removesuffix(_NPY))} occurs {count} times; keep one")
+            if not name.endswith(_NPY):
+                raise InputError(f"{self.path}: {quoted(name)} is not an array; write it with numpy.savez_compressed")
+        return [name.removesuffix(_NPY) for name in names]
+
+    def _header(self, key: str) -> Header:
+        with self._member(key) as member:
+            major, _ = npy.read_magic(member)
+            read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
+            shape, _, dtype = read(member)
+            if dtype.hasobject:
+                raise InputError(
+                    f"{self.path}: key {quoted(key)} holds pickled objects, which are never loaded;"
+                    " save it as numbers or text, for example ids as id.astype(str)"
+                )
+            header = Header(shape, dtype)
+            claimed, stored = member.tell() + header.nbytes, self._zip.getinfo(key + _NPY).file_size
+            if min(shape, default=0) < 0 or claimed != stored:
+                raise InputError(
+                    f"{self.path}: key {quoted(key)} claims shape {shape} of {dtype}, {claimed:,} bytes, but"
+                    f" {stored:,} are stored; the file is damaged, write it again"
+                )
+        return header
+
+    @contextmanager
+    def _member(self, key: str) -> Iterator[BinaryIO]:
+        try:
+            with self._zip.open(key + _NPY) as member:
+                yield member  # pyright: ignore[reportReturnType]
+        except InputError:
+            raise
+        except MemoryError as error:
+            raise InputError(f"{self.path}: key {quoted(key)} does not fit in memory; split the file") from error
+        except Exception as error:  # Damaged bytes fail in more ways than can be listed.
+            raise InputError(
+                f"{self.path}: key {quoted(key)} cannot be read ({cause(error)}); copy or download the file again"
+            ) from error

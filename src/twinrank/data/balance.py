@@ -1,0 +1,57 @@
+"""Tests of the two symmetries of a pair file: labels are even, and neither side looks different."""
+
+from math import erfc, sqrt
+
+import numpy as np
+from scipy.stats import binomtest
+
+_P_VALUE = 1e-3
+_EVEN = (0.45, 0.55)
+_SMALLEST_EFFECT = 0.05
+_FEWEST_ROWS = 30
+
+
+def label_imbalance(y: np.ndarray) -> str | None:
+    """What is uneven about labels, or None.
+
+    Uneven is a share of 1 outside 45 to 55 % that an exact binomial test against one half rejects at p < 0.001, or
+    only one label in two rows or more. Either alone would flag large files for trifles and small ones for chance.
+
+    Args:
+        y: int (N,), 0 or 1.
+    """
+    ones, rows = int(y.sum()), len(y)
+    if rows > 1 and ones in (0, rows):
+        return f"every label is {ones // rows}"
+    share = ones / rows
+    if _EVEN[0] <= share <= _EVEN[1] or binomtest(ones, rows).pvalue >= _P_VALUE:
+        return None
+    return f"{share:.1%} of the labels are 1, far from one half"
+
+
+def side_difference(values: np.ndarray, y: np.ndarray | None) -> str | None:
+    """How left images differ from right ones whatever the label, or None.
+
+    If a pair and its mirror (with the other label) are equally likely, the mean of left minus right among labels 1 is
+    minus that among labels 0. So the mean of the two means is 0, however uneven the labels and however the value goes
+    with the rank; without labels it is the plain mean. A z-test of it must reject at p < 0.001, and it must exceed 5 %
+    of the standard deviation of the differences. Rows are taken as independent; 30 are needed of each label.
+
+    Args:
+        values: float (N, 2), of the left and the right image.
+        y: int (N,), or None.
+    """
+    difference = values[:, 0] - values[:, 1]
+    groups = [difference] if y is None else [difference[y == 1], difference[y == 0]]
+    if min(map(len, groups)) < _FEWEST_ROWS:
+        return None
+    mean = float(np.mean([group.mean() for group in groups]))
+    deviation = sqrt(np.mean([group.var(ddof=1) for group in groups]))
+    if abs(mean) <= _SMALLEST_EFFECT * deviation:
+        return None
+    error = sqrt(sum(group.var(ddof=1) / len(group) for group in groups)) / len(groups)
+    if error > 0 and erfc(abs(mean) / (error * sqrt(2))) >= _P_VALUE:
+        return None
+    left = values[:, 0].mean()
+    said = f"is {left:.3f} left and {left - difference.mean():.3f} right"
+    return said if y is None else f"{said}, whatever the label"

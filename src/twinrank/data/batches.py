@@ -1,0 +1,71 @@
+"""Batches from pairs that live on the device: a batch is an index, and there are no workers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from twinrank.config import TrainConfig
+from twinrank.data.augment import shift
+from twinrank.data.pairs import PairData
+from twinrank.randomness import numpy_generator, torch_generator
+
+
+class Batches:
+    """The training pairs, in an order of their own for each epoch.
+
+    An epoch's rows and augmentation depend on the seed and the number of the epoch alone, so training can go on from
+    any epoch without a stored state.
+
+    Curriculum (Bengio et al. 2009): with ``easy_share`` below 1, training begins with the pairs whose more hidden image
+    shows most, and the others come in bit by bit until ``easy_until``.
+
+    Args:
+        data: labelled pairs.
+        config: batch size, curriculum, augmentation, seed.
+        device: where the pairs live.
+    """
+
+    def __init__(self, data: PairData, config: TrainConfig, device: torch.device) -> None:
+        self.config = config
+        self.size = min(config.batch_size, len(data))
+        self.steps = len(data) // self.size
+        """Steps of an epoch."""
+        self._xa, self._xb = (torch.from_numpy(images).to(device) for images in (data.xa, data.xb))
+        self._y = torch.from_numpy(np.asarray(data.y, np.float32)).to(device)
+        self._distance = min(config.shift, *(side - 1 for side in data.xa.shape[2:]))
+        self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
+
+    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """The batches of an epoch, counted from 1: left and right images (B, C, H, W), labels float32 (B,)."""
+        rows = torch.from_numpy(self._rows(epoch)).to(self._y.device)
+        generator = torch_generator(self.config.seed, "augment", epoch)
+        for step in range(self.steps):
+            batch = rows[step * self.size : (step + 1) * self.size]
+            xa, xb = self._xa[batch], self._xb[batch]
+            progress = (epoch - 1 + step / self.steps) / self.config.epochs
+            if self._distance and progress >= self.config.augment_from:
+                xa, xb = (shift(images, self._distance, generator) for images in (xa, xb))
+            yield xa, xb, self._y[batch]
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        """Rows of an epoch: whole permutations of the rows that are in by then, one after the other."""
+        generator = numpy_generator(self.config.seed, "rows", epoch)
+        wanted, rows = self.steps * self.size, np.empty(0, np.int64)
+        while len(rows) < wanted:
+            progress = (epoch - 1 + len(rows) / wanted) / self.config.epochs
+            admitted = self._easiest_first[: self._admitted(progress)]
+            rows = np.concatenate([rows, generator.permutation(admitted)])
+        return rows[:wanted]
+
+    def _admitted(self, progress: float) -> int:
+        start, until = self.config.easy_share, self.config.easy_until
+        share = start + (1 - start) * progress / until if progress < until else 1
+        return max(self.size, int(len(self._easiest_first) * share))
+
+
+def _easiest_first(data: PairData, seed: int) -> np.ndarray:
+    """Rows by the share of pixels above 0 in the image that shows less, most first; ties in random order."""
+    shown = np.minimum(*((images != 0).any(1).mean((1, 2)) for images in (data.xa, data.xb)))
+    ties = numpy_generator(seed, "easiest first").random(len(data))
+    return np.lexsort((ties, -shown))

@@ -1,0 +1,216 @@
+"""The occluded-digit benchmark, remade bit for bit from MNIST.
+
+Every split is drawn first, by one sequential generator, and rendered afterwards, over the cores. ``docs/benchmark.md``
+describes the generator.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
+from twinrank.data.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, render
+from twinrank.data.mnist import Mnist, cached_mnist
+from twinrank.data.pairs import PairData
+from twinrank.data.submission import write_submission
+from twinrank.files import read_json, replacing, write_json
+
+_ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
+_META = "meta.json"
+_CHUNK = 250
+
+Progress = Callable[[str, int, int], None]
+"""Called with a split's name, the pairs that are done and all pairs of the split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A split before it is rendered, in the order of its file.
+
+    Attributes:
+        positions: int32 (N, 2), places of the left and the right digit in the pool.
+        classes: uint8 (N, 2), the digits that they show.
+        records: CORRUPTION (N, 2), how each is corrupted.
+    """
+
+    positions: np.ndarray
+    classes: np.ndarray
+    records: np.ndarray
+
+    @property
+    def y(self) -> np.ndarray:
+        """int8 (N,), 1 where the left digit is the greater one."""
+        return (self.classes[:, 0] > self.classes[:, 1]).astype(np.int8)
+
+
+def draw_split(labels: np.ndarray, pairs: int, seed: int, severity: int, weight_diff1: float) -> Drawn:
+    """Make every random draw of a split; about a second for 50,000 pairs.
+
+    Args:
+        labels: uint8 (n,), classes of the pool of digits; each of 0 to 9 occurs.
+        pairs: N.
+        seed: of the split itself.
+        severity: 0 to 6.
+        weight_diff1: probability that the two digits are drawn as neighbours.
+    """
+    rng = random.Random(seed)
+    members = [np.flatnonzero(labels == digit).tolist() for digit in range(10)]
+    positions = np.empty((pairs, 2), np.int32)
+    classes = np.empty((pairs, 2), np.uint8)
+    records = np.empty((pairs, 2), CORRUPTION)
+    for row in range(pairs):
+        left, right = _draw_classes(rng, row < pairs // 2, weight_diff1)
+        classes[row] = left, right
+        positions[row] = rng.choice(members[left]), rng.choice(members[right])
+        for side in (0, 1):
+            records[row, side] = draw_corruption(rng, severity)
+    order = list(range(pairs))
+    rng.shuffle(order)
+    return Drawn(positions[order], classes[order], records[order])
+
+
+def _draw_classes(rng: random.Random, left_greater: bool, weight_diff1: float) -> tuple[int, int]:
+    neighbours = rng.random() < weight_diff1
+    if left_greater:
+        left = rng.randint(1, 9)
+        return left, left - 1 if neighbours else rng.randint(0, left - 1)
+    left = rng.randint(0, 8)
+    return left, left + 1 if neighbours else rng.randint(left + 1, 9)
+
+
+def drawn_split(mnist: Mnist, config: BenchmarkConfig, split: Split) -> Drawn:
+    """Draw a split of a benchmark: train and val from MNIST's training digits, the tests from its test digits."""
+    return draw_split(
+        _pool(mnist, split)[1],
+        config.pairs_of(split),
+        config.seed_of(split),
+        config.severity_of(split),
+        config.weight_diff1,
+    )
+
+
+def render_split(
+    images: np.ndarray, drawn: Drawn, jobs: int = -1, progress: Callable[[int], None] = lambda done: None
+) -> np.ndarray:
+    """Render a split on several cores; the bytes do not depend on how many.
+
+    Args:
+        images: uint8 (n, 28, 28), the pool.
+        drawn: of N pairs.
+        jobs: processes; -1 is one a core.
+        progress: called with the number of pairs done.
+
+    Returns:
+        uint8 (N, 28, 56), left image first.
+    """
+    pairs = len(drawn.positions)
+    x = np.empty((pairs, IMAGE_SIZE, 2 * IMAGE_SIZE), np.uint8)
+    starts = range(0, pairs, _CHUNK)
+    chunks = (
+        delayed(_render_pairs)(images[drawn.positions[start : start + _CHUNK]], drawn.records[start : start + _CHUNK])
+        for start in starts
+    )
+    # Two chunks cost less than starting the processes.
+    jobs = 1 if len(starts) <= 2 else jobs
+    rendered: Iterator[np.ndarray] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="3*n_jobs")(chunks)  # pyright: ignore[reportAssignmentType]
+    for start, chunk in zip(starts, rendered, strict=True):
+        x[start : start + _CHUNK] = chunk
+        progress(start + len(chunk))
+    return x
+
+
+def _render_pairs(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
+    return np.concatenate([render(digits[:, side], records[:, side]) for side in (0, 1)], axis=2)
+
+
+def make_benchmark(
+    mnist: Mnist,
+    out: Path,
+    config: BenchmarkConfig,
+    splits: Sequence[Split] = SPLITS,
+    jobs: int = -1,
+    progress: Progress = lambda split, done, pairs: None,
+) -> None:
+    """Write the files of a benchmark: ``SPLIT.npz``, ``test_*_labels.csv`` and ``meta.json``.
+
+    Args:
+        mnist: the digits.
+        out: folder; files of the same names are replaced, each when it is complete.
+        config: what to make.
+        splits: which of the four.
+        jobs: processes; -1 is one a core.
+        progress: called after each part of a split.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    for split in splits:
+        drawn = drawn_split(mnist, config, split)
+        pairs = len(drawn.positions)
+        x = render_split(_pool(mnist, split)[0], drawn, jobs, lambda done: progress(split, done, pairs))  # noqa: B023
+        _write_split(Path(out), split, x, drawn.y)
+    write_json(Path(out) / _META, meta(config))
+
+
+def meta(config: BenchmarkConfig) -> dict[str, Any]:
+    """The content of ``meta.json``."""
+    return {
+        "seed": config.seed,
+        "severity": {split.removeprefix("test_"): config.severity_of(split) for split in SPLITS},
+        "weight_diff1": config.weight_diff1,
+    }
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """The ``meta.json`` of a folder of benchmark files; None if there is none."""
+    path = Path(folder) / _META
+    return read_json(path) if path.is_file() else None
+
+
+def is_benchmark(file: Path) -> bool:
+    """Whether a file stands beside the ``meta.json`` of the benchmark proper."""
+    return read_meta(Path(file).parent) == meta(BenchmarkConfig())
+
+
+def benchmark_digits(data: PairData) -> np.ndarray | None:
+    """The true digits of a file that :func:`make_benchmark` wrote, drawn again from its ``meta.json``.
+
+    Args:
+        data: labelled pairs.
+
+    Returns:
+        uint8 (N, 2), left and right; None if the file is no such one, or MNIST is not in the cache.
+    """
+    split = split_named(data.path.stem)
+    found = read_meta(data.path.parent)
+    if split is None or found is None or data.y is None or (mnist := cached_mnist()) is None:
+        return None
+    drawn = draw_split(
+        _pool(mnist, split)[1],
+        len(data),
+        found["seed"] + SPLITS.index(split),
+        found["severity"][split.removeprefix("test_")],
+        found["weight_diff1"],
+    )
+    return drawn.classes if (drawn.y == data.y).all() else None
+
+
+def _write_split(out: Path, split: Split, x: np.ndarray, y: np.ndarray) -> None:
+    arrays = {"x": x, "y": y}
+    if split in _ID_PREFIXES:
+        ids = np.array([f"{_ID_PREFIXES[split]}_{row:07d}" for row in range(len(x))])
+        arrays = {"x": x, "id": ids}
+        write_submission(out / f"{split}_labels.csv", ids, y)
+    with replacing(out / f"{split}.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def _pool(mnist: Mnist, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    if split in _ID_PREFIXES:
+        return mnist.test_images, mnist.test_labels
+    return mnist.train_images, mnist.train_labels

@@ -1,0 +1,221 @@
+"""What is suspicious in well-formed pair files: leaks, contradictions, imbalance, a side that differs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from twinrank.data.balance import label_imbalance, side_difference
+from twinrank.data.fingerprint import Fingerprints, fingerprint
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.wording import SHOWN, first_few
+
+Severity = Literal["warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something suspicious.
+
+    Attributes:
+        kind: a name, for example ``shared-images``; ``docs/data.md`` says what each means.
+        severity: ``warning`` where results on the files would mislead, ``note`` where it may be meant.
+        paths: the file, or the two files.
+        count: how many rows, images or pairs, as the text says.
+        text: one line.
+        examples: at most three, by row id.
+    """
+
+    kind: str
+    severity: Severity
+    paths: tuple[Path, ...]
+    count: int
+    text: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What a pair file holds.
+
+    Attributes:
+        path: as given.
+        pairs: N.
+        shape: (C, H, W) of one image.
+        dtype: ``uint8`` or ``float32``.
+        left_higher: number of labels 1, or None if unlabelled.
+        has_ids: whether rows have ids of their own.
+    """
+
+    path: Path
+    pairs: int
+    shape: tuple[int, ...]
+    dtype: str
+    left_higher: int | None
+    has_ids: bool
+
+    @property
+    def text(self) -> str:
+        """The summary in one line."""
+        channels, height, width = self.shape
+        labels = "unlabelled"
+        if self.left_higher is not None:
+            labels = f"left ranks higher in {self.left_higher:,} ({self.left_higher / self.pairs:.1%})"
+        ids = "ids" if self.has_ids else "no ids"
+        colour = "grey" if channels == 1 else "RGB"
+        return f"{self.path}: {self.pairs:,} pairs of {height} x {width} {colour} {self.dtype}, {labels}, {ids}"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Summaries of files and what is suspicious in and between them.
+
+    Attributes:
+        files: in the order given.
+        findings: file by file, then between files.
+    """
+
+    files: tuple[FileSummary, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The report as plain text lines."""
+        lines = [file.text for file in self.files]
+        for finding in self.findings:
+            shown = f" (for example {'; '.join(finding.examples)})" if finding.examples else ""
+            lines.append(f"{finding.severity} {finding.kind}: {finding.text}{shown}")
+        return lines if self.findings else [*lines, "nothing suspicious"]
+
+
+def check_pairs(paths: Sequence[Path]) -> CheckReport:
+    """Load pair files one after the other and look for what is suspicious. One file's images are in memory at a time.
+
+    Images are the same if they have the same shape and their pixels agree as 8-bit values, so a uint8 file and its
+    float copy are compared too; 64-bit hashes stand for them (two different images out of a million share one with
+    probability 3e-8).
+
+    Raises:
+        InputError: a file is refused by :func:`twinrank.data.pairs.load_pairs`.
+    """
+    summaries, findings, prints = [], [], []
+    for path in paths:
+        summary, in_file, found = _check_file(Path(path))
+        summaries.append(summary)
+        findings += in_file
+        prints.append(found)
+    for first, second in combinations(prints, 2):
+        findings += _shared_images(first, second)
+    return CheckReport(tuple(summaries), tuple(findings))
+
+
+def _check_file(path: Path) -> tuple[FileSummary, list[Finding], Fingerprints]:
+    data = load_pairs(path)
+    found = fingerprint(data)
+    summary = FileSummary(
+        path=path,
+        pairs=len(data),
+        shape=data.xa.shape[1:],
+        dtype=str(data.xa.dtype),
+        left_higher=None if data.y is None else int(data.y.sum()),
+        has_ids=data.id is not None,
+    )
+    findings = [*_pixel_findings(data, found), *_pair_findings(data, found), *_balance_findings(data, found)]
+    return summary, findings, found
+
+
+def _pixel_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
+    if data.xa.dtype == np.uint8 and found.brightest <= 1:
+        text = f"{data.path}: uint8 images without a value above 1; were they 0 to 1 before they became uint8?"
+        yield Finding("dark-range", "warning", (data.path,), len(data), text)
+    if found.uniform.any():
+        count = int(found.uniform.sum())
+        text = f"{data.path}: {count:,} images have one value throughout, such as all black"
+        yield Finding("uniform-images", "note", (data.path,), count, text, _sides(found, found.uniform))
+
+
+def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
+    """Rows that repeat, contradict or mirror each other, by the numbers that stand for distinct images."""
+    distinct, codes = np.unique(found.images, return_inverse=True)
+    left, right = codes.reshape(-1, 2).T
+    forward, backward = left * len(distinct) + right, right * len(distinct) + left
+    same = left == right
+    if same.any():
+        count = int(same.sum())
+        text = f"{data.path}: {count:,} rows have the same image left and right"
+        yield Finding("same-image", "warning", (data.path,), count, text, tuple(found.row_ids[same][:SHOWN]))
+
+    _, pair, times = np.unique(forward, return_inverse=True, return_counts=True)
+    both, mirrored = np.zeros(len(data), bool), np.zeros(len(data), bool)
+    if data.y is not None:
+        ones = np.bincount(pair, weights=data.y)
+        both = ((ones > 0) & (ones < times))[pair]
+        mirrored = np.isin(2 * backward + data.y, 2 * forward + data.y) & ~same
+    for kind, rows, key, said in (
+        ("both-labels", both, forward, "belong to a pair that occurs with both labels"),
+        ("mirror-same-label", mirrored, np.minimum(forward, backward), "have the label of their mirror image"),
+        ("repeated-pairs", (times > 1)[pair] & ~both, forward, "belong to a pair that occurs more than once"),
+    ):
+        if rows.any():
+            count = int(rows.sum())
+            text = f"{data.path}: {count:,} rows {said}"
+            yield Finding(kind, "warning", (data.path,), count, text, _groups(found.row_ids[rows], key[rows]))
+
+    reused = _reused(found)
+    if reused:
+        text = f"{data.path}: {reused:,} images occur in several rows; folds cut by row share them"
+        yield Finding("reused-images", "note", (data.path,), reused, text)
+
+
+def _balance_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
+    if data.y is not None:
+        imbalance = label_imbalance(data.y)
+        if imbalance:
+            yield Finding("label-imbalance", "warning", (data.path,), len(data), f"{data.path}: {imbalance}")
+    for name, values in (("brightness", found.brightness), ("share of pixels above 0", found.visible)):
+        difference = side_difference(values, data.y)
+        if difference:
+            text = f"{data.path}: mean {name} {difference}"
+            yield Finding("position-bias", "warning", (data.path,), len(data), text)
+
+
+def _shared_images(first: Fingerprints, second: Fingerprints) -> Iterator[Finding]:
+    if first.shape != second.shape:
+        return
+    in_first = np.isin(first.images, second.images) & ~first.uniform
+    in_second = np.isin(second.images, first.images) & ~second.uniform
+    shared = np.unique(first.images[in_first])
+    if len(shared) == 0:
+        return
+    examples = []
+    for image in shared[:SHOWN]:
+        places = [_sides(file, file.images == image)[0] for file in (first, second)]
+        examples.append(" = ".join(places))
+    rows = [int(mask.any(axis=1).sum()) for mask in (in_first, in_second)]
+    text = (
+        f"{first.path} and {second.path} share {len(shared):,} images,"
+        f" in {rows[0]:,} rows of the first and {rows[1]:,} of the second"
+    )
+    yield Finding("shared-images", "warning", (first.path, second.path), len(shared), text, tuple(examples))
+
+
+def _reused(found: Fingerprints) -> int:
+    """Number of distinct images, uniform ones aside, that occur in more than one row."""
+    left, right = found.images.T
+    once_a_row = np.concatenate([left[~found.uniform[:, 0]], right[~found.uniform[:, 1] & (left != right)]])
+    return int((np.unique(once_a_row, return_counts=True)[1] > 1).sum())
+
+
+def _sides(found: Fingerprints, images: np.ndarray) -> tuple[str, ...]:
+    rows, sides = np.nonzero(images)
+    return tuple(
+        f"{found.row_ids[row]} {('left', 'right')[side]}" for row, side in zip(rows[:SHOWN], sides, strict=False)
+    )
+
+
+def _groups(row_ids: np.ndarray, key: np.ndarray) -> tuple[str, ...]:
+    keys = list(dict.fromkeys(key.tolist()))[:SHOWN]
+    return tuple(f"rows {first_few(row_ids[key == value].tolist())}" for value in keys)

@@ -1,0 +1,139 @@
+"""The benchmark's corruption of one digit, split into *drawing* its parameters and *rendering* them.
+
+The draws never depend on pixels. So the whole benchmark is drawn first, by one sequential generator, into
+records of :data:`CORRUPTION`, and the records are rendered afterwards in any order, on any number of cores,
+to the same bytes.
+"""
+
+import random
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from twinrank.config import MAX_SEVERITY
+
+IMAGE_SIZE = 28
+
+_CANVAS_SIZE = 36
+_MARGIN = (_CANVAS_SIZE - IMAGE_SIZE) // 2
+_MAX_CUTOUTS = MAX_SEVERITY // 2
+
+CORRUPTION = np.dtype(
+    [
+        ("severity", np.uint8),
+        ("side", np.uint8),
+        ("angle", np.float64),
+        ("crop", np.uint8, 2),
+        ("contrast", np.float64),
+        ("brightness", np.float64),
+        ("noise_seed", np.uint32),
+        ("line", np.uint8, 4),
+        ("line_width", np.uint8),
+        ("cutouts", np.uint8, (_MAX_CUTOUTS, 4)),
+    ]
+)
+"""One corruption: what to do to one digit.
+
+``side`` is the digit's edge in pixels after scaling, ``angle`` in degrees, ``crop`` the upper left corner on the
+36x36 canvas, ``line`` is x1, y1, x2, y2, with ``line_width`` 0 for no line, and a cutout is x, y, w, h.
+Only the first ``severity // 2`` cutouts count.
+"""
+
+
+def draw_corruption(rng: random.Random, severity: int) -> tuple:
+    """Draw the parameters of one corruption.
+
+    Args:
+        rng: the benchmark's generator; consumed in the benchmark's order.
+        severity: 0 (none) to 6 (the benchmark's).
+
+    Returns:
+        The fields of one :data:`CORRUPTION` record, in order.
+    """
+    uniform, randint = rng.uniform, rng.randint
+    factor = 1 + uniform(-0.05 * severity, 0.05 * severity)
+    side = min(40, max(16, round(IMAGE_SIZE * factor)))
+    angle = uniform(-6 * severity, 6 * severity)
+    shift = min(8, 2 * severity)
+    crop = (
+        min(2 * _MARGIN, max(0, _MARGIN + randint(-shift, shift))),
+        min(2 * _MARGIN, max(0, _MARGIN + randint(-shift, shift))),
+    )
+    cutouts = [(0, 0, 0, 0)] * _MAX_CUTOUTS
+    line, line_width = (0, 0, 0, 0), 0
+    if severity == 0:
+        return severity, side, angle, crop, 1.0, 1.0, 0, line, line_width, cutouts
+
+    contrast = 1 + uniform(-0.15, 0.15) * severity / 3
+    brightness = 1 + uniform(-0.15, 0.15) * severity / 3
+    noise_seed = randint(0, 2**31 - 1)
+    if severity >= 3 and rng.random() <= 0.35 + 0.05 * severity:
+        last = IMAGE_SIZE - 1
+        line = (randint(0, last), randint(0, last), randint(0, last), randint(0, last))
+        line_width = randint(1, max(1, severity // 2))
+    longest = 2 + 3 * severity
+    for i in range(severity // 2):
+        width, height = randint(2, longest), randint(2, longest)
+        x = randint(0, max(0, IMAGE_SIZE - width))
+        y = randint(0, max(0, IMAGE_SIZE - height))
+        cutouts[i] = (x, y, width, height)
+    return severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts
+
+
+def corrupt(digit: np.ndarray, record: np.void) -> np.ndarray:
+    """Render one corruption.
+
+    Args:
+        digit: uint8 (28, 28).
+        record: one :data:`CORRUPTION` record.
+
+    Returns:
+        uint8 (28, 28).
+    """
+    fields: tuple[Any, ...] = record.tolist()  # pyright: ignore[reportAssignmentType]
+    severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts = fields
+
+    image = Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR)
+    canvas = Image.new("L", (_CANVAS_SIZE, _CANVAS_SIZE))
+    offset = (_CANVAS_SIZE - side) // 2
+    canvas.paste(image, (offset, offset))
+    canvas = canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=0)
+    left, top = crop
+    image = canvas.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+    if severity == 0:
+        return np.asarray(image)
+
+    # What ImageEnhance.Contrast and .Brightness do, without their detour through ImageStat.
+    mean = int(np.asarray(image).sum() / IMAGE_SIZE**2 + 0.5)
+    image = Image.blend(Image.new("L", image.size, mean), image, contrast)
+    image = Image.blend(Image.new("L", image.size), image, brightness)
+
+    noise = np.random.RandomState(noise_seed).normal(0, 3 * severity, (IMAGE_SIZE, IMAGE_SIZE))
+    noisy = np.clip(np.asarray(image, np.float32) + noise, 0, 255).astype(np.uint8)
+    image = Image.fromarray(noisy)
+
+    if severity >= 3:
+        image = image.filter(ImageFilter.GaussianBlur(0.2 * severity))
+    if line_width:
+        ImageDraw.Draw(image).line(line.tolist(), fill=0, width=line_width)
+    pixels = np.array(image)
+    for x, y, width, height in cutouts[: severity // 2]:
+        pixels[y : y + height + 1, x : x + width + 1] = 0
+    return pixels
+
+
+def render(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """Render corrupted digits.
+
+    Args:
+        digits: uint8 (n, 28, 28).
+        records: :data:`CORRUPTION` records, (n,).
+
+    Returns:
+        uint8 (n, 28, 28).
+    """
+    out = np.empty_like(digits)
+    for i, record in enumerate(records):
+        out[i] = corrupt(digits[i], record)
+    return out

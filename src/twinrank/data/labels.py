@@ -1,0 +1,79 @@
+"""A CSV ``id,label``, matched one to one with the rows of a pair file."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.data.tables import read_table
+from twinrank.data.wording import first_few, quoted
+from twinrank.errors import InputError
+
+LABELS = {"0": 0, "1": 1}
+"""The spellings of a label in a CSV: 1 is left ranks higher, 0 is right does."""
+
+
+def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) -> np.ndarray:
+    """Labels of ``ids``, whatever the order of the rows in the CSV.
+
+    Args:
+        path: CSV with the columns ``id`` and ``label``, every id of ``ids`` once and no other.
+        ids: str (N,), row ids of the pair file, each once.
+        pair_file: named in messages.
+
+    Returns:
+        int8 (N,), in the order of ``ids``.
+
+    Raises:
+        InputError: the CSV cannot be read (:func:`twinrank.data.tables.read_table`), or ids or labels in it are
+            missing, repeated, unknown or not 0 or 1; the one line counts every kind with its first examples.
+    """
+    table = read_table(path, ("id", "label"))
+    given, labels = table.columns["id"], table.columns["label"]
+    lines = [f"line {line}" for line in table.lines]
+    known, wanted = set(given), {str(row_id) for row_id in ids}
+    defects = [
+        *id_defects(given, lines),
+        *label_defects(labels, lines),
+        *_defect(f"ids of {pair_file.name} that are not there", [quoted(i) for i in ids if str(i) not in known]),
+        *_defect(
+            f"ids that are not in {pair_file.name}",
+            [f"{quoted(i)} in {line}" for i, line in zip(given, lines, strict=True) if i and i not in wanted],
+        ),
+    ]
+    if defects:
+        raise InputError(f"{path}: {'; '.join(defects)}; it needs every id of {pair_file.name} once, with label 0 or 1")
+    of = dict(zip(given, labels, strict=True))
+    return np.fromiter((LABELS[of[str(row_id)]] for row_id in ids), np.int8, len(ids))
+
+
+def id_defects(ids: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Ids that are empty and ids that occur more than once, a text for each of the two kinds.
+
+    Args:
+        ids: (N,).
+        places: (N,), where each stands, for example ``line 7``.
+    """
+    seen: set[str] = set()
+    repeated = []
+    for row_id, place in zip(ids, places, strict=True):
+        if row_id and row_id in seen:
+            repeated.append(f"{quoted(row_id)} in {place}")
+        seen.add(row_id)
+    missing = [place for row_id, place in zip(ids, places, strict=True) if not row_id]
+    return [*_defect("missing ids", missing), *_defect("ids that occur again", repeated)]
+
+
+def label_defects(labels: Iterable[str], places: Sequence[str]) -> list[str]:
+    """Labels that are empty and labels other than 0 and 1, a text for each of the two kinds."""
+    missing, other = [], []
+    for label, place in zip(labels, places, strict=True):
+        if not label:
+            missing.append(place)
+        elif label not in LABELS:
+            other.append(f"{quoted(label)} in {place}")
+    return [*_defect("missing labels", missing), *_defect("labels other than 0 and 1", other)]
+
+
+def _defect(kind: str, examples: Sequence[str]) -> list[str]:
+    return [f"{kind}: {len(examples)} ({first_few(examples)})"] if examples else []

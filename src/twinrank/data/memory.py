@@ -1,0 +1,60 @@
+"""Whether data fit in memory, asked before anything is allocated."""
+
+import os
+from pathlib import Path
+
+from twinrank.errors import InputError
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still use, or None where the system does not say.
+
+    On Linux the smaller of ``MemAvailable`` and what the control group (a container's limit) leaves; elsewhere the
+    physical memory, an upper bound.
+    """
+    known = [size for size in (_system_memory(), _cgroup_memory()) if size is not None]
+    return min(known, default=None)
+
+
+def require_memory(path: Path, needed: int) -> None:
+    """Refuse a file whose loading needs more memory than there is.
+
+    Args:
+        path: named in the message.
+        needed: bytes at the peak of loading.
+
+    Raises:
+        InputError: more is needed than is available.
+    """
+    available = available_memory()
+    if available is not None and needed > available:
+        raise InputError(
+            f"{path}: loading needs {needed:,} bytes of memory and {available:,} are available;"
+            " split the file, store the images as uint8, or use a machine with more memory"
+        )
+
+
+def _system_memory() -> int | None:
+    try:
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _cgroup_memory() -> int | None:
+    try:
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        # File pages that nobody uses are counted as used, but are given back on demand.
+        return max(0, limit - used + int(statistics.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return None

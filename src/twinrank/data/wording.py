@@ -1,0 +1,24 @@
+"""How examples and causes stand in a one-line message."""
+
+from collections.abc import Sequence
+
+SHOWN = 3
+"""How many examples a message gives."""
+_LONGEST = 60
+
+
+def quoted(value: object) -> str:
+    """A value from a file as it can stand in one line: quoted, control characters escaped, cut at 60 characters."""
+    text = repr(str(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…{text[0]}"
+
+
+def cause(error: Exception) -> str:
+    """What a library says went wrong, cut to its first line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def first_few(examples: Sequence[str]) -> str:
+    """The first three examples and how many are left: ``a, b, c and 4 more``."""
+    listed = ", ".join(examples[:SHOWN])
+    return f"{listed} and {len(examples) - SHOWN} more" if len(examples) > SHOWN else listed
