@@ -1,0 +1,52 @@
+"""Where and in which arithmetic networks run."""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+from twinrank.config import Precision
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD (malloc.h)."""
+
+
+def pick_device() -> torch.device:
+    """CUDA if there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def available_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare_cpu(threads: int) -> None:
+    """Use so many threads, without denormals, and keep freed memory for the next step.
+
+    glibc gives large blocks back to the system at once; the pages that every step then faults in again cost a tenth of
+    the training time.
+    """
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(_MMAP_THRESHOLD, 1 << 30)
+            libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which a tower runs: bfloat16 where the processor computes in it (or on demand), else float32."""
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and _computes_in_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,1 @@
+"""Siamese networks and the parts they are built from."""

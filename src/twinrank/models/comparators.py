@@ -1,0 +1,90 @@
+"""Comparators: from the features of two images to the logit that the left one ranks higher."""
+
+import torch
+from torch import nn
+
+
+class ConcatenatedMLP(nn.Module):
+    """The training guide's baseline head: both feature vectors joined, then a small network. Not antisymmetric.
+
+    Args:
+        features: length of one feature vector.
+        hidden: width of the hidden layer.
+        dropout: before the last layer.
+    """
+
+    def __init__(self, features: int, hidden: int = 256, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits float32 (N,)."""
+        return self.layers(torch.cat([left, right], 1)).squeeze(1)
+
+
+class Antisymmetric(nn.Module):
+    """(f(a, b) - f(b, a)) / 2 of any comparator f: swapping the images negates the logit, to the bit.
+
+    The features are computed once; only the comparator runs twice.
+    """
+
+    def __init__(self, comparator: nn.Module) -> None:
+        super().__init__()
+        self.comparator = comparator
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits (N,)."""
+        return (self.comparator(left, right) - self.comparator(right, left)) / 2
+
+
+class LatentOrder(nn.Module):
+    """Two posteriors over K latent levels, and a table of which level outranks which. Antisymmetric by construction.
+
+    A linear layer gives log-posteriors l over levels. With the joint table W, the log-odds that the left image ranks
+    higher are ``logsumexp_ij(la_i + lb_j + W_ij) - logsumexp_ij(lb_i + la_j + W_ij)``: Bayes' rule where exp(W_ij) is
+    how likely a greater image of level i meets a lesser one of level j, relative to chance. W starts as sign(i - j),
+    so level i means "more than i others".
+
+    Args:
+        features: length of one feature vector.
+        levels: K.
+    """
+
+    def __init__(self, features: int, levels: int = 10) -> None:
+        super().__init__()
+        self.levels = levels
+        self.scores = nn.Linear(features, levels)
+        rank = torch.arange(levels, dtype=torch.float32)
+        self.table = nn.Parameter((rank[:, None] - rank).sign())
+
+    def posterior(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to log-posteriors over the levels, float32 (N, K)."""
+        return self.scores(features).log_softmax(1)
+
+    def ranking(self) -> torch.Tensor:
+        """The levels from lowest to highest, int64 (K,): by how many others the table puts below, then by how far."""
+        margin = (self.table - self.table.T).detach()
+        wins = margin.sign().sum(1)
+        return torch.argsort(wins + 0.5 * torch.tanh(margin.mean(1)))
+
+    def log_joint(self, greater: torch.Tensor, lesser: torch.Tensor) -> torch.Tensor:
+        """Log-likelihood, up to a constant, that pairs occur in this order.
+
+        Args:
+            greater: log-posteriors (N, K).
+            lesser: log-posteriors (N, K).
+
+        Returns:
+            float32 (N,).
+        """
+        return torch.logsumexp(greater[:, :, None] + lesser[:, None, :] + self.table, (1, 2))
+
+    def compare(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Log-posteriors (N, K) of both images to logits (N,)."""
+        return self.log_joint(left, right) - self.log_joint(right, left)
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits (N,)."""
+        return self.compare(self.posterior(left), self.posterior(right))

@@ -1,0 +1,76 @@
+"""Tensors on disk: safetensors files with JSON in their header, replaced in one step. No pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from twinrank.errors import InputError
+from twinrank.files import replacing
+from twinrank.models.registry import create_model
+from twinrank.models.siamese import SiameseNet
+
+_STATE = "state"
+
+
+def save_weights(path: Path, model: SiameseNet, description: Mapping[str, Any]) -> None:
+    """Write the weights of a network.
+
+    Args:
+        path: of the file.
+        model: the network.
+        description: what :func:`load_weights` needs to build it: ``name``, ``options`` and ``channels``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_tensors(path, model.state_dict(), description)
+
+
+def load_weights(path: Path) -> SiameseNet:
+    """Build a network from its weights, in evaluation mode.
+
+    Raises:
+        InputError: the file is missing or damaged, or is not the weights of a registered network.
+    """
+    tensors, description = read_tensors(path)
+    try:
+        model = create_model(description["name"], description["channels"], description["options"])
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path}: not the weights of a network of this version of twinrank; train again") from error
+    return model.eval()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+    """Write tensors, and ``state`` as JSON in the header.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(contiguous, temporary, {_STATE: json.dumps(state, allow_nan=False)})
+        except SafetensorError as error:
+            raise OSError(f"{error}") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            state = json.loads((file.metadata() or {})[_STATE])
+            return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; train first") from error
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or not written by twinrank") from error
