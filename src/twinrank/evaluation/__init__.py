@@ -1,0 +1,1 @@
+"""Metrics with intervals, and predictions stored with their row ids."""

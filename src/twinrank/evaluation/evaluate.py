@@ -1,0 +1,99 @@
+"""Evaluation of a finished run on pair files: predictions and metrics, into its folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.submission import write_submission
+from twinrank.device import pick_device, prepare_cpu
+from twinrank.errors import InputError
+from twinrank.evaluation.predict import predict
+from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.record import metrics_record, pooled_record
+from twinrank.files import sha256, write_json
+from twinrank.models.weights import load_weights
+from twinrank.runs import RunFolder
+
+POOLED = "tests"
+"""Stem of the record of several unseen files together."""
+
+_SEEN = {
+    "train": "which the network was fitted to: an in-sample number",
+    "val": "which chose the epoch, so it reads slightly too well",
+}
+
+
+def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Score the best weights of a run on labelled files, each once.
+
+    Writes ``predictions/STEM.npz`` and ``metrics/STEM.json`` for each file, and ``metrics/tests.json`` for all those
+    together that training was not given, if they are several.
+
+    Args:
+        run: a run with weights.
+        files: labelled pair files of different stems.
+        labels: CSV ``id,label`` of the only file.
+
+    Returns:
+        Records by stem, see :func:`twinrank.evaluation.record.metrics_record`.
+
+    Raises:
+        InputError: a file is refused or has no labels, or the run has no weights.
+    """
+    stems = [Path(file).stem for file in files]
+    if repeated := {stem for stem in stems if stems.count(stem) > 1 or stem == POOLED}:
+        raise InputError(
+            f"results are kept under the name of the file, and '{min(repeated)}' is taken; rename one file"
+        )
+    if labels is not None and len(files) > 1:
+        raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
+    given = {file["sha256"]: part for part, file in run.read_config()["data"].items()}
+    loaded = [load_pairs(Path(file), labels) for file in files]
+    for data in loaded:
+        if data.y is None:
+            raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")
+    made = {data.path.stem: _predicted(run, data, given.get(data.sha256)) for data in loaded}
+    records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
+    unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in given]
+    if len(unseen) > 1:
+        records[POOLED] = pooled_record(unseen)
+    for stem, predictions in made.items():
+        predictions.save(run.predictions(stem))
+    for stem, record in records.items():
+        write_json(run.metrics(stem), record)
+    return records
+
+
+def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
+    """Write the labels that the best weights of a run give to a file, as a submission ``id,label``.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: the file is refused, the run has no weights, or ``out`` cannot be written.
+    """
+    predictions = _predicted(run, load_pairs(Path(file)), None)
+    write_submission(Path(out), predictions.id, predictions.logit > 0)
+    return len(predictions)
+
+
+def _predicted(run: RunFolder, data: PairData, part: str | None) -> Predictions:
+    recorded = run.read_config()
+    prepare_cpu(recorded["threads"])
+    model = load_weights(run.weights).to(pick_device())
+    channels = model.encode.mean.shape[0]
+    if data.xa.shape[1] != channels:
+        raise InputError(f"{data.path}: images of {data.xa.shape[1]} channels; {run.path} was trained on {channels}")
+    model.precision = run.train_config().precision
+    predictions = predict(model, data)
+    rows = f"all {len(data):,} rows of {data.path.name}"
+    predictions.meta.update(
+        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
+        rows=f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
+        weights_sha256=sha256(run.weights),
+        model=recorded["model"]["name"],
+        track=recorded["track"],
+    )
+    return predictions

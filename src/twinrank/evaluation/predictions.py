@@ -1,0 +1,126 @@
+"""What a network said about the pairs of one file, stored with the row ids."""
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.files import replacing
+
+_KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
+_DTYPES = {"id": np.str_, "logit": np.float32, "y": np.int8, "levels_a": np.float32, "levels_b": np.float32}
+_KIND_NAMES = {"U": "text", "f": "floating-point", "iu": "integer"}
+_REQUIRED = ("id", "logit", "meta")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits of pairs, by row id.
+
+    Attributes:
+        id: str (N,), row ids of the file, each once.
+        logit: float32 (N,), positive when the left image is held to rank higher.
+        y: int8 (N,), labels, or None for an unlabelled file.
+        levels_a: float32 (N, K), log-posterior of the left image over the network's latent levels, or None.
+        levels_b: float32 (N, K), the same of the right image, or None.
+        meta: where they come from, as JSON values. ``data`` {"path", "sha256", "n"} and ``rows`` (which rows of the
+            file, in words) are needed by :func:`twinrank.evaluation.record.metrics_record`, which also carries
+            ``weights_sha256``, ``model`` and ``track`` over; anything else is kept.
+
+    Raises:
+        InputError: lengths differ, a label is not 0 or 1, an id occurs twice, or levels of only one side are given.
+    """
+
+    id: np.ndarray
+    logit: np.ndarray
+    y: np.ndarray | None = None
+    levels_a: np.ndarray | None = None
+    levels_b: np.ndarray | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.y is not None and not np.isin(self.y, (0, 1)).all():
+            raise InputError("key 'y' has labels other than 0 and 1; 1 is left ranks higher, 0 is right does")
+        for name, dtype in _DTYPES.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, np.asarray(value, dtype))
+        self._check()
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def data_sha256(self) -> str | None:
+        """SHA-256 of the data file, or None where the meta does not have it."""
+        data = self.meta.get("data")
+        return data.get("sha256") if isinstance(data, dict) else None
+
+    def save(self, path: Path) -> None:
+        """Write an NPZ file without pickles; ``meta`` is a JSON text in it.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        arrays = {name: value for name in _DTYPES if (value := getattr(self, name)) is not None}
+        arrays["meta"] = np.array(json.dumps(self.meta, allow_nan=False))
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Predictions":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing or damaged, or its arrays are not those of predictions.
+        """
+        arrays = _read(Path(path))
+        try:
+            meta = json.loads(str(arrays.pop("meta")))
+        except ValueError as error:
+            raise InputError(f"{path}: key 'meta' is not valid JSON ({error}); predict again") from error
+        if not isinstance(meta, dict):
+            raise InputError(f"{path}: key 'meta' must be a JSON object, not {type(meta).__name__}; predict again")
+        try:
+            return cls(**arrays, meta=meta)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    def _check(self) -> None:
+        for name in ("id", "logit", "y"):
+            value = getattr(self, name)
+            if value is not None and value.shape != (len(self.id),):
+                raise InputError(f"key '{name}' has shape {value.shape}, but there are {len(self.id)} row ids")
+        if (self.levels_a is None) != (self.levels_b is None):
+            raise InputError("keys 'levels_a' and 'levels_b' come together; one of them is missing")
+        shapes = {levels.shape for levels in (self.levels_a, self.levels_b) if levels is not None}
+        if len(shapes) > 1 or any(len(shape) != 2 or shape[0] != len(self) for shape in shapes):
+            raise InputError(f"keys 'levels_a' and 'levels_b' have shapes {shapes}, not ({len(self)}, K) both")
+        ids, counts = np.unique(self.id, return_counts=True)
+        if len(ids) < len(self.id):
+            raise InputError(f"row id '{ids[counts > 1][0]}' occurs {counts.max()} times; every row id occurs once")
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise InputError(f"{path}: not an NPZ file of predictions; predict again")
+        with archive:
+            arrays = {key: archive[key] for key in archive.files if key in _KINDS}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; evaluate or predict first") from error
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: damaged or not an NPZ file of predictions; predict again") from error
+    missing = [key for key in _REQUIRED if key not in arrays]
+    if missing:
+        raise InputError(f"{path}: key '{missing[0]}' is missing; predictions have {', '.join(_REQUIRED)}")
+    for key, array in arrays.items():
+        if array.dtype.kind not in _KINDS[key]:
+            raise InputError(f"{path}: key '{key}' is {array.dtype}, not {_KIND_NAMES[_KINDS[key]]}; predict again")
+    return arrays

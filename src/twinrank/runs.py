@@ -1,0 +1,141 @@
+"""Run folders: where a training run keeps its configuration, history, weights, predictions and metrics."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinrank.config import TrainConfig, with_values
+from twinrank.errors import InputError
+from twinrank.files import read_json, write_json, write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. ``docs/architecture.md`` says what each holds.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """What was asked for, and of which data: JSON."""
+        return self.path / "config.json"
+
+    @property
+    def history(self) -> Path:
+        """What each epoch gave: one JSON object a line."""
+        return self.path / "history.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """All that the next epoch depends on: safetensors."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Weights of the best epoch: safetensors."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def steps(self) -> Path:
+        """What a recipe has done so far, and how long it took: JSON."""
+        return self.path / "steps.json"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    def predictions(self, stem: str) -> Path:
+        """Predictions on the file of that stem: NPZ."""
+        return self.path / "predictions" / f"{stem}.npz"
+
+    def metrics(self, stem: str) -> Path:
+        """Metrics on the file of that stem: JSON."""
+        return self.path / "metrics" / f"{stem}.json"
+
+    def create(self, config: dict[str, Any], room: int) -> None:
+        """Begin a run.
+
+        Args:
+            config: written as ``config.json``.
+            room: bytes that the run will need on the disk.
+
+        Raises:
+            InputError: there is a run already, the folder cannot be written, or the disk has less room.
+        """
+        if self.config.exists():
+            raise InputError(
+                f"{self.path}: holds a run already; continue it with 'twinrank resume {self.path}',"
+                " or choose another folder with --out"
+            )
+        self.require_room(room)
+        write_json(self.config, config)
+
+    def require_room(self, room: int) -> None:
+        """Find out now, and not after an epoch, whether the folder can be written.
+
+        Raises:
+            InputError: it cannot, or the disk has less than ``room`` bytes free.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+            free = shutil.disk_usage(self.path).free
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); choose another folder with --out"
+            ) from error
+        if free < room:
+            raise InputError(
+                f"{self.path}: the disk has {free / 1e6:,.0f} MB free, the run needs {room / 1e6:,.0f} MB;"
+                " free some, or choose another folder with --out"
+            )
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration.
+
+        Raises:
+            InputError: it is not a run folder.
+        """
+        if not self.config.is_file():
+            raise InputError(f"{self.path}: not a run folder (no config.json); give the folder that training wrote")
+        config = read_json(self.config)
+        if not isinstance(config, dict) or not {"model", "train", "data", "threads"} <= config.keys():
+            raise InputError(f"{self.config}: not the configuration of a run; it has been changed by hand?")
+        return config
+
+    def train_config(self) -> TrainConfig:
+        """The training values of the run.
+
+        Raises:
+            InputError: it is not a run folder, or they have been changed to something impossible.
+        """
+        return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """One mapping an epoch; empty before the first has ended.
+
+        Raises:
+            InputError: a line is not JSON.
+        """
+        if not self.history.is_file():
+            return []
+        epochs = []
+        for number, line in enumerate(self.history.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                epochs.append(json.loads(line))
+            except ValueError as error:
+                raise InputError(f"{self.history}: line {number} is not JSON ({error}); remove it") from error
+        return epochs
+
+    def write_history(self, epochs: list[dict[str, Any]]) -> None:
+        """Replace the history, atomically."""
+        write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
