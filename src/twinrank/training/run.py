@@ -1,0 +1,159 @@
+"""A training run from its files: begun, or gone on with."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import twinrank
+from twinrank.config import TrainConfig
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.device import available_threads, pick_device, prepare_cpu
+from twinrank.errors import InputError
+from twinrank.models.registry import create_model, entry
+from twinrank.models.siamese import SiameseNet
+from twinrank.randomness import numpy_generator, seed_torch
+from twinrank.runs import RunFolder
+from twinrank.training.checkpoint import read_state
+from twinrank.training.loop import TrainState, fit
+from twinrank.training.progress import EpochProgress
+
+_TRACK = "pairs-only"
+_STANDARDISED_ON = 5_000
+_COPIES = 12
+"""The disk holds the weights, the checkpoint of thrice their size, and a new one of each before the old one goes."""
+
+
+def train(
+    name: str,
+    train_file: Path,
+    val_file: Path,
+    out: Path,
+    config: TrainConfig | None = None,
+    options: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    command: str = "",
+) -> RunFolder:
+    """Train a registered network.
+
+    Args:
+        name: of the network.
+        train_file: labelled pairs that are fitted.
+        val_file: labelled pairs that choose the epoch.
+        out: run folder, new.
+        config: of the training; the network's own by default.
+        options: of the network, where they differ from its defaults.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+
+    Raises:
+        InputError: anything that was given is wrong, training diverges, or the disk is full.
+        Interrupted: stopped by Ctrl-C.
+    """
+    found = entry(name)
+    config = found.train if config is None else config
+    threads = available_threads() if threads is None else threads
+    if threads < 1:
+        raise InputError(f"--threads: {threads} is not possible; use 1 or more")
+    pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
+    if pairs.xa.shape[1:] != val.xa.shape[1:]:
+        raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
+    if pairs.sha256 == val.sha256:
+        raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
+    model = _new_model(name, pairs, config, options or {})
+    run = RunFolder(Path(out))
+    size = sum(parameter.numel() for parameter in model.parameters())
+    recorded = {
+        "name": run.path.name,
+        "track": _TRACK,
+        "seed": config.seed,
+        "model": {"name": name, "options": found.options | dict(options or {})},
+        "train": asdict(config),
+        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
+        "parameters": size,
+        "version": twinrank.__version__,
+        "threads": threads,
+        "device": str(pick_device()),
+        "commit": _commit(),
+        "command": command,
+    }
+    run.create(recorded, room=_COPIES * 4 * size)
+    _fit(run, model, pairs, val, config, recorded)
+    return run
+
+
+def resume(path: Path) -> RunFolder:
+    """Go on with a run, from the files and with the threads that it began with.
+
+    Raises:
+        InputError: it is not a run folder, its data have changed, or as :func:`train`.
+        Interrupted: stopped by Ctrl-C.
+    """
+    run = RunFolder(Path(path))
+    recorded = run.read_config()
+    config = run.train_config()
+    loaded = []
+    for part in ("train", "val"):
+        file = recorded["data"][part]
+        data = _labelled(Path(file["path"]), part)
+        if data.sha256 != file["sha256"]:
+            raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
+        loaded.append(data)
+    pairs, val = loaded
+    model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
+    run.require_room(_COPIES * 4 * recorded["parameters"])
+    _fit(run, model, pairs, val, config, recorded)
+    return run
+
+
+def finished(path: Path) -> bool:
+    """Whether there is a run in this folder with nothing left to train."""
+    run = RunFolder(Path(path))
+    if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
+        return False
+    return TrainState(**read_state(run.checkpoint)).finished(run.train_config())
+
+
+def _fit(
+    run: RunFolder, model: SiameseNet, pairs: PairData, val: PairData, config: TrainConfig, recorded: dict[str, Any]
+) -> None:
+    prepare_cpu(recorded["threads"])
+    model.precision = config.precision
+    description = recorded["model"] | {"channels": pairs.xa.shape[1]}
+    fit(run, model.to(pick_device()), description, pairs, val, config, EpochProgress(config.epochs))
+
+
+def _new_model(name: str, pairs: PairData, config: TrainConfig, options: Mapping[str, Any]) -> SiameseNet:
+    seed_torch(config.seed, name, "weights")
+    model = create_model(name, pairs.xa.shape[1], options)
+    generator = numpy_generator(config.seed, "standardise")
+    rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
+    model.encode.standardise(torch.from_numpy(np.concatenate([pairs.xa[rows], pairs.xb[rows]])))
+    return model
+
+
+def _labelled(path: Path, part: str) -> PairData:
+    data = load_pairs(path)
+    if data.y is None:
+        raise InputError(f"{path}: has no labels; --{part} needs key 'y', or a CSV {path.stem}_labels.csv beside it")
+    if len(data) < 2:
+        raise InputError(f"{path}: has one pair; --{part} needs two or more")
+    return data
+
+
+def _described(data: PairData) -> dict[str, Any]:
+    return {"path": str(data.path), "sha256": data.sha256, "n": len(data)}
+
+
+def _commit() -> str | None:
+    """The commit of the source tree that this package runs from, with ``-dirty`` if it was changed, or None."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
