@@ -1,0 +1,139 @@
+"""What a run folder holds, read for a report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.predictions import Predictions
+from twinrank.files import read_json
+
+POOLED = "tests"
+"""Stem of the record of all test files together, ``metrics/tests.json``."""
+
+_ORDER = ("val", "test_public", "test_private", POOLED)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation, read from ``metrics/<stem>.json``.
+
+    Attributes:
+        stem: name of the file without its ending.
+        data: {"path", "sha256", "n"}, or for a pooled record {"path", "n", "files"}.
+        rows: which rows, in words.
+        metrics: estimates by name, accuracy among them.
+        confusion: counts ``[[tn, fp], [fn, tp]]``.
+        held_out: it is of test files, none of which training was given.
+    """
+
+    stem: str
+    data: dict[str, Any]
+    rows: str
+    metrics: dict[str, Estimate]
+    confusion: list[list[int]]
+    held_out: bool
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """The data files it was made on: one, or those that were pooled."""
+        return _files(self.data)
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """A run folder.
+
+    Attributes:
+        config: of ``config.json``.
+        history: one mapping an epoch, of ``history.jsonl``; empty if there is none.
+        records: by stem, in reading order: val, the tests, the tests together, others.
+        predictions: by stem, in the same order.
+        steps: of ``steps.json``; empty if there is none.
+    """
+
+    config: dict[str, Any]
+    history: list[dict[str, Any]]
+    records: dict[str, Record]
+    predictions: dict[str, Predictions]
+    steps: list[dict[str, Any]]
+
+    def predictions_of(self, record: Record) -> dict[str, Predictions]:
+        """The stored predictions of the files that the record was made on, by stem; empty unless all are there."""
+        digests = {file["sha256"] for file in record.files}
+        found = {stem: part for stem, part in self.predictions.items() if part.data_sha256 in digests}
+        complete = sum(map(len, found.values())) == record.metrics["accuracy"].n
+        return found if complete and all(part.y is not None for part in found.values()) else {}
+
+
+def read_run(run: Path) -> RunContents:
+    """Read a run folder.
+
+    Raises:
+        InputError: there is no ``config.json``, a file is damaged, or the records are those of different weights.
+    """
+    run = Path(run)
+    if not (run / "config.json").is_file():
+        raise InputError(f"{run}: not a run folder (no config.json); give the folder that training wrote")
+    config = read_json(run / "config.json")
+    if not isinstance(config, dict):
+        raise InputError(f"{run / 'config.json'}: must be a JSON object")
+    documents = {path: read_json(path) for path in _in_order(run / "metrics", ".json")}
+    weights = {document.get("weights_sha256") for document in documents.values() if isinstance(document, dict)}
+    if len(weights - {None}) > 1:
+        raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
+    given = _given(run / "config.json", config)
+    return RunContents(
+        config=config,
+        history=_read_lines(run / "history.jsonl"),
+        records={path.stem: _record(path, document, given) for path, document in documents.items()},
+        predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
+        steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
+    )
+
+
+def _in_order(folder: Path, suffix: str) -> list[Path]:
+    place = {stem: position for position, stem in enumerate(_ORDER)}
+    found = (path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+    return sorted(found, key=lambda path: (place.get(path.stem, len(place)), path.stem))
+
+
+def _given(path: Path, config: dict[str, Any]) -> set[str]:
+    """Digests of the data files that training was given."""
+    try:
+        files = [file for file in config.get("data", {}).values() if file]
+        return {file["sha256"] for file in files if file["path"] and file["n"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: key 'data' must hold path, sha256 and n of every file ({error})") from error
+
+
+def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return data.get("files", [data])
+
+
+def _record(path: Path, document: Any, given: set[str]) -> Record:
+    try:
+        metrics = {name: Estimate(**estimate) for name, estimate in document["metrics"].items()}
+        unseen = not given & {file["sha256"] for file in _files(document["data"])}
+        held_out = unseen and path.stem.startswith("test")
+        record = Record(path.stem, document["data"], document["rows"], metrics, document["confusion"], held_out)
+        if "accuracy" not in metrics:
+            raise KeyError("accuracy")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a record of metrics ({error}); evaluate the file again") from error
+    return record
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    epochs = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            epoch = json.loads(line)
+            epochs.append(epoch | {"epoch": float(epoch["epoch"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: line {number} is not an epoch ({error}); remove the line") from error
+    return epochs

@@ -1,0 +1,42 @@
+"""How numbers are written in a report."""
+
+from twinrank.evaluation.metrics import Estimate
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "log_loss": "log-loss, nats",
+    "brier": "Brier score",
+    "expected_calibration_error": "calibration error",
+}
+_PERCENT = {"accuracy", "macro_f1", "expected_calibration_error"}
+
+
+def metric_name(name: str) -> str:
+    """A metric's name for readers; an unknown one as it is."""
+    return METRIC_NAMES.get(name, name)
+
+
+def value(estimate: Estimate, name: str, digits: int = 2) -> str:
+    """The value: rates in percent with ``digits`` decimals, the others with four decimals."""
+    return f"{100 * estimate.value:.{digits}f}%" if name in _PERCENT else f"{estimate.value:.4f}"
+
+
+def interval(estimate: Estimate, name: str, digits: int = 2) -> str:
+    """The interval, ``low–high``, with the decimals of :func:`value`."""
+    if name in _PERCENT:
+        return f"{100 * estimate.low:.{digits}f}–{100 * estimate.high:.{digits}f}"
+    return f"{estimate.low:.4f}–{estimate.high:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, and from two minutes on minutes or hours beside them."""
+    text = f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 120:
+        return text
+    return f"{text} ({seconds / 60:.0f} min)" if seconds < 7200 else f"{text} ({seconds / 3600:.1f} h)"
+
+
+def count(number: int) -> str:
+    """A count, in millions with two decimals from 100,000 on."""
+    return f"{number / 1e6:.2f} M" if number >= 100_000 else f"{number:,}"

@@ -1,0 +1,61 @@
+"""What a network's latent levels stand for, read off against digits that it was never shown."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import Estimate, wilson
+
+
+@dataclass(frozen=True)
+class LevelTable:
+    """Images counted by their most likely latent level and their true class.
+
+    Attributes:
+        counts: int64 (K, C), images of level k and class c.
+    """
+
+    counts: np.ndarray
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of each class among the images of a level: float64 (K, C), NaN for a level without images."""
+        images = self.counts.sum(1, keepdims=True)
+        return np.divide(self.counts, images, out=np.full(self.counts.shape, np.nan), where=images > 0)
+
+    @property
+    def mean_class(self) -> np.ndarray:
+        """Mean class of the images of each level: float64 (K,), NaN for a level without images."""
+        return self.share @ np.arange(self.counts.shape[1])
+
+    @property
+    def purity(self) -> Estimate:
+        """Share of the images that show the commonest class of their level, with its Wilson interval."""
+        pure, n = int(self.counts.max(1).sum()), int(self.counts.sum())
+        low, high = wilson(pure, n)
+        return Estimate(pure / n, float(low), float(high), n, "Wilson 95%")
+
+    @property
+    def classes_found(self) -> int:
+        """Number of classes that are the commonest one of some level."""
+        return len({int(row.argmax()) for row in self.counts if row.sum()})
+
+
+def level_table(levels: np.ndarray, digits: np.ndarray) -> LevelTable:
+    """Count images by latent level and digit.
+
+    Args:
+        levels: (N, K), log-posteriors or posteriors over levels, one row an image.
+        digits: integer (N,), true digit of each image, 0 to 9.
+
+    Raises:
+        InputError: no images, or lengths differ.
+    """
+    if not len(levels) or len(levels) != len(digits):
+        raise InputError(
+            f"{len(levels)} rows of latent levels for {len(digits)} digits; they must be as many, and some"
+        )
+    counts = np.zeros((levels.shape[1], 10), np.int64)
+    np.add.at(counts, (levels.argmax(1), digits.astype(np.int64)), 1)
+    return LevelTable(counts)

@@ -1,0 +1,102 @@
+"""The wrong answers that a network was surest of, with their pictures."""
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+from scipy.special import expit
+
+from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
+
+
+class Pictures(Protocol):
+    """Pairs of images with their row ids.
+
+    Attributes:
+        xa: left images, (N, C, H, W) with C 1 or 3; uint8, or floating-point from 0 to 1.
+        xb: right images, the same.
+        row_ids: (N,), ids of the rows, each once.
+    """
+
+    @property
+    def xa(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def xb(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def row_ids(self) -> np.ndarray: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A pair that was decided wrongly.
+
+    Attributes:
+        id: row id.
+        label: 1 if the left image ranks higher.
+        confidence: probability that the network gave to its wrong decision.
+        left: left image, as a PNG data URI.
+        right: right image, as a PNG data URI.
+        digits: true digits, left and right, or None where they are not known.
+    """
+
+    id: str
+    label: int
+    confidence: float
+    left: str
+    right: str
+    digits: tuple[int, int] | None
+
+
+def most_confident_mistakes(
+    predictions: Predictions, pictures: Pictures, digits: np.ndarray | None = None, *, count: int = 12
+) -> list[Mistake]:
+    """The ``count`` wrong decisions with the largest absolute logits, surest first.
+
+    Args:
+        predictions: with labels.
+        pictures: of at least the rows that were predicted wrongly, in any order.
+        digits: uint8 (N, 2), true digits by row of ``predictions``, or None.
+        count: how many at most.
+
+    Raises:
+        InputError: a row that was predicted wrongly has no picture, or its pictures are not images.
+    """
+    if predictions.y is None:
+        return []
+    wrong = np.flatnonzero((predictions.logit > 0) != (predictions.y == 1))
+    worst = wrong[np.argsort(-np.abs(predictions.logit[wrong]), kind="stable")][:count]
+    place = {str(row): position for position, row in enumerate(pictures.row_ids)}
+    mistakes = []
+    for row in worst:
+        name = str(predictions.id[row])
+        if name not in place:
+            raise InputError(f"row id '{name}' was predicted but has no picture; give the pictures of the same file")
+        mistakes.append(
+            Mistake(
+                id=name,
+                label=int(predictions.y[row]),
+                confidence=float(expit(np.abs(np.float64(predictions.logit[row])))),
+                left=_png(np.asarray(pictures.xa[place[name]])),
+                right=_png(np.asarray(pictures.xb[place[name]])),
+                digits=None if digits is None else (int(digits[row][0]), int(digits[row][1])),
+            )
+        )
+    return mistakes
+
+
+def _png(image: np.ndarray) -> str:
+    """A (C, H, W) image as a data URI."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise InputError(f"a picture of shape {image.shape}; pictures are (1, H, W) or (3, H, W)")
+    if image.dtype.kind == "f":
+        image = np.clip(np.rint(image * 255), 0, 255)
+    pixels = np.moveaxis(image.astype(np.uint8), 0, -1)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,81 @@
+"""One self-contained page, ``report.html``, made from a run folder: what was measured, on which rows, how surely."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from twinrank.files import write_text
+from twinrank.reporting import formats, sections
+from twinrank.reporting.contents import read_run
+from twinrank.reporting.mistakes import Pictures, most_confident_mistakes
+from twinrank.reporting.standing import FOOTNOTES, with_row
+
+
+def write_report(
+    run: Path,
+    out: Path | None = None,
+    *,
+    pictures: Mapping[str, Pictures] | None = None,
+    digits: Mapping[str, np.ndarray] | None = None,
+    on_benchmark: bool = True,
+) -> Path:
+    """Write the report of a run. Nothing is trained or predicted; every number comes from the run folder.
+
+    Args:
+        run: run folder; whatever is not in it yet is left out of the page.
+        out: the page; ``report.html`` in the run folder if None.
+        pictures: by stem of the predictions, the pairs of images of which the most confident mistakes are shown.
+        digits: by stem, true digits, integer (N, 2), by row of the predictions. They only draw and caption pictures.
+        on_benchmark: show the run beside what is published on the benchmark.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: the run folder, the pictures or the digits are wrong, or the page cannot be written.
+    """
+    contents = read_run(run)
+    digits = sections.checked_digits(contents, digits or {})
+    headline = sections.headline(contents)
+    ours = sections.our_standing(contents)
+    page = _template().render(
+        config=contents.config,
+        config_text=json.dumps(contents.config, indent=2, ensure_ascii=False),
+        headline=headline,
+        records=list(contents.records.values()),
+        uses=sections.uses(contents),
+        seconds=sections.training_seconds(contents),
+        processors=sections.processors(contents),
+        curves=sections.learning_curves(contents),
+        history=sections.history_table(contents),
+        decisions=sections.decisions(contents, headline, digits) if headline else [],
+        levels=sections.latent_levels(contents, digits),
+        mistakes={
+            stem: most_confident_mistakes(contents.predictions[stem], images, digits.get(stem))
+            for stem, images in sorted((pictures or {}).items(), key=lambda item: not item[0].startswith("test"))
+            if stem in contents.predictions
+        },
+        on_benchmark=on_benchmark,
+        ours=ours,
+        standing=with_row(ours),
+        footnotes=FOOTNOTES,
+        steps=contents.steps,
+    )
+    path = Path(out) if out is not None else Path(run) / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["formats"] = formats
+    return environment.get_template("report.html.j2")
