@@ -1,0 +1,63 @@
+"""What several tests need: digits, a small benchmark made from them, the command line as a real process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from twinrank.config import BenchmarkConfig
+from twinrank.data.benchmark import make_benchmark
+from twinrank.data.mnist import Mnist, fetch_mnist
+
+# One thread: small networks gain nothing from more, and results do not depend on the machine.
+torch.set_num_threads(1)
+
+# The machine may be busy, and a failure must come again.
+settings.register_profile("twinrank", deadline=None, derandomize=True)
+settings.load_profile("twinrank")
+
+SMALL_BENCHMARK = BenchmarkConfig(severity=1, pairs_train=384, pairs_val=96, pairs_public=40, pairs_private=60)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Mnist:
+    """All of MNIST, fetched once and then from the cache."""
+    return fetch_mnist()
+
+
+@pytest.fixture(scope="session")
+def digits() -> Mnist:
+    """400 digits of MNIST (by Yann LeCun and Corinna Cortes, CC BY-SA 3.0)."""
+    with np.load(Path(__file__).with_name("digits.npz")) as arrays:
+        return Mnist(**arrays)
+
+
+@pytest.fixture(scope="session")
+def benchmark_folder(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small and easy benchmark. Tests do not write into it."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    make_benchmark(digits, folder, SMALL_BENCHMARK, jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def twinrank() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the real command line: ``twinrank("data", "make", cwd=folder, env={...})``."""
+
+    def call(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "twinrank", *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return call

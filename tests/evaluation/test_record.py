@@ -1,0 +1,54 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import confusion_matrix, score
+from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.record import metrics_record, pooled_record
+
+
+def predictions(name: str, n: int, **meta: Any) -> Predictions:
+    rng = np.random.default_rng(n)
+    data = {"path": f"data/{name}.npz", "sha256": f"digest of {name}", "n": n}
+    about = {"data": data, "rows": f"all {n} rows of {name}.npz", "weights_sha256": "w", "model": "order_net"} | meta
+    ids = np.array([f"{row}" for row in range(n)])
+    return Predictions(ids, rng.normal(size=n), rng.integers(2, size=n), meta=about)
+
+
+def test_a_record_says_which_rows_how_many_and_how_surely() -> None:
+    made = predictions("test_public", 50)
+    record = json.loads(json.dumps(metrics_record(made, seed=3, draws=50)))
+    assert made.y is not None
+    assert record["data"] == made.meta["data"]
+    assert record["rows"] == "all 50 rows of test_public.npz"
+    assert (record["weights_sha256"], record["model"]) == ("w", "order_net")
+    assert record["confusion"] == confusion_matrix(made.y, made.logit).tolist()
+    for name, estimate in score(made.y, made.logit, seed=3, draws=50).items():
+        assert record["metrics"][name] == vars(estimate)
+
+
+def test_pooled_files_are_evaluated_as_one_set_of_rows() -> None:
+    parts = [predictions("test_public", 20), predictions("test_private", 30)]
+    record = pooled_record(parts, draws=50)
+    singles = [np.array(metrics_record(part, draws=2)["confusion"]) for part in parts]
+    assert record["data"]["n"] == record["metrics"]["accuracy"]["n"] == 50
+    assert record["data"]["files"] == [part.meta["data"] for part in parts]
+    assert record["confusion"] == np.sum(singles, axis=0).tolist()
+    assert all(part.meta["rows"] in record["rows"] for part in parts)
+
+
+def test_what_cannot_be_evaluated_honestly_is_refused() -> None:
+    made = predictions("test", 5)
+    with pytest.raises(InputError, match=r"data/test\.npz: no labels"):
+        metrics_record(Predictions(made.id, made.logit, meta=made.meta))
+    with pytest.raises(InputError, match="which rows"):
+        metrics_record(Predictions(made.id, made.logit, made.y))
+    with pytest.raises(InputError, match="same file twice"):
+        pooled_record([made, made])
+    with pytest.raises(InputError, match="different weights"):
+        pooled_record([made, predictions("other", 5, weights_sha256="v")])
+    with pytest.raises(InputError, match="no predictions"):
+        pooled_record([])

@@ -1,0 +1,211 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinrank.data.mnist import Mnist
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = [
+    part
+    for change in (
+        "benchmark={severity: 0, pairs_train: 256, pairs_val: 64, pairs_public: 40, pairs_private: 60}",
+        "train.epochs=2",
+        "train.batch_size=32",
+        "options={width: 4}",
+    )
+    for part in ("--set", change)
+]
+
+
+@pytest.fixture(scope="module")
+def done(twinrank: Call, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a small recipe has been run."""
+    folder = tmp_path_factory.mktemp("user")
+    result = twinrank("run", "demo", *SMALL, "--threads", "1", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "accuracy" in result.stdout
+    return folder
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("twinrank: error: ")
+    return result.stderr
+
+
+def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    code = "import sys, twinrank.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "joblib", "yaml"}
+    assert not heavy & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["data"],
+        ["data", "fetch"],
+        ["data", "make"],
+        ["data", "check"],
+        ["data", "show"],
+        ["run"],
+        ["train"],
+        ["train", "order_net"],
+        ["resume"],
+        ["evaluate"],
+        ["predict"],
+        ["report"],
+        ["submit", "check"],
+        ["models"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    from twinrank.cli import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: twinrank" in capsys.readouterr().out
+
+
+def test_a_recipe_leaves_everything(done: Path) -> None:
+    run = done / "runs" / "demo"
+    for name in ("config.json", "history.jsonl", "weights.safetensors", "report.html", "pred_private.csv"):
+        assert (run / name).is_file()
+    for stem in ("val", "test_public", "test_private"):
+        assert (run / "predictions" / f"{stem}.npz").is_file()
+    records = {stem: json.loads((run / "metrics" / f"{stem}.json").read_text()) for stem in ("val", "tests")}
+    assert records["tests"]["metrics"]["accuracy"]["n"] == 100
+    assert "chose the epoch" in records["val"]["rows"]
+    assert json.loads((run / "config.json").read_text())["track"] == "pairs-only"
+    page = (run / "report.html").read_text()
+    assert "Latent levels" in page
+    assert [step["step"] for step in json.loads((run / "steps.json").read_text())] == [
+        *("data", "train", "evaluate", "submit", "report")
+    ]
+
+
+def test_training_was_not_given_a_test_file(done: Path) -> None:
+    config = json.loads((done / "runs" / "demo" / "config.json").read_text())
+    assert {file["path"] for file in config["data"].values()} == {"data/train.npz", "data/val.npz"}
+
+
+def test_steps_that_are_done_are_skipped(twinrank: Call, done: Path) -> None:
+    result = twinrank("run", "demo", *SMALL, cwd=done)
+    assert result.returncode == 0
+    assert result.stdout.count("done before") == 5
+    (done / "runs" / "demo" / "report.html").unlink()
+    again = twinrank("run", "demo", *SMALL, cwd=done)
+    assert again.stdout.count("done before") == 4
+    assert (done / "runs" / "demo" / "report.html").is_file()
+
+
+def test_a_folder_of_another_run_is_not_overwritten(twinrank: Call, done: Path) -> None:
+    other = twinrank("run", "demo", *SMALL, "--set", "train.epochs=3", cwd=done)
+    assert "holds a run with other settings; choose another folder with --out" in one_line(other)
+    other = twinrank("run", "demo", *SMALL, "--set", "benchmark.severity=1", "--out", "runs/other", cwd=done)
+    assert "data: holds another benchmark" in one_line(other)
+
+
+def test_the_submission_passes_and_is_what_predict_writes(twinrank: Call, done: Path) -> None:
+    submission, test = "runs/demo/pred_private.csv", "data/test_private.npz"
+    checked = twinrank("submit", "check", submission, "--test", test, cwd=done)
+    assert checked.returncode == 0
+    assert "60 rows" in checked.stdout
+    twinrank("predict", "runs/demo", test, "--out", "again.csv", cwd=done)
+    assert (done / "again.csv").read_bytes() == (done / submission).read_bytes()
+    one_line(twinrank("submit", "check", submission, "--test", "data/test_public.npz", cwd=done))
+
+
+def test_predict_agrees_with_evaluate(done: Path) -> None:
+    with np.load(done / "runs/demo/predictions/test_private.npz") as stored:
+        decided = dict(zip(stored["id"].tolist(), (stored["logit"] > 0).astype(int).tolist(), strict=True))
+    lines = (done / "runs/demo/pred_private.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[0]: int(row.split(",")[1]) for row in lines} == decided
+
+
+def test_evaluating_a_training_file_says_so(twinrank: Call, done: Path) -> None:
+    result = twinrank("evaluate", "runs/demo", "data/train.npz", cwd=done)
+    assert result.returncode == 0
+    assert "fitted to: an in-sample number" in result.stdout
+    (done / "runs/demo/predictions/train.npz").unlink()
+    (done / "runs/demo/metrics/train.json").unlink()
+
+
+def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_path: Path) -> None:
+    made = twinrank(
+        *("data", "make", "--out", "d", "--splits", "val,test_public", "--pairs_val", "30", "--pairs-public", "20"),
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        *("val.npz", "test_public.npz", "test_public_labels.csv", "meta.json")
+    }
+    checked = twinrank("data", "check", "d/val.npz", "d/test_public.npz", cwd=tmp_path)
+    assert checked.returncode == 0
+    assert "30 pairs of 28 x 28 grey uint8" in checked.stdout
+    shown = twinrank("data", "show", "d/val.npz", "--out", "sheet.png", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
+    listed = twinrank("models", cwd=tmp_path).stdout
+    assert "compare_net (175,681 parameters)" in listed
+    assert "order_net (304,622 parameters)" in listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data", "make", "--out", "d", "--splits", "train,tests"], "'tests' is not a file of the benchmark"),
+        (["data", "make", "--out", "d", "--severity", "9"], "severity is 9; it must be at least 0 and at most 6"),
+        (["data", "check", "missing.npz"], "missing.npz"),
+        (["data", "check"], "no file is given"),
+        (["data", "show", "missing.npz"], "missing.npz"),
+        (["run", "nothing"], "recipe 'nothing' does not exist; choose demo"),
+        (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; it is one of epochs"),
+        (["run", "demo", "--set", "train.epochs=many"], "'epochs' is 'many'; it must be a whole number"),
+        (["run", "demo", "--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),
+        (["run", "demo", "--set", "epochs=3"], "unknown key 'epochs'; it is one of model"),
+        (["run", "demo", "--set", "train.monitor=loss"], "must be one of accuracy, f1, log_loss"),
+        (["run", "demo", "--set", "train"], "write key=value"),
+        (["run", "demo", "--set", "model.name=x"], "is not a key of a recipe"),
+        (["run", "demo", "--set", "options.width=wide"], "option 'width' is 'wide', not int"),
+        (["run", "demo", "--set", "train={"], "not valid YAML"),
+        (["train", "order_net", "--train", "a.npz", "--val", "b.npz"], "a.npz"),
+        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--lr", "-1"], "lr is -1.0; it must be above 0"),
+        (["resume", "nowhere"], "nowhere: not a run folder"),
+        (["evaluate", "nowhere", "a.npz"], "nowhere: not a run folder"),
+        (["predict", "nowhere", "a.npz"], "a.npz"),
+        (["report", "nowhere"], "nowhere: not a run folder"),
+        (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from twinrank.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error.count("\n") == 1
+    assert said in error
+    assert not list(tmp_path.iterdir())

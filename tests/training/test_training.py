@@ -1,0 +1,246 @@
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from twinrank.config import TrainConfig
+from twinrank.data.benchmark import make_benchmark
+from twinrank.data.mnist import Mnist
+from twinrank.errors import InputError
+from twinrank.files import sha256
+from twinrank.models.registry import entry
+from twinrank.models.weights import load_weights, read_tensors
+from twinrank.runs import RunFolder
+from twinrank.training.run import finished, resume, train
+
+TINY = replace(entry("order_net").train, epochs=3, batch_size=32, lr=1e-2)
+OPTIONS = {"width": 4, "levels": 4}
+
+
+@pytest.fixture
+def fitted(benchmark_folder: Path, tmp_path: Path) -> Callable[..., RunFolder]:
+    """Trains a tiny network on the small benchmark: ``fitted(name, epochs=1)``."""
+
+    def fit(name: str = "run", model: str = "order_net", **changes: Any) -> RunFolder:
+        options = OPTIONS if model == "order_net" else {}
+        files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+        return train(model, *files, tmp_path / name, replace(TINY, **changes), options, threads=1)
+
+    return fit
+
+
+def command(folder: Path, out: Path, epochs: int = 4) -> list[str]:
+    values = {"epochs": epochs, "batch_size": 16, "lr": 0.01, "seed": 5, "threads": 1, "width": 4, "levels": 4}
+    flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
+    files = ["--train", str(folder / "train.npz"), "--val", str(folder / "val.npz"), "--out", str(out)]
+    return [sys.executable, "-m", "twinrank", "train", "order_net", *files, *flags]
+
+
+def test_a_network_learns_an_easy_benchmark(digits: Mnist, tmp_path: Path) -> None:
+    from twinrank.config import BenchmarkConfig
+
+    easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1500, pairs_val=300)
+    make_benchmark(digits, tmp_path, easy, ["train", "val"], jobs=1)
+    config = replace(TINY, epochs=8, lr=1.5e-2)
+    run = train("order_net", tmp_path / "train.npz", tmp_path / "val.npz", tmp_path / "run", config, threads=1)
+    assert max(epoch["val"]["accuracy"] for epoch in run.read_history()) > 0.8
+
+
+def test_random_labels_are_learned_at_chance(benchmark_folder: Path, tmp_path: Path) -> None:
+    with np.load(benchmark_folder / "train.npz") as arrays:
+        labels = np.random.default_rng(0).permutation(arrays["y"])
+        np.savez(tmp_path / "train.npz", x=arrays["x"], y=labels)
+    val = np.load(benchmark_folder / "val.npz")
+    run = train("order_net", tmp_path / "train.npz", benchmark_folder / "val.npz", tmp_path / "run", TINY, OPTIONS, 1)
+    accuracy = run.read_history()[-1]["val"]["accuracy"]
+    assert abs(accuracy - 0.5) < 4 * 0.5 / np.sqrt(len(val["y"]))
+
+
+@pytest.mark.parametrize("model", ["order_net", "compare_net"])
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(fitted: Callable[..., RunFolder], model: str) -> None:
+    changes = {"objective": entry(model).train.objective, "epochs": 1}
+    first, second, other = (
+        sha256(fitted(name, model, seed=seed, **changes).weights) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert first == second != other
+
+
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(benchmark_folder: Path, tmp_path: Path) -> None:
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    started = time.monotonic()
+    subprocess.run(command(benchmark_folder, whole.path), check=True, capture_output=True)
+    duration = time.monotonic() - started
+
+    moments, kills = random.Random(0), 0
+    go_on = [sys.executable, "-m", "twinrank", "resume", str(killed.path)]
+    for _ in range(5):
+        arguments = go_on if killed.config.exists() else command(benchmark_folder, killed.path)
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.4, 1) * duration)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    last = subprocess.run(go_on, check=False, capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr
+    assert kills > 0
+    assert sha256(killed.weights) == sha256(whole.weights)
+    assert_same_checkpoint(killed, whole)
+    assert [without_timing(epoch) for epoch in killed.read_history()] == [
+        without_timing(epoch) for epoch in whole.read_history()
+    ]
+
+
+def assert_same_checkpoint(first: RunFolder, second: RunFolder) -> None:
+    (tensors, state), (others, other_state) = (read_tensors(run.checkpoint) for run in (first, second))
+    assert state == other_state
+    assert tensors.keys() == others.keys()
+    for key, tensor in tensors.items():
+        assert torch.equal(tensor, others[key]), key
+
+
+def without_timing(epoch: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in epoch.items() if key not in {"seconds", "images_per_second", "memory_mb"}}
+
+
+def test_ctrl_c_stops_with_a_line_that_says_how_to_go_on(benchmark_folder: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), stderr=subprocess.PIPE, text=True)
+    while not run.checkpoint.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"Go on with: twinrank resume {run.path}" in said.splitlines()[-1]
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+    assert not finished(run.path)
+
+
+def test_each_epoch_is_recorded(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted(epochs=2)
+    history = run.read_history()
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    for epoch in history:
+        assert set(epoch["train"]) == {"loss", "pair_loss", "contrastive_loss", "balance_loss", "grad_norm"}
+        assert set(epoch["val"]) == {"accuracy", "f1", "log_loss"}
+        assert epoch["seconds"] > 0
+    assert history[-1]["learning_rate"] == 0
+    assert finished(run.path)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted(epochs=40, patience=2, monitor="log_loss", lr=0.3)
+    values = [epoch["val"]["log_loss"] for epoch in run.read_history()]
+    best = int(np.argmin(values))
+    assert len(values) == best + 3 < 40
+    state = read_tensors(run.checkpoint)[1]
+    assert (state["best_epoch"], state["best_value"]) == (best + 1, values[best])
+    before = sha256(run.weights)
+    resume(run.path)
+    assert sha256(run.weights) == before, "a run that stopped early stays stopped"
+
+
+def test_weights_describe_themselves(fitted: Callable[..., RunFolder]) -> None:
+    model = load_weights(fitted(epochs=1).weights)
+    assert not model.training
+    assert model.antisymmetric
+    assert model.encode.mean.item() != 0
+
+
+def test_a_run_that_does_not_fit_is_refused(fitted: Callable[..., RunFolder], benchmark_folder: Path) -> None:
+    run = fitted(epochs=1)
+    with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
+        fitted(epochs=1)
+    recorded = json.loads(run.config.read_text())
+    recorded["data"]["train"]["sha256"] = "0" * 64
+    run.config.write_text(json.dumps(recorded))
+    with pytest.raises(InputError, match="has changed since the run began"):
+        resume(run.path)
+    with pytest.raises(InputError, match="not a run folder"):
+        resume(benchmark_folder)
+
+
+def test_a_damaged_checkpoint_is_one_line(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted(epochs=1)
+    run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
+    with pytest.raises(InputError, match="damaged"):
+        resume(run.path)
+
+
+def test_validation_on_the_training_pairs_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
+    file = benchmark_folder / "train.npz"
+    with pytest.raises(InputError, match="the same pairs"):
+        train("order_net", file, file, tmp_path / "run", TINY, OPTIONS)
+
+
+def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFolder], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not finite in step \d+ of epoch \d, at learning rate .*; try a lower --lr"):
+        fitted(lr=1e30, clip_norm=1e30, warmup=0.0, precision="float32")
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_reported_before_training(benchmark_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        train(
+            "order_net", benchmark_folder / "train.npz", benchmark_folder / "val.npz", tmp_path / "file" / "run", TINY
+        )
+
+
+def test_a_disk_without_room_is_reported_before_training(
+    fitted: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(InputError, match="the disk has 0 MB free"):
+        fitted()
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_disk_that_fills_up_loses_nothing(
+    fitted: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = fitted("whole")
+    saved, calls = sys.modules["twinrank.models.weights"].save_file, []
+
+    def full(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        saved(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("twinrank.models.weights.save_file", full)
+        with pytest.raises(InputError, match="No space left on device"):
+            fitted("full")
+    assert sha256(resume(tmp_path / "full").weights) == sha256(whole.weights)
+
+
+def test_objectives_need_their_networks(fitted: Callable[..., RunFolder]) -> None:
+    with pytest.raises(InputError, match="needs a network with latent levels"):
+        fitted(model="compare_net", objective="latent_order")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"lr": 0.0}, "lr is 0.0; it must be above 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"beta2": 1.0}, "beta2 is 1.0; it must be at least 0 and below 1"),
+        ({"warmup": 1.5}, "warmup is 1.5"),
+        ({"patience": 0}, "patience is 0"),
+    ],
+)
+def test_impossible_values_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        TrainConfig(**values)
