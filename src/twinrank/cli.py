@@ -167,16 +167,17 @@ def predict(run: Argument, file: Argument, out: Path = Path("predictions.csv")) 
 
 
 @app.command(name="report")
-def report(run: Argument, out: Path | None = None) -> None:
+def report(run: Argument, out: Path | None = None, figures: Path | None = None) -> None:
     """Write the page of a run.
 
     Args:
         run: Run folder.
         out: The page; report.html in the run folder by default.
+        figures: A folder for the figures as PNG files, too.
     """
     from twinrank.reporting.publish import publish_report
 
-    print(publish_report(run, out))
+    print(publish_report(run, out, figures))
 
 
 @submit.command(name="check")

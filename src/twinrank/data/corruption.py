@@ -81,12 +81,13 @@ def draw_corruption(rng: random.Random, severity: int) -> tuple:
     return severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts
 
 
-def corrupt(digit: np.ndarray, record: np.void) -> np.ndarray:
+def corrupt(digit: np.ndarray, record: np.void, noise_source: np.random.RandomState) -> np.ndarray:
     """Render one corruption.
 
     Args:
         digit: uint8 (28, 28).
         record: one :data:`CORRUPTION` record.
+        noise_source: seeded anew here; making one takes four times as long as seeding it.
 
     Returns:
         uint8 (28, 28).
@@ -109,9 +110,10 @@ def corrupt(digit: np.ndarray, record: np.void) -> np.ndarray:
     image = Image.blend(Image.new("L", image.size, mean), image, contrast)
     image = Image.blend(Image.new("L", image.size), image, brightness)
 
-    noise = np.random.RandomState(noise_seed).normal(0, 3 * severity, (IMAGE_SIZE, IMAGE_SIZE))
-    noisy = np.clip(np.asarray(image, np.float32) + noise, 0, 255).astype(np.uint8)
-    image = Image.fromarray(noisy)
+    noise_source.seed(noise_seed)
+    noisy = noise_source.normal(0, 3 * severity, (IMAGE_SIZE, IMAGE_SIZE))
+    noisy += np.asarray(image)
+    image = Image.fromarray(noisy.clip(0, 255, out=noisy).astype(np.uint8))
 
     if severity >= 3:
         image = image.filter(ImageFilter.GaussianBlur(0.2 * severity))
@@ -134,6 +136,7 @@ def render(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
         uint8 (n, 28, 28).
     """
     out = np.empty_like(digits)
+    noise_source = np.random.RandomState()
     for i, record in enumerate(records):
-        out[i] = corrupt(digits[i], record)
+        out[i] = corrupt(digits[i], record, noise_source)
     return out

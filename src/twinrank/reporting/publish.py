@@ -11,7 +11,7 @@ from twinrank.reporting.contents import read_run
 from twinrank.reporting.report import write_report
 
 
-def publish_report(run: Path, out: Path | None = None) -> Path:
+def publish_report(run: Path, out: Path | None = None, figures: Path | None = None) -> Path:
     """Write the report of a run, with pictures from the files that its predictions name, where they still are the same.
 
     True digits are drawn again from the ``meta.json`` beside a file of the benchmark. They caption pictures and show
@@ -20,6 +20,7 @@ def publish_report(run: Path, out: Path | None = None) -> Path:
     Args:
         run: run folder.
         out: the page; ``report.html`` in the run folder if None.
+        figures: folder for the figures as PNG files; None, the page alone.
 
     Returns:
         The path written.
@@ -38,7 +39,7 @@ def publish_report(run: Path, out: Path | None = None) -> Path:
                 digits[stem] = drawn
     files = [Path(file["path"]) for file in contents.config.get("data", {}).values()]
     on_benchmark = bool(files) and all(map(is_benchmark, files))
-    return write_report(run, out, pictures=pictures, digits=digits, on_benchmark=on_benchmark)
+    return write_report(run, out, pictures=pictures, digits=digits, on_benchmark=on_benchmark, figures=figures)
 
 
 def _unchanged(path: str | None, digest: str | None) -> PairData | None:

@@ -21,6 +21,7 @@ def write_report(
     pictures: Mapping[str, Pictures] | None = None,
     digits: Mapping[str, np.ndarray] | None = None,
     on_benchmark: bool = True,
+    figures: Path | None = None,
 ) -> Path:
     """Write the report of a run. Nothing is trained or predicted; every number comes from the run folder.
 
@@ -30,6 +31,7 @@ def write_report(
         pictures: by stem of the predictions, the pairs of images of which the most confident mistakes are shown.
         digits: by stem, true digits, integer (N, 2), by row of the predictions. They only draw and caption pictures.
         on_benchmark: show the run beside what is published on the benchmark.
+        figures: folder for the figures as PNG files; None, the page alone.
 
     Returns:
         The path written.
@@ -41,6 +43,9 @@ def write_report(
     digits = sections.checked_digits(contents, digits or {})
     headline = sections.headline(contents)
     ours = sections.our_standing(contents)
+    curves = sections.learning_curves(contents)
+    decisions = sections.decisions(contents, headline, digits) if headline else []
+    levels = sections.latent_levels(contents, digits)
     page = _template().render(
         config=contents.config,
         config_text=json.dumps(contents.config, indent=2, ensure_ascii=False),
@@ -49,10 +54,10 @@ def write_report(
         uses=sections.uses(contents),
         seconds=sections.training_seconds(contents),
         processors=sections.processors(contents),
-        curves=sections.learning_curves(contents),
+        curves=curves,
         history=sections.history_table(contents),
-        decisions=sections.decisions(contents, headline, digits) if headline else [],
-        levels=sections.latent_levels(contents, digits),
+        decisions=decisions,
+        levels=levels,
         mistakes={
             stem: most_confident_mistakes(contents.predictions[stem], images, digits.get(stem))
             for stem, images in sorted((pictures or {}).items(), key=lambda item: not item[0].startswith("test"))
@@ -66,6 +71,9 @@ def write_report(
     )
     path = Path(out) if out is not None else Path(run) / "report.html"
     write_text(path, page)
+    if figures is not None:
+        for drawing in (*curves, *decisions, *([levels[1]] if levels else [])):
+            drawing.save(Path(figures))
     return path
 
 

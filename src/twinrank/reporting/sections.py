@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import reliability_curve
+from twinrank.files import replacing
 from twinrank.reporting import plots
 from twinrank.reporting.canvas import inline_svg
 from twinrank.reporting.contents import POOLED, Record, RunContents
@@ -36,12 +37,31 @@ class Drawing:
     Attributes:
         title: short.
         rows: which rows it shows and how many, in words.
-        svg: the figure.
+        figure: the figure.
     """
 
     title: str
     rows: str
-    svg: Markup
+    figure: Figure
+
+    @property
+    def name(self) -> str:
+        """Its title as letters, digits and hyphens."""
+        return re.sub(r"\W+", "-", self.title.lower())
+
+    @property
+    def svg(self) -> Markup:
+        """The figure as an element of a page."""
+        return Markup(inline_svg(self.figure, self.name, f"{self.title}. {self.rows}"))
+
+    def save(self, folder: Path) -> None:
+        """Write the figure as ``NAME.png``, for print and slides.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with replacing(folder / f"{self.name}.png") as temporary:
+            self.figure.savefig(temporary, format="png", dpi=200, facecolor="white")
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ def uses(contents: RunContents) -> list[Use]:
 def learning_curves(contents: RunContents) -> list[Drawing]:
     """The learning curves."""
     figures = plots.learning_curves(contents.history)
-    return [_drawing(title, "", figure) for title, figure in figures.items()]
+    return [Drawing(title, "", figure) for title, figure in figures.items()]
 
 
 def history_table(contents: RunContents) -> tuple[list[str], list[list[str]]]:
@@ -108,17 +128,17 @@ def history_table(contents: RunContents) -> tuple[list[str], list[list[str]]]:
 
 def decisions(contents: RunContents, record: Record, digits: Mapping[str, np.ndarray]) -> list[Drawing]:
     """Confusion matrix of a record; where its predictions are stored, reliability; where digits are known, distance."""
-    drawings = [_drawing("Confusion matrix", record.rows, plots.confusion_matrix(np.array(record.confusion)))]
+    drawings = [Drawing("Confusion matrix", record.rows, plots.confusion_matrix(np.array(record.confusion)))]
     parts = contents.predictions_of(record)
     if not parts:
         return drawings
     y = np.concatenate([part.y for part in parts.values() if part.y is not None])
     logit = np.concatenate([part.logit for part in parts.values()])
-    drawings.append(_drawing("Reliability", record.rows, plots.reliability_curve(reliability_curve(y, logit))))
+    drawings.append(Drawing("Reliability", record.rows, plots.reliability_curve(reliability_curve(y, logit))))
     if digits.keys() >= parts.keys():
         pairs = np.concatenate([digits[stem] for stem in parts]).astype(np.int64)
         figure = plots.accuracy_by_difference((logit > 0) == (y == 1), np.abs(pairs[:, 0] - pairs[:, 1]))
-        drawings.append(_drawing("Right answers by distance", record.rows, figure))
+        drawings.append(Drawing("Right answers by distance", record.rows, figure))
     return drawings
 
 
@@ -132,7 +152,7 @@ def latent_levels(contents: RunContents, digits: Mapping[str, np.ndarray]) -> tu
     levels = [side for part, _ in sides for side in (part.levels_a, part.levels_b) if side is not None]
     table = level_table(np.concatenate(levels), np.concatenate([pairs.T.reshape(-1) for _, pairs in sides]))
     rows = f"both images of every pair of {' and '.join(stems)}"
-    return table, _drawing("Latent levels and digits", rows, plots.latent_levels(table))
+    return table, Drawing("Latent levels and digits", rows, plots.latent_levels(table))
 
 
 def checked_digits(contents: RunContents, digits: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -184,8 +204,3 @@ def _cell(entry: Any) -> str:
 
 def _use(file: Mapping[str, Any], purpose: str) -> Use:
     return Use(PurePath(file["path"]).name, file["n"], purpose, file.get("sha256") or "")
-
-
-def _drawing(title: str, rows: str, figure: Figure) -> Drawing:
-    name = re.sub(r"\W+", "-", title.lower())
-    return Drawing(title, rows, Markup(inline_svg(figure, name, f"{title}. {rows}")))
