@@ -1,6 +1,7 @@
 """What several tests need: digits, a small benchmark made from them, the command line as a real process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from twinrank.data.mnist import Mnist, fetch_mnist
 
 # One thread: small networks gain nothing from more, and results do not depend on the machine.
 torch.set_num_threads(1)
+
+# The shell of a background job ignores Ctrl-C, and tested processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine may be busy, and a failure must come again.
 settings.register_profile("twinrank", deadline=None, derandomize=True)
