@@ -23,7 +23,7 @@ from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import load_pairs
 from twinrank.device import available_threads, prepare_cpu
 from twinrank.models.registry import create_model, entry
-from twinrank.training.objectives import create_objective
+from twinrank.training.objectives import Objective
 
 Epoch = Callable[[int], None]
 
@@ -32,7 +32,7 @@ def usual(file: Path, threads: int) -> Epoch:
     config = entry("order_net").train
     model = create_model("order_net").to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     model.precision = "float32"
-    objective = create_objective(config, model)
+    objective = Objective(config, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loader = DataLoader(PairNPZDataset(file, is_train=True), config.batch_size, shuffle=True, num_workers=threads)
 
@@ -48,7 +48,7 @@ def usual(file: Path, threads: int) -> Epoch:
 def ours(file: Path) -> Epoch:
     config = replace(entry("order_net").train, easy_share=1.0, shift=0)
     model = create_model("order_net")
-    objective = create_objective(config, model)
+    objective = Objective(config, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     batches = Batches(load_pairs(file), config, torch.device("cpu"))
 

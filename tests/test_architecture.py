@@ -8,7 +8,7 @@ import pytest
 import twinrank
 
 SOURCE = Path(twinrank.__file__).parent
-LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "__init__"}
+LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "__init__"}
 ALLOWED = {
     "data": {"data"},
     "models": {"models"},

@@ -159,9 +159,15 @@ def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_pa
 
 
 def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
-    listed = twinrank("models", cwd=tmp_path).stdout
-    assert "compare_net (175,681 parameters)" in listed
-    assert "order_net (304,622 parameters)" in listed
+    lines = twinrank("models", cwd=tmp_path).stdout.splitlines()
+    listed = {line.split()[0]: line.split()[1:4] for line in lines[1:-2]}
+    described = json.loads(twinrank("models", "--json", cwd=tmp_path).stdout)
+    assert [model["name"] for model in described] == list(listed)
+    assert listed["compare_net"][:2] == ["1", "175,681"]
+    assert listed["order_net"][:2] == ["ours", "304,622"]
+    for model in described:
+        assert {"name", "stage", "parameters", "macs", "source"} <= model.keys()
+        assert listed[model["name"]][2] == f"{model['macs']:,}"
 
 
 @pytest.mark.parametrize(
@@ -170,17 +176,17 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["data", "make", "--out", "d", "--splits", "train,tests"], "'tests' is not a file of the benchmark"),
         (["data", "make", "--out", "d", "--severity", "9"], "severity is 9; it must be at least 0 and at most 6"),
         (["data", "check", "missing.npz"], "missing.npz"),
-        (["data", "check"], "no file is given"),
+        (["data", "check"], "nothing is given"),
         (["data", "show", "missing.npz"], "missing.npz"),
-        (["run", "nothing"], "recipe 'nothing' does not exist; choose demo"),
-        (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; it is one of epochs"),
+        (["run", "nothing"], "recipe 'nothing' does not exist; choose cpu, demo"),
+        (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; did you mean 'epochs'? It is one of epochs"),
         (["run", "demo", "--set", "train.epochs=many"], "'epochs' is 'many'; it must be a whole number"),
         (["run", "demo", "--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),
-        (["run", "demo", "--set", "epochs=3"], "unknown key 'epochs'; it is one of model"),
+        (["run", "demo", "--set", "epochs=3"], "unknown key 'epochs'; it is one of runs, model"),
         (["run", "demo", "--set", "train.monitor=loss"], "must be one of accuracy, f1, log_loss"),
         (["run", "demo", "--set", "train"], "write key=value"),
         (["run", "demo", "--set", "model.name=x"], "is not a key of a recipe"),
-        (["run", "demo", "--set", "options.width=wide"], "option 'width' is 'wide', not int"),
+        (["run", "demo", "--set", "options.width=wide"], "option 'width' is 'wide'; it must be a whole number"),
         (["run", "demo", "--set", "train={"], "not valid YAML"),
         (["train", "order_net", "--train", "a.npz", "--val", "b.npz"], "a.npz"),
         (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--lr", "-1"], "lr is -1.0; it must be above 0"),

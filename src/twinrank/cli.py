@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Whatever is heavy is imported by the command that needs it."""
 
+import json
 import os
 import shlex
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
@@ -103,23 +104,71 @@ def run(
     data: Path = Path("data"),
     changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
     threads: int | None = None,
+    workers: int = 1,
 ) -> None:
     """Do a whole recipe, from nothing to a report. Steps that are done already are skipped.
 
     Args:
-        recipe: "demo", or a YAML file.
-        out: Run folder; runs/RECIPE by default.
+        recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, two hours on two cores), "guide"
+            (the training guide's models and values, for a GPU), or a YAML file.
+        out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
         threads: Of the CPU; all cores by default.
+        workers: Trainings at a time; the threads are divided among them.
     """
     from twinrank.pipeline import read_recipe, run_recipe
+    from twinrank.training.live import grid_table
 
     out = Path("runs") / Path(recipe).stem if out is None else out
-    with _progress() as progress:
-        done = run_recipe(read_recipe(recipe, changes), out, data, _say, progress, _command(), threads)
-    _print_metrics(done.path)
-    print(f"report: {done.report}\nsubmission: {done.path / 'pred_private.csv'}")
+    chosen = read_recipe(recipe, changes)
+    with _progress() as progress, grid_table() as show:
+        failed = run_recipe(chosen, out, data, _say, progress, _command(), threads, workers, show)
+    if list(chosen.runs) == [""]:
+        _print_metrics(out)
+        print(f"report: {out / 'report.html'}\nsubmission: {out / 'pred_private.csv'}")
+    _report_failures(failed)
+
+
+@app.command(name="seeds")
+def seeds(
+    model: tyro.conf.Positional[str],
+    train: Path,
+    val: Path,
+    seeds: str = "42,2023,2024,2025",
+    out: Path | None = None,
+    simple: bool = False,
+    workers: int = 1,
+    threads: int | None = None,
+    changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
+) -> None:
+    """Train a network with several seeds, each into its own run folder. Finished runs are skipped, stopped ones go on.
+
+    Args:
+        model: A network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs that choose the epoch.
+        seeds: Separated by commas.
+        out: Folder of the run folders, which are named seed_SEED; runs/MODEL_seeds by default.
+        simple: A quarter of the passes, for quick experiments.
+        workers: Trainings at a time; the threads are divided among them.
+        threads: Of the CPU; all cores by default.
+        changes: A value that differs from the network's own, for example train.epochs=3 or options.width=8.
+    """
+    from twinrank.pipeline import seeds_recipe
+    from twinrank.reporting.seeds import seeds_summary
+    from twinrank.training.grid import Job, run_grid
+    from twinrank.training.live import grid_table
+
+    out = Path("runs") / f"{model}_seeds" if out is None else out
+    runs = seeds_recipe(model, seeds, simple, changes).runs
+    jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in runs.items()]
+    with grid_table() as show:
+        failed = run_grid(jobs, train, val, workers, threads, _command(), show)
+    trained = [job.folder for job in jobs if job.name not in failed]
+    if trained:
+        print(seeds_summary(trained))
+    _report_failures(failed)
 
 
 @app.command(name="resume")
@@ -180,6 +229,23 @@ def report(run: Argument, out: Path | None = None, figures: Path | None = None) 
     print(publish_report(run, out, figures))
 
 
+@app.command(name="leaderboard")
+def leaderboard(runs: Files, out: Path | None = None) -> None:
+    """Compare runs in one table, beside published results: parameters, seconds, accuracy with intervals.
+
+    Args:
+        runs: Run folders.
+        out: A folder for the table as leaderboard.md, leaderboard.csv and leaderboard.json.
+    """
+    from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
+
+    _require_some(runs)
+    print(leaderboard_text(read_rows(runs)))
+    if out is not None:
+        for written in write_leaderboard(runs, out):
+            print(written)
+
+
 @submit.command(name="check")
 def submit_check(submission: Argument, test: Path) -> None:
     """Check that a submission has every id of a test file once, with label 0 or 1.
@@ -195,14 +261,23 @@ def submit_check(submission: Argument, test: Path) -> None:
 
 
 @app.command(name="models")
-def models() -> None:
-    """List the networks that can be trained, with their options."""
-    from twinrank.models.registry import create_model, entries
+def models(
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False, channels: int = 1, image_size: int = 28
+) -> None:
+    """List the networks that can be trained.
 
-    for entry in entries():
-        size = sum(parameter.numel() for parameter in create_model(entry.name).parameters())
-        options = ", ".join(f"{name}={value}" for name, value in entry.options.items())
-        print(f"{entry.name} ({size:,} parameters): {entry.summary}\n    options: {options}")
+    Args:
+        as_json: As a list of objects: name, stage, parameters, macs (multiply-adds of a pair), source and more.
+        channels: Of the images, 1 or 3.
+        image_size: Height and width of the images.
+    """
+    from twinrank.models.profile import describe_models
+
+    described = describe_models(channels, image_size)
+    if as_json:
+        print(json.dumps(described, indent=2))
+    else:
+        _print_models(described)
 
 
 app.command(data, name="data")
@@ -225,8 +300,9 @@ def _train(arguments: list[str]) -> None:
 
 
 def _train_command(entry: "Entry") -> Callable[..., None]:
-    fields = [(name, type(value), field(default=value)) for name, value in entry.options.items()]
-    options_class = make_dataclass("Options", fields, namespace={"__doc__": entry.build.__doc__})
+    types = entry.option_types
+    fields = [(name, _flag(types[name]), field(default=value)) for name, value in entry.options.items()]
+    options_class = make_dataclass("Options", fields, namespace={"__doc__": entry.documentation})
     Options = Annotated[options_class, tyro.conf.arg(name="")]
 
     def train_network(
@@ -252,6 +328,38 @@ def _train_command(entry: "Entry") -> Callable[..., None]:
             threads: Of the CPU; all cores by default.
         """
     return train_network
+
+
+def _flag(hint: Any) -> Any:
+    """A list is one argument, separated by commas: ``--layers 3,3,3``."""
+    if get_origin(hint) is not tuple:
+        return hint
+    (item,) = {part for part in get_args(hint) if part is not ...}
+
+    def parsed(texts: list[str]) -> tuple[Any, ...]:
+        parts = [part.strip() for part in texts[0].split(",")]
+        if item is not int:
+            return tuple(parts)
+        return tuple(int(part) for part in parts)
+
+    spec = tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A,B,...",
+        instance_from_str=parsed,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [",".join(map(str, values))],
+    )
+    return Annotated[tuple, spec]
+
+
+def _print_models(described: list[dict[str, Any]]) -> None:
+    width = max(len(model["name"]) for model in described)
+    print(f"{'name':<{width}}  stage  {'parameters':>10}  {'multiply-adds':>13}  source")
+    for model in described:
+        costs = f"{model['parameters']:>10,}  {model['macs']:>13,}"
+        print(f"{model['name']:<{width}}  {model['stage'] or 'ours':<5}  {costs}  {model['source']}")
+    print("Multiply-adds are of one pair.")
+    print("'twinrank train MODEL --help' shows what a network is, its options and its training values.")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -282,9 +390,15 @@ def _fail(line: str, status: int) -> None:
     sys.exit(status)
 
 
+def _report_failures(failed: dict[str, str]) -> None:
+    if failed:
+        lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
+
+
 def _require_some(files: tuple[Path, ...]) -> None:
     if not files:
-        raise InputError("no file is given; name one or more")
+        raise InputError("nothing is given; name one or more")
 
 
 @contextmanager

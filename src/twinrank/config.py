@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from twinrank.errors import InputError
+from twinrank.errors import InputError, nearest
 
 Split = Literal["train", "val", "test_public", "test_private"]
 Monitor = Literal["accuracy", "f1", "log_loss"]
-Schedule = Literal["one_cycle", "constant"]
-Objective = Literal["pair", "latent_order"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
+PairLoss = Literal["bce", "focal"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 _SPLITS_BY_NAME: dict[str, Split] = {split: split for split in SPLITS}
@@ -87,7 +87,9 @@ class TrainConfig:
     epochs: int = 30
     """How many times as many pairs as the file has are trained on."""
     batch_size: int = 128
-    """Pairs in a step."""
+    """Pairs in a batch."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one step."""
     lr: float = 1e-3
     """Largest learning rate of AdamW."""
     weight_decay: float = 0.05
@@ -96,55 +98,105 @@ class TrainConfig:
     """Decay of AdamW's running mean of gradients."""
     beta2: float = 0.99
     """Decay of AdamW's running mean of squared gradients."""
-    schedule: Schedule = "one_cycle"
-    """Learning rate: linear warm-up then cosine to zero, or constant after the warm-up."""
+    schedule: Schedule = "cosine"
+    """Learning rate after the warm-up: cosine falls to zero; plateau is cut when the monitored metric stalls; one_cycle
+    is Smith's, with beta1 moving against it; constant stays."""
     warmup: float = 0.2
-    """Share of the run over which the learning rate rises from 0."""
+    """Share of the run over which the learning rate rises."""
+    plateau_factor: float = 0.5
+    """What plateau multiplies the learning rate by."""
+    plateau_patience: int = 3
+    """Epochs without a better value that plateau bears."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    objective: Objective = "pair"
-    """What is minimised: the pairs' cross-entropy, or the objective of networks with latent levels."""
+    ema: float = 0.0
+    """Decay a step of a running mean of the weights, which is then what is evaluated and kept; 0, none."""
+    loss: PairLoss = "bce"
+    """Loss of a pair: cross-entropy, or focal, which weighs pairs by how wrong they are."""
+    focal_alpha: float = 1.0
+    """Factor of the focal loss."""
+    focal_gamma: float = 2.0
+    """Exponent of the focal loss; 0 is cross-entropy."""
     label_smoothing: float = 0.0
     """In the pair loss, labels become smoothing / 2 and 1 - smoothing / 2."""
-    contrastive_weight: float = 1.0
-    """Weight of the contrastive term of latent_order."""
-    balance_weight: float = 2.0
-    """Weight of the balance term of latent_order."""
+    contrastive_weight: float = 0.0
+    """Weight of the contrastive term: which images of a batch were paired. A network without latent levels gets an
+    auxiliary head for it."""
+    balance_weight: float = 0.0
+    """Weight of the balance term, which keeps every latent level in use."""
+    auxiliary_levels: int = 10
+    """Latent levels of the auxiliary head."""
     easy_share: float = 1.0
     """Share of the pairs, those that show most, with which training begins; 1 is all of them from the start."""
     easy_until: float = 0.5
     """Share of the run at which every pair has come in."""
+    swap: bool = False
+    """Augmentation: a random half of the pairs is swapped, label and all."""
     shift: int = 0
-    """Augmentation: each image is moved by up to so many pixels along each axis."""
+    """Augmentation: each image is moved by up to so many whole pixels along each axis."""
+    rotate: float = 0.0
+    """Augmentation: rotation by up to so many degrees."""
+    translate: float = 0.0
+    """Augmentation: translation by up to this share of the side along each axis."""
+    crop_scale: float = 1.0
+    """Augmentation: a crop of at least this share of the area, enlarged to full size; 1, none."""
+    randaugment: int = 0
+    """Augmentation: so many operations of RandAugment on each image."""
+    magnitude: float = 9.0
+    """Strength of RandAugment, 0 to 30."""
+    cutout: int = 0
+    """Augmentation: so many more covered rectangles, of up to half a side."""
+    lines: int = 0
+    """Augmentation: so many more covered lines, of up to a tenth of a side in width."""
+    brightness: float = 0.0
+    """Augmentation: pixels are multiplied by 1 plus or minus up to this."""
+    contrast: float = 0.0
+    """Augmentation: their distance from the image's mean is multiplied by 1 plus or minus up to this."""
     augment_from: float = 0.0
     """Share of the run after which augmentation begins."""
     monitor: Monitor = "accuracy"
-    """Metric on the validation file that chooses the best epoch and stops early."""
+    """Metric on the validation file that chooses the best epoch, stops early and drives plateau."""
     patience: int | None = None
     """Stop after so many epochs without a better value; None, never."""
+    min_delta: float = 0.0
+    """How much better a value must be to count for patience."""
     precision: Precision = "auto"
-    """Arithmetic of the tower: auto is bfloat16 where the processor computes in it, else float32."""
+    """Arithmetic of the tower: auto is bfloat16 where the processor computes in it, else float32; float16, with scaled
+    gradients, needs CUDA."""
+    compile: bool = False
+    """Compile the tower with torch.compile; needs a C++ compiler."""
+    checkpoint_stages: bool = False
+    """Compute the tower's stages again in the backward pass instead of keeping them: less memory, a third more time."""
+    deterministic: bool = False
+    """Refuse every operation that may give other bits the next time; matters on a GPU."""
     seed: int = 42
     """Root of every random number of the run."""
 
     def __post_init__(self) -> None:
-        _require(self, "epochs", at_least=1)
         _require(self, "batch_size", at_least=2)
-        _require(self, "lr", above=0)
-        _require(self, "clip_norm", above=0)
-        _require(self, "patience", at_least=1)
-        for name in ("weight_decay", "contrastive_weight", "balance_weight", "shift", "seed"):
+        for name in ("epochs", "accumulate", "plateau_patience", "patience"):
+            _require(self, name, at_least=1)
+        for name in ("lr", "clip_norm"):
+            _require(self, name, above=0)
+        for name in (
+            *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
+            *("shift", "rotate", "randaugment", "cutout", "lines", "brightness", "contrast", "seed"),
+        ):
             _require(self, name, at_least=0)
-        for name in ("warmup", "label_smoothing", "easy_until", "augment_from"):
+        for name in ("warmup", "label_smoothing", "easy_until", "translate", "augment_from"):
             _require(self, name, at_least=0, at_most=1)
-        _require(self, "easy_share", above=0, at_most=1)
-        for name in ("beta1", "beta2"):
+        for name in ("easy_share", "crop_scale"):
+            _require(self, name, above=0, at_most=1)
+        for name in ("beta1", "beta2", "ema"):
             _require(self, name, at_least=0, below=1)
+        _require(self, "plateau_factor", above=0, below=1)
+        _require(self, "magnitude", at_least=0, at_most=30)
+        _require(self, "auxiliary_levels", at_least=2)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything from nothing to a report: what ``twinrank run`` reads."""
+class RunSpec:
+    """One training of a recipe."""
 
     model: str
     """A network that ``twinrank models`` lists."""
@@ -152,6 +204,14 @@ class Recipe:
     """Its training."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the network that differ from its defaults."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything from nothing to a report: what ``twinrank run`` reads."""
+
+    runs: dict[str, RunSpec]
+    """Trainings by the name of their folder; the one name "" is the recipe's own folder."""
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     """The data."""
 
@@ -176,31 +236,37 @@ def with_values(config: Config, values: Mapping[str, Any], where: str) -> Config
     known = [each.name for each in fields(config)]
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{where}: unknown key '{name}'; it is one of {', '.join(known)}")
-        if not _fits(value, hints[name]):
-            raise InputError(f"{where}: '{name}' is {value!r}; it must be {_described(hints[name])}")
+            raise InputError(f"{where}: unknown key '{name}'{nearest(name, known)}")
+        if not fits(value, hints[name]):
+            raise InputError(f"{where}: '{name}' is {value!r}; it must be {described(hints[name])}")
     try:
         return replace(config, **values)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value, as YAML or JSON gives it, is of a type; a list is a tuple."""
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
+        return any(fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(fits(part, get_args(hint)[0]) for part in value)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is hint
 
 
-def _described(hint: Any) -> str:
+def described(hint: Any) -> str:
+    """A type in words."""
     if get_origin(hint) is Literal:
         return f"one of {', '.join(get_args(hint))}"
     if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_described(option) for option in get_args(hint))
-    return {int: "a whole number", float: "a number", type(None): "null"}[hint]
+        return " or ".join(described(option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list, each {described(get_args(hint)[0])}"
+    return {int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}[hint]
 
 
 def _require(

@@ -7,6 +7,7 @@ import sys
 import torch
 
 from twinrank.config import Precision
+from twinrank.errors import InputError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD (malloc.h)."""
@@ -40,9 +41,25 @@ def prepare_cpu(threads: int) -> None:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context in which a tower runs: bfloat16 where the processor computes in it (or on demand), else float32."""
+    """The context in which a tower runs: bfloat16 where the processor computes in it (or on demand), else float32.
+
+    Raises:
+        InputError: float16 without CUDA.
+    """
+    if precision == "float16":
+        if device.type != "cuda":
+            raise InputError("precision is float16, which needs CUDA, and there is none; use auto")
+        return torch.autocast("cuda", torch.float16)
     bfloat16 = precision == "bfloat16" or (precision == "auto" and _computes_in_bfloat16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+
+
+def make_deterministic() -> None:
+    """Let torch refuse every operation that may give other bits the next time."""
+    # cuBLAS reads it when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:

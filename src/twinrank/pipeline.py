@@ -1,5 +1,7 @@
 """A recipe from nothing to a report: steps, each done once."""
 
+import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,20 +13,25 @@ from typing import Any
 
 import yaml
 
-from twinrank.config import BenchmarkConfig, Recipe, with_values
+from twinrank.config import BenchmarkConfig, Recipe, RunSpec, with_values
 from twinrank.data.benchmark import Progress, make_benchmark, meta, read_meta
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.submission import check_submission
-from twinrank.errors import InputError
+from twinrank.errors import InputError, nearest
 from twinrank.evaluation.evaluate import evaluate, predict_labels
 from twinrank.files import read_json, sha256, write_json
-from twinrank.models.registry import create_model, entry
+from twinrank.models.registry import entry
+from twinrank.reporting.leaderboard import write_leaderboard
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
 from twinrank.training import run as training
+from twinrank.training.grid import Job, refuse_other_settings, run_grid
+from twinrank.training.grid import Progress as GridProgress
 from twinrank.training.loop import peak_memory
 
-_KEYS = ("model", "options", "train", "benchmark")
+_RUN_KEYS = ("model", "options", "train")
+_SIMPLE = 4
+_KEYS = ("runs", *_RUN_KEYS, "benchmark")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 
@@ -50,7 +57,30 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         text, where = Path(name).read_text(encoding="utf-8", errors="replace"), name
     else:
         raise InputError(f"recipe '{name}' does not exist; choose {', '.join(recipe_names())}, or give a YAML file")
-    values = _parsed(text, where)
+    return _changed(_parsed(text, where), changes, where)
+
+
+def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence[str] = ()) -> Recipe:
+    """One network with several seeds, in runs named ``seed_SEED``.
+
+    Args:
+        model: as registered.
+        seeds: separated by commas.
+        simple: a quarter of the network's passes.
+        changes: as in :func:`read_recipe`.
+
+    Raises:
+        InputError: the network does not exist, or a seed or a value is impossible.
+    """
+    names = [seed.strip() for seed in seeds.split(",")]
+    if not all(map(str.isdecimal, names)) or len(set(names)) < len(names):
+        raise InputError(f"--seeds: '{seeds}' is not possible; write whole numbers, each once, for example 42,2023")
+    train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
+    runs = {f"seed_{int(seed)}": {"model": model, "train": {"seed": int(seed)}} for seed in names}
+    return _changed({"runs": runs, "train": train}, changes, f"seeds {model}")
+
+
+def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
@@ -67,60 +97,94 @@ def run_recipe(
     progress: Progress = lambda split, done, pairs: None,
     command: str = "",
     threads: int | None = None,
-) -> RunFolder:
+    workers: int = 1,
+    show: Callable[[GridProgress], None] = lambda progress: None,
+) -> dict[str, str]:
     """Do every step of a recipe that is not done yet: fetch, make, train, evaluate, submit, report.
 
     A step is done when its record in ``steps.json`` has the same inputs and its files are as it left them. A training
-    that was stopped goes on where it was.
+    that was stopped goes on where it was. With several trainings, one that fails does not stop the others, and a table
+    of all of them is written at the end.
 
     Args:
         recipe: what to do.
-        out: run folder.
+        out: run folder, or folder of run folders.
         data: folder of the benchmark's files.
         say: told what happens, a line each.
         progress: of the benchmark's making.
         command: recorded.
         threads: of the CPU; all cores by default.
+        workers: trainings at a time.
+        show: told how several trainings stand.
+
+    Returns:
+        What was wrong, by name of the training; empty if nothing was.
 
     Raises:
         InputError: something that was given is wrong, or a step failed.
         Interrupted: stopped by Ctrl-C.
     """
-    run, data = RunFolder(Path(out)), Path(data)
-    files = [data / name for name in _SPLIT_FILES]
-    train_file, val_file, *tests = files
-    steps = _Steps(run.steps, say)
+    out, files = Path(out), _Files(Path(data))
+    jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in recipe.runs.items()]
+    for job in jobs:
+        refuse_other_settings(job)
     _refuse_other_benchmark(data, recipe.benchmark)
-
-    labels = [data / name for name in _LABEL_FILES]
-    with steps.step("data", asdict(recipe.benchmark), [*files, *labels]) as todo:
+    steps = _Steps(RunFolder(out).steps, say)
+    with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
         if todo:
-            make_benchmark(fetch_mnist(say=say), data, recipe.benchmark, progress=progress)
+            make_benchmark(fetch_mnist(say=say), files.folder, recipe.benchmark, progress=progress)
+    if list(recipe.runs) == [""]:
+        (job,) = jobs
+        with steps.step("train", _asked(job, files), [RunFolder(out).weights]) as todo:
+            if todo and RunFolder(out).config.is_file():
+                training.resume(out)
+            elif todo:
+                training.train(job.model, files.train, files.val, out, job.config, job.options, threads, command)
+        _finish(job, files, steps)
+        return {}
+    failed = run_grid(jobs, files.train, files.val, workers, threads, command, show)
+    trained = [job for job in jobs if job.name not in failed]
+    for job in trained:
+        _finish(job, files, _Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))
+    if trained:
+        for table in write_leaderboard([job.folder for job in trained], out):
+            say(f"table: {table}")
+    return failed
 
-    wanted = {"model": recipe.model, "options": recipe.options, "train": asdict(recipe.train)}
-    with steps.step("train", wanted | _digests(train_file, val_file), [run.weights]) as todo:
-        if todo and run.config.is_file():
-            _refuse_other_recipe(run, recipe)
-            training.resume(run.path)
-        elif todo:
-            training.train(recipe.model, train_file, val_file, run.path, recipe.train, recipe.options, threads, command)
 
-    stems = [file.stem for file in (val_file, *tests)]
+class _Files:
+    """The benchmark's files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.train, self.val, *self.tests = (folder / name for name in _SPLIT_FILES)
+        self.labels = [folder / name for name in _LABEL_FILES]
+        self.all = [self.train, self.val, *self.tests, *self.labels]
+
+
+def _asked(job: Job, files: _Files) -> dict[str, Any]:
+    asked = {"model": job.model, "options": job.options, "train": asdict(job.config)}
+    return asked | _digests(files.train, files.val)
+
+
+def _finish(job: Job, files: _Files, steps: "_Steps") -> None:
+    """What follows the training of a run."""
+    run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
+    stems = [file.stem for file in evaluated]
     results = [*map(run.predictions, stems), *map(run.metrics, [*stems, "tests"])]
-    with steps.step("evaluate", _digests(run.weights, val_file, *tests, *labels), results) as todo:
+    with steps.step("evaluate", _digests(run.weights, *evaluated, *files.labels), results) as todo:
         if todo:
-            evaluate(run, [val_file, *tests])
+            evaluate(run, evaluated)
 
-    submission = run.path / "pred_private.csv"
-    with steps.step("submit", _digests(run.weights, tests[-1]), [submission]) as todo:
+    submission, test = run.path / "pred_private.csv", files.tests[-1]
+    with steps.step("submit", _digests(run.weights, test), [submission]) as todo:
         if todo:
-            predict_labels(run, tests[-1], submission)
-            check_submission(submission, tests[-1])
+            predict_labels(run, test, submission)
+            check_submission(submission, test)
 
     with steps.step("report", _digests(*results, run.history), [run.report]) as todo:
         if todo:
             publish_report(run.path)
-    return run
 
 
 class _Steps:
@@ -183,30 +247,53 @@ def _change(values: Any, key: str, value: Any, change: str) -> None:
 
 
 def _checked(values: Any, where: str) -> Recipe:
-    if not isinstance(values, dict) or not isinstance(values.get("model"), str):
-        raise InputError(f"{where}: a recipe is a mapping with the key 'model'; 'twinrank models' lists the networks")
-    for key, value in values.items():
-        if key not in _KEYS:
-            raise InputError(f"{where}: unknown key '{key}'; it is one of {', '.join(_KEYS)}")
-        if key != "model" and not isinstance(value, dict):
-            raise InputError(f"{where}: '{key}' is {value!r}; it must be a mapping")
-    create_model(values["model"], options=values.get("options"))
-    return Recipe(
-        model=values["model"],
-        train=with_values(entry(values["model"]).train, values.get("train", {}), f"{where}: 'train'"),
-        options=values.get("options", {}),
-        benchmark=with_values(BenchmarkConfig(), values.get("benchmark", {}), f"{where}: 'benchmark'"),
-    )
+    if not isinstance(values, dict) or ("model" in values) == ("runs" in values):
+        raise InputError(
+            f"{where}: a recipe is a mapping with the key 'model' or 'runs'; 'twinrank models' lists the networks"
+        )
+    _refuse_unknown(values, _KEYS, where)
+    shared = {key: _mapping(values, key, where) for key in ("train", "options", "benchmark")}
+    if "model" in values:
+        runs = {"": _run_spec(values["model"], shared["options"], shared["train"], where)}
+    else:
+        runs = {}
+        for name, own in _mapping(values, "runs", where).items():
+            place = f"{where}: run '{name}'"
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+                raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.'")
+            if not isinstance(own, dict):
+                raise InputError(f"{place} is {own!r}; it must be a mapping")
+            _refuse_unknown(own, _RUN_KEYS, place)
+            options, train = (shared[key] | _mapping(own, key, place) for key in ("options", "train"))
+            runs[name] = _run_spec(own.get("model", name), options, train, place)
+        if not runs:
+            raise InputError(f"{where}: 'runs' is empty; name one training or more")
+    benchmark = with_values(BenchmarkConfig(), shared["benchmark"], f"{where}: 'benchmark'")
+    return Recipe(runs, benchmark)
+
+
+def _run_spec(model: Any, options: dict[str, Any], train: dict[str, Any], where: str) -> RunSpec:
+    if not isinstance(model, str):
+        raise InputError(f"{where}: 'model' is {model!r}; it must be a name that 'twinrank models' lists")
+    found = entry(model)
+    found.complete(options)
+    return RunSpec(model, with_values(found.train, train, f"{where}: 'train'"), options)
+
+
+def _mapping(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = values.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: '{key}' is {value!r}; it must be a mapping")
+    return value
+
+
+def _refuse_unknown(values: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
 
 
 def _refuse_other_benchmark(data: Path, config: BenchmarkConfig) -> None:
     found = read_meta(data)
     if found is not None and found != meta(config):
         raise InputError(f"{data}: holds another benchmark ({found}); choose another folder with --data")
-
-
-def _refuse_other_recipe(run: RunFolder, recipe: Recipe) -> None:
-    recorded = run.read_config()
-    options = entry(recipe.model).options | recipe.options
-    if recorded["model"] != {"name": recipe.model, "options": options} or recorded["train"] != asdict(recipe.train):
-        raise InputError(f"{run.path}: holds a run with other settings; choose another folder with --out")

@@ -1,17 +1,30 @@
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.encode import Encode
-from twinrank.models.registry import create_model, entries
+from twinrank.models.fusion import FUSIONS, fusion_comparator
+from twinrank.models.profile import multiply_adds, parameters
+from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet, probability
+from twinrank.models.weights import load_weights, save_weights
 from twinrank.randomness import torch_generator
 
 NAMES = [entry.name for entry in entries()]
+SMALL = {"width_mult": 0.125, "depth_mult": 0.25, "feat_dim": 16, "width": 4, "levels": 4}
+
+
+def small(name: str) -> dict[str, object]:
+    """Options that make a network quick."""
+    return {key: value for key, value in SMALL.items() if key in entry(name).options}
 
 
 def random_images(n: int, seed: int, channels: int = 1, height: int = 28, width: int = 28) -> torch.Tensor:
@@ -24,7 +37,7 @@ def random_images(n: int, seed: int, channels: int = 1, height: int = 28, width:
 def trained_a_little(name: str) -> SiameseNet:
     """Weights and statistics as they are in use, not as they are at the start."""
     torch.manual_seed(1)
-    model = create_model(name)
+    model = create_model(name, options=small(name))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     for step in range(3):
@@ -66,30 +79,133 @@ def test_equal_images_are_a_tie(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("channels", "height", "width"), [(1, 28, 28), (3, 28, 28), (1, 8, 8), (1, 9, 31), (3, 64, 40)]
+    ("channels", "height", "width"),
+    [(1, 28, 28), (3, 28, 28), (1, 32, 32), (1, 64, 64), (3, 64, 64), (1, 8, 8), (1, 9, 31), (3, 67, 90)],
 )
 def test_every_network_takes_every_image_and_learns_with_every_parameter(
     name: str, channels: int, height: int, width: int
 ) -> None:
     torch.manual_seed(0)
-    model = create_model(name, channels)
+    model = create_model(name, channels, min(height, width), small(name))
     logit = model(*(random_images(4, seed, channels, height, width) for seed in (0, 1)))
     logit.square().sum().backward()
+    assert logit.shape == (4,)
     assert logit.isfinite().all()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_network_is_rebuilt_from_its_file(name: str, channels: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    description = {"name": name, "options": small(name), "channels": channels, "image_size": 28}
+    model = create_model(name, channels, 28, small(name)).eval()
+    save_weights(tmp_path / "weights.safetensors", model, description)
+    rebuilt = load_weights(tmp_path / "weights.safetensors")
+    images = [random_images(5, seed, channels) for seed in (0, 1)]
+    assert torch.equal(model(*images), rebuilt(*images))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("compare_net", {}, 175_681),
+        ("resnet_optimized", {}, 3_204_618),
+        ("resnet_optimized_1.12", {}, 4_754_698),
+        ("resnet_fusion", {}, 4_785_818),
+        ("improved_v2", {}, 4_000_000),
+    ],
+)
+def test_networks_have_the_guides_number_of_parameters(name: str, options: dict[str, object], count: int) -> None:
+    ours = parameters(create_model(name, options=options))
+    assert ours == pytest.approx(count, rel=0.03 if name == "improved_v2" else 0.01)
+    guides = parameters(create_model(name, options=options | {"mask": False, "antisymmetric": False}))
+    assert guides == count or name == "improved_v2"
+
+
+def test_options_of_networks_and_training_have_names_of_their_own() -> None:
+    taken = {field.name for field in fields(TrainConfig)} | {"train", "val", "out", "threads"}
+    for each in entries():
+        assert not taken & each.options.keys()
+
+
+def test_options_do_what_they_say() -> None:
+    assert parameters(create_model("resnet_optimized", options={"layers": [3, 3, 3]})) == 4_754_698 + 576
+    wide, narrow = (create_model("fpn", options={"width_mult": each, "feat_dim": 32}) for each in (0.5, 0.25))
+    assert parameters(wide) > 3 * parameters(narrow)
+    assert wide.tower.features == 32
+    four = create_model("resnet_optimized", options={"layers": [1, 1, 1, 1], "width_mult": 0.125})
+    assert four.tower.backbone.widths == (64,)
+    bottleneck, basic = (
+        create_model("resnet_optimized", options={"block": block, "width_mult": 0.25})
+        for block in ("bottleneck", "basic")
+    )
+    assert parameters(bottleneck) < parameters(basic)
+    assert not any(
+        "CBAM" in type(part).__name__ for part in create_model("improved_v2", options={"cbam": False}).modules()
+    )
+    assert len(create_model("fpn", options=small("fpn")).tower.backbone(torch.rand(2, 2, 28, 28))) == 3
+    dropouts = {
+        part.p for part in create_model("fpn", options={"dropout": 0.2}).modules() if isinstance(part, nn.Dropout)
+    }
+    assert sorted(dropouts) == pytest.approx([0.15, 0.2])
+
+
+def test_larger_images_cost_about_the_same() -> None:
+    costs = [multiply_adds(create_model("order_net", image_size=size), image_size=size) / 1e6 for size in (32, 64, 128)]
+    assert max(costs) < 3 * min(costs)
+
+
+def test_multiply_adds_are_counted() -> None:
+    """A tower's stem by hand: 28 x 28 places, 9 x 1 inputs, 32 outputs, two images."""
+    counted = multiply_adds(create_model("compare_net", options={"antisymmetric": False}))
+    convolutions = 784 * 9 * 32 + 196 * 9 * 32 * 64 + 49 * 9 * 64 * 128
+    assert counted == 2 * (convolutions + 128 * 128) + 256 * 256 + 256
+
+
+@pytest.mark.parametrize("name", ["compare_net", "improved_v2", "fpn", "efficientnet_b0", "order_net"])
+def test_computing_stages_again_changes_nothing(name: str) -> None:
+    results = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = create_model(name, options=small(name))
+        model.precision = "float32"
+        model.set_recompute(recompute)
+        torch.manual_seed(1)
+        model(random_images(8, 0), random_images(8, 1)).square().sum().backward()
+        grads = {f"gradient of {key}": parameter.grad for key, parameter in model.named_parameters()}
+        results.append(model.state_dict() | grads)
+    for key, value in results[0].items():
+        torch.testing.assert_close(value, results[1][key], msg=key)
+
+
+def test_fusions_that_cannot_know_the_order_say_how_confident_to_be() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 6, 16)
+    order = fusion_comparator(16, FUSIONS).eval()
+    assert torch.equal(order(a, b), -order(b, a))
+    assert order(a, b).abs().min() > 0
+    without = fusion_comparator(16, ("difference", "concatenation", "bilinear")).eval()
+    without.load_state_dict({key: value for key, value in order.state_dict().items() if "confidence" not in key})
+    factor = order(a, b) / without(a, b)
+    assert ((factor > 0) & (factor < 2)).all()
+    with pytest.raises(InputError, match="product,cosine cannot tell left from right"):
+        fusion_comparator(16, ("product", "cosine"))
+    symmetric = fusion_comparator(16, ("product", "cosine", "distance", "difference"), antisymmetric=False).eval()
+    assert torch.equal(symmetric(a, b), symmetric(b, a)), "the guide's form of these four cannot know the order"
+
+
 def test_the_baseline_is_the_guides() -> None:
     model = create_model("compare_net", options={"antisymmetric": False})
     assert sum(parameter.numel() for parameter in model.parameters()) == 175_681
     assert not model.antisymmetric
-    assert [type(layer).__name__ for layer in model.tower.children()] == [
+    assert [type(layer).__name__ for layer in model.tower.modules() if not list(layer.children())] == [
         *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
         *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
         *("Conv2d", "BatchNorm2d", "ReLU"),
-        *("AdaptiveAvgPool2d", "Flatten", "Linear", "ReLU", "Dropout"),
+        *("Linear", "ReLU", "Dropout"),
     ]
     xa, xb = random_images(8, 0), random_images(8, 1)
     assert not torch.equal(model.eval()(xa, xb), -model(xb, xa))
@@ -144,11 +260,17 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("ordernet", {}, "model 'ordernet' does not exist; choose from compare_net, order_net"),
-        ("order_net", {"depth": 3}, "has no option 'depth'; it has width, levels, mask"),
-        ("order_net", {"width": 8.5}, "option 'width' is 8.5, not int"),
-        ("order_net", {"mask": 1}, "option 'mask' is 1, not bool"),
-        ("order_net", {"levels": 0}, "option 'levels' is 0; it is at least 1"),
+        ("ordernet", {}, "model 'ordernet' does not exist; did you mean 'order_net'\\? It is one of compare_net, "),
+        ("order_net", {"widht": 3}, "has no option 'widht'; did you mean 'width'\\? It is one of width, levels, mask"),
+        ("order_net", {"width": 8.5}, "option 'width' is 8.5; it must be a whole number"),
+        ("order_net", {"mask": 1}, "option 'mask' is 1; it must be true or false"),
+        ("order_net", {"levels": 0}, "option 'levels' is 0; it must be at least 1"),
+        ("fpn", {"layers": [2, 0]}, "option 'layers' is \\[2, 0\\]; it must be at least 1"),
+        ("fpn", {"layers": 2}, "option 'layers' is 2; it must be a list, each a whole number"),
+        ("fpn", {"dropout": 1.0}, "option 'dropout' is 1.0; it must be at least 0 and below 1"),
+        ("fpn", {"width_mult": 0.0}, "option 'width_mult' is 0.0; it must be above 0"),
+        ("fpn", {"fusions": ["sum"]}, "option 'fusions' is \\['sum'\\]; it must be a list, each one of difference, "),
+        ("fpn", {"fusions": []}, "fusions: none; name one or more of difference, concatenation"),
     ],
 )
 def test_wrong_names_and_options_are_refused(name: str, options: dict[str, object], said: str) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,13 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
-from twinrank.data.augment import shift
 from twinrank.data.batches import Batches
 from twinrank.data.pairs import PairData
+from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model
 from twinrank.randomness import derive, torch_generator
-from twinrank.training.objectives import LatentOrderObjective
-from twinrank.training.schedule import learning_rate_factor
+from twinrank.training.objectives import LatentTerm, Objective, focal_loss
+from twinrank.training.schedule import beta1_at, learning_rate_factor
 
 
 def pairs(n: int, size: int = 8, seed: int = 0) -> PairData:
@@ -72,42 +73,131 @@ def test_augmentation_begins_when_it_is_told_to() -> None:
     assert max(unchanged[2:]) < 0.3
 
 
-@given(distance=st.integers(0, 7), seed=st.integers(0, 1000), size=st.integers(8, 12))
-def test_a_shift_moves_pixels_and_mirrors_the_border(distance: int, seed: int, size: int) -> None:
-    images = torch.arange(2 * 3 * size * 9, dtype=torch.int64).reshape(2, 3, size, 9)
-    moved = shift(images, distance, torch_generator(seed, "shift"))
-    padded = functional.pad(images.double(), (distance,) * 4, mode="reflect").long()
-    for image, candidates in zip(moved, padded, strict=True):
-        windows = [
-            candidates[:, y : y + size, x : x + 9] for y in range(2 * distance + 1) for x in range(2 * distance + 1)
-        ]
-        assert any(torch.equal(image, window) for window in windows)
+def test_the_draws_of_a_row_do_not_depend_on_the_batch_size() -> None:
+    data = pairs(48)
+    augmented = []
+    for size in (6, 16):
+        config = TrainConfig(batch_size=size, rotate=10, randaugment=2, cutout=1, shift=1, brightness=0.2, swap=True)
+        batches = Batches(data, config, torch.device("cpu"))
+        augmented.append([torch.cat(part) for part in zip(*batches.epoch(3), strict=True)])
+    for first, second in zip(*augmented, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_a_swapped_pair_has_the_other_label() -> None:
+    data = pairs(80)
+    labels = {(a.tobytes(), b.tobytes()): y for a, b, y in zip(data.xa, data.xb, data.y, strict=True)}  # pyright: ignore[reportArgumentType]
+    batches = Batches(data, TrainConfig(batch_size=80, swap=True), torch.device("cpu"))
+    swapped = 0
+    for xa, xb, y in batches.epoch(1):
+        for left, right, label in zip(xa.numpy(), xb.numpy(), y, strict=True):
+            pair = left.tobytes(), right.tobytes()
+            swapped += pair not in labels
+            assert label == (labels[pair] if pair in labels else 1 - labels[pair[::-1]])
+    assert 20 < swapped < 60
+
+
+def factors(config: TrainConfig, steps: int = 100) -> list[float]:
+    return [learning_rate_factor(config, step / steps) for step in range(steps + 1)]
 
 
 def test_the_learning_rate_rises_to_its_largest_and_falls_to_zero() -> None:
-    factors = [learning_rate_factor("one_cycle", 0.2, progress) for progress in np.linspace(0, 1, 101)]
-    assert factors[0] == 0
-    assert factors[20] == max(factors) == 1
-    assert factors[10] == pytest.approx(0.5)
-    assert factors[60] == pytest.approx(0.5)
-    assert factors[-1] == pytest.approx(0)
-    assert learning_rate_factor("constant", 0.0, 0.9) == 1
-    assert learning_rate_factor("one_cycle", 1.0, 1.0) == 1
+    found = factors(TrainConfig(schedule="cosine", warmup=0.2))
+    assert found[0] == 0
+    assert found[20] == max(found) == 1
+    assert found[10] == pytest.approx(0.5)
+    assert found[60] == pytest.approx(0.5)
+    assert found[-1] == pytest.approx(0)
+    assert factors(TrainConfig(schedule="constant", warmup=0))[90] == 1
+    assert factors(TrainConfig(schedule="cosine", warmup=1))[-1] == 1
+
+
+def test_one_cycle_is_torchs() -> None:
+    config = TrainConfig(schedule="one_cycle", warmup=0.3, lr=0.1)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=10_001, pct_start=0.3001)
+    for step in range(10_001):
+        group = optimizer.param_groups[0]
+        if step % 500 == 0:
+            assert config.lr * learning_rate_factor(config, step / 10_000) == pytest.approx(group["lr"], rel=2e-2)
+            assert beta1_at(config, step / 10_000) == pytest.approx(group["betas"][0], abs=1e-3)
+        optimizer.step()
+        if step < 10_000:
+            theirs.step()
+    assert beta1_at(replace(config, schedule="cosine"), 0.5) == config.beta1
+
+
+@given(st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8]), max_size=30), st.integers(1, 4))
+def test_plateau_is_torchs(values: list[float], patience: int) -> None:
+    config = TrainConfig(schedule="plateau", warmup=0, plateau_patience=patience)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.5, patience, threshold=0, eps=0)
+    for value in values:
+        theirs.step(value)
+    assert learning_rate_factor(config, 0.5, values) == optimizer.param_groups[0]["lr"]
+
+
+def numbers(low: float, high: float, n: int = 5) -> st.SearchStrategy[list[float]]:
+    return st.lists(st.floats(low, high, allow_subnormal=False), min_size=n, max_size=n)
+
+
+@given(
+    numbers(-20, 20),
+    st.lists(st.integers(0, 1), min_size=5, max_size=5),
+    st.floats(0, 4, allow_subnormal=False),
+    st.floats(0, 0.5, allow_subnormal=False),
+)
+def test_the_focal_loss_is_its_formula(logits: list[float], labels: list[int], gamma: float, smoothing: float) -> None:
+    expected = []
+    for z, y in zip(logits, labels, strict=True):
+        t = y * (1 - smoothing) + smoothing / 2
+        p, q = 1 / (1 + math.exp(-z)), 1 / (1 + math.exp(z))
+        expected.append(-0.7 * (t * q**gamma * math.log(p) + (1 - t) * p**gamma * math.log(q)))
+    found = focal_loss(torch.tensor(logits).double(), torch.tensor(labels).double(), gamma, 0.7, smoothing)
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_of_the_pair_loss_is_that_of_its_value(gamma: float, smoothing: float) -> None:
+    generator = torch_generator(0, "logits")
+    logit = (3 * torch.randn(7, generator=generator, dtype=torch.double)).requires_grad_()
+    y = torch.tensor([1.0, 0, 1, 0, 0, 1, 1], dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda z: focal_loss(z, y, gamma, 1.5, smoothing), logit)
+
+
+def test_the_gradient_of_the_latent_term_is_that_of_its_value() -> None:
+    generator = torch_generator(0, "scores")
+    scores = [torch.randn(5, 4, generator=generator, dtype=torch.double).requires_grad_() for _ in range(2)]
+    table = torch.randn(4, 4, generator=generator, dtype=torch.double).requires_grad_()
+    y = torch.tensor([1.0, 0, 1, 1, 0])
+    term = LatentTerm(4, momentum=0.0).double()
+    assert torch.autograd.gradcheck(
+        lambda left, right, w: term(left.log_softmax(1), right.log_softmax(1), w, y), (*scores, table)
+    )
+
+
+def batch(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch_generator(seed, "batch")
+    xa, xb = (torch.randint(256, (n, 1, 28, 28), generator=generator, dtype=torch.uint8) for _ in range(2))
+    return xa, xb, torch.randint(2, (n,), generator=generator).float()
 
 
 def test_the_latent_objective_is_its_formula() -> None:
     torch.manual_seed(0)
     model = create_model("order_net", options={"width": 4, "levels": 3})
     model.precision = "float32"
-    generator = torch_generator(0, "batch")
-    xa, xb = (torch.randint(256, (6, 1, 28, 28), generator=generator, dtype=torch.uint8) for _ in range(2))
-    y = torch.tensor([1.0, 0, 1, 1, 0, 0])
-    objective = LatentOrderObjective(3, contrastive_weight=0.7, balance_weight=1.3, momentum=1.0)
+    xa, xb, y = batch(6, 0)
+    objective = Objective(TrainConfig(contrastive_weight=0.7, balance_weight=1.3), model)
+    assert objective.auxiliary is None
+    assert objective.latent is not None
+    objective.latent.momentum = 1.0
     loss = objective(model, xa, xb, y)
 
-    left, right = (model.comparator.posterior(side).double() for side in model.features(xa, xb))  # pyright: ignore[reportCallIssue]
-    table = model.comparator.table.detach().double()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-    assert isinstance(table, torch.Tensor)
+    head = model.comparator
+    assert isinstance(head, LatentOrder)
+    left, right = (head.posterior(side.features).double() for side in model.embed(xa, xb))
+    table = head.table.detach().double()
     greater, lesser = torch.where(y[:, None] > 0, left, right), torch.where(y[:, None] > 0, right, left)
     pair = functional.softplus(
         torch.logsumexp(lesser[:, :, None] + greater[:, None, :] + table, (1, 2))
@@ -124,13 +214,28 @@ def test_the_latent_objective_is_its_formula() -> None:
     torch.testing.assert_close(loss.terms["balance_loss"].double(), balance, rtol=1e-3, atol=1e-5)
 
 
+def test_any_network_can_have_the_latent_term_and_trains_its_features_by_it() -> None:
+    torch.manual_seed(0)
+    model = create_model("compare_net")
+    objective = Objective(TrainConfig(contrastive_weight=1.0, balance_weight=2.0, auxiliary_levels=4), model)
+    loss = objective(model, *batch(8, 2))
+    assert set(loss.terms) == {"pair_loss", "auxiliary_loss", "contrastive_loss", "balance_loss"}
+    weights = {"pair_loss": 1, "auxiliary_loss": 1, "contrastive_loss": 1, "balance_loss": 2}
+    total = sum(weights[name] * term for name, term in loss.terms.items())
+    torch.testing.assert_close(loss.total, total)
+    loss.total.backward()
+    assert objective.auxiliary is not None
+    for parameter in [*objective.parameters(), *model.parameters()]:
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+
+
 def test_the_loss_does_not_depend_on_which_image_is_left() -> None:
     torch.manual_seed(0)
     model = create_model("order_net", options={"width": 4})
-    generator = torch_generator(1, "batch")
-    xa, xb = (torch.randint(256, (8, 1, 28, 28), generator=generator, dtype=torch.uint8) for _ in range(2))
-    y = torch.tensor([1.0, 0, 1, 1, 0, 0, 1, 0])
-    losses = [LatentOrderObjective(10)(model, *batch).total for batch in ((xa, xb, y), (xb, xa, 1 - y))]
+    xa, xb, y = batch(8, 1)
+    config = TrainConfig(contrastive_weight=1.0, balance_weight=2.0)
+    losses = [Objective(config, model)(model, *each).total for each in ((xa, xb, y), (xb, xa, 1 - y))]
     torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-2)
 
 

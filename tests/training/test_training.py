@@ -16,11 +16,14 @@ import torch
 from twinrank.config import TrainConfig
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.mnist import Mnist
-from twinrank.errors import InputError
+from twinrank.errors import InputError, Interrupted
 from twinrank.files import sha256
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights, read_tensors
+from twinrank.randomness import torch_generator
 from twinrank.runs import RunFolder
+from twinrank.training.loop import TrainState, _Step
+from twinrank.training.progress import EpochProgress
 from twinrank.training.run import finished, resume, train
 
 TINY = replace(entry("order_net").train, epochs=3, batch_size=32, lr=1e-2)
@@ -68,7 +71,7 @@ def test_random_labels_are_learned_at_chance(benchmark_folder: Path, tmp_path: P
 
 @pytest.mark.parametrize("model", ["order_net", "compare_net"])
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(fitted: Callable[..., RunFolder], model: str) -> None:
-    changes = {"objective": entry(model).train.objective, "epochs": 1}
+    changes: dict[str, Any] = {"epochs": 1}
     first, second, other = (
         sha256(fitted(name, model, seed=seed, **changes).weights) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
@@ -143,8 +146,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(fitted: Callable[..., 
     values = [epoch["val"]["log_loss"] for epoch in run.read_history()]
     best = int(np.argmin(values))
     assert len(values) == best + 3 < 40
-    state = read_tensors(run.checkpoint)[1]
-    assert (state["best_epoch"], state["best_value"]) == (best + 1, values[best])
+    assert read_tensors(run.checkpoint)[1]["values"] == values
     before = sha256(run.weights)
     resume(run.path)
     assert sha256(run.weights) == before, "a run that stopped early stays stopped"
@@ -225,9 +227,119 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert sha256(resume(tmp_path / "full").weights) == sha256(whole.weights)
 
 
-def test_objectives_need_their_networks(fitted: Callable[..., RunFolder]) -> None:
-    with pytest.raises(InputError, match="needs a network with latent levels"):
-        fitted(model="compare_net", objective="latent_order")
+SWITCHED_ON: dict[str, Any] = {
+    "loss": "focal",
+    "label_smoothing": 0.1,
+    "contrastive_weight": 1.0,
+    "balance_weight": 1.0,
+    "auxiliary_levels": 4,
+    "schedule": "plateau",
+    "plateau_patience": 1,
+    "ema": 0.9,
+    "accumulate": 3,
+    "swap": True,
+    "rotate": 5.0,
+    "randaugment": 1,
+    "checkpoint_stages": True,
+}
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "one_cycle"])
+def test_everything_switched_on_resumes_to_the_same_bits(
+    fitted: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    changes = SWITCHED_ON | {"schedule": schedule}
+    whole = fitted("whole", "compare_net", **changes)
+    ended = EpochProgress.epoch_ended
+
+    def stop(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
+        ended(self, record, best)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochProgress, "epoch_ended", stop)
+        with pytest.raises(Interrupted):
+            fitted("stopped", "compare_net", **changes)
+    resumed = resume(tmp_path / "stopped")
+    assert len(resumed.read_history()) == 3
+    assert sha256(resumed.weights) == sha256(whole.weights)
+    assert_same_checkpoint(resumed, whole)
+
+
+def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., RunFolder]) -> None:
+    def steps(run: RunFolder) -> set[float]:
+        tensors, _ = read_tensors(run.checkpoint)
+        return {value.item() for key, value in tensors.items() if key.startswith("optimizer") and key.endswith("step")}
+
+    assert steps(fitted("each", epochs=1)) == {12}
+    assert steps(fitted("five", epochs=1, accumulate=5)) == {3}
+
+
+def test_the_gradient_of_several_batches_is_their_mean() -> None:
+    layer = torch.nn.Linear(3, 1)
+    step = _Step(layer, None, TrainConfig(accumulate=2, clip_norm=1e9))
+    batches = [torch.randn(4, 3, generator=torch_generator(seed, "batch")) for seed in (0, 1)]
+    for batch in batches:
+        step.backward(layer(batch).square().mean())
+    found = layer.weight.grad
+    layer.weight.grad = None
+    layer(torch.cat(batches)).square().mean().backward()
+    torch.testing.assert_close(found, layer.weight.grad)
+
+
+def test_the_running_mean_of_the_weights_is_what_is_kept(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted("mean", epochs=1, ema=0.5)
+    tensors, _ = read_tensors(run.checkpoint)
+    kept, _ = read_tensors(run.weights)
+    for key, value in kept.items():
+        assert torch.equal(value, tensors[f"mean.module.{key}"]), key
+    assert any(not torch.equal(value, tensors[f"model.{key}"]) for key, value in kept.items())
+
+
+def test_patience_counts_epochs_without_enough_improvement() -> None:
+    config = TrainConfig(patience=2, min_delta=0.05)
+    assert not TrainState((0.5, 0.52)).stopped_early(config)
+    assert TrainState((0.5, 0.52, 0.54)).stopped_early(config)
+    assert TrainState((0.5, 0.52, 0.54)).best_epoch(config) == 3
+    assert not TrainState((0.5, 0.52, 0.6, 0.61)).stopped_early(config)
+    assert TrainState((0.7, 0.8, 0.9)).stopped_early(TrainConfig(monitor="log_loss", patience=2))
+    assert TrainState((0.7, 0.6, 0.9)).best_epoch(TrainConfig(monitor="log_loss")) == 2
+
+
+def test_float16_needs_cuda(fitted: Callable[..., RunFolder]) -> None:
+    with pytest.raises(InputError, match="float16, which needs CUDA"):
+        fitted(precision="float16")
+
+
+def test_gradients_of_float16_are_scaled_back_and_an_overflow_leaves_the_weights_alone() -> None:
+    layer = torch.nn.Linear(3, 1)
+    step = _Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9))
+    # The scaler of a CUDA training, on this processor.
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    x = torch.randn(4, 3, generator=torch_generator(0, "batch"))
+    step.backward(layer(x).square().mean())
+    expected = torch.autograd.grad(layer(x).square().mean(), list(layer.parameters()))
+    norm = step.update(0.1, 0.9)
+    torch.testing.assert_close(norm, torch.cat([part.flatten() for part in expected]).norm())
+    before = layer.weight.detach().clone()
+    step.backward(layer(x).square().mean() * float("inf"))
+    step.update(0.1, 0.9)
+    assert torch.equal(layer.weight, before)
+    assert step.scaler.get_scale() == 512
+
+
+def test_swapping_says_when_it_does_nothing(
+    fitted: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted(swap=True, epochs=1)
+    assert "order_net is antisymmetric: --swap changes nothing for it" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA")
+    assert fitted(precision="float16", deterministic=True).read_history()[-1]["train"]["loss"] > 0
 
 
 @pytest.mark.parametrize(

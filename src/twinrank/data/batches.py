@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
-from twinrank.data.augment import shift
+from twinrank.data.augment import Augmentation, symmetric_swap
 from twinrank.data.pairs import PairData
 from twinrank.randomness import numpy_generator, torch_generator
 
@@ -33,20 +33,36 @@ class Batches:
         """Steps of an epoch."""
         self._xa, self._xb = (torch.from_numpy(images).to(device) for images in (data.xa, data.xb))
         self._y = torch.from_numpy(np.asarray(data.y, np.float32)).to(device)
-        self._distance = min(config.shift, *(side - 1 for side in data.xa.shape[2:]))
+        self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
 
     def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """The batches of an epoch, counted from 1: left and right images (B, C, H, W), labels float32 (B,)."""
-        rows = torch.from_numpy(self._rows(epoch)).to(self._y.device)
-        generator = torch_generator(self.config.seed, "augment", epoch)
+        rows, device = torch.from_numpy(self._rows(epoch)).to(self._y.device), self._y.device
+        draws = self._draws(epoch)
         for step in range(self.steps):
-            batch = rows[step * self.size : (step + 1) * self.size]
-            xa, xb = self._xa[batch], self._xb[batch]
+            place = slice(step * self.size, (step + 1) * self.size)
+            batch = rows[place]
+            xa, xb, y = self._xa[batch], self._xb[batch], self._y[batch]
             progress = (epoch - 1 + step / self.steps) / self.config.epochs
-            if self._distance and progress >= self.config.augment_from:
-                xa, xb = (shift(images, self._distance, generator) for images in (xa, xb))
-            yield xa, xb, self._y[batch]
+            if draws is not None and progress >= self.config.augment_from:
+                swap, left, right = (part.to(device) for part in draws[place].split(self._widths, 1))
+                if self._augmentation:
+                    xa, xb = self._augmentation(xa, left), self._augmentation(xb, right)
+                if self.config.swap:
+                    xa, xb, y = symmetric_swap(xa, xb, y, swap[:, 0])
+            yield xa, xb, y
+
+    @property
+    def _widths(self) -> list[int]:
+        return [1, self._augmentation.draws, self._augmentation.draws]
+
+    def _draws(self, epoch: int) -> torch.Tensor | None:
+        """Uniform numbers for each place of an epoch: they do not depend on the batch size."""
+        if not (self._augmentation or self.config.swap):
+            return None
+        generator = torch_generator(self.config.seed, "augment", epoch)
+        return torch.rand(self.steps * self.size, sum(self._widths), generator=generator)
 
     def _rows(self, epoch: int) -> np.ndarray:
         """Rows of an epoch: whole permutations of the rows that are in by then, one after the other."""

@@ -45,7 +45,8 @@ def _features(model: SiameseNet, data: PairData) -> Iterator[tuple[torch.Tensor,
     rows = max(1, _PIXELS_A_BATCH // data.xa[0, 0].size)
     for start in range(0, len(data), rows):
         xa, xb = (torch.from_numpy(side[start : start + rows]).to(device) for side in (data.xa, data.xb))
-        yield model.features(xa, xb)
+        left, right = model.embed(xa, xb)
+        yield left.features, right.features
 
 
 def _joined(parts: Iterator[torch.Tensor]) -> np.ndarray:

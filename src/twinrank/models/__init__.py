@@ -1,1 +1,3 @@
-"""Siamese networks and the parts they are built from."""
+"""Networks: parts, the registry, weights on disk. Importing any of it registers the networks."""
+
+from twinrank.models import zoo as zoo

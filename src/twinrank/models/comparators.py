@@ -27,16 +27,28 @@ class ConcatenatedMLP(nn.Module):
 class Antisymmetric(nn.Module):
     """(f(a, b) - f(b, a)) / 2 of any comparator f: swapping the images negates the logit, to the bit.
 
-    The features are computed once; only the comparator runs twice.
+    The features are computed once; only the comparator runs twice. In training it runs on both orders as one batch, so
+    that batch norm sees one population.
+
+    Args:
+        comparator: f.
+        confidence: a comparator that gives the same for both orders, to the bit; if given, the logit is multiplied by
+            twice its sigmoid.
     """
 
-    def __init__(self, comparator: nn.Module) -> None:
+    def __init__(self, comparator: nn.Module, confidence: nn.Module | None = None) -> None:
         super().__init__()
         self.comparator = comparator
+        self.confidence = confidence
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of both images to logits (N,)."""
-        return (self.comparator(left, right) - self.comparator(right, left)) / 2
+        if self.training:
+            forth, back = self.comparator(torch.cat([left, right]), torch.cat([right, left])).chunk(2)
+        else:
+            forth, back = self.comparator(left, right), self.comparator(right, left)
+        logit = (forth - back) / 2
+        return logit if self.confidence is None else logit * (2 * self.confidence(left, right).sigmoid())
 
 
 class LatentOrder(nn.Module):

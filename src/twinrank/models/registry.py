@@ -1,17 +1,30 @@
 """Every network by name. An entry is a function that puts parts together, with the training values that suit it."""
 
+import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, get_type_hints
 
-from twinrank.config import TrainConfig
-from twinrank.errors import InputError
-from twinrank.models.comparators import Antisymmetric, ConcatenatedMLP, LatentOrder
-from twinrank.models.encode import Encode
+from twinrank.config import TrainConfig, described, fits
+from twinrank.errors import InputError, nearest
 from twinrank.models.siamese import SiameseNet
-from twinrank.models.towers.plain import PlainTower
-from twinrank.models.towers.residual import ResidualTower
+
+_BELOW_ONE = ("dropout", "drop_path")
+
+
+class Images(NamedTuple):
+    """What a network is built for.
+
+    Attributes:
+        channels: of the images, 1 or 3.
+        size: their shorter side, in pixels.
+    """
+
+    channels: int = 1
+    size: int = 28
+
 
 Build = Callable[..., SiameseNet]
 
@@ -22,13 +35,19 @@ class Entry:
 
     Attributes:
         name: by which it is chosen.
-        build: makes it from the number of image channels and its options.
+        build: makes it from :class:`Images` and its options.
         train: the training values that suit it.
+        stage: of the training guide that it belongs to; 0 if the guide does not have it.
+        source: where it comes from.
+        summary: what it is, in one line.
     """
 
     name: str
     build: Build
     train: TrainConfig
+    stage: int
+    source: str
+    summary: str
 
     @property
     def options(self) -> dict[str, Any]:
@@ -37,29 +56,80 @@ class Entry:
         return {parameter.name: parameter.default for parameter in parameters}
 
     @property
-    def summary(self) -> str:
-        """What it is, in one line."""
-        return (inspect.getdoc(self.build) or "").splitlines()[0]
+    def option_types(self) -> dict[str, Any]:
+        """Types of the options."""
+        hints = get_type_hints(_function(self.build))
+        return {name: hints[name] for name in self.options}
+
+    @property
+    def documentation(self) -> str:
+        """Docstring of the function, whose section Args describes the options."""
+        return inspect.getdoc(_function(self.build)) or ""
+
+    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, those given checked; lists become tuples.
+
+        Raises:
+            InputError: an option does not exist, or its value is impossible.
+        """
+        known = self.options
+        for key, value in options.items():
+            if key not in known:
+                raise InputError(f"model '{self.name}' has no option '{key}'{nearest(key, known)}")
+            hint = self.option_types[key]
+            if not fits(value, hint):
+                raise InputError(f"model '{self.name}': option '{key}' is {value!r}; it must be {described(hint)}")
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if problem := _out_of_range(key, number):
+                    raise InputError(f"model '{self.name}': option '{key}' is {value!r}; it must be {problem}")
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+        return known | given
 
 
 _ENTRIES: dict[str, Entry] = {}
 
 
-def register(train: TrainConfig) -> Callable[[Build], Build]:
-    """Register a function under its own name. Its first argument is the number of channels, the others are options."""
+def register(
+    stage: int, source: str, train: TrainConfig, name: str | None = None, summary: str | None = None
+) -> Callable[[Build], Build]:
+    """Register a function. Its first argument is :class:`Images`, the others are options.
+
+    Args:
+        stage: of the training guide.
+        source: paper.
+        train: training values.
+        name: of the function by default.
+        summary: first line of its docstring by default.
+    """
 
     def keep(build: Build) -> Build:
-        if build.__name__ in _ENTRIES:
-            raise ValueError(f"model '{build.__name__}' is registered twice")
-        _ENTRIES[build.__name__] = Entry(build.__name__, build, train)
+        key = name or build.__name__
+        if key in _ENTRIES:
+            raise ValueError(f"model '{key}' is registered twice")
+        line = summary or (inspect.getdoc(build) or "").splitlines()[0]
+        _ENTRIES[key] = Entry(key, build, train, stage, source, line)
         return build
 
     return keep
 
 
+def register_variant(name: str, of: str, summary: str, train: TrainConfig | None = None, **options: Any) -> None:
+    """Register a network again under another name, with other defaults.
+
+    Args:
+        name: of the variant.
+        of: name of the network.
+        summary: one line.
+        train: training values; the network's own by default.
+        options: that differ.
+    """
+    base = _ENTRIES[of]
+    register(base.stage, base.source, train or base.train, name, summary)(functools.partial(base.build, **options))
+
+
 def entries() -> list[Entry]:
-    """All registered networks, by name."""
-    return [_ENTRIES[name] for name in sorted(_ENTRIES)]
+    """All registered networks, by stage and name."""
+    return sorted(_ENTRIES.values(), key=lambda entry: (entry.stage or math.inf, entry.name))
 
 
 def entry(name: str) -> Entry:
@@ -69,70 +139,37 @@ def entry(name: str) -> Entry:
         InputError: there is none of that name.
     """
     if name not in _ENTRIES:
-        raise InputError(f"model '{name}' does not exist; choose from {', '.join(sorted(_ENTRIES))}")
+        raise InputError(f"model '{name}' does not exist{nearest(name, [each.name for each in entries()])}")
     return _ENTRIES[name]
 
 
-def create_model(name: str, channels: int = 1, options: Mapping[str, Any] | None = None) -> SiameseNet:
+def create_model(
+    name: str, channels: int = 1, image_size: int = 28, options: Mapping[str, Any] | None = None
+) -> SiameseNet:
     """Build a network, with new weights from torch's global generator.
 
     Args:
         name: as registered.
         channels: of the images, 1 or 3.
+        image_size: shorter side of the images, in pixels.
         options: that differ from the defaults.
 
     Raises:
-        InputError: the name, an option, or its type is wrong.
+        InputError: the name, an option, or its value is wrong.
     """
     found = entry(name)
-    defaults, options = found.options, options or {}
-    for key, value in options.items():
-        if key not in defaults:
-            raise InputError(f"model '{name}' has no option '{key}'; it has {', '.join(defaults)}")
-        wanted = type(defaults[key])
-        if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
-            raise InputError(f"model '{name}': option '{key}' is {value!r}, not {wanted.__name__}")
-        if wanted is int and value < 1:
-            raise InputError(f"model '{name}': option '{key}' is {value}; it is at least 1")
-    return found.build(channels, **options)
+    return found.build(Images(channels, image_size), **found.complete(options or {}))
 
 
-@register(TrainConfig(epochs=30, lr=1e-3, weight_decay=5e-4, shift=2))
-def compare_net(channels: int, mask: bool = False, antisymmetric: bool = True) -> SiameseNet:
-    """The training guide's baseline: two plain towers, features joined, a small network.
-
-    Without a mask and not antisymmetric it is the guide's own form; 175,681 parameters.
-
-    Args:
-        channels: Of the images.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
-    """
-    encode = Encode(channels, mask)
-    tower = PlainTower(encode.out_channels)
-    comparator = ConcatenatedMLP(tower.features)
-    return SiameseNet(encode, tower, Antisymmetric(comparator) if antisymmetric else comparator)
+def _function(build: Build) -> Callable[..., Any]:
+    return build.func if isinstance(build, functools.partial) else build
 
 
-@register(
-    TrainConfig(
-        epochs=14,
-        lr=1.5e-2,
-        objective="latent_order",
-        easy_share=0.3,
-        shift=2,
-        augment_from=0.3,
-    )
-)
-def order_net(channels: int, width: int = 16, levels: int = 10, mask: bool = True) -> SiameseNet:
-    """A small residual tower with a latent order head: it finds the levels from comparisons alone.
-
-    Args:
-        channels: Of the images.
-        width: Channels of the tower's stem; its last stage has eight times as many.
-        levels: Latent levels, K.
-        mask: The tower sees which pixels are covered.
-    """
-    encode = Encode(channels, mask)
-    tower = ResidualTower(encode.out_channels, width)
-    return SiameseNet(encode, tower, LatentOrder(tower.features, levels))
+def _out_of_range(option: str, value: Any) -> str | None:
+    if isinstance(value, bool | str):
+        return None
+    if option in _BELOW_ONE:
+        return None if 0 <= value < 1 else "at least 0 and below 1"
+    if isinstance(value, int):
+        return None if value >= 1 else "at least 1"
+    return None if 0 < value < math.inf else "above 0"

@@ -1,5 +1,7 @@
 """The siamese network: one tower for both images, then a comparator."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -7,6 +9,19 @@ from twinrank.config import Precision
 from twinrank.device import autocast
 from twinrank.models.comparators import Antisymmetric, LatentOrder
 from twinrank.models.encode import Encode
+from twinrank.models.towers.tower import Tower
+
+
+class Embedded(NamedTuple):
+    """What a tower makes of N images.
+
+    Attributes:
+        averages: of the backbone's maps, float32 (N, A).
+        features: that are compared, float32 (N, F).
+    """
+
+    averages: torch.Tensor
+    features: torch.Tensor
 
 
 class SiameseNet(nn.Module):
@@ -21,7 +36,7 @@ class SiameseNet(nn.Module):
         precision: arithmetic of the tower, see :func:`twinrank.device.autocast`.
     """
 
-    def __init__(self, encode: Encode, tower: nn.Module, comparator: nn.Module) -> None:
+    def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module) -> None:
         super().__init__()
         self.encode = encode
         self.tower = tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -33,8 +48,12 @@ class SiameseNet(nn.Module):
         """Swapping the images negates the logit."""
         return isinstance(self.comparator, Antisymmetric | LatentOrder)
 
-    def features(self, xa: torch.Tensor, xb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of left and right images.
+    def set_recompute(self, recompute: bool) -> None:
+        """Whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""
+        self.tower.backbone.recompute = recompute
+
+    def embed(self, xa: torch.Tensor, xb: torch.Tensor) -> tuple[Embedded, Embedded]:
+        """What the tower makes of left and right images.
 
         In training both sides go through the tower as one batch, so that batch norm sees one population. In evaluation
         each side goes alone: then swapped images take the very same path, and symmetry holds to the bit whatever order
@@ -43,20 +62,19 @@ class SiameseNet(nn.Module):
         Args:
             xa: left images, uint8 or float in [0, 1], (N, C, H, W).
             xb: right images, the same.
-
-        Returns:
-            Two float32 tensors (N, F).
         """
         with autocast(xa.device, self.precision):
             if self.training:
-                left, right = self.tower(self.encode(torch.cat([xa, xb]))).chunk(2)
+                both = self.tower(self.encode(torch.cat([xa, xb])))
+                left, right = zip(*(part.chunk(2) for part in both), strict=True)
             else:
                 left, right = self.tower(self.encode(xa)), self.tower(self.encode(xb))
-        return left.float(), right.float()
+        return Embedded(*(part.float() for part in left)), Embedded(*(part.float() for part in right))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
-        """Logits float32 (N,), positive where the left image is held to rank higher; arguments of :meth:`features`."""
-        return self.comparator(*self.features(xa, xb))
+        """Logits float32 (N,), positive where the left image is held to rank higher; arguments of :meth:`embed`."""
+        left, right = self.embed(xa, xb)
+        return self.comparator(left.features, right.features)
 
 
 def probability(logit: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,8 @@ def save_weights(path: Path, model: SiameseNet, description: Mapping[str, Any]) 
     Args:
         path: of the file.
         model: the network.
-        description: what :func:`load_weights` needs to build it: ``name``, ``options`` and ``channels``.
+        description: what :func:`load_weights` needs to build it: ``name``, ``options``, ``channels`` and
+            ``image_size``.
 
     Raises:
         InputError: the file cannot be written.
@@ -39,7 +40,7 @@ def load_weights(path: Path) -> SiameseNet:
     """
     tensors, description = read_tensors(path)
     try:
-        model = create_model(description["name"], description["channels"], description["options"])
+        model = create_model(**description)
         model.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: not the weights of a network of this version of twinrank; train again") from error

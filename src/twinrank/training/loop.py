@@ -5,13 +5,14 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from twinrank.config import Monitor, TrainConfig
+from twinrank.config import TrainConfig
 from twinrank.data.batches import Batches
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, Interrupted
@@ -22,9 +23,9 @@ from twinrank.models.weights import save_weights
 from twinrank.randomness import seed_torch
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
-from twinrank.training.objectives import create_objective
+from twinrank.training.objectives import Objective
 from twinrank.training.progress import EpochProgress
-from twinrank.training.schedule import learning_rate_factor
+from twinrank.training.schedule import beta1_at, learning_rate_factor
 
 _LOWER_IS_BETTER = {"log_loss"}
 
@@ -34,21 +35,24 @@ class TrainState:
     """How far a training is; kept in its checkpoint.
 
     Attributes:
-        epoch: the last one that has ended; 0 before the first.
-        best_epoch: the one whose weights are kept.
-        best_value: its value of the monitored metric.
+        values: of the monitored metric, one for each epoch that has ended.
     """
 
-    epoch: int = 0
-    best_epoch: int = 0
-    best_value: float | None = None
+    values: tuple[float, ...] = ()
 
-    def after(self, value: float, monitor: Monitor) -> "TrainState":
-        """The state after one more epoch."""
-        sign = -1 if monitor in _LOWER_IS_BETTER else 1
-        if self.best_value is None or sign * value > sign * self.best_value:
-            return TrainState(self.epoch + 1, self.epoch + 1, value)
-        return replace(self, epoch=self.epoch + 1)
+    @property
+    def epoch(self) -> int:
+        """The last one that has ended; 0 before the first."""
+        return len(self.values)
+
+    def scores(self, config: TrainConfig) -> list[float]:
+        """The values, the higher the better."""
+        return [-value if config.monitor in _LOWER_IS_BETTER else value for value in self.values]
+
+    def best_epoch(self, config: TrainConfig) -> int:
+        """The one whose weights are kept, the first of the best; 0 before the first."""
+        scores = self.scores(config)
+        return scores.index(max(scores)) + 1 if scores else 0
 
     def finished(self, config: TrainConfig) -> bool:
         """Whether nothing is left to train."""
@@ -56,7 +60,12 @@ class TrainState:
 
     def stopped_early(self, config: TrainConfig) -> bool:
         """Whether the patience is over."""
-        return config.patience is not None and self.epoch - self.best_epoch >= config.patience
+        best, since = -math.inf, 0
+        for score in self.scores(config):
+            since += 1
+            if score > best + config.min_delta:
+                best, since = score, 0
+        return config.patience is not None and since >= config.patience
 
 
 def fit(
@@ -87,26 +96,34 @@ def fit(
         Interrupted: stopped by Ctrl-C.
     """
     device = next(model.parameters()).device
-    objective = create_objective(config, model).to(device)
-    optimizer = _adamw(model, config)
+    seed_torch(config.seed, "objective")
+    objective = Objective(config, model).to(device)
+    trained = nn.ModuleDict({"model": model, "objective": objective})
+    mean = _running_mean(model, config)
+    kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
+    step = _Step(trained, mean, config)
     batches = Batches(train, config, device)
-    modules = {"model": model, "objective": objective}
     state, history = TrainState(), []
     if run.checkpoint.is_file():
-        state = TrainState(**load_checkpoint(run.checkpoint, modules, optimizer))
+        recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
+        step.scaler.load_state_dict(recorded["scaler"])
+        state = TrainState(tuple(recorded["values"]))
         history = run.read_history()[: state.epoch]
         progress.say(f"{run.path}: {state.epoch} of {config.epochs} epochs are done")
+    evaluated: SiameseNet = model if mean is None else mean.module  # pyright: ignore[reportAssignmentType]
     try:
         while not state.finished(config):
-            record = _train_epoch(state.epoch + 1, model, objective, optimizer, batches, config, progress)
-            record["val"] = _validate(model, val)
-            state = state.after(record["val"][config.monitor], config.monitor)
+            record = _train_epoch(state, model, objective, step, batches, config, progress)
+            record["val"] = _validate(evaluated, val)
+            state = TrainState((*state.values, record["val"][config.monitor]))
+            best = state.best_epoch(config) == state.epoch
             history.append(record)
             run.write_history(history)
-            if state.best_epoch == state.epoch:
-                save_weights(run.weights, model, description)
-            save_checkpoint(run.checkpoint, modules, optimizer, asdict(state))
-            progress.epoch_ended(record, best=state.best_epoch == state.epoch)
+            if best:
+                save_weights(run.weights, evaluated, description)
+            marks = {"values": state.values, "scaler": step.scaler.state_dict()}
+            save_checkpoint(run.checkpoint, kept, step.optimizer, marks)
+            progress.epoch_ended(record, best)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"stopped in epoch {state.epoch + 1} of {config.epochs}; what came before is kept."
@@ -114,56 +131,95 @@ def fit(
         ) from error
     if state.stopped_early(config):
         progress.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
-    progress.say(f"{run.weights}: weights of epoch {state.best_epoch}, {config.monitor} {state.best_value:.4f}")
+    best_epoch = state.best_epoch(config)
+    progress.say(f"{run.weights}: weights of epoch {best_epoch}, {config.monitor} {state.values[best_epoch - 1]:.4f}")
 
 
-def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) that decays kernels and matrices of layers only."""
-    kernels = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
-    decayed, others = [], []
-    for parameter in model.parameters():
-        (decayed if id(parameter) in kernels else others).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+def _running_mean(model: SiameseNet, config: TrainConfig) -> AveragedModel | None:
+    """Exponential moving average of weights and statistics (Polyak and Juditsky 1992), or None."""
+    if not config.ema:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+
+
+class _Step:
+    """From the gradients of one or more batches to new weights.
+
+    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) that decays kernels and matrices of layers only, after clipping
+    (Pascanu et al. 2013, arXiv:1211.5063); in float16 on scaled losses (Micikevicius et al. 2018, arXiv:1710.03740).
+    """
+
+    def __init__(self, trained: nn.Module, mean: AveragedModel | None, config: TrainConfig) -> None:
+        kernels = {id(layer.weight) for layer in trained.modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+        decayed, others = [], []
+        for parameter in trained.parameters():
+            (decayed if id(parameter) in kernels else others).append(parameter)
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+        self.scaler = torch.amp.GradScaler(enabled=config.precision == "float16")
+        self._trained = trained
+        self._mean = mean
+        self._config = config
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a batch's share of the gradient."""
+        self.scaler.scale(loss / self._config.accumulate).backward()
+
+    def update(self, learning_rate: float, beta1: float) -> torch.Tensor:
+        """Change the weights, and give the norm that the gradient had, float32 ()."""
+        for group in self.optimizer.param_groups:
+            group["lr"], group["betas"] = learning_rate, (beta1, self._config.beta2)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self._trained.parameters(), self._config.clip_norm)
+        if self.scaler.is_enabled() or norm.isfinite():
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self._mean is not None:
+            self._mean.update_parameters(self._trained["model"])  # pyright: ignore[reportIndexIssue]
+        return norm
 
 
 def _train_epoch(
-    epoch: int,
+    state: TrainState,
     model: SiameseNet,
-    objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    step: _Step,
     batches: Batches,
     config: TrainConfig,
     progress: EpochProgress,
 ) -> dict[str, Any]:
+    epoch, scores = state.epoch + 1, state.scores(config)
     seed_torch(config.seed, "epoch", epoch)
     model.train()
-    started, sums = time.perf_counter(), defaultdict(float)
+    started, sums, updates = time.perf_counter(), defaultdict(float), 0
     learning_rate = 0.0
-    for step, (xa, xb, y) in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps)):
-        done = (epoch - 1 + (step + 1) / batches.steps) / config.epochs
-        learning_rate = config.lr * learning_rate_factor(config.schedule, config.warmup, done)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
+    for number, (xa, xb, y) in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
         loss = objective(model, xa, xb, y)
-        loss.total.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        measured = {"loss": loss.total, **loss.terms, "grad_norm": norm}
+        step.backward(loss.total)
+        measured = {"loss": loss.total, **loss.terms}
+        if number % config.accumulate == 0 or number == batches.steps:
+            done = (epoch - 1 + number / batches.steps) / config.epochs
+            learning_rate = config.lr * learning_rate_factor(config, done, scores)
+            norm = step.update(learning_rate, beta1_at(config, done))
+            # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
+            if norm.isfinite() or not step.scaler.is_enabled():
+                measured["grad_norm"] = norm
+                updates += 1
         for name, value in measured.items():
             sums[name] += value.item()
         if not math.isfinite(sums["loss"] + sums["grad_norm"]):
             raise InputError(
-                f"the loss or its gradient is not finite in step {step + 1} of epoch {epoch}, at learning rate"
+                f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
                 f" {learning_rate:.2e}; try a lower --lr, a longer --warmup, or --precision float32"
             )
-        optimizer.step()
-        optimizer.zero_grad()
     seconds = time.perf_counter() - started
+    norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}
     return {
         "epoch": epoch,
         "seconds": round(seconds, 3),
         "learning_rate": learning_rate,
-        "train": {name: total / batches.steps for name, total in sums.items()},
+        "train": {name: total / batches.steps for name, total in sums.items()} | norm_mean,
         "images_per_second": round(2 * batches.steps * batches.size / seconds, 1),
         "memory_mb": round(peak_memory() / 1e6, 1),
     }

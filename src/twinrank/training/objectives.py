@@ -1,4 +1,4 @@
-"""What training minimises. An objective is given the network and a batch, so the loop knows none of them."""
+"""What training minimises. The objective is given the network and a batch, so the loop knows none of its terms."""
 
 import math
 from typing import NamedTuple
@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
-from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
+
+_MEANS_MOMENTUM = 0.1
 
 
 class Loss(NamedTuple):
@@ -25,21 +26,89 @@ class Loss(NamedTuple):
     terms: dict[str, torch.Tensor]
 
 
-class PairObjective(nn.Module):
-    """Binary cross-entropy of the pair's label, optionally smoothed (Szegedy et al. 2016, arXiv:1512.00567)."""
+class Objective(nn.Module):
+    """Pair loss, and on demand the latent order term.
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
+    that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own,
+    which shortens the plateau at the start and is dropped after training. (On the features, behind the neck's dropout,
+    the levels stay alike.)
+
+    Args:
+        config: of the training.
+        model: the network.
+    """
+
+    def __init__(self, config: TrainConfig, model: SiameseNet) -> None:
         super().__init__()
-        self.label_smoothing = label_smoothing
+        self.config = config
+        self.auxiliary: LatentOrder | None = None
+        self.latent: LatentTerm | None = None
+        if config.contrastive_weight or config.balance_weight:
+            if not isinstance(model.comparator, LatentOrder):
+                self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
+            head = self.auxiliary or model.comparator
+            assert isinstance(head, LatentOrder)
+            self.latent = LatentTerm(head.levels)
 
     def forward(self, model: SiameseNet, xa: torch.Tensor, xb: torch.Tensor, y: torch.Tensor) -> Loss:
         """Images (B, C, H, W) and labels float32 (B,) to the loss."""
-        loss = _pair_loss(model(xa, xb), y, self.label_smoothing)
-        return Loss(loss, {"pair_loss": loss.detach()})
+        left, right = model.embed(xa, xb)
+        if self.latent is None:
+            total = self._pair_loss(model.comparator(left.features, right.features), y)
+            return Loss(total, {"pair_loss": total.detach()})
+        if self.auxiliary is None:
+            head = model.comparator
+            assert isinstance(head, LatentOrder)
+            levels = head.posterior(left.features), head.posterior(right.features)
+            total = self._pair_loss(head.compare(*levels), y)
+            terms = {"pair_loss": total}
+        else:
+            head = self.auxiliary
+            levels = head.posterior(left.averages), head.posterior(right.averages)
+            pair_loss = self._pair_loss(model.comparator(left.features, right.features), y)
+            auxiliary_loss = self._pair_loss(head.compare(*levels), y)
+            terms, total = {"pair_loss": pair_loss, "auxiliary_loss": auxiliary_loss}, pair_loss + auxiliary_loss
+        contrastive, balance = self.latent(*levels, head.table, y)
+        total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
+        terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
+        return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    def _pair_loss(self, logit: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        config = self.config
+        gamma, alpha = (config.focal_gamma, config.focal_alpha) if config.loss == "focal" else (0.0, 1.0)
+        return focal_loss(logit, y, gamma, alpha, config.label_smoothing)
 
 
-class LatentOrderObjective(nn.Module):
-    """Pair loss, contrastive term and balance term for a network with latent levels.
+def focal_loss(
+    logit: torch.Tensor, y: torch.Tensor, gamma: float, alpha: float = 1.0, label_smoothing: float = 0.0
+) -> torch.Tensor:
+    """Focal loss (Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002, equation 4), averaged.
+
+    For targets t in [0, 1] it is ``-alpha (t (1 - p)^gamma log p + (1 - t) p^gamma log(1 - p))``. With gamma 0 and
+    alpha 1 it is binary cross-entropy. Alpha is a plain factor, as in the training guide; the paper's weighs the two
+    classes differently, for which swapped pairs give no reason. Smoothing after Szegedy et al. 2016, arXiv:1512.00567.
+
+    Args:
+        logit: float (B,).
+        y: float (B,), 0 or 1.
+        gamma: how much less a pair counts that is answered rightly with confidence.
+        alpha: factor.
+        label_smoothing: labels become ``label_smoothing / 2`` and ``1 - label_smoothing / 2``.
+
+    Returns:
+        float (), nats.
+    """
+    target = y * (1 - label_smoothing) + label_smoothing / 2
+    if gamma == 0:
+        return alpha * functional.binary_cross_entropy_with_logits(logit, target)
+    log_p, log_q = functional.logsigmoid(logit), functional.logsigmoid(-logit)
+    p, q = log_p.exp(), log_q.exp()
+    return -alpha * (target * q**gamma * log_p + (1 - target) * p**gamma * log_q).mean()
+
+
+class LatentTerm(nn.Module):
+    """Contrastive term and balance term of latent levels.
 
     With each pair put in order by its label, every greater image g of a batch is scored against every lesser one l by
     ``S_gl = log sum_ij exp(g_i - m_i + W_ij + l_j - n_j)``, where m and n are the logs of the running means of the
@@ -50,43 +119,25 @@ class LatentOrderObjective(nn.Module):
 
     Args:
         levels: K.
-        contrastive_weight: of the contrastive term.
-        balance_weight: of the balance term.
-        label_smoothing: of the pair loss.
         momentum: of the running means.
     """
 
     mean_posteriors: torch.Tensor
 
-    def __init__(
-        self,
-        levels: int,
-        contrastive_weight: float = 1.0,
-        balance_weight: float = 2.0,
-        label_smoothing: float = 0.0,
-        momentum: float = 0.1,
-    ) -> None:
+    def __init__(self, levels: int, momentum: float = _MEANS_MOMENTUM) -> None:
         super().__init__()
-        self.contrastive_weight = contrastive_weight
-        self.balance_weight = balance_weight
-        self.label_smoothing = label_smoothing
         self.momentum = momentum
         self.register_buffer("mean_posteriors", torch.full((2, levels), 1 / levels))
 
-    def forward(self, model: SiameseNet, xa: torch.Tensor, xb: torch.Tensor, y: torch.Tensor) -> Loss:
-        """Images (B, C, H, W) and labels float32 (B,) to the loss."""
-        head = model.comparator
-        assert isinstance(head, LatentOrder)
-        left, right = (head.posterior(features) for features in model.features(xa, xb))
-        pair_loss = _pair_loss(head.compare(left, right), y, self.label_smoothing)
+    def forward(
+        self, left: torch.Tensor, right: torch.Tensor, table: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-posteriors (B, K) of both images, table (K, K) and labels (B,) to both terms, in nats."""
         left_greater = y[:, None] > 0.5
         greater, lesser = torch.where(left_greater, left, right), torch.where(left_greater, right, left)
-        contrastive_loss = self._contrastive(greater, lesser, head.table)
         usage = torch.cat([left, right]).exp().mean(0)
-        balance_loss = math.log(usage.numel()) + torch.xlogy(usage, usage).sum()
-        total = pair_loss + self.contrastive_weight * contrastive_loss + self.balance_weight * balance_loss
-        terms = {"pair_loss": pair_loss, "contrastive_loss": contrastive_loss, "balance_loss": balance_loss}
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
+        balance = math.log(usage.numel()) + torch.xlogy(usage, usage).sum()
+        return self._contrastive(greater, lesser, table), balance
 
     def _contrastive(self, greater: torch.Tensor, lesser: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -100,23 +151,3 @@ class LatentOrderObjective(nn.Module):
         scores = product.log() + top_greater + top_lesser.T
         partner = torch.arange(len(scores), device=scores.device)
         return (functional.cross_entropy(scores, partner) + functional.cross_entropy(scores.T, partner)) / 2
-
-
-def create_objective(config: TrainConfig, model: SiameseNet) -> PairObjective | LatentOrderObjective:
-    """The objective that a configuration names.
-
-    Raises:
-        InputError: the network does not have what the objective needs.
-    """
-    if config.objective == "pair":
-        return PairObjective(config.label_smoothing)
-    if not isinstance(model.comparator, LatentOrder):
-        raise InputError('train.objective: "latent_order" needs a network with latent levels, such as order_net')
-    return LatentOrderObjective(
-        model.comparator.levels, config.contrastive_weight, config.balance_weight, config.label_smoothing
-    )
-
-
-def _pair_loss(logit: torch.Tensor, y: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    target = y * (1 - label_smoothing) + label_smoothing / 2
-    return functional.binary_cross_entropy_with_logits(logit, target)

@@ -1,6 +1,8 @@
 """A training run from its files: begun, or gone on with."""
 
+import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +14,9 @@ import torch
 import twinrank
 from twinrank.config import TrainConfig
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.device import available_threads, pick_device, prepare_cpu
+from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError
+from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.randomness import numpy_generator, seed_torch
@@ -59,6 +62,8 @@ def train(
     threads = available_threads() if threads is None else threads
     if threads < 1:
         raise InputError(f"--threads: {threads} is not possible; use 1 or more")
+    # Refuses a precision that the device has not.
+    autocast(pick_device(), config.precision)
     pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
     if pairs.xa.shape[1:] != val.xa.shape[1:]:
         raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
@@ -66,12 +71,12 @@ def train(
         raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
     model = _new_model(name, pairs, config, options or {})
     run = RunFolder(Path(out))
-    size = sum(parameter.numel() for parameter in model.parameters())
+    size = parameters(model)
     recorded = {
         "name": run.path.name,
         "track": _TRACK,
         "seed": config.seed,
-        "model": {"name": name, "options": found.options | dict(options or {})},
+        "model": {"name": name, "options": found.complete(options or {})},
         "train": asdict(config),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
         "parameters": size,
@@ -81,6 +86,8 @@ def train(
         "commit": _commit(),
         "command": command,
     }
+    if config.swap and model.antisymmetric:
+        print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
     run.create(recorded, room=_COPIES * 4 * size)
     _fit(run, model, pairs, val, config, recorded)
     return run
@@ -110,12 +117,20 @@ def resume(path: Path) -> RunFolder:
     return run
 
 
+def holds(run: RunFolder, name: str, options: Mapping[str, Any], config: TrainConfig) -> bool:
+    """Whether a run was asked for with this network, these options and this configuration."""
+    recorded = run.read_config()
+    model = {"name": name, "options": entry(name).complete(options)}
+    # JSON has no tuples.
+    return recorded["model"] == json.loads(json.dumps(model)) and recorded["train"] == asdict(config)
+
+
 def finished(path: Path) -> bool:
     """Whether there is a run in this folder with nothing left to train."""
     run = RunFolder(Path(path))
     if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
         return False
-    return TrainState(**read_state(run.checkpoint)).finished(run.train_config())
+    return TrainState(tuple(read_state(run.checkpoint)["values"])).finished(run.train_config())
 
 
 def _fit(
@@ -123,17 +138,26 @@ def _fit(
 ) -> None:
     prepare_cpu(recorded["threads"])
     model.precision = config.precision
-    description = recorded["model"] | {"channels": pairs.xa.shape[1]}
+    model.set_recompute(config.checkpoint_stages)
+    if config.compile:
+        model.tower.compile()
+    if config.deterministic:
+        make_deterministic()
+    description = recorded["model"] | _images(pairs)
     fit(run, model.to(pick_device()), description, pairs, val, config, EpochProgress(config.epochs))
 
 
 def _new_model(name: str, pairs: PairData, config: TrainConfig, options: Mapping[str, Any]) -> SiameseNet:
     seed_torch(config.seed, name, "weights")
-    model = create_model(name, pairs.xa.shape[1], options)
+    model = create_model(name, **_images(pairs), options=options)
     generator = numpy_generator(config.seed, "standardise")
     rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
     model.encode.standardise(torch.from_numpy(np.concatenate([pairs.xa[rows], pairs.xb[rows]])))
     return model
+
+
+def _images(pairs: PairData) -> dict[str, int]:
+    return {"channels": pairs.xa.shape[1], "image_size": min(pairs.xa.shape[2:])}
 
 
 def _labelled(path: Path, part: str) -> PairData:

@@ -1,31 +1,48 @@
-"""The training guide's baseline tower."""
+"""Backbones of plain convolutions."""
 
-import torch
+from collections.abc import Sequence
+
 from torch import nn
 
+from twinrank.models.attention import CBAM
+from twinrank.models.towers.tower import Backbone
 
-class PlainTower(nn.Sequential):
-    """Three 3x3 convolutions with batch norm, global average pooling, a linear layer.
+
+class PlainBackbone(Backbone):
+    """The training guide's baseline: 3x3 convolutions with batch norm.
 
     Args:
         in_channels: of the encoded image.
-        features: length of the feature vector.
-        dropout: after the linear layer.
-
-    Attributes:
-        features: length of the feature vector.
+        widths: channels after each convolution; all but the last are followed by 2x2 max-pooling.
     """
 
-    def __init__(self, in_channels: int, features: int = 128, dropout: float = 0.1) -> None:
-        layers: list[nn.Module] = []
-        for channels, pool in ((32, True), (64, True), (128, False)):
-            layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if pool else []
-            in_channels = channels
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels, features), nn.ReLU()]
-        super().__init__(*layers, nn.Dropout(dropout))
-        self.features = features
+    def __init__(self, in_channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+        stages: list[nn.Sequential] = []
+        for width in widths:
+            convolution = nn.Conv2d(in_channels, width, 3, padding=1)
+            stages.append(nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)))
+            in_channels = width
+        super().__init__([*stages[:-1], stages[-1][:-1]], [in_channels])
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Encoded images (N, C, H, W) to features (N, features)."""
-        return super().forward(images)
+
+class DeepPlainBackbone(Backbone):
+    """Stages of two 3x3 convolutions with batch norm (Simonyan and Zisserman 2015, VGG, arXiv:1409.1556), and CBAM.
+
+    Args:
+        in_channels: of the encoded image.
+        widths: channels of each stage; all but the last are followed by 2x2 max-pooling.
+        attention: CBAM at the end of each stage.
+        stride: of the first convolution.
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int], attention: bool = True, stride: int = 1) -> None:
+        stages: list[nn.Sequential] = []
+        for width in widths:
+            layers: list[nn.Module] = []
+            for _ in range(2):
+                convolution = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
+                layers += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
+                in_channels, stride = width, 1
+            layers += [CBAM(width)] if attention else []
+            stages.append(nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True)))
+        super().__init__([*stages[:-1], stages[-1][:-1]], [in_channels])

@@ -1,4 +1,4 @@
-"""A small residual tower for small images (He et al. 2016, Deep residual learning, arXiv:1512.03385)."""
+"""Residual backbones for small images (He et al. 2016, Deep residual learning, arXiv:1512.03385)."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,37 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from twinrank.models.attention import SqueezeExcitation
+from twinrank.models.towers.tower import Backbone
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm and a shortcut.
+_EXPANSION = 4
+
+
+class ResidualBlock(nn.Module):
+    """Convolutions with batch norm, and a shortcut.
 
     Where the shape changes, the shortcut is average pooling and a 1x1 convolution, so that no pixel is skipped (He et
     al. 2019, Bag of tricks, arXiv:1812.01187, ResNet-D).
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        stride: of the 3x3 convolution that sees the input first.
+        bottleneck: 1x1, 3x3 and 1x1 convolutions, with a quarter of the channels between, instead of two of 3x3.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, bottleneck: bool = False) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
+        if bottleneck:
+            inner = max(1, out_channels // _EXPANSION)
+            shapes = [(in_channels, inner, 1, 1), (inner, inner, 3, stride), (inner, out_channels, 1, 1)]
+        else:
+            shapes = [(in_channels, out_channels, 3, stride), (out_channels, out_channels, 3, 1)]
+        layers: list[nn.Module] = []
+        for inputs, outputs, kernel, step in shapes:
+            layers += [nn.Conv2d(inputs, outputs, kernel, step, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers[:-1])
         shortcut: list[nn.Module] = []
         if stride > 1:
             shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
@@ -29,36 +46,45 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
-        y = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        return functional.relu(self.layers(x) + self.shortcut(x))
 
 
-class ResidualTower(nn.Sequential):
-    """A 5x5 stem of stride 2, stages of basic blocks that double the channels, global average pooling.
+class ResidualBackbone(Backbone):
+    """A stem and stages of residual blocks; every stage after the first halves height and width.
 
     Args:
         in_channels: of the encoded image.
-        width: channels of the stem; stage k has ``width * 2 ** (k + 1)``.
-        blocks: in each stage; every stage after the first halves height and width.
-
-    Attributes:
-        features: length of the feature vector.
+        stem: channels of the stem.
+        widths: channels of each stage.
+        layers: blocks of each stage.
+        kernel: side of the stem's convolution.
+        stride: of the stem's convolution.
+        bottleneck: kind of block.
+        attention: squeeze-and-excitation, reduction 16, after each stage.
+        every_stage: give the map of each stage instead of the last one's alone.
     """
 
-    def __init__(self, in_channels: int, width: int = 16, blocks: Sequence[int] = (1, 1, 1)) -> None:
-        layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, width, 5, 2, 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
-        channels = width
-        for stage, count in enumerate(blocks):
+    def __init__(
+        self,
+        in_channels: int,
+        stem: int,
+        widths: Sequence[int],
+        layers: Sequence[int],
+        kernel: int = 3,
+        stride: int = 1,
+        bottleneck: bool = False,
+        attention: bool = False,
+        every_stage: bool = False,
+    ) -> None:
+        convolution = nn.Conv2d(in_channels, stem, kernel, stride, kernel // 2, bias=False)
+        stages: list[nn.Module] = []
+        blocks: list[nn.Module] = [convolution, nn.BatchNorm2d(stem), nn.ReLU()]
+        channels = stem
+        for number, (width, count) in enumerate(zip(widths, layers, strict=True)):
             for block in range(count):
-                layers.append(BasicBlock(channels, width << (stage + 1), 2 if stage and not block else 1))
-                channels = width << (stage + 1)
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.features = channels
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Encoded images (N, C, H, W) to features (N, features)."""
-        return super().forward(images)
+                blocks.append(ResidualBlock(channels, width, 2 if number and not block else 1, bottleneck))
+                channels = width
+            blocks += [SqueezeExcitation(width, max(1, width // 16))] if attention else []
+            stages.append(nn.Sequential(*blocks))
+            blocks = []
+        super().__init__(stages, widths if every_stage else widths[-1:], every_stage)

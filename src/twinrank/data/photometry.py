@@ -1,0 +1,78 @@
+"""Changes of light of whole batches. They are made of the visible pixels alone, and covered ones stay exactly 0."""
+
+import torch
+from torch.nn import functional
+
+from twinrank.pixels import unit_range
+
+_DARKEST = 1 / 255
+"""The darkest visible pixel; 0 is covered."""
+_SMOOTH = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+"""Pillow's SMOOTH filter, which its Sharpness blends with."""
+
+
+def brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply pixels, uint8 or float in [0, 1], (N, C, H, W), by factors (N,)."""
+    return _changed(images, unit_range(images) * _each(factor))
+
+
+def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply distances from the mean of an image's visible pixels by factors (N,)."""
+    pixels = unit_range(images)
+    visible = _visible(images).float()
+    mean = (pixels * visible).sum((1, 2, 3)) / (visible.sum((1, 2, 3)) * images.shape[1]).clamp_min(1)
+    return _changed(images, _each(mean) + (pixels - _each(mean)) * _each(factor))
+
+
+def sharpness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply distances from the smoothed image by factors (N,): below 1 blurs, above 1 sharpens."""
+    pixels = unit_range(images)
+    n, channels, height, width = pixels.shape
+    flat = functional.pad(pixels.reshape(n * channels, 1, height, width), (1, 1, 1, 1), mode="replicate")
+    smooth = functional.conv2d(flat, _SMOOTH.to(pixels.device)[None, None]).reshape(pixels.shape)
+    return _changed(images, smooth + (pixels - smooth) * _each(factor))
+
+
+def posterize(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+    """Keep so many bits (N,) of each pixel's 8."""
+    step = _each(2 ** (8 - bits))
+    return _changed(images, (unit_range(images) * 255 / step).floor() * step / 255)
+
+
+def solarize(images: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """Invert pixels at or above thresholds (N,) in [0, 1]."""
+    pixels = unit_range(images)
+    return _changed(images, torch.where(pixels >= _each(threshold), 1 - pixels, pixels))
+
+
+def autocontrast(images: torch.Tensor) -> torch.Tensor:
+    """Stretch each image's visible pixels to the whole range."""
+    pixels, visible = unit_range(images), _visible(images)
+    low = pixels.masked_fill(~visible, 1).amin((1, 2, 3))
+    high = pixels.masked_fill(~visible, 0).amax((1, 2, 3))
+    return _changed(images, (pixels - _each(low)) / _each((high - low).clamp_min(_DARKEST)))
+
+
+def like(pixels: torch.Tensor, images: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    """Pixels in the dtype of images, 0 where they are not visible and more than 0 where they are.
+
+    Args:
+        pixels: float32 (N, C, H, W).
+        images: uint8, or float in [0, 1].
+        visible: bool (N, 1, H, W).
+    """
+    pixels = pixels.clamp(_DARKEST, 1)
+    pixels = (pixels * 255).round().to(torch.uint8) if images.dtype == torch.uint8 else pixels.to(images.dtype)
+    return pixels.masked_fill(~visible, 0)
+
+
+def _changed(images: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    return like(pixels, images, _visible(images))
+
+
+def _visible(images: torch.Tensor) -> torch.Tensor:
+    return (images != 0).any(1, keepdim=True)
+
+
+def _each(values: torch.Tensor) -> torch.Tensor:
+    return values[:, None, None, None]

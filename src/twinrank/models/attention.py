@@ -1,0 +1,74 @@
+"""Attention over channels, places and features."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighted by their global averages (Hu et al. 2018, Squeeze-and-excitation networks, arXiv:1709.01507).
+
+    Args:
+        channels: of the map.
+        hidden: width between the two layers.
+        activation: between them.
+        bias: the layers have one.
+    """
+
+    def __init__(self, channels: int, hidden: int, activation: type[nn.Module] = nn.ReLU, bias: bool = False) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden, bias), activation(), nn.Linear(hidden, channels, bias), nn.Sigmoid()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to the same shape."""
+        return x * self.gate(global_average(x))[:, :, None, None]
+
+
+class CBAM(nn.Module):
+    """Channel attention, then spatial attention (Woo et al. 2018, CBAM, arXiv:1807.06521).
+
+    Args:
+        channels: of the map.
+        reduction: of the width between the layers of the channel attention.
+        kernel: side of the spatial attention's convolution.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to the same shape."""
+        gate = self.channel(global_average(x)) + self.channel(functional.adaptive_max_pool2d(x, 1).flatten(1))
+        x = x * gate.sigmoid()[:, :, None, None]
+        summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * self.spatial(summary).sigmoid()
+
+
+class FeatureAttention(nn.Module):
+    """A gate on each feature, with a shortcut, between layer norms: the training guide's.
+
+    Args:
+        features: length of the vector.
+        reduction: of the width between the layers.
+    """
+
+    def __init__(self, features: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = max(1, features // reduction)
+        self.norm = nn.LayerNorm(features)
+        self.gate = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, features), nn.Sigmoid())
+        self.out_norm = nn.LayerNorm(features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(N, F) to the same shape."""
+        return self.out_norm(features + features * self.gate(self.norm(features)))
+
+
+def global_average(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) to the averages of the channels, (N, C)."""
+    return functional.adaptive_avg_pool2d(x, 1).flatten(1)

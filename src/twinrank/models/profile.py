@@ -1,0 +1,46 @@
+"""What a network costs."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from twinrank.models.registry import create_model, entries
+from twinrank.models.siamese import SiameseNet
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def multiply_adds(model: SiameseNet, channels: int = 1, image_size: int = 28) -> int:
+    """Multiply-adds that comparing one pair takes, in convolutions and matrix products.
+
+    Args:
+        model: the network.
+        channels: of the images.
+        image_size: height and width of the images, in pixels.
+    """
+    image = torch.zeros(1, channels, image_size, image_size)
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model.eval()(image, image)
+    return counter.get_total_flops() // 2
+
+
+def describe_models(channels: int = 1, image_size: int = 28) -> list[dict[str, Any]]:
+    """Every registered network with its cost: name, stage, parameters, macs, source, summary, options.
+
+    Args:
+        channels: of the images.
+        image_size: height and width of the images, in pixels.
+    """
+    described = []
+    for entry in entries():
+        model = create_model(entry.name, channels, image_size)
+        cost = {"parameters": parameters(model), "macs": multiply_adds(model, channels, image_size)}
+        about = {"source": entry.source, "summary": entry.summary, "options": entry.options}
+        described.append({"name": entry.name, "stage": entry.stage or None} | cost | about)
+    return described

@@ -1,0 +1,105 @@
+"""EfficientNet for small images (Tan and Le 2019, EfficientNet, arXiv:1905.11946, table 1)."""
+
+import math
+
+import torch
+from torch import nn
+
+from twinrank.models.attention import SqueezeExcitation
+from twinrank.models.towers.tower import Backbone
+
+_STAGES = (
+    # expansion, channels, blocks, stride, kernel
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+_STEM, _TOP = 32, 1280
+
+
+class EfficientNetBackbone(Backbone):
+    """EfficientNet-B0 with a stem of stride 1; that of the network for 224 pixels has 2.
+
+    Args:
+        in_channels: of the encoded image.
+        width_mult: multiplies channels, rounded to a multiple of 8.
+        depth_mult: multiplies the blocks of each stage, rounded up.
+        drop_path: probability that the last block is left out for an image; it grows to that from 0 (Huang et al. 2016,
+            Deep networks with stochastic depth, arXiv:1603.09382).
+        stride: of the stem.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        width_mult: float = 1.0,
+        depth_mult: float = 1.0,
+        drop_path: float = 0.2,
+        stride: int = 1,
+    ) -> None:
+        channels, top = (_rounded(width * width_mult) for width in (_STEM, _TOP))
+        stages = [nn.Sequential(*_convolution(in_channels, channels, 3, stride))]
+        depth, done = sum(math.ceil(count * depth_mult) for _, _, count, _, _ in _STAGES), 0
+        for expansion, width, count, stride, kernel in _STAGES:
+            out_channels = _rounded(width * width_mult)
+            blocks: list[nn.Module] = []
+            for block in range(math.ceil(count * depth_mult)):
+                rate, step = drop_path * done / depth, 1 if block else stride
+                blocks.append(InvertedResidual(channels, out_channels, expansion, kernel, step, rate))
+                channels = out_channels
+                done += 1
+            stages.append(nn.Sequential(*blocks))
+        super().__init__([*stages, nn.Sequential(*_convolution(channels, top, 1))], [top])
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise convolution, squeeze-and-excitation, projection (Sandler et al. 2018, arXiv:1801.04381).
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        expansion: of the channels between.
+        kernel: of the depthwise convolution.
+        stride: of the depthwise convolution.
+        drop_path: probability that an image takes the shortcut alone in training.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, expansion: int, kernel: int, stride: int, drop_path: float
+    ) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        expand = _convolution(in_channels, hidden, 1) if expansion > 1 else []
+        self.layers = nn.Sequential(
+            *expand,
+            *_convolution(hidden, hidden, kernel, stride, groups=hidden),
+            SqueezeExcitation(hidden, max(1, in_channels // 4), nn.SiLU, bias=True),
+            *_convolution(hidden, out_channels, 1)[:-1],
+        )
+        self.shortcut = stride == 1 and in_channels == out_channels
+        self.drop_path = drop_path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
+        y = self.layers(x)
+        if not self.shortcut:
+            return y
+        if self.training and self.drop_path:
+            kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop_path
+            y = y * (kept / (1 - self.drop_path)).to(y.dtype)
+        return x + y
+
+
+def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(out_channels), nn.SiLU()]
+
+
+def _rounded(channels: float, multiple: int = 8) -> int:
+    """To the nearest multiple, at least one of it, and never below 90%: the paper's code."""
+    nearest = max(multiple, int(channels + multiple / 2) // multiple * multiple)
+    return nearest + multiple if nearest < 0.9 * channels else nearest

@@ -1,0 +1,103 @@
+"""The frame of every tower: a backbone that makes maps stage by stage, global averages of them, and a neck."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from twinrank.models.attention import FeatureAttention, global_average
+
+
+class Backbone(nn.Module):
+    """Stages, one after the other.
+
+    Args:
+        stages: modules from map to map.
+        widths: channels of each map that is given.
+        every_stage: give the map of each stage instead of the last one's alone.
+
+    Attributes:
+        widths: channels of each map that is given.
+        recompute: in training, keep only the maps between stages, and compute what is inside again in the backward pass
+            (Chen et al. 2016, Training deep nets with sublinear memory cost, arXiv:1604.06174).
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], widths: Sequence[int], every_stage: bool = False) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.widths = tuple(widths)
+        self.every_stage = every_stage
+        self.recompute = False
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Encoded images (N, C, H, W) to maps (N, C', H', W'), the largest first."""
+        maps = [images]
+        for stage in self.stages:
+            maps.append(self._recomputed(stage, maps[-1]) if self.recompute and self.training else stage(maps[-1]))
+        return maps[1:] if self.every_stage else maps[-1:]
+
+    def _recomputed(self, stage: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+            return nullcontext(), _frozen_statistics(stage)
+
+        return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)  # pyright: ignore[reportReturnType]
+
+
+@contextmanager
+def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
+    """The second pass must not count the batch in the running statistics once more."""
+    norms = [module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            # It counted the batch, too.
+            assert norm.num_batches_tracked is not None
+            norm.num_batches_tracked -= 1
+
+
+class Tower(nn.Module):
+    """Backbone, global average of each of its maps, neck.
+
+    Args:
+        backbone: encoded images to maps.
+        neck: averages (N, sum of the widths) to features; none by default.
+        features: length of the neck's vectors.
+
+    Attributes:
+        averages: number of averages.
+        features: length of the feature vector.
+    """
+
+    def __init__(self, backbone: Backbone, neck: nn.Module | None = None, features: int | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck or nn.Identity()
+        self.averages = sum(backbone.widths)
+        self.features = features or self.averages
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encoded images (N, C, H, W) to averages (N, averages) and features (N, features)."""
+        averages = torch.cat([global_average(each) for each in self.backbone(images)], 1)
+        return averages, self.neck(averages)
+
+
+def projection(in_features: int, features: int, dropout: float) -> nn.Sequential:
+    """The training guide's neck: two layers, each with batch norm, ReLU and dropout, then feature attention.
+
+    Args:
+        in_features: length of its input.
+        features: length of its output.
+        dropout: after the first layer; after the second, three quarters of it.
+    """
+    return nn.Sequential(
+        *(nn.Linear(in_features, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(features, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Dropout(0.75 * dropout)),
+        FeatureAttention(features),
+    )

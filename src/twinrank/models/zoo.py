@@ -1,0 +1,248 @@
+"""The networks, as we would train them: with mask, antisymmetric. The recipe ``guide`` has the guide's own forms."""
+
+from typing import Literal
+
+from torch import nn
+
+from twinrank.config import TrainConfig
+from twinrank.models.comparators import Antisymmetric, ConcatenatedMLP, LatentOrder
+from twinrank.models.encode import Encode
+from twinrank.models.fusion import FUSIONS, FusionName, fusion_comparator
+from twinrank.models.registry import Images, register, register_variant
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.towers.efficientnet import EfficientNetBackbone
+from twinrank.models.towers.plain import DeepPlainBackbone, PlainBackbone
+from twinrank.models.towers.pyramid import PyramidBackbone
+from twinrank.models.towers.residual import ResidualBackbone
+from twinrank.models.towers.tower import Tower, projection
+
+_FIVE: tuple[FusionName, ...] = ("difference", "concatenation", "product", "cosine", "distance")
+_PYRAMID_CHANNELS = 128
+
+_LATENT = {"contrastive_weight": 1.0, "balance_weight": 2.0, "easy_share": 0.3, "shift": 2, "augment_from": 0.3}
+_PLAIN_TRAIN = TrainConfig(epochs=30, lr=3e-3, **_LATENT)
+_DEEP_TRAIN = TrainConfig(epochs=14, lr=6e-3, **_LATENT)
+_ORDER_TRAIN = TrainConfig(epochs=14, lr=1.5e-2, **_LATENT)
+
+
+@register(1, "the training guide's baseline; Bromley et al. 1993, Siamese time delay neural network", _PLAIN_TRAIN)
+def compare_net(images: Images, mask: bool = False, antisymmetric: bool = True) -> SiameseNet:
+    """Two plain towers, features joined, a small network: the training guide's baseline.
+
+    Without a mask and not antisymmetric it is the guide's own form; 175,681 parameters.
+
+    Args:
+        images: What it is built for.
+        mask: The tower sees which pixels are covered.
+        antisymmetric: Swapping the images negates the logit.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    neck = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Dropout(0.1))
+    tower = Tower(PlainBackbone(encode.out_channels), neck, 128)
+    comparator = ConcatenatedMLP(tower.features)
+    return SiameseNet(encode, tower, Antisymmetric(comparator) if antisymmetric else comparator)
+
+
+@register(1, "Woo et al. 2018, CBAM, arXiv:1807.06521; Simonyan and Zisserman 2015, VGG, arXiv:1409.1556", _DEEP_TRAIN)
+def improved_v2(
+    images: Images,
+    width_mult: float = 1.0,
+    stem_stride: int = 1,
+    feat_dim: int = 256,
+    dropout: float = 0.4,
+    cbam: bool = True,
+    use_fusion: bool = True,
+    fusions: tuple[FusionName, ...] = FUSIONS,
+    mask: bool = True,
+    antisymmetric: bool = True,
+) -> SiameseNet:
+    """Eight plain convolutions with CBAM, six fusions with adaptive weights.
+
+    Args:
+        images: What it is built for.
+        width_mult: Multiplies the channels of every stage.
+        stem_stride: Stride of the first convolution; 2 costs a quarter.
+        feat_dim: Length of a feature vector.
+        dropout: In the neck and the heads.
+        cbam: Attention over channels and places after each stage.
+        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        fusions: Ways of fusing.
+        mask: The tower sees which pixels are covered.
+        antisymmetric: Swapping the images negates the logit.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    backbone = DeepPlainBackbone(encode.out_channels, _widths(width_mult, (64, 128, 256, 384)), cbam, stem_stride)
+    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
+    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+
+
+@register(
+    2, "He et al. 2016, ResNet, arXiv:1512.03385; Hu et al. 2018, squeeze-and-excitation, arXiv:1709.01507", _DEEP_TRAIN
+)
+def resnet_optimized(
+    images: Images,
+    layers: tuple[int, ...] = (2, 2, 2),
+    block: Literal["basic", "bottleneck"] = "basic",
+    width_mult: float = 1.0,
+    stem_stride: int = 1,
+    feat_dim: int = 256,
+    dropout: float = 0.4,
+    use_fusion: bool = True,
+    fusions: tuple[FusionName, ...] = _FIVE,
+    mask: bool = True,
+    antisymmetric: bool = True,
+) -> SiameseNet:
+    """A residual tower with squeeze-and-excitation, feature attention, five fusions.
+
+    Args:
+        images: What it is built for.
+        layers: Blocks of each stage; every further stage doubles the channels.
+        block: Two 3x3 convolutions, or a bottleneck.
+        width_mult: Multiplies the channels of every stage.
+        stem_stride: Stride of the first convolution; 2 costs a quarter.
+        feat_dim: Length of a feature vector.
+        dropout: In the neck and the heads.
+        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        fusions: Ways of fusing.
+        mask: The tower sees which pixels are covered.
+        antisymmetric: Swapping the images negates the logit.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    backbone = _residual(encode, layers, block, width_mult, stem_stride)
+    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
+    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+
+
+register_variant(
+    "resnet_optimized_1.12",
+    of="resnet_optimized",
+    summary="The same with three blocks a stage: the guide's best single network.",
+    layers=(3, 3, 3),
+)
+register_variant(
+    "resnet_fusion", of="resnet_optimized", summary="The same, a quarter wider.", width_mult=1.25, use_fusion=True
+)
+
+
+@register(3, "Lin et al. 2017, Feature pyramid networks, arXiv:1612.03144", _DEEP_TRAIN)
+def fpn(
+    images: Images,
+    layers: tuple[int, ...] = (2, 2, 2),
+    block: Literal["basic", "bottleneck"] = "basic",
+    width_mult: float = 1.0,
+    stem_stride: int = 1,
+    feat_dim: int = 256,
+    dropout: float = 0.4,
+    use_fusion: bool = True,
+    fusions: tuple[FusionName, ...] = _FIVE,
+    mask: bool = True,
+    antisymmetric: bool = True,
+) -> SiameseNet:
+    """A feature pyramid over a residual tower: every stage's map, enriched from above, is compared.
+
+    Args:
+        images: What it is built for.
+        layers: Blocks of each stage; every further stage doubles the channels.
+        block: Two 3x3 convolutions, or a bottleneck.
+        width_mult: Multiplies the channels of every stage and of the pyramid.
+        stem_stride: Stride of the first convolution; 2 costs a quarter.
+        feat_dim: Length of a feature vector.
+        dropout: In the neck and the heads.
+        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        fusions: Ways of fusing.
+        mask: The tower sees which pixels are covered.
+        antisymmetric: Swapping the images negates the logit.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    bottom_up = _residual(encode, layers, block, width_mult, stem_stride, every_stage=True)
+    backbone = PyramidBackbone(bottom_up, *_widths(width_mult, (_PYRAMID_CHANNELS,)))
+    tower = Tower(backbone, projection(sum(backbone.widths), feat_dim, dropout), feat_dim)
+    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+
+
+@register(3, "Tan and Le 2019, EfficientNet, arXiv:1905.11946", _DEEP_TRAIN)
+def efficientnet_b0(
+    images: Images,
+    width_mult: float = 1.0,
+    depth_mult: float = 1.0,
+    stem_stride: int = 1,
+    feat_dim: int = 256,
+    dropout: float = 0.4,
+    drop_path: float = 0.2,
+    use_fusion: bool = True,
+    fusions: tuple[FusionName, ...] = _FIVE,
+    mask: bool = True,
+    antisymmetric: bool = True,
+) -> SiameseNet:
+    """EfficientNet-B0 with a stem of stride 1, five fusions.
+
+    Args:
+        images: What it is built for.
+        width_mult: Multiplies the channels: compound scaling's width.
+        depth_mult: Multiplies the blocks of each stage: compound scaling's depth.
+        stem_stride: Stride of the first convolution; 2 costs a quarter.
+        feat_dim: Length of a feature vector.
+        dropout: In the neck and the heads.
+        drop_path: Probability that the last block is left out for an image; less before.
+        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        fusions: Ways of fusing.
+        mask: The tower sees which pixels are covered.
+        antisymmetric: Swapping the images negates the logit.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    backbone = EfficientNetBackbone(encode.out_channels, width_mult, depth_mult, drop_path, stem_stride)
+    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
+    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+
+
+@register(0, "docs/architecture.md, latent order head; tower after He et al. 2016, arXiv:1512.03385", _ORDER_TRAIN)
+def order_net(images: Images, width: int = 16, levels: int = 10, mask: bool = True) -> SiameseNet:
+    """A small residual tower with a latent order head: it finds the levels from comparisons alone.
+
+    Args:
+        images: What it is built for.
+        width: Channels of the tower's stem; its last stage has eight times as many.
+        levels: Latent levels, K.
+        mask: The tower sees which pixels are covered.
+    """
+    encode = Encode(images.channels, mask, images.size)
+    widths = (2 * width, 4 * width, 8 * width)
+    tower = Tower(ResidualBackbone(encode.out_channels, width, widths, (1, 1, 1), kernel=5, stride=2))
+    return SiameseNet(encode, tower, LatentOrder(tower.features, levels))
+
+
+register_variant("order_net_small", of="order_net", summary="The same, half as wide.", width=8)
+register_variant("order_net_large", of="order_net", summary="The same, twice as wide.", width=32)
+
+
+def _widths(width_mult: float, widths: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(1, int(width * width_mult)) for width in widths)
+
+
+def _residual(
+    encode: Encode, layers: tuple[int, ...], block: str, width_mult: float, stem_stride: int, every_stage: bool = False
+) -> ResidualBackbone:
+    """The guide's: a 3x3 stem of 64 channels and stages of 64, 128, 256, ..., times ``width_mult``."""
+    widths = _widths(width_mult, tuple(64 << stage for stage in range(len(layers))))
+    return ResidualBackbone(
+        encode.out_channels,
+        widths[0],
+        widths,
+        layers,
+        stride=stem_stride,
+        bottleneck=block == "bottleneck",
+        attention=True,
+        every_stage=every_stage,
+    )
+
+
+def _fused(
+    encode: Encode,
+    tower: Tower,
+    use_fusion: bool,
+    fusions: tuple[FusionName, ...],
+    dropout: float,
+    antisymmetric: bool,
+) -> SiameseNet:
+    chosen = fusions if use_fusion else ("concatenation",)
+    return SiameseNet(encode, tower, fusion_comparator(tower.features, chosen, dropout, antisymmetric))

@@ -1,0 +1,162 @@
+"""Many trainings: each in a process and a run folder of its own, so many at a time."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from twinrank.config import TrainConfig
+from twinrank.device import available_threads
+from twinrank.errors import InputError, Interrupted
+from twinrank.runs import RunFolder
+from twinrank.training import run as training
+
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a grid.
+
+    Attributes:
+        folder: run folder.
+        model: name of the network.
+        config: of the training.
+        options: of the network, where they differ from its defaults.
+    """
+
+    folder: Path
+    model: str
+    config: TrainConfig
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.name
+
+    @property
+    def log(self) -> Path:
+        """What its process prints: beside the folder, since the folder may not come to be."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a grid stands.
+
+    Attributes:
+        waiting: jobs that have not begun.
+        running: jobs under way.
+        finished: jobs that are done.
+        failed: what was wrong, by job.
+    """
+
+    waiting: list[Job]
+    running: list[Job]
+    finished: list[Job]
+    failed: dict[Job, str]
+
+
+def run_grid(
+    jobs: Sequence[Job],
+    train_file: Path,
+    val_file: Path,
+    workers: int = 1,
+    threads: int | None = None,
+    command: str = "",
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> dict[str, str]:
+    """Train all jobs; those that are finished are skipped, those that were stopped go on.
+
+    A job that fails does not stop the others. Since each has its own process, memory (a GPU's, too) is free again after
+    each.
+
+    Args:
+        jobs: of different folders.
+        train_file: labelled pairs that are fitted.
+        val_file: labelled pairs that choose the epoch.
+        workers: processes at a time; the threads are divided among them.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+        show: called whenever something may have changed.
+
+    Returns:
+        What was wrong, by job name; empty if nothing was.
+
+    Raises:
+        InputError: ``workers`` is impossible, or a folder holds a run with other settings.
+        Interrupted: stopped by Ctrl-C; every job keeps its finished epochs.
+    """
+    if workers < 1:
+        raise InputError(f"--workers: {workers} is not possible; use 1 or more")
+    for job in jobs:
+        refuse_other_settings(job)
+    finished = [job for job in jobs if training.finished(job.folder)]
+    waiting = [job for job in jobs if job not in finished]
+    share = max(1, (threads or available_threads()) // max(1, min(workers, len(waiting))))
+    running: dict[BaseProcess, Job] = {}
+    failed: dict[Job, str] = {}
+    context = multiprocessing.get_context("spawn")
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                process = context.Process(target=_work, args=(job, train_file, val_file, share, command))
+                process.start()
+                running[process] = job
+            show(Progress(waiting, list(running.values()), finished, failed))
+            time.sleep(_POLL_SECONDS)
+            for process in [each for each in running if not each.is_alive()]:
+                job = running.pop(process)
+                if process.exitcode == 0:
+                    finished.append(job)
+                else:
+                    failed[job] = _reason(job, process.exitcode)
+    except KeyboardInterrupt as error:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join()
+        raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
+    show(Progress(waiting, [], finished, failed))
+    return {job.name: reason for job, reason in failed.items()}
+
+
+def refuse_other_settings(job: Job) -> None:
+    """Make sure that a folder is new or holds this job's run.
+
+    Raises:
+        InputError: it holds another one.
+    """
+    run = RunFolder(job.folder)
+    if run.config.is_file() and not training.holds(run, job.model, job.options, job.config):
+        raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
+
+
+def _work(job: Job, train_file: Path, val_file: Path, threads: int, command: str) -> None:
+    """A process of its own: errors go to its log, and its exit code tells."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("a", encoding="utf-8", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        os.dup2(log.fileno(), 2)
+        try:
+            if RunFolder(job.folder).config.is_file():
+                training.resume(job.folder)
+            else:
+                training.train(job.model, train_file, val_file, job.folder, job.config, job.options, threads, command)
+        except (InputError, Interrupted) as error:
+            print(error)
+            sys.exit(2)
+
+
+def _reason(job: Job, exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"killed by signal {-exitcode} (out of memory?); run the same command again. Log: {job.log}"
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines() if job.log.is_file() else []
+    return lines[-1] if lines else f"exit code {exitcode}"
