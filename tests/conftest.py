@@ -29,6 +29,12 @@ settings.load_profile("twinrank")
 SMALL_BENCHMARK = BenchmarkConfig(severity=1, pairs_train=384, pairs_val=96, pairs_public=40, pairs_private=60)
 
 
+@pytest.fixture(autouse=True)
+def denormals() -> None:
+    """Training flushes them for the whole process, and hypothesis does not work without them."""
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session")
 def mnist() -> Mnist:
     """All of MNIST, fetched once and then from the cache."""

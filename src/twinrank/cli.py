@@ -183,6 +183,18 @@ def resume(run: Argument) -> None:
     go_on(run)
 
 
+@app.command(name="watch")
+def watch(run: Argument) -> None:
+    """Follow a running training with its curve, until it ends.
+
+    Args:
+        run: Its folder.
+    """
+    from twinrank.training.live import watch as follow
+
+    follow(run)
+
+
 @app.command(name="evaluate")
 def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
     """Score a run on labelled pair files. Nothing is fitted or chosen.
@@ -312,10 +324,13 @@ def _train_command(entry: "Entry") -> Callable[..., None]:
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = entry.train,
         out: Path | None = None,
         threads: int | None = None,
+        log_to: str = "",
     ) -> None:
         from twinrank.training.run import train as begin
+        from twinrank.training.sinks import parse_sinks
 
-        begin(entry.name, train, val, out or Path("runs") / entry.name, config, vars(options), threads, _command())
+        folder, sinks = out or Path("runs") / entry.name, parse_sinks(log_to)
+        begin(entry.name, train, val, folder, config, vars(options), threads, _command(), sinks)
 
     train_network.__doc__ = f"""{entry.summary}
 
@@ -326,6 +341,7 @@ def _train_command(entry: "Entry") -> Callable[..., None]:
             config: Of the training.
             out: Run folder, new; runs/{entry.name} by default.
             threads: Of the CPU; all cores by default.
+            log_to: Sinks that follow the training: tensorboard, wandb or both, separated by a comma.
         """
     return train_network
 

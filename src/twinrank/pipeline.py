@@ -85,7 +85,12 @@ def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--set {change}: write key=value, for example train.epochs=3")
-        _change(values, key, _parsed(value, f"--set {change}"), change)
+        parsed = _parsed(value, f"--set {change}")
+        _change(values, key, parsed, change)
+        # What is said on the command line goes before what a single run has.
+        if key.partition(".")[0] in ("train", "options") and isinstance(values.get("runs"), dict):
+            for own in filter(None, values["runs"].values()):
+                _change(own, key, parsed, change)
     return _checked(values, where)
 
 
@@ -230,9 +235,18 @@ def _folder() -> Traversable:
     return resources.files("twinrank") / "recipes"
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def _parsed(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from error
 
@@ -261,6 +275,7 @@ def _checked(values: Any, where: str) -> Recipe:
             place = f"{where}: run '{name}'"
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
                 raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.'")
+            own = {} if own is None else own
             if not isinstance(own, dict):
                 raise InputError(f"{place} is {own!r}; it must be a mapping")
             _refuse_unknown(own, _RUN_KEYS, place)

@@ -54,13 +54,13 @@ class Progress:
         waiting: jobs that have not begun.
         running: jobs under way.
         finished: jobs that are done.
-        failed: what was wrong, by job.
+        failed: what was wrong, by name of the job.
     """
 
     waiting: list[Job]
     running: list[Job]
     finished: list[Job]
-    failed: dict[Job, str]
+    failed: dict[str, str]
 
 
 def run_grid(
@@ -101,7 +101,7 @@ def run_grid(
     waiting = [job for job in jobs if job not in finished]
     share = max(1, (threads or available_threads()) // max(1, min(workers, len(waiting))))
     running: dict[BaseProcess, Job] = {}
-    failed: dict[Job, str] = {}
+    failed: dict[str, str] = {}
     context = multiprocessing.get_context("spawn")
     try:
         while waiting or running:
@@ -117,7 +117,7 @@ def run_grid(
                 if process.exitcode == 0:
                     finished.append(job)
                 else:
-                    failed[job] = _reason(job, process.exitcode)
+                    failed[job.name] = _reason(job, process.exitcode)
     except KeyboardInterrupt as error:
         for process in running:
             process.terminate()
@@ -125,7 +125,7 @@ def run_grid(
             process.join()
         raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
     show(Progress(waiting, [], finished, failed))
-    return {job.name: reason for job, reason in failed.items()}
+    return failed
 
 
 def refuse_other_settings(job: Job) -> None:

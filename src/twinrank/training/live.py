@@ -1,21 +1,30 @@
-"""How several trainings stand: a live table on a terminal, a line an epoch elsewhere."""
+"""Trainings under way, seen from another process: live on a terminal, a line an epoch elsewhere."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from twinrank.runs import RunFolder
 from twinrank.training.grid import Job, Progress
+from twinrank.training.loop import TrainState
+from twinrank.training.sinks import follow
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_MOST_COLUMNS = 60
+_FAILED = -1
 
 
 @contextmanager
 def grid_table(console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
     """Give a function that shows a grid's progress, on standard error."""
-    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda progress: live.update(_table(progress), refresh=True)
@@ -28,21 +37,73 @@ def grid_table(console: Console | None = None) -> Iterator[Callable[[Progress], 
             for epoch in history[told.get(job.name, 0) :]:
                 console.print(f"{job.name}: epoch {epoch['epoch']}/{job.config.epochs}  {_shown(epoch)}")
             told[job.name] = len(history)
-        for job, reason in progress.failed.items():
-            if told.get(job.name) != -1:
-                console.print(f"{job.name}: failed: {reason}")
-                told[job.name] = -1
+        for name, reason in progress.failed.items():
+            if told.get(name) != _FAILED:
+                console.print(f"{name}: failed: {reason}")
+                told[name] = _FAILED
 
     yield tell
+
+
+def watch(path: Path, console: Console | None = None, seconds: float = 1.0) -> None:
+    """Show a run's epochs as they come, and a curve of its accuracy, until it is finished.
+
+    Args:
+        path: run folder, of a training that is under way or over.
+        console: to write to; standard output by default.
+        seconds: between two looks.
+
+    Raises:
+        InputError: it is not a run folder.
+    """
+    run, console = RunFolder(Path(path)), console or Console(highlight=False, soft_wrap=True, markup=False)
+    config = run.train_config()
+
+    def over() -> bool:
+        values = tuple(epoch["val"][config.monitor] for epoch in run.read_history())
+        return TrainState(values).finished(config)
+
+    if not console.is_terminal:
+        for epoch in follow(run, over, seconds):
+            console.print(f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}")
+        return
+    seen: list[dict[str, Any]] = []
+    with Live(console=console, auto_refresh=False) as live:
+        live.update(Text(f"{run.path}: no epoch has ended yet"), refresh=True)
+        for epoch in follow(run, over, seconds):
+            seen.append(epoch)
+            curve = chart([each["val"]["accuracy"] for each in seen], config.epochs)
+            last = f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}"
+            live.update(Text(f"{run.path}: accuracy on val\n{curve}\n{last}"), refresh=True)
+
+
+def chart(values: Sequence[float], columns: int, height: int = 10) -> str:
+    """A curve of rates as text: a block for each value, on a scale from the least to the greatest, in percent.
+
+    Args:
+        values: one or more.
+        columns: how many there will be; beyond 60, neighbours share a column.
+        height: in lines.
+    """
+    together = max(1, math.ceil(columns / _MOST_COLUMNS))
+    shown = [max(values[start : start + together]) for start in range(0, len(values), together)]
+    low, high = min(shown), max(shown)
+    eighths = [round((value - low) / (high - low or 1) * (8 * height - 1)) + 1 for value in shown]
+    lines = []
+    for line in reversed(range(height)):
+        label = f"{high:>7.2%} " if line == height - 1 else f"{low:>7.2%} " if line == 0 else " " * 8
+        lines.append(label + "".join(_BLOCKS[min(8, max(0, each - 8 * line))] for each in eighths))
+    return "\n".join(lines)
 
 
 def _table(progress: Progress) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("training", "state", "epoch", "best", "last"):
         table.add_column(heading)
-    states = [("failed", list(progress.failed)), ("finished", progress.finished)]
-    states += [("running", progress.running), ("waiting", progress.waiting)]
-    for state, jobs in states:
+    for name, reason in progress.failed.items():
+        table.add_row(name, "failed", "", "", reason)
+    states = {"finished": progress.finished, "running": progress.running, "waiting": progress.waiting}
+    for state, jobs in states.items():
         for job in jobs:
             table.add_row(job.name, state, *_row(job))
     return table

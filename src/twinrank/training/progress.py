@@ -19,7 +19,7 @@ class EpochProgress:
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:
         self.epochs = epochs
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
     def steps(self, epoch: int, batches: Iterable[Item], total: int) -> Iterator[Item]:
         """The batches of an epoch, with a bar if this is a terminal."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import read_state
 from twinrank.training.loop import TrainState, fit
 from twinrank.training.progress import EpochProgress
+from twinrank.training.sinks import following
 
 _TRACK = "pairs-only"
 _STANDARDISED_ON = 5_000
@@ -40,6 +41,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     threads: int | None = None,
     command: str = "",
+    log_to: Sequence[str] = (),
 ) -> RunFolder:
     """Train a registered network.
 
@@ -52,6 +54,7 @@ def train(
         options: of the network, where they differ from its defaults.
         threads: of the CPU; all cores by default.
         command: recorded.
+        log_to: sinks that follow, see :mod:`twinrank.training.sinks`.
 
     Raises:
         InputError: anything that was given is wrong, training diverges, or the disk is full.
@@ -64,6 +67,8 @@ def train(
         raise InputError(f"--threads: {threads} is not possible; use 1 or more")
     # Refuses a precision that the device has not.
     autocast(pick_device(), config.precision)
+    # First of all: sums depend on the number of threads in their last bit.
+    prepare_cpu(threads)
     pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
     if pairs.xa.shape[1:] != val.xa.shape[1:]:
         raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
@@ -85,6 +90,7 @@ def train(
         "device": str(pick_device()),
         "commit": _commit(),
         "command": command,
+        "log_to": list(log_to),
     }
     if config.swap and model.antisymmetric:
         print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
@@ -103,6 +109,7 @@ def resume(path: Path) -> RunFolder:
     run = RunFolder(Path(path))
     recorded = run.read_config()
     config = run.train_config()
+    prepare_cpu(recorded["threads"])
     loaded = []
     for part in ("train", "val"):
         file = recorded["data"][part]
@@ -136,7 +143,6 @@ def finished(path: Path) -> bool:
 def _fit(
     run: RunFolder, model: SiameseNet, pairs: PairData, val: PairData, config: TrainConfig, recorded: dict[str, Any]
 ) -> None:
-    prepare_cpu(recorded["threads"])
     model.precision = config.precision
     model.set_recompute(config.checkpoint_stages)
     if config.compile:
@@ -144,7 +150,9 @@ def _fit(
     if config.deterministic:
         make_deterministic()
     description = recorded["model"] | _images(pairs)
-    fit(run, model.to(pick_device()), description, pairs, val, config, EpochProgress(config.epochs))
+    progress = EpochProgress(config.epochs)
+    with following(run, recorded.get("log_to", ()), progress.say):
+        fit(run, model.to(pick_device()), description, pairs, val, config, progress)
 
 
 def _new_model(name: str, pairs: PairData, config: TrainConfig, options: Mapping[str, Any]) -> SiameseNet:

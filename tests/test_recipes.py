@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from twinrank.errors import InputError
+from twinrank.pipeline import read_recipe, recipe_names
+
+TEN = {
+    *("resnet_optimized_1.12", "resnet_fusion", "resnet_optimized", "seed_2025", "seed_2023", "seed_2024", "fpn"),
+    *("resnet_fusion_seed42", "resnet_fusion_seed123", "resnet_fusion_seed456"),
+}
+
+
+def recipe(folder: Path, text: str) -> str:
+    (folder / "own.yaml").write_text(text)
+    return str(folder / "own.yaml")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_valid(name: str) -> None:
+    assert read_recipe(name).runs
+
+
+@pytest.mark.parametrize("name", ["cpu", "guide"])
+def test_the_ten_networks_are_there(name: str) -> None:
+    assert read_recipe(name).runs.keys() >= TEN
+
+
+def test_the_guide_has_the_guides_values() -> None:
+    run = read_recipe("guide").runs["resnet_optimized_1.12"]
+    values = run.train.epochs, run.train.batch_size, run.train.lr, run.train.weight_decay, run.train.loss
+    assert values == (100, 64, 1e-3, 5e-4, "focal")
+    assert (run.train.schedule, run.train.plateau_factor, run.train.plateau_patience) == ("plateau", 0.5, 3)
+    assert run.options == {"mask": False, "antisymmetric": False}
+
+
+def test_runs_share_values_and_may_differ(tmp_path: Path) -> None:
+    runs = "runs:\n  fpn: {train: {epochs: 5}}\n  second: {model: fpn}\n  third: {model: fpn}"
+    text = "train: {epochs: 3, lr: 1e-3}\n" + runs
+    runs = read_recipe(recipe(tmp_path, text)).runs
+    assert {name: (run.model, run.train.epochs, run.train.lr) for name, run in runs.items()} == {
+        "fpn": ("fpn", 5, 1e-3),
+        "second": ("fpn", 3, 1e-3),
+        "third": ("fpn", 3, 1e-3),
+    }
+    changed = read_recipe(recipe(tmp_path, text), ["train.epochs=1", "options.width_mult=0.5"]).runs
+    assert {(run.train.epochs, run.options["width_mult"]) for run in changed.values()} == {(1, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("modle: fpn", "a recipe is a mapping with the key 'model' or 'runs'"),
+        ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with the key 'model' or 'runs'"),
+        ("{model: fpn, trian: {}}", "unknown key 'trian'; did you mean 'train'"),
+        ("{model: fpn, train: {learning_rate: 1}}", "'train': unknown key 'learning_rate'"),
+        ("{model: fpn, train: {loss: hinge}}", "'loss' is 'hinge'; it must be one of bce, focal"),
+        ("{model: fpn, train: 3}", "'train' is 3; it must be a mapping"),
+        ("{model: fpnn}", "model 'fpnn' does not exist; did you mean 'fpn'"),
+        ("{model: 3}", "'model' is 3; it must be a name"),
+        ("runs: {}", "'runs' is empty"),
+        ("runs: {../up: {model: fpn}}", "run '../up': names become folders"),
+        ("runs: {a: {model: fpn, optoins: {}}}", "run 'a': unknown key 'optoins'; did you mean 'options'"),
+        ("runs: {a: 3}", "run 'a' is 3; it must be a mapping"),
+        ("runs: {fpn: {options: {width: 3}}}", "model 'fpn' has no option 'width'; did you mean 'width_mult'"),
+        ("[", "not valid YAML"),
+    ],
+)
+def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said.replace("(", "\\(")):
+        read_recipe(recipe(tmp_path, text))

@@ -1,0 +1,90 @@
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twinrank.config import TrainConfig
+from twinrank.errors import InputError
+from twinrank.files import sha256
+from twinrank.runs import RunFolder
+from twinrank.training.grid import Job, Progress, run_grid
+from twinrank.training.run import finished, train
+
+TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
+OPTIONS = {"width": 4}
+
+
+def jobs(folder: Path, **changes: Any) -> list[Job]:
+    return [Job(folder / f"seed_{seed}", "order_net", replace(TINY, seed=seed, **changes), OPTIONS) for seed in (1, 2)]
+
+
+def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_folder: Path, tmp_path: Path) -> None:
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    seen: list[Progress] = []
+    assert run_grid(jobs(tmp_path / "grid"), *files, workers=2, threads=2, show=seen.append) == {}
+    assert any(len(progress.running) == 2 for progress in seen)
+    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "grid")]
+    alone = train("order_net", *files, tmp_path / "alone", replace(TINY, seed=2), OPTIONS, threads=1)
+    assert sha256(weights[1]) == sha256(alone.weights), "a grid trains as one would alone"
+    before = [path.stat().st_mtime_ns for path in weights]
+    seen.clear()
+    assert run_grid(jobs(tmp_path / "grid"), *files, show=seen.append) == {}
+    assert [path.stat().st_mtime_ns for path in weights] == before
+    assert not any(progress.running for progress in seen)
+
+
+def test_a_job_that_fails_does_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    diverging, fine = jobs(tmp_path)
+    diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
+    failed = run_grid([diverging, fine], *files)
+    assert list(failed) == ["seed_1"]
+    assert "not finite" in failed["seed_1"]
+    assert finished(fine.folder)
+
+
+def test_a_folder_with_another_run_is_refused_before_anything_starts(benchmark_folder: Path, tmp_path: Path) -> None:
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    train("order_net", *files, tmp_path / "seed_2", replace(TINY, epochs=1), OPTIONS, threads=1)
+    with pytest.raises(InputError, match="seed_2: holds a run with other settings"):
+        run_grid(jobs(tmp_path), *files)
+    assert not (tmp_path / "seed_1").exists()
+
+
+def test_ctrl_c_stops_every_job_and_the_same_command_goes_on(benchmark_folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "twinrank", "seeds", "order_net", "--seeds", "1,2", "--workers", "2"]
+    command += ["--train", str(benchmark_folder / "train.npz"), "--val", str(benchmark_folder / "val.npz")]
+    command += ["--out", str(tmp_path / "grid"), "--set", "options.width=4", "--set", "train.batch_size=16"]
+    process = subprocess.Popen([*command, "--set", "train.epochs=300"], stderr=subprocess.PIPE, text=True)
+    checkpoints = [tmp_path / "grid" / f"seed_{seed}" / "checkpoint.safetensors" for seed in (1, 2)]
+    while not all(path.exists() for path in checkpoints) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Go on by running the same command again" in said
+    assert "Traceback" not in said
+    for path in checkpoints:
+        assert RunFolder(path.parent).read_history()
+
+
+def test_seeds_are_summed_up(twinrank: Any, benchmark_folder: Path, tmp_path: Path) -> None:
+    files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
+    small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple"
+    result = twinrank("seeds", "order_net", *files, "--seeds", "1,2", "--out", "grid", *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "seed_1: epoch 1/4" in result.stderr, "a quarter of 14 passes, rounded up"
+    assert "deviation over 2 seeds" in result.stdout
+    assert "other rows (n = 96)" in result.stdout
+    table = twinrank("leaderboard", "grid/seed_1", "grid/seed_2", "--out", "table", cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert (tmp_path / "table" / "leaderboard.md").read_text().count("| seed_") == 2
+    assert (tmp_path / "table" / "leaderboard.csv").read_text().count("pairs-only") == 2
+    wrong = twinrank("seeds", "order_net", *files, "--seeds", "1,x", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "--seeds: '1,x' is not possible" in wrong.stderr

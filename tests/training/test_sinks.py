@@ -1,0 +1,125 @@
+"""Sinks are real processes here, with modules of the sink's name put in their way."""
+
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from twinrank.config import TrainConfig
+from twinrank.errors import InputError
+from twinrank.runs import RunFolder
+from twinrank.training.live import chart, watch
+from twinrank.training.run import train as begin
+from twinrank.training.sinks import follow, parse_sinks, scalars
+
+RECORDS = """
+import json, os
+class Run:
+    def __init__(self, dir): self.file = open(os.path.join(dir, "logged.jsonl"), "a")
+    def __enter__(self): return self
+    def __exit__(self, *error): self.file.close()
+    def log(self, values, step): print(json.dumps([step, values]), file=self.file, flush=True)
+def init(dir, **about): return Run(dir)
+"""
+RAISES = "raise RuntimeError('no account')"
+HANGS = "import time\ntime.sleep(1000)"
+
+
+def train(folder: Path, data: Path, run: Path, wandb: str | None) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    if wandb is not None:
+        (folder / "wandb.py").write_text(wandb)
+    command = [sys.executable, "-m", "twinrank", "train", "order_net", "--train", str(data / "train.npz")]
+    command += ["--val", str(data / "val.npz"), "--out", str(run), "--epochs", "2", "--width", "4", "--threads", "1"]
+    return subprocess.run(
+        [*command, "--log_to", "wandb"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("wandb", [RAISES, HANGS], ids=["raises", "hangs"])
+def test_a_sink_that_fails_does_not_stop_a_training(benchmark_folder: Path, tmp_path: Path, wandb: str) -> None:
+    result = train(tmp_path, benchmark_folder, tmp_path / "run", wandb)
+    assert result.returncode == 0, result.stderr
+    assert len(RunFolder(tmp_path / "run").read_history()) == 2
+    assert (tmp_path / "run" / "wandb.log").is_file()
+    subprocess.run(["pkill", "-f", str(tmp_path / "run")], check=False)
+
+
+def test_a_sink_that_is_absent_is_named(benchmark_folder: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    result = train(tmp_path, benchmark_folder, tmp_path / "run", None)
+    assert result.returncode == 0
+    assert "wandb is not installed (pip install 'twinrank[track]'); training goes on without it" in result.stderr
+
+
+def test_a_sink_gets_every_epoch(benchmark_folder: Path, tmp_path: Path) -> None:
+    assert train(tmp_path, benchmark_folder, tmp_path / "run", RECORDS).returncode == 0
+    logged = tmp_path / "run" / "logged.jsonl"
+    deadline = time.monotonic() + 60
+    while not (logged.is_file() and logged.read_text().count("\n") == 2):
+        assert time.monotonic() < deadline, (tmp_path / "run" / "wandb.log").read_text()
+        time.sleep(0.1)
+    lines = [json.loads(line) for line in logged.read_text().splitlines()]
+    history = RunFolder(tmp_path / "run").read_history()
+    assert lines == [[epoch["epoch"], scalars(epoch)] for epoch in history]
+    assert {"train/loss", "train/grad_norm", "val/accuracy", "val/f1", "learning_rate", "images_per_second"} <= set(
+        lines[0][1]
+    )
+
+
+def test_unknown_sinks_are_refused() -> None:
+    assert parse_sinks("tensorboard, wandb") == ["tensorboard", "wandb"]
+    assert parse_sinks("") == []
+    with pytest.raises(InputError, match="'tensorbord' does not exist; did you mean 'tensorboard'"):
+        parse_sinks("tensorbord")
+
+
+def epoch(number: int) -> dict[str, object]:
+    val = {"accuracy": 0.5 + number / 10, "f1": 0.5, "log_loss": 0.6}
+    return {"epoch": number, "train": {"loss": 0.7}, "val": val, "learning_rate": 1e-3, "seconds": 1.0}
+
+
+def test_following_gives_each_epoch_once_and_ends(tmp_path: Path) -> None:
+    run, done = RunFolder(tmp_path), threading.Event()
+
+    def write() -> None:
+        for number in (1, 2, 3):
+            run.write_history([epoch(each) for each in range(1, number + 1)])
+            time.sleep(0.05)
+        done.set()
+
+    threading.Thread(target=write).start()
+    assert [each["epoch"] for each in follow(run, done.is_set, 0.01)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_watching_a_finished_run_shows_it_and_ends(benchmark_folder: Path, tmp_path: Path, terminal: bool) -> None:
+    config, files = TrainConfig(epochs=2, batch_size=64), (benchmark_folder / "val.npz", benchmark_folder / "train.npz")
+    run = begin("order_net", *files, tmp_path / "run", config, {"width": 4}, threads=1)
+    out = io.StringIO()
+    watch(run.path, Console(file=out, force_terminal=terminal, width=100, soft_wrap=True), 0.01)
+    assert "epoch 2/2" in out.getvalue()
+    assert ("█" in out.getvalue()) == terminal
+
+
+def test_a_chart_goes_from_the_least_to_the_greatest() -> None:
+    lines = chart([0.5, 0.75, 1.0], columns=3, height=2).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("100.00%")
+    assert lines[1].startswith(" 50.00%")
+    assert lines[0][-1] == "█"
+    assert lines[1][8] == "▁"
+    assert max(map(len, chart([0.5] * 300, columns=300).splitlines())) <= 68
