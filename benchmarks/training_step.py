@@ -1,7 +1,8 @@
-"""An epoch of twinrank's loop against the usual one: DataLoader workers, float32, memory format as it comes.
+"""Training and inference against the usual way: DataLoader workers, float32, contiguous, the tower called twice.
 
-Run as ``python benchmarks/training_step.py [ROUNDS]``. Both train order_net on 6,400 pairs with the same objective
-and AdamW; each round times one epoch of each, after one to warm up.
+Run as ``python benchmarks/training_step.py [MODEL] [ROUNDS] [PAIRS]``. Both ways have the same network in the training
+guide's form, cross-entropy of the pair and AdamW; each round times one pass over the pairs of each way and of each
+kind, after one to warm up.
 """
 
 import sys
@@ -13,79 +14,109 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from twinrank.config import BenchmarkConfig
+from twinrank.config import BenchmarkConfig, TrainConfig
 from twinrank.data.batches import Batches
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.dataset import PairNPZDataset
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import load_pairs
 from twinrank.device import available_threads, prepare_cpu
+from twinrank.evaluation.predict import predict_logits
 from twinrank.models.registry import create_model, entry
+from twinrank.models.siamese import SiameseNet
 from twinrank.training.objectives import Objective
 
-Epoch = Callable[[int], None]
+Pass = Callable[[], None]
 
 
-def usual(file: Path, threads: int) -> Epoch:
-    config = entry("order_net").train
-    model = create_model("order_net").to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
-    model.precision = "float32"
-    objective = Objective(config, model)
+def new_model(name: str) -> SiameseNet:
+    torch.manual_seed(0)
+    guides = {key: False for key in ("mask", "antisymmetric") if key in entry(name).options}
+    return create_model(name, options=guides)
+
+
+def usual(name: str, file: Path, batch_size: int, threads: int) -> tuple[Pass, Pass]:
+    model = new_model(name).to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    loader = DataLoader(PairNPZDataset(file, is_train=True), config.batch_size, shuffle=True, num_workers=threads)
+    pairs = PairNPZDataset(file, is_train=True)
+    training = DataLoader(pairs, batch_size, shuffle=True, num_workers=threads)
+    inference = DataLoader(pairs, batch_size, num_workers=threads)
 
-    def epoch(number: int) -> None:
-        for xa, xb, y in loader:
+    def logit(xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
+        (_, left), (_, right) = (model.tower(model.encode(side).contiguous()) for side in (xa, xb))
+        return model.comparator(left, right)
+
+    def train() -> None:
+        model.train()
+        for xa, xb, y in training:
             optimizer.zero_grad()
-            objective(model, xa, xb, y).total.backward()
+            functional.binary_cross_entropy_with_logits(logit(xa, xb), y).backward()
             optimizer.step()
 
-    return epoch
+    def infer() -> None:
+        model.eval()
+        with torch.no_grad():
+            for xa, xb, _ in inference:
+                logit(xa, xb)
+
+    return train, infer
 
 
-def ours(file: Path) -> Epoch:
-    config = replace(entry("order_net").train, easy_share=1.0, shift=0)
-    model = create_model("order_net")
+def ours(name: str, file: Path, batch_size: int) -> tuple[Pass, Pass]:
+    config = TrainConfig(batch_size=batch_size)
+    model, pairs = new_model(name), load_pairs(file)
     objective = Objective(config, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    batches = Batches(load_pairs(file), config, torch.device("cpu"))
+    batches = Batches(pairs, config, torch.device("cpu"))
 
-    def epoch(number: int) -> None:
-        for xa, xb, y in batches.epoch(number):
+    def train() -> None:
+        model.train()
+        for xa, xb, y in batches.epoch(1):
             objective(model, xa, xb, y).total.backward()
             optimizer.step()
             optimizer.zero_grad()
 
-    return epoch
+    def infer() -> None:
+        predict_logits(model.eval(), pairs)
+
+    return train, infer
+
+
+def seconds(each: Pass) -> float:
+    started = time.perf_counter()
+    each()
+    return time.perf_counter() - started
 
 
 def main() -> None:
-    rounds, threads = int(sys.argv[1]) if len(sys.argv) > 1 else 5, available_threads()
+    name = sys.argv[1] if len(sys.argv) > 1 else "resnet_optimized"
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    pairs = int(sys.argv[3]) if len(sys.argv) > 3 else 640
+    threads, batch_size = available_threads(), 64
     with tempfile.TemporaryDirectory() as folder:
-        make_benchmark(fetch_mnist(), Path(folder), BenchmarkConfig(pairs_train=6400), ["train"])
+        make_benchmark(fetch_mnist(), Path(folder), replace(BenchmarkConfig(), pairs_train=pairs), ["train"])
         file = Path(folder) / "train.npz"
         torch.set_num_threads(threads)
-        rival = usual(file, threads)
-        rival(0)
-        ratios = []
-        before = []
-        for number in range(rounds):
-            started = time.perf_counter()
-            rival(number)
-            before.append(time.perf_counter() - started)
+        rival = usual(name, file, batch_size, threads)
+        before = [[seconds(each) for each in rival] for _ in range(rounds + 1)][1:]
         # The allocator's settings cannot be taken back, so twinrank goes second.
         prepare_cpu(threads)
-        epoch = ours(file)
-        epoch(0)
-        for number in range(rounds):
-            started = time.perf_counter()
-            epoch(number + 1)
-            seconds = time.perf_counter() - started
-            ratios.append(before[number] / seconds)
-            print(f"usual loop {before[number]:.2f} s, twinrank {seconds:.2f} s, ratio {ratios[-1]:.2f}", flush=True)
-    print(f"median ratio {np.median(ratios):.2f} of {rounds} rounds on {threads} threads")
+        twinrank = ours(name, file, batch_size)
+        after = [[seconds(each) for each in twinrank] for _ in range(rounds + 1)][1:]
+    ratios = np.array(before) / np.array(after)
+    for (theirs, mine), (training, inference) in zip(zip(before, after, strict=True), ratios, strict=True):
+        print(
+            f"training: usual {theirs[0]:.2f} s, twinrank {mine[0]:.2f} s, ratio {training:.2f};"
+            f" inference: usual {theirs[1]:.2f} s, twinrank {mine[1]:.2f} s, ratio {inference:.2f}"
+        )
+    training, inference = np.median(ratios, 0)
+    print(
+        f"{name}, {pairs} pairs: median ratio {training:.2f} in training and {inference:.2f} in inference,"
+        f" {rounds} rounds on {threads} threads"
+    )
 
 
 if __name__ == "__main__":

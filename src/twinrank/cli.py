@@ -25,6 +25,7 @@ Argument = tyro.conf.Positional[Path]
 app = tyro.extras.SubcommandApp()
 data = tyro.extras.SubcommandApp()
 submit = tyro.extras.SubcommandApp()
+plot = tyro.extras.SubcommandApp()
 
 
 @data.command(name="fetch")
@@ -258,6 +259,56 @@ def leaderboard(runs: Files, out: Path | None = None) -> None:
             print(written)
 
 
+@plot.command(name="curves")
+def plot_curves(runs: Files, out: Path = Path("curves.png"), band: bool = False) -> None:
+    """Draw the accuracy on val of one or more runs over their epochs.
+
+    Args:
+        runs: Run folders.
+        out: The picture: PNG, SVG or PDF, by its ending.
+        band: As one curve with a band from the worst to the best, for runs that differ in their seed.
+    """
+    from twinrank.reporting.pictures import draw_curves
+
+    _require_some(runs)
+    print(draw_curves(runs, out, band))
+
+
+@plot.command(name="saliency")
+def plot_saliency(
+    run: Argument, file: Argument, out: Path = Path("saliency.png"), pairs: int = 8, seed: int = 0
+) -> None:
+    """Draw what a network's decisions rest on: how the logit changes when a spot is covered.
+
+    Args:
+        run: Run folder.
+        file: A pair file.
+        out: The picture: PNG, SVG or PDF, by its ending.
+        pairs: How many, taken at random.
+        seed: Chooses them.
+    """
+    from twinrank.evaluation.evaluate import explain
+    from twinrank.reporting.pictures import draw_saliency
+    from twinrank.runs import RunFolder
+
+    print(draw_saliency(*explain(RunFolder(run), file, pairs, seed), out))
+
+
+@plot.command(name="augmentations")
+def plot_augmentations(file: Argument, out: Path = Path("augmentations.png"), seed: int = 0) -> None:
+    """Draw what each augmentation does to some images of a file.
+
+    Args:
+        file: A pair file.
+        out: The picture: PNG, SVG or PDF, by its ending.
+        seed: Chooses the images.
+    """
+    from twinrank.data.pairs import load_pairs
+    from twinrank.reporting.pictures import draw_augmentations
+
+    print(draw_augmentations(load_pairs(file), out, seed))
+
+
 @submit.command(name="check")
 def submit_check(submission: Argument, test: Path) -> None:
     """Check that a submission has every id of a test file once, with label 0 or 1.
@@ -294,6 +345,7 @@ def models(
 
 app.command(data, name="data")
 app.command(submit, name="submit")
+app.command(plot, name="plot")
 
 
 @app.command(name="train")

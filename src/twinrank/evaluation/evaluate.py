@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.data.submission import write_submission
 from twinrank.device import pick_device, prepare_cpu
@@ -11,12 +13,16 @@ from twinrank.errors import InputError
 from twinrank.evaluation.predict import predict
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record, pooled_record
+from twinrank.evaluation.saliency import Saliency, occlusion_saliency
 from twinrank.files import sha256, write_json
+from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
+from twinrank.randomness import numpy_generator
 from twinrank.runs import RunFolder
 
 POOLED = "tests"
 """Stem of the record of several unseen files together."""
+_MOST_EXPLAINED = 40
 
 _SEEN = {
     "train": "which the network was fitted to: an in-sample number",
@@ -79,15 +85,37 @@ def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
     return len(predictions)
 
 
-def _predicted(run: RunFolder, data: PairData, part: str | None) -> Predictions:
-    recorded = run.read_config()
-    prepare_cpu(recorded["threads"])
+def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
+    """What the best weights of a run rest their decisions on, for pairs taken at random.
+
+    Returns:
+        The pairs and their :func:`twinrank.evaluation.saliency.occlusion_saliency`.
+
+    Raises:
+        InputError: the file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
+    """
+    if not 1 <= pairs <= _MOST_EXPLAINED:
+        raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
+    data = load_pairs(Path(file))
+    rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
+    chosen = data.select(rows)
+    return chosen, occlusion_saliency(_network(run, data), chosen)
+
+
+def _network(run: RunFolder, data: PairData) -> SiameseNet:
+    """The best weights of a run, ready for these pairs."""
+    prepare_cpu(run.read_config()["threads"])
     model = load_weights(run.weights).to(pick_device())
     channels = model.encode.mean.shape[0]
     if data.xa.shape[1] != channels:
         raise InputError(f"{data.path}: images of {data.xa.shape[1]} channels; {run.path} was trained on {channels}")
     model.precision = run.train_config().precision
-    predictions = predict(model, data)
+    return model
+
+
+def _predicted(run: RunFolder, data: PairData, part: str | None) -> Predictions:
+    recorded = run.read_config()
+    predictions = predict(_network(run, data), data)
     rows = f"all {len(data):,} rows of {data.path.name}"
     predictions.meta.update(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},

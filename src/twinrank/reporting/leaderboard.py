@@ -12,9 +12,12 @@ from twinrank.evaluation.metrics import Estimate
 from twinrank.files import write_json, write_text
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.formats import count, duration, interval, value
+from twinrank.reporting.pictures import save_picture
+from twinrank.reporting.plots import accuracy_table
 from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
 
 _FILES = ("val", "test_public", "test_private", "tests")
+_DRAWN = ("val", "tests")
 _HEADINGS = ("run", "network", "parameters", "training", *_FILES)
 _SHOWN_METRIC = "accuracy"
 
@@ -96,7 +99,7 @@ def leaderboard_text(rows: Sequence[Row]) -> str:
 
 
 def write_leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a folder.
+    """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` into a folder.
 
     Returns:
         The paths written.
@@ -109,7 +112,8 @@ def write_leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
     write_text(markdown, leaderboard_text(rows) + "\n")
     write_text(table, _csv(rows))
     write_json(data, [asdict(row) for row in rows])
-    return [markdown, table, data]
+    picture = accuracy_table({row.name: row.accuracy for row in rows}, _DRAWN)
+    return [markdown, table, data, save_picture(picture, Path(out) / "leaderboard.png")]
 
 
 def _csv(rows: Sequence[Row]) -> str:

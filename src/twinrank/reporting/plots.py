@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from twinrank.evaluation.metrics import ReliabilityCurve, wilson
+from twinrank.evaluation.metrics import Estimate, ReliabilityCurve, wilson
 from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, style
 from twinrank.reporting.formats import interval, value
 from twinrank.reporting.levels import LevelTable
@@ -169,3 +170,120 @@ def _cells(axes: Axes, share: np.ndarray, text: Any) -> None:
     axes.set(xlim=(-0.5, share.shape[1] - 0.5), ylim=(-0.5, share.shape[0] - 0.5))
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(length=0)
+
+
+def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool = False) -> Figure:
+    """Accuracy on val over the epochs, of many runs: a line each, or their mean with a band from worst to best.
+
+    Args:
+        runs: histories by name, as for :func:`learning_curves`.
+        band: draw runs of several seeds as one.
+    """
+    figure, axes = blank_axes(6.4, 4.0)
+    curves = {name: _series(history, "val", "accuracy") for name, history in runs.items()}
+    if band:
+        length = min(len(points) for points in curves.values())
+        epochs = next(iter(curves.values()))[:length, 0]
+        values = np.stack([points[:length, 1] for points in curves.values()])
+        axes.fill_between(epochs, values.min(0), values.max(0), color=SERIES[0], alpha=0.25, linewidth=0, label="range")
+        axes.plot(epochs, values.mean(0), color=SERIES[0], linewidth=1.6, label=f"mean of {len(curves)} runs")
+    else:
+        for position, (name, points) in enumerate(curves.items()):
+            colour, marker = SERIES[position % len(SERIES)], MARKERS[position // len(SERIES) % len(MARKERS)]
+            axes.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+    axes.set(xlabel="epoch", ylabel="share right on val")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    legend(axes, loc="lower right")
+    return figure
+
+
+def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[str]) -> Figure:
+    """Accuracy of many runs with 95% intervals: a row each, a mark for each file.
+
+    Args:
+        rows: accuracies by run and file.
+        files: in the order of the legend.
+    """
+    figure, axes = blank_axes(6.4, 1.3 + 0.38 * len(rows))
+    names = list(rows)[::-1]
+    for position, file in enumerate(files):
+        shown = [(place, rows[name][file]) for place, name in enumerate(names) if file in rows[name]]
+        if not shown:
+            continue
+        places = np.array([place for place, _ in shown]) + 0.16 * ((len(files) - 1) / 2 - position)
+        rate = np.array([estimate.value for _, estimate in shown])
+        spread = np.abs(np.array([[estimate.low, estimate.high] for _, estimate in shown]).T - rate)
+        axes.errorbar(
+            rate,
+            places,
+            xerr=spread,
+            linestyle="none",
+            linewidth=1.4,
+            markersize=5,
+            color=SERIES[position % len(SERIES)],
+            marker=MARKERS[position % len(MARKERS)],
+            label=f"{file} (n = {shown[0][1].n:,})",
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.set(xlabel="share right, with Wilson 95% intervals", ylim=(-0.6, len(names) - 0.4))
+    legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def saliency_sheet(
+    xa: np.ndarray, xb: np.ndarray, logit: np.ndarray, left: np.ndarray, right: np.ndarray, captions: Sequence[str]
+) -> Figure:
+    """Pairs with what speaks for which side: blue spots for "left ranks higher", orange ones for "right".
+
+    Args:
+        xa: left images (N, C, H, W).
+        xb: right images, the same.
+        logit: float (N,).
+        left: float (N, H, W), contribution of the left image's pixels to the logit.
+        right: float (N, H, W), of the right image's.
+        captions: N texts.
+    """
+    lines = -(-len(xa) // 2)
+    figure = Figure(figsize=(7.2, 0.6 + 2.0 * lines), layout="constrained")
+    axes = figure.subplots(lines, 4, squeeze=False)
+    colours = LinearSegmentedColormap.from_list("sides", [SERIES[1], "#ffffff", SERIES[0]])
+    shown = None
+    for place, each in enumerate(axes.flat):
+        each.set_axis_off()
+        row, side = divmod(place, 2)
+        if row >= len(xa):
+            continue
+        images, heats = (xa, left) if side == 0 else (xb, right)
+        image, heat = images[row].mean(0), heats[row]
+        heat = heat / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
+        each.imshow(image, cmap="gray", vmin=0, vmax=255 if xa.dtype == np.uint8 else 1)
+        # The square root lets weak spots be seen on a dark image.
+        shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
+        if side == 0:
+            decision = f"{'left' if logit[row] > 0 else 'right'} higher, logit {logit[row]:+.2f}"
+            each.set_title(f"{captions[row]}\n{decision}", loc="left", size=8, color=INK)
+    assert shown is not None
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
+    bar.set_label("what the spot adds to the logit, 1 is the pair's most", size=8, color=INK)
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Rows of images, each under its name.
+
+    Args:
+        rows: uint8 or float in [0, 1], (K, C, H, W), by name; as many images in each.
+    """
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(1.2 + 0.8 * columns, 0.85 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for each, image in zip(line, images, strict=True):
+            each.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+            each.set(xticks=[], yticks=[])
+            each.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", color=INK, size=9)
+    return figure

@@ -1,0 +1,66 @@
+"""What a decision rests on: how the logit changes when a spot is covered."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from twinrank.data.pairs import PairData
+from twinrank.errors import InputError
+from twinrank.evaluation.predict import predict_logits
+from twinrank.models.siamese import SiameseNet
+
+_SPOT = 1 / 7
+"""Side of a spot, as a share of the image's shorter side."""
+
+
+class Saliency(NamedTuple):
+    """What each spot of a pair's images contributes.
+
+    Attributes:
+        logit: float32 (N,), of the pairs as they are.
+        left: float32 (N, H, W), logit minus that with the spots over the pixel covered, averaged; above 0 where the
+            left image's pixels speak for "left ranks higher".
+        right: float32 (N, H, W), the same for the right image.
+    """
+
+    logit: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+
+def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
+    """Cover each spot with exact zeros, which the network knows as hidden, and see what the logit does.
+
+    Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901, section 4.2. Spots
+    overlap by half.
+
+    Args:
+        model: in evaluation mode.
+        data: a few pairs; each takes some hundred comparisons.
+
+    Raises:
+        InputError: the images are smaller than 8 pixels.
+    """
+    height, width = data.xa.shape[2:]
+    if min(height, width) < 8:
+        raise InputError(f"{data.path}: images of {height} x {width} are too small to cover spots of")
+    side = max(2, round(min(height, width) * _SPOT))
+    tops, lefts = (range(0, size - side + 1, max(1, side // 2)) for size in (height, width))
+    spots = [(top, left) for top in tops for left in lefts]
+    logit = predict_logits(model, data)
+    maps = []
+    for which in ("xa", "xb"):
+        total, times = np.zeros((len(data), height, width), np.float32), np.zeros((height, width), np.float32)
+        for top, left in spots:
+            images = {"xa": data.xa, "xb": data.xb}
+            covered = images[which].copy()
+            covered[:, :, top : top + side, left : left + side] = 0
+            sides = [torch.from_numpy(each) for each in (images | {which: covered}).values()]
+            with torch.inference_mode():
+                device = next(model.parameters()).device
+                change = logit - model(*(each.to(device) for each in sides)).cpu().numpy()
+            total[:, top : top + side, left : left + side] += change[:, None, None]
+            times[top : top + side, left : left + side] += 1
+        maps.append(total / np.maximum(times, 1))
+    return Saliency(logit, *maps)

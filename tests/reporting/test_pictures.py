@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from twinrank.config import TrainConfig
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.errors import InputError
+from twinrank.evaluation.evaluate import evaluate, explain
+from twinrank.evaluation.saliency import occlusion_saliency
+from twinrank.models.registry import create_model
+from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
+from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
+from twinrank.reporting.plots import compared_curves
+from twinrank.runs import RunFolder
+from twinrank.training.run import train
+
+
+@pytest.fixture(scope="module")
+def runs(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two trained runs, the first of them evaluated."""
+    folder = tmp_path_factory.mktemp("runs")
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    for seed in (1, 2):
+        config = TrainConfig(epochs=2, batch_size=64, seed=seed)
+        train("order_net", *files, folder / f"seed_{seed}", config, {"width": 4}, threads=1)
+    tests = [benchmark_folder / f"test_{name}.npz" for name in ("public", "private")]
+    evaluate(RunFolder(folder / "seed_1"), [files[1], *tests])
+    return [folder / "seed_1", folder / "seed_2"]
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def test_curves_are_drawn_of_one_run_of_many_and_of_seeds_as_a_band(runs: list[Path], tmp_path: Path) -> None:
+    for name, chosen, band in (("one", runs[:1], False), ("many", runs, False), ("seeds", runs, True)):
+        assert opened(draw_curves(chosen, tmp_path / f"{name}.png", band)).width > 1000
+    histories = {run.name: RunFolder(run).read_history() for run in runs}
+    (axes,) = compared_curves(histories, band=True).axes
+    mean = axes.lines[0].get_ydata()
+    values = [[epoch["val"]["accuracy"] for epoch in history] for history in histories.values()]
+    np.testing.assert_allclose(np.asarray(mean), np.mean(values, 0))
+
+
+def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None:
+    assert draw_curves(runs, tmp_path / "curves.svg").read_text().startswith("<?xml")
+    assert draw_curves(runs, tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(InputError, match=r"curves.jpg: pictures end in .png, .svg, .pdf"):
+        draw_curves(runs, tmp_path / "curves.jpg")
+    with pytest.raises(InputError, match="not a run folder"):
+        draw_curves([tmp_path], tmp_path / "curves.png")
+
+
+def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: Path) -> None:
+    rows = read_rows(runs[::-1])
+    assert [row.name for row in rows] == ["seed_1", "seed_2"], "evaluated runs come first"
+    assert set(rows[0].accuracy) == {"val", "test_public", "test_private", "tests"}
+    text = leaderboard_text(rows)
+    assert "| seed_1 | order_net |" in text
+    assert "the guide" not in text, "published results are of the benchmark proper alone"
+    written = write_leaderboard(runs, tmp_path)
+    assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("md", "csv", "json", "png")]
+    recorded = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert recorded[0]["accuracy"]["tests"]["n"] == 100
+    assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 3
+
+
+def test_a_covered_spot_counts_by_what_it_changes() -> None:
+    """A network that looks at one spot of the left image alone."""
+    model = create_model("order_net", options={"width": 4, "levels": 2, "mask": False}).eval()
+
+    class Spot(torch.nn.Module):
+        antisymmetric = False
+
+        def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            return left[:, 0]
+
+    model.embed = lambda xa, xb: (Side(xa), Side(xb))  # pyright: ignore[reportAttributeAccessIssue]
+    model.comparator = Spot()
+    images = np.full((2, 1, 28, 28), 255, np.uint8)
+    data = PairData(images, images.copy(), None, None, Path("pairs.npz"), "")
+    found = occlusion_saliency(model, data)
+    np.testing.assert_allclose(found.logit, 1)
+    assert found.left[0, 10, 10] > 0.2
+    assert found.left[0, 20:, 20:].max() == 0
+    assert np.abs(found.right).max() == 0
+
+
+class Side:
+    """The brightness of the spot around (10, 10)."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.features = images[:, 0, 9:12, 9:12].float().mean((1, 2))[:, None] / 255
+
+
+def test_saliency_is_drawn(runs: list[Path], benchmark_folder: Path, tmp_path: Path) -> None:
+    data, saliency = explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=3)
+    assert saliency.left.shape == (3, 28, 28)
+    assert opened(draw_saliency(data, saliency, tmp_path / "saliency.png")).width > 1000
+    with pytest.raises(InputError, match="--pairs: 0 is not possible"):
+        explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=0)
+
+
+def test_augmentations_are_drawn(benchmark_folder: Path, tmp_path: Path) -> None:
+    assert opened(draw_augmentations(load_pairs(benchmark_folder / "val.npz"), tmp_path / "augmentations.png"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("curves", "RUN", "--band"), ("saliency", "RUN", "VAL", "--pairs", "2"), ("augmentations", "VAL")],
+    ids=lambda arguments: arguments[0],
+)
+def test_pictures_from_the_command_line(
+    twinrank: Any, runs: list[Path], benchmark_folder: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    names = {"RUN": str(runs[0]), "VAL": str(benchmark_folder / "val.npz")}
+    result = twinrank("plot", *(names.get(each, each) for each in arguments), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert opened(tmp_path / result.stdout.strip())
