@@ -116,11 +116,15 @@ def resnet_optimized(
 register_variant(
     "resnet_optimized_1.12",
     of="resnet_optimized",
-    summary="The same with three blocks a stage: the guide's best single network.",
+    summary="resnet_optimized with three blocks a stage: the guide's best single network.",
     layers=(3, 3, 3),
 )
 register_variant(
-    "resnet_fusion", of="resnet_optimized", summary="The same, a quarter wider.", width_mult=1.25, use_fusion=True
+    "resnet_fusion",
+    of="resnet_optimized",
+    summary="resnet_optimized, a quarter wider.",
+    width_mult=1.25,
+    use_fusion=True,
 )
 
 
@@ -211,8 +215,8 @@ def order_net(images: Images, width: int = 16, levels: int = 10, mask: bool = Tr
     return SiameseNet(encode, tower, LatentOrder(tower.features, levels))
 
 
-register_variant("order_net_small", of="order_net", summary="The same, half as wide.", width=8)
-register_variant("order_net_large", of="order_net", summary="The same, twice as wide.", width=32)
+register_variant("order_net_small", of="order_net", summary="order_net, half as wide.", width=8)
+register_variant("order_net_large", of="order_net", summary="order_net, twice as wide.", width=32)
 
 
 def _widths(width_mult: float, widths: tuple[int, ...]) -> tuple[int, ...]:
