@@ -178,7 +178,7 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["data", "check", "missing.npz"], "missing.npz"),
         (["data", "check"], "nothing is given"),
         (["data", "show", "missing.npz"], "missing.npz"),
-        (["run", "nothing"], "recipe 'nothing' does not exist; choose cpu, demo"),
+        (["run", "nothing"], "recipe 'nothing' does not exist; choose ablations, cpu, demo"),
         (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; did you mean 'epochs'? It is one of epochs"),
         (["run", "demo", "--set", "train.epochs=many"], "'epochs' is 'many'; it must be a whole number"),
         (["run", "demo", "--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),

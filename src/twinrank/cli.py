@@ -259,6 +259,25 @@ def leaderboard(runs: Files, out: Path | None = None) -> None:
             print(written)
 
 
+@app.command(name="ablation")
+def ablation(runs: Files, base: str = "base", out: Path | None = None) -> None:
+    """Compare evaluated runs that differ from a base in one thing each, row by row, over the same seeds.
+
+    Args:
+        runs: Run folders named FACTOR_seedSEED, for example those of "twinrank run ablations".
+        base: The factor that the others are compared with.
+        out: A folder for the table as ablation.md and ablation.json.
+    """
+    from twinrank.reporting.ablation import ablation_text, read_ablation, write_ablation
+
+    _require_some(runs)
+    effects = read_ablation(runs, base)
+    print(ablation_text(effects))
+    if out is not None:
+        for written in write_ablation(effects, out):
+            print(written)
+
+
 @plot.command(name="curves")
 def plot_curves(runs: Files, out: Path = Path("curves.png"), band: bool = False) -> None:
     """Draw the accuracy on val of one or more runs over their epochs.

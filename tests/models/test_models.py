@@ -144,7 +144,7 @@ def test_options_do_what_they_say() -> None:
     )
     assert parameters(bottleneck) < parameters(basic)
     assert not any(
-        "CBAM" in type(part).__name__ for part in create_model("improved_v2", options={"cbam": False}).modules()
+        "CBAM" in type(part).__name__ for part in create_model("improved_v2", options={"attention": "none"}).modules()
     )
     assert len(create_model("fpn", options=small("fpn")).tower.backbone(torch.rand(2, 2, 28, 28))) == 3
     dropouts = {

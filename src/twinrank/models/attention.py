@@ -1,8 +1,14 @@
 """Attention over channels, places and features."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+AttentionName = Literal["se", "cbam", "none"]
+
+_REDUCTION = 16
 
 
 class SqueezeExcitation(nn.Module):
@@ -35,7 +41,7 @@ class CBAM(nn.Module):
         kernel: side of the spatial attention's convolution.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
+    def __init__(self, channels: int, reduction: int = _REDUCTION, kernel: int = 7) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
         self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
@@ -47,6 +53,17 @@ class CBAM(nn.Module):
         x = x * gate.sigmoid()[:, :, None, None]
         summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         return x * self.spatial(summary).sigmoid()
+
+
+def stage_attention(name: AttentionName, channels: int) -> list[nn.Module]:
+    """What ends a stage: squeeze-and-excitation without bias, CBAM, both with reduction 16, or nothing."""
+    match name:
+        case "se":
+            return [SqueezeExcitation(channels, max(1, channels // _REDUCTION))]
+        case "cbam":
+            return [CBAM(channels)]
+        case "none":
+            return []
 
 
 class FeatureAttention(nn.Module):

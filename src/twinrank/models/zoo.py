@@ -5,6 +5,7 @@ from typing import Literal
 from torch import nn
 
 from twinrank.config import TrainConfig
+from twinrank.models.attention import AttentionName
 from twinrank.models.comparators import Antisymmetric, ConcatenatedMLP, LatentOrder
 from twinrank.models.encode import Encode
 from twinrank.models.fusion import FUSIONS, FusionName, fusion_comparator
@@ -50,7 +51,7 @@ def improved_v2(
     stem_stride: int = 1,
     feat_dim: int = 256,
     dropout: float = 0.4,
-    cbam: bool = True,
+    attention: AttentionName = "cbam",
     use_fusion: bool = True,
     fusions: tuple[FusionName, ...] = FUSIONS,
     mask: bool = True,
@@ -64,14 +65,14 @@ def improved_v2(
         stem_stride: Stride of the first convolution; 2 costs a quarter.
         feat_dim: Length of a feature vector.
         dropout: In the neck and the heads.
-        cbam: Attention over channels and places after each stage.
+        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
         use_fusion: Fuse in several ways; else the joined features alone are compared.
         fusions: Ways of fusing.
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
     encode = Encode(images.channels, mask, images.size)
-    backbone = DeepPlainBackbone(encode.out_channels, _widths(width_mult, (64, 128, 256, 384)), cbam, stem_stride)
+    backbone = DeepPlainBackbone(encode.out_channels, _widths(width_mult, (64, 128, 256, 384)), attention, stem_stride)
     tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
     return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
 
@@ -85,6 +86,7 @@ def resnet_optimized(
     block: Literal["basic", "bottleneck"] = "basic",
     width_mult: float = 1.0,
     stem_stride: int = 1,
+    attention: AttentionName = "se",
     feat_dim: int = 256,
     dropout: float = 0.4,
     use_fusion: bool = True,
@@ -100,6 +102,7 @@ def resnet_optimized(
         block: Two 3x3 convolutions, or a bottleneck.
         width_mult: Multiplies the channels of every stage.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
+        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
         feat_dim: Length of a feature vector.
         dropout: In the neck and the heads.
         use_fusion: Fuse in several ways; else the joined features alone are compared.
@@ -108,7 +111,7 @@ def resnet_optimized(
         antisymmetric: Swapping the images negates the logit.
     """
     encode = Encode(images.channels, mask, images.size)
-    backbone = _residual(encode, layers, block, width_mult, stem_stride)
+    backbone = _residual(encode, layers, block, width_mult, stem_stride, attention)
     tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
     return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
 
@@ -135,6 +138,7 @@ def fpn(
     block: Literal["basic", "bottleneck"] = "basic",
     width_mult: float = 1.0,
     stem_stride: int = 1,
+    attention: AttentionName = "se",
     feat_dim: int = 256,
     dropout: float = 0.4,
     use_fusion: bool = True,
@@ -150,6 +154,7 @@ def fpn(
         block: Two 3x3 convolutions, or a bottleneck.
         width_mult: Multiplies the channels of every stage and of the pyramid.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
+        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
         feat_dim: Length of a feature vector.
         dropout: In the neck and the heads.
         use_fusion: Fuse in several ways; else the joined features alone are compared.
@@ -158,7 +163,7 @@ def fpn(
         antisymmetric: Swapping the images negates the logit.
     """
     encode = Encode(images.channels, mask, images.size)
-    bottom_up = _residual(encode, layers, block, width_mult, stem_stride, every_stage=True)
+    bottom_up = _residual(encode, layers, block, width_mult, stem_stride, attention, every_stage=True)
     backbone = PyramidBackbone(bottom_up, *_widths(width_mult, (_PYRAMID_CHANNELS,)))
     tower = Tower(backbone, projection(sum(backbone.widths), feat_dim, dropout), feat_dim)
     return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
@@ -224,7 +229,13 @@ def _widths(width_mult: float, widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _residual(
-    encode: Encode, layers: tuple[int, ...], block: str, width_mult: float, stem_stride: int, every_stage: bool = False
+    encode: Encode,
+    layers: tuple[int, ...],
+    block: str,
+    width_mult: float,
+    stem_stride: int,
+    attention: AttentionName,
+    every_stage: bool = False,
 ) -> ResidualBackbone:
     """The guide's: a 3x3 stem of 64 channels and stages of 64, 128, 256, ..., times ``width_mult``."""
     widths = _widths(width_mult, tuple(64 << stage for stage in range(len(layers))))
@@ -235,7 +246,7 @@ def _residual(
         layers,
         stride=stem_stride,
         bottleneck=block == "bottleneck",
-        attention=True,
+        attention=attention,
         every_stage=every_stage,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from twinrank.models.attention import CBAM
+from twinrank.models.attention import AttentionName, stage_attention
 from twinrank.models.towers.tower import Backbone
 
 
@@ -26,16 +26,16 @@ class PlainBackbone(Backbone):
 
 
 class DeepPlainBackbone(Backbone):
-    """Stages of two 3x3 convolutions with batch norm (Simonyan and Zisserman 2015, VGG, arXiv:1409.1556), and CBAM.
+    """Stages of two 3x3 convolutions with batch norm (Simonyan and Zisserman 2015, VGG, arXiv:1409.1556).
 
     Args:
         in_channels: of the encoded image.
         widths: channels of each stage; all but the last are followed by 2x2 max-pooling.
-        attention: CBAM at the end of each stage.
+        attention: at the end of each stage.
         stride: of the first convolution.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int], attention: bool = True, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], attention: AttentionName, stride: int = 1) -> None:
         stages: list[nn.Sequential] = []
         for width in widths:
             layers: list[nn.Module] = []
@@ -43,6 +43,6 @@ class DeepPlainBackbone(Backbone):
                 convolution = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
                 layers += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
                 in_channels, stride = width, 1
-            layers += [CBAM(width)] if attention else []
+            layers += stage_attention(attention, width)
             stages.append(nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True)))
         super().__init__([*stages[:-1], stages[-1][:-1]], [in_channels])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twinrank.models.attention import SqueezeExcitation
+from twinrank.models.attention import AttentionName, stage_attention
 from twinrank.models.towers.tower import Backbone
 
 _EXPANSION = 4
@@ -60,7 +60,7 @@ class ResidualBackbone(Backbone):
         kernel: side of the stem's convolution.
         stride: of the stem's convolution.
         bottleneck: kind of block.
-        attention: squeeze-and-excitation, reduction 16, after each stage.
+        attention: at the end of each stage.
         every_stage: give the map of each stage instead of the last one's alone.
     """
 
@@ -73,7 +73,7 @@ class ResidualBackbone(Backbone):
         kernel: int = 3,
         stride: int = 1,
         bottleneck: bool = False,
-        attention: bool = False,
+        attention: AttentionName = "none",
         every_stage: bool = False,
     ) -> None:
         convolution = nn.Conv2d(in_channels, stem, kernel, stride, kernel // 2, bias=False)
@@ -84,7 +84,6 @@ class ResidualBackbone(Backbone):
             for block in range(count):
                 blocks.append(ResidualBlock(channels, width, 2 if number and not block else 1, bottleneck))
                 channels = width
-            blocks += [SqueezeExcitation(width, max(1, width // 16))] if attention else []
-            stages.append(nn.Sequential(*blocks))
+            stages.append(nn.Sequential(*blocks, *stage_attention(attention, width)))
             blocks = []
         super().__init__(stages, widths if every_stage else widths[-1:], every_stage)

@@ -1,0 +1,61 @@
+"""Two ways compared on the same rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.predictions import Predictions
+from twinrank.randomness import numpy_generator
+
+_DRAWS = 2000
+_ENDS = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more often the second way is right than the first.
+
+    Attributes:
+        estimate: mean over rows and seeds, with an interval that says what other rows would give, not other seeds.
+        by_seed: the mean over rows, for each seed.
+    """
+
+    estimate: Estimate
+    by_seed: tuple[float, ...]
+
+
+def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictions], seed: int = 0) -> Difference:
+    """Difference of the accuracies of two ways, each run with the same seeds, paired by row.
+
+    The interval is a percentile bootstrap of the rows (Efron and Tibshirani 1993, chapter 13): each row keeps what
+    every run made of it, so what rows have in common cancels.
+
+    Args:
+        first: labelled predictions of the first way, a seed each.
+        second: of the second way, of the same rows and in the same order of seeds.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: the rows or the number of seeds differ, or rows have no labels.
+    """
+    if len(first) != len(second) or not first:
+        raise InputError(f"{len(first)} runs are compared with {len(second)}; give as many of each, a seed each")
+    ids, labels = first[0].id, first[0].y
+    if labels is None:
+        raise InputError("rows without labels cannot be compared; evaluate on a labelled file")
+    for each in (*first, *second):
+        if each.y is None or not np.array_equal(each.id, ids) or not np.array_equal(each.y, labels):
+            raise InputError("the runs were evaluated on different rows; evaluate all of them on the same file")
+    right = [np.stack([(each.logit > 0) == (labels == 1) for each in runs]) for runs in (first, second)]
+    gained = right[1].astype(np.float64) - right[0]
+    rows = gained.mean(0)
+    generator = numpy_generator(seed, "compare")
+    # A row gives one of a few values, so resampling their counts is resampling rows.
+    values, counts = np.unique(rows, return_counts=True)
+    means = generator.multinomial(len(rows), counts / len(rows), _DRAWS) @ values / len(rows)
+    low, high = np.percentile(means, _ENDS)
+    estimate = Estimate(float(rows.mean()), float(low), float(high), len(rows), "paired bootstrap 95%")
+    return Difference(estimate, tuple(gained.mean(1).tolist()))

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinrank.errors import InputError
+from twinrank.evaluation.compare import accuracy_difference
+from twinrank.evaluation.predictions import Predictions
+
+
+def predictions(right: np.ndarray, y: np.ndarray) -> Predictions:
+    """Predictions that are right where told."""
+    logit = np.where(right, 1.0, -1.0) * np.where(y == 1, 1.0, -1.0)
+    return Predictions(np.arange(len(y)).astype(str), logit.astype(np.float32), y.astype(np.int8))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_the_difference_is_that_of_the_accuracies(seed: int, seeds: int) -> None:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, 50)
+    right = rng.random((2, seeds, 50)) < 0.7
+    found = accuracy_difference(*([predictions(each, y) for each in way] for way in right))
+    by_seed = right[1].mean(1) - right[0].mean(1)
+    assert found.estimate.value == pytest.approx(by_seed.mean())
+    assert found.by_seed == pytest.approx(by_seed)
+    assert found.estimate.low <= found.estimate.value + 1e-12
+    assert found.estimate.high >= found.estimate.value - 1e-12
+    assert found.estimate.n == 50
+
+
+def test_a_way_compared_with_itself_has_no_difference_and_no_doubt() -> None:
+    y = np.arange(40) % 2
+    one = [predictions(np.arange(40) % 3 > 0, y)]
+    estimate = accuracy_difference(one, one).estimate
+    assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
+
+
+def test_intervals_cover_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+
+    def ways(n: int) -> tuple[np.ndarray, np.ndarray]:
+        """What two ways of like mind are right on."""
+        luck = rng.random(n)
+        return luck < 0.8, luck + 0.1 * rng.standard_normal(n) < 0.8
+
+    first, second = ways(2_000_000)
+    truth, covered = second.mean() - first.mean(), 0
+    for _ in range(200):
+        y = rng.integers(0, 2, 400)
+        one, other = (predictions(way, y) for way in ways(400))
+        estimate = accuracy_difference([one], [other]).estimate
+        covered += estimate.low <= truth <= estimate.high
+    assert 180 <= covered <= 199
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    y = np.arange(10) % 2
+    one = predictions(y == 1, y)
+    other = predictions(y == 1, 1 - y)
+    with pytest.raises(InputError, match="different rows"):
+        accuracy_difference([one], [other])
+    with pytest.raises(InputError, match="1 runs are compared with 2"):
+        accuracy_difference([one], [one, one])
+    with pytest.raises(InputError, match="rows without labels"):
+        accuracy_difference([Predictions(one.id, one.logit, None)], [one])
