@@ -19,7 +19,8 @@ def test_the_difference_is_that_of_the_accuracies(seed: int, seeds: int) -> None
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, 50)
     right = rng.random((2, seeds, 50)) < 0.7
-    found = accuracy_difference(*([predictions(each, y) for each in way] for way in right))
+    first, second = ([predictions(each, y) for each in way] for way in right)
+    found = accuracy_difference(first, second)
     by_seed = right[1].mean(1) - right[0].mean(1)
     assert found.estimate.value == pytest.approx(by_seed.mean())
     assert found.by_seed == pytest.approx(by_seed)
