@@ -26,7 +26,7 @@ def runs(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     folder = tmp_path_factory.mktemp("runs")
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
     for seed in (1, 2):
-        config = TrainConfig(epochs=2, batch_size=64, seed=seed)
+        config = TrainConfig(epochs=2, batch_size=64, seed=seed, contrastive_weight=float(seed == 2))
         train("order_net", *files, folder / f"seed_{seed}", config, {"width": 4}, threads=1)
     tests = [benchmark_folder / f"test_{name}.npz" for name in ("public", "private")]
     evaluate(RunFolder(folder / "seed_1"), [files[1], *tests])
@@ -64,6 +64,7 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     assert set(rows[0].accuracy) == {"val", "test_public", "test_private", "tests"}
     text = leaderboard_text(rows)
     assert "| seed_1 | order_net |" in text
+    assert [row.objective for row in rows] == ["bce", "bce + latent order"]
     assert "the guide" not in text, "published results are of the benchmark proper alone"
     written = write_leaderboard(runs, tmp_path)
     assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("md", "csv", "json", "png")]

@@ -214,7 +214,7 @@ def test_the_latent_objective_is_its_formula() -> None:
     torch.testing.assert_close(loss.terms["balance_loss"].double(), balance, rtol=1e-3, atol=1e-5)
 
 
-def test_any_network_can_have_the_latent_term_and_trains_its_features_by_it() -> None:
+def test_any_network_can_have_the_latent_term_which_alone_trains_its_backbone() -> None:
     torch.manual_seed(0)
     model = create_model("compare_net")
     objective = Objective(TrainConfig(contrastive_weight=1.0, balance_weight=2.0, auxiliary_levels=4), model)
@@ -228,6 +228,11 @@ def test_any_network_can_have_the_latent_term_and_trains_its_features_by_it() ->
     for parameter in [*objective.parameters(), *model.parameters()]:
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
+    embedded = model.embed(*batch(8, 2)[:2], shielded=True)
+    model.zero_grad()
+    model.comparator(*(side.features for side in embedded)).sum().backward()
+    assert all(parameter.grad is None for parameter in model.tower.backbone.parameters())
+    assert all(parameter.grad is not None for parameter in model.tower.neck.parameters())
 
 
 def test_the_loss_does_not_depend_on_which_image_is_left() -> None:

@@ -1,12 +1,13 @@
 """Attention over channels, places and features."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 AttentionName = Literal["se", "cbam", "none"]
+Gate = TypeVar("Gate", nn.Linear, nn.Conv2d)
 
 _REDUCTION = 16
 
@@ -24,7 +25,7 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, hidden: int, activation: type[nn.Module] = nn.ReLU, bias: bool = False) -> None:
         super().__init__()
         self.gate = nn.Sequential(
-            nn.Linear(channels, hidden, bias), activation(), nn.Linear(hidden, channels, bias), nn.Sigmoid()
+            nn.Linear(channels, hidden, bias), activation(), _even(nn.Linear(hidden, channels, bias)), nn.Sigmoid()
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -44,8 +45,8 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, reduction: int = _REDUCTION, kernel: int = 7) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
-        self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
-        self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+        self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), _even(nn.Linear(hidden, channels)))
+        self.spatial = _even(nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to the same shape."""
@@ -84,6 +85,14 @@ class FeatureAttention(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(N, F) to the same shape."""
         return self.out_norm(features + features * self.gate(self.norm(features)))
+
+
+def _even(layer: Gate) -> Gate:
+    """A gate's last layer, made to begin even: random gates hide what the layers before have to say."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def global_average(x: torch.Tensor) -> torch.Tensor:

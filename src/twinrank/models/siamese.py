@@ -52,7 +52,7 @@ class SiameseNet(nn.Module):
         """Whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""
         self.tower.backbone.recompute = recompute
 
-    def embed(self, xa: torch.Tensor, xb: torch.Tensor) -> tuple[Embedded, Embedded]:
+    def embed(self, xa: torch.Tensor, xb: torch.Tensor, shielded: bool = False) -> tuple[Embedded, Embedded]:
         """What the tower makes of left and right images.
 
         In training both sides go through the tower as one batch, so that batch norm sees one population. In evaluation
@@ -62,13 +62,14 @@ class SiameseNet(nn.Module):
         Args:
             xa: left images, uint8 or float in [0, 1], (N, C, H, W).
             xb: right images, the same.
+            shielded: no gradient goes from the features back to the backbone.
         """
         with autocast(xa.device, self.precision):
             if self.training:
-                both = self.tower(self.encode(torch.cat([xa, xb])))
+                both = self.tower(self.encode(torch.cat([xa, xb])), shielded)
                 left, right = zip(*(part.chunk(2) for part in both), strict=True)
             else:
-                left, right = self.tower(self.encode(xa)), self.tower(self.encode(xb))
+                left, right = (self.tower(self.encode(images), shielded) for images in (xa, xb))
         return Embedded(*(part.float() for part in left)), Embedded(*(part.float() for part in right))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from twinrank.data.benchmark import is_benchmark
 from twinrank.errors import InputError
@@ -18,7 +19,7 @@ from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
 
 _FILES = ("val", "test_public", "test_private", "tests")
 _DRAWN = ("val", "tests")
-_HEADINGS = ("run", "network", "parameters", "training", *_FILES)
+_HEADINGS = ("run", "network", "parameters", "objective", "training", *_FILES)
 _SHOWN_METRIC = "accuracy"
 
 
@@ -32,6 +33,7 @@ class Row:
         track: what it was trained on.
         seed: of the run.
         parameters: of the network.
+        objective: of the training: the pair loss, and whether the latent order term was added.
         epochs: that were trained.
         seconds: of training.
         accuracy: by stem of the file, where it has been evaluated.
@@ -43,6 +45,7 @@ class Row:
     track: str
     seed: int
     parameters: int
+    objective: str
     epochs: int
     seconds: float
     accuracy: dict[str, Estimate]
@@ -67,6 +70,7 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
                 track=config["track"],
                 seed=config["seed"],
                 parameters=config["parameters"],
+                objective=_objective(config["train"]),
                 epochs=len(contents.history),
                 seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
                 accuracy={stem: record.metrics[_SHOWN_METRIC] for stem, record in contents.records.items()},
@@ -84,16 +88,17 @@ def leaderboard_text(rows: Sequence[Row]) -> str:
     for row in rows:
         trained = f"{row.epochs} passes, {duration(row.seconds)}"
         shown = [_accuracy(row.accuracy.get(stem)) for stem in _FILES]
-        lines.append(_line([row.name, row.model, count(row.parameters), trained, *shown]))
+        lines.append(_line([row.name, row.model, count(row.parameters), row.objective, trained, *shown]))
     tracks = ", ".join(sorted({row.track for row in rows}))
     notes = [
         f"Accuracy with 95% intervals (Wilson: the sampling of test rows, not of seeds). Track: {tracks}."
-        " `val` chose the epoch, so it reads slightly too well; `tests` is the test files together.",
+        " `val` chose the epoch, so it reads slightly too well; `tests` is the test files together. Latent order: the"
+        " contrastive and the balance term, on an auxiliary head if the network has no latent levels of its own.",
     ]
     if rows and all(row.benchmark for row in rows):
         for each in PUBLISHED:
             shown = each.val, each.test_public, each.test_private, each.note
-            lines.append(_line([each.system, "", each.parameters, each.cost, *shown]))
+            lines.append(_line([each.system, "", each.parameters, "", each.cost, *shown]))
         notes += FOOTNOTES
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
 
@@ -119,7 +124,7 @@ def write_leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
 def _csv(rows: Sequence[Row]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    about = ("name", "model", "track", "seed", "parameters", "epochs", "seconds")
+    about = ("name", "model", "track", "seed", "parameters", "objective", "epochs", "seconds")
     parts = ("value", "low", "high", "n")
     writer.writerow([*about, *(f"{stem}_{part}" for stem in _FILES for part in parts)])
     for row in rows:
@@ -127,6 +132,11 @@ def _csv(rows: Sequence[Row]) -> str:
         numbers = [getattr(estimate, part) if estimate else "" for estimate in found for part in parts]
         writer.writerow([*(getattr(row, name) for name in about), *numbers])
     return buffer.getvalue()
+
+
+def _objective(train: Mapping[str, Any]) -> str:
+    latent = train["contrastive_weight"] or train["balance_weight"]
+    return f"{train['loss']} + latent order" if latent else train["loss"]
 
 
 def _accuracy(estimate: Estimate | None) -> str:

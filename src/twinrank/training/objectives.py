@@ -30,9 +30,10 @@ class Objective(nn.Module):
     """Pair loss, and on demand the latent order term.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
-    that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own,
-    which shortens the plateau at the start and is dropped after training. (On the features, behind the neck's dropout,
-    the levels stay alike.)
+    that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own.
+    The auxiliary head alone trains the backbone, and is dropped after training; neck and comparator learn on what the
+    backbone gives. (Their noisy gradient would keep the backbone on its plateau for longer; and on the features, behind
+    the neck's dropout, the levels stay alike.)
 
     Args:
         config: of the training.
@@ -53,7 +54,7 @@ class Objective(nn.Module):
 
     def forward(self, model: SiameseNet, xa: torch.Tensor, xb: torch.Tensor, y: torch.Tensor) -> Loss:
         """Images (B, C, H, W) and labels float32 (B,) to the loss."""
-        left, right = model.embed(xa, xb)
+        left, right = model.embed(xa, xb, shielded=self.auxiliary is not None)
         if self.latent is None:
             total = self._pair_loss(model.comparator(left.features, right.features), y)
             return Loss(total, {"pair_loss": total.detach()})

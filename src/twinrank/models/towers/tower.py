@@ -82,10 +82,15 @@ class Tower(nn.Module):
         self.averages = sum(backbone.widths)
         self.features = features or self.averages
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encoded images (N, C, H, W) to averages (N, averages) and features (N, features)."""
+    def forward(self, images: torch.Tensor, shielded: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encoded images (N, C, H, W) to averages (N, averages) and features (N, features).
+
+        Args:
+            images: encoded.
+            shielded: no gradient goes from the features back to the backbone.
+        """
         averages = torch.cat([global_average(each) for each in self.backbone(images)], 1)
-        return averages, self.neck(averages)
+        return averages, self.neck(averages.detach() if shielded else averages)
 
 
 def projection(in_features: int, features: int, dropout: float) -> nn.Sequential:
