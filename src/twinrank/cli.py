@@ -110,8 +110,9 @@ def run(
     """Do a whole recipe, from nothing to a report. Steps that are done already are skipped.
 
     Args:
-        recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, two hours on two cores), "guide"
-            (the training guide's models and values, for a GPU), or a YAML file.
+        recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
+            with --workers 2), "ablations" (one thing changed at a time, an hour), "guide" (the training guide's models
+            and values, for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
