@@ -32,12 +32,10 @@ class ResidualBlock(nn.Module):
             shapes = [(in_channels, inner, 1, 1), (inner, inner, 3, stride), (inner, out_channels, 1, 1)]
         else:
             shapes = [(in_channels, out_channels, 3, stride), (out_channels, out_channels, 3, 1)]
-        norms = [nn.BatchNorm2d(outputs) for _, outputs, _, _ in shapes]
-        # A block begins as its shortcut, so a deep tower begins as a shallow one (Goyal et al. 2017, arXiv:1706.02677).
-        nn.init.zeros_(norms[-1].weight)
         layers: list[nn.Module] = []
-        for (inputs, outputs, kernel, step), norm in zip(shapes, norms, strict=True):
-            layers += [nn.Conv2d(inputs, outputs, kernel, step, kernel // 2, bias=False), norm, nn.ReLU()]
+        for inputs, outputs, kernel, step in shapes:
+            layers += [nn.Conv2d(inputs, outputs, kernel, step, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
+            layers.append(nn.ReLU())
         self.layers = nn.Sequential(*layers[:-1])
         shortcut: list[nn.Module] = []
         if stride > 1:
