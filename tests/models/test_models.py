@@ -1,3 +1,4 @@
+import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from twinrank.models.fusion import FUSIONS, fusion_comparator
 from twinrank.models.profile import multiply_adds, parameters
 from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet, probability
+from twinrank.models.towers.tower import Convolution
 from twinrank.models.weights import load_weights, save_weights
 from twinrank.randomness import torch_generator
 
@@ -94,6 +96,20 @@ def test_every_network_takes_every_image_and_learns_with_every_parameter(
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
+
+
+@pytest.mark.parametrize(("height", "width", "groups"), [(1, 1, 32), (1, 1, 1), (3, 1, 1), (1, 4, 32), (5, 6, 1)])
+def test_gradients_do_not_hold_what_was_in_memory(height: int, width: int, groups: int) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 32, height, width).to(torch.bfloat16, memory_format=torch.channels_last)
+    convolution = Convolution(32, 32, 5, 2, groups).to(torch.bfloat16)
+    usual = nn.functional.conv2d(images, convolution.weight, None, 2, 2, groups=groups)
+    assert torch.equal(convolution(images), usual)
+    for _ in range(3):
+        stale = [torch.full((1 << size,), math.nan, dtype=torch.bfloat16) for size in range(4, 16) for _ in range(20)]
+        del stale
+        (gradient,) = torch.autograd.grad(convolution(images).square().sum(), convolution.weight)
+        assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from twinrank.models.attention import SqueezeExcitation
-from twinrank.models.towers.tower import Backbone
+from twinrank.models.towers.tower import Backbone, Convolution
 
 _STAGES = (
     # expansion, channels, blocks, stride, kernel
@@ -95,7 +95,7 @@ class InvertedResidual(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    convolution = Convolution(in_channels, out_channels, kernel, stride, groups)
     return [convolution, nn.BatchNorm2d(out_channels), nn.SiLU()]
 
 

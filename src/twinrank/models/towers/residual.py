@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.models.attention import AttentionName, stage_attention
-from twinrank.models.towers.tower import Backbone
+from twinrank.models.towers.tower import Backbone, Convolution
 
 _EXPANSION = 4
 
@@ -34,14 +34,14 @@ class ResidualBlock(nn.Module):
             shapes = [(in_channels, out_channels, 3, stride), (out_channels, out_channels, 3, 1)]
         layers: list[nn.Module] = []
         for inputs, outputs, kernel, step in shapes:
-            layers += [nn.Conv2d(inputs, outputs, kernel, step, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
+            layers += [Convolution(inputs, outputs, kernel, step), nn.BatchNorm2d(outputs)]
             layers.append(nn.ReLU())
         self.layers = nn.Sequential(*layers[:-1])
         shortcut: list[nn.Module] = []
         if stride > 1:
             shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
         if stride > 1 or in_channels != out_channels:
-            shortcut += [nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
+            shortcut += [Convolution(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels)]
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -76,7 +76,7 @@ class ResidualBackbone(Backbone):
         attention: AttentionName = "none",
         every_stage: bool = False,
     ) -> None:
-        convolution = nn.Conv2d(in_channels, stem, kernel, stride, kernel // 2, bias=False)
+        convolution = Convolution(in_channels, stem, kernel, stride)
         stages: list[nn.Module] = []
         blocks: list[nn.Module] = [convolution, nn.BatchNorm2d(stem), nn.ReLU()]
         channels = stem

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from twinrank.models.attention import FeatureAttention, global_average
@@ -60,6 +61,29 @@ def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
             # It counted the batch, too.
             assert norm.num_batches_tracked is not None
             norm.num_batches_tracked -= 1
+
+
+class Convolution(nn.Conv2d):
+    """A convolution without bias whose padding keeps the size, but for the stride.
+
+    Where a map is one pixel wide, a stride does nothing, and is left out: oneDNN (3.12, in bfloat16) otherwise leaves
+    the gradient of those parts of the kernel that see padding alone as it finds it in memory.
+
+    Args:
+        in_channels: of the map.
+        out_channels: of the new map.
+        kernel: side of the kernel, odd.
+        stride: along both axes.
+        groups: of channels that are convolved apart.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
+        stride = [1 if side == 1 else step for side, step in zip(input.shape[2:], self.stride, strict=True)]
+        return functional.conv2d(input, self.weight, None, stride, self.padding, groups=self.groups)  # pyright: ignore[reportArgumentType]
 
 
 class Tower(nn.Module):
