@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from twinrank.data.mnist import Mnist
+from twinrank.files import sha256
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -141,6 +142,24 @@ def test_evaluating_a_training_file_says_so(twinrank: Call, done: Path) -> None:
     (done / "runs/demo/metrics/train.json").unlink()
 
 
+def test_nothing_of_another_kind_is_overwritten(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from twinrank.cli import main
+
+    run, test = done / "runs" / "demo", done / "data" / "test_private.npz"
+    before = sha256(test), sha256(run / "weights.safetensors")
+    for arguments in (
+        ["predict", str(run), str(test), "--out", str(test)],
+        ["data", "show", str(test), "--out", str(test)],
+        ["report", str(run), "--out", str(run / "weights.safetensors")],
+        ["data", "show", str(test), "--out", str(done / "sheet.png"), "--seed", "-1"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert (sha256(test), sha256(run / "weights.safetensors")) == before
+
+
 def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_path: Path) -> None:
     made = twinrank(
         *("data", "make", "--out", "d", "--splits", "val,test_public", "--pairs_val", "30", "--pairs-public", "20"),
@@ -190,6 +209,13 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["run", "demo", "--set", "train={"], "not valid YAML"),
         (["train", "order_net", "--train", "a.npz", "--val", "b.npz"], "a.npz"),
         (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--lr", "-1"], "lr is -1.0; it must be above 0"),
+        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--threads", "1000000"], "use 1 to 1024"),
+        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--rotate", "1e9"], "rotate is 1000000000.0"),
+        (["run", "demo", "--set", "options.levels=1"], "option 'levels' is 1; it must be 2 to 4096"),
+        (["run", "demo", "--workers", "0"], "--workers: 0 is not possible"),
+        (["data", "check", "/dev/zero"], "/dev/zero: neither a file nor a folder"),
+        (["models", "--channels", "2"], "images of 2 channels and 28 pixels: 1 or 3 channels are possible"),
+        (["models", "--image-size", "-1"], "8 to 512 pixels"),
         (["resume", "nowhere"], "nowhere: not a run folder"),
         (["evaluate", "nowhere", "a.npz"], "nowhere: not a run folder"),
         (["predict", "nowhere", "a.npz"], "a.npz"),

@@ -50,8 +50,8 @@ def test_runs_share_values_and_may_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("modle: fpn", "a recipe is a mapping with the key 'model' or 'runs'"),
-        ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with the key 'model' or 'runs'"),
+        ("modle: fpn", "unknown key 'modle'; did you mean 'model'"),
+        ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with either the key 'model' or 'runs'"),
         ("{model: fpn, trian: {}}", "unknown key 'trian'; did you mean 'train'"),
         ("{model: fpn, train: {learning_rate: 1}}", "'train': unknown key 'learning_rate'"),
         ("{model: fpn, train: {loss: hinge}}", "'loss' is 'hinge'; it must be one of bce, focal"),
@@ -64,6 +64,8 @@ def test_runs_share_values_and_may_differ(tmp_path: Path) -> None:
         ("runs: {a: 3}", "run 'a' is 3; it must be a mapping"),
         ("runs: {fpn: {options: {width: 3}}}", "model 'fpn' has no option 'width'; did you mean 'width_mult'"),
         ("[", "not valid YAML"),
+        ("model: 2020-99-99", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
     ],
 )
 def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -17,6 +17,8 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 _SPLITS_BY_NAME: dict[str, Split] = {split: split for split in SPLITS}
 MAX_SEVERITY = 6
+SMALLEST, LARGEST = 8, 512
+"""Accepted heights and widths of one image, in pixels."""
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
 
@@ -180,7 +182,7 @@ class TrainConfig:
             _require(self, name, above=0)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
-            *("shift", "rotate", "randaugment", "cutout", "lines", "brightness", "contrast", "seed"),
+            *("shift", "brightness", "contrast", "seed"),
         ):
             _require(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "easy_until", "translate", "augment_from"):
@@ -191,7 +193,10 @@ class TrainConfig:
             _require(self, name, at_least=0, below=1)
         _require(self, "plateau_factor", above=0, below=1)
         _require(self, "magnitude", at_least=0, at_most=30)
-        _require(self, "auxiliary_levels", at_least=2)
+        _require(self, "auxiliary_levels", at_least=2, at_most=1000)
+        _require(self, "rotate", at_least=0, at_most=180)
+        for name in ("randaugment", "cutout", "lines"):
+            _require(self, name, at_least=0, at_most=100)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_ending(path: Path, *endings: str) -> None:
+    """Make sure that a name says what is written there, so that nothing of another kind is overwritten.
+
+    Raises:
+        InputError: it ends otherwise.
+    """
+    if Path(path).suffix.lower() not in endings:
+        raise InputError(f"{path}: what is written there ends in {', '.join(endings)}; choose such a name with --out")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -25,7 +25,7 @@ from twinrank.reporting.leaderboard import write_leaderboard
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
 from twinrank.training import run as training
-from twinrank.training.grid import Job, refuse_other_settings, run_grid
+from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid
 from twinrank.training.grid import Progress as GridProgress
 from twinrank.training.loop import peak_memory
 
@@ -129,6 +129,7 @@ def run_recipe(
         InputError: something that was given is wrong, or a step failed.
         Interrupted: stopped by Ctrl-C.
     """
+    require_workers(workers)
     out, files = Path(out), _Files(Path(data))
     jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in recipe.runs.items()]
     for job in jobs:
@@ -247,7 +248,7 @@ _Loader.add_implicit_resolver(
 def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from error
 
 
@@ -261,11 +262,13 @@ def _change(values: Any, key: str, value: Any, change: str) -> None:
 
 
 def _checked(values: Any, where: str) -> Recipe:
+    if isinstance(values, dict):
+        _refuse_unknown(values, _KEYS, where)
     if not isinstance(values, dict) or ("model" in values) == ("runs" in values):
         raise InputError(
-            f"{where}: a recipe is a mapping with the key 'model' or 'runs'; 'twinrank models' lists the networks"
+            f"{where}: a recipe is a mapping with either the key 'model' or 'runs';"
+            " 'twinrank models' lists the networks"
         )
-    _refuse_unknown(values, _KEYS, where)
     shared = {key: _mapping(values, key, where) for key in ("train", "options", "benchmark")}
     if "model" in values:
         runs = {"": _run_spec(values["model"], shared["options"], shared["train"], where)}

@@ -11,6 +11,9 @@ from twinrank.config import TrainConfig, with_values
 from twinrank.errors import InputError
 from twinrank.files import read_json, write_json, write_text
 
+MAX_THREADS = 1024
+"""Of the CPU; beyond, the system may not have as many."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -107,10 +110,15 @@ class RunFolder:
         """
         if not self.config.is_file():
             raise InputError(f"{self.path}: not a run folder (no config.json); give the folder that training wrote")
-        config = read_json(self.config)
-        if not isinstance(config, dict) or not {"model", "train", "data", "threads"} <= config.keys():
-            raise InputError(f"{self.config}: not the configuration of a run; it has been changed by hand?")
-        return config
+        match config := read_json(self.config):
+            case {
+                "model": {"name": str(), "options": dict()},
+                "train": dict(),
+                "data": {"train": {"path": str(), "sha256": str()}, "val": {"path": str(), "sha256": str()}},
+                "threads": int(threads),
+            } if 1 <= threads <= MAX_THREADS:
+                return config
+        raise InputError(f"{self.config}: not the configuration of a run; has it been changed by hand? Restore it")
 
     def train_config(self) -> TrainConfig:
         """The training values of the run.
@@ -124,16 +132,22 @@ class RunFolder:
         """One mapping an epoch; empty before the first has ended.
 
         Raises:
-            InputError: a line is not JSON.
+            InputError: a line is not that of the epoch of its number.
         """
         if not self.history.is_file():
             return []
         epochs = []
-        for number, line in enumerate(self.history.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(self.history.read_bytes().splitlines(), start=1):
             try:
-                epochs.append(json.loads(line))
+                match epoch := json.loads(line):
+                    case {"epoch": int(counted), "train": dict(), "val": dict()} if counted == number:
+                        epochs.append(epoch)
+                    case _:
+                        raise ValueError("another line, or none of a training")
             except ValueError as error:
-                raise InputError(f"{self.history}: line {number} is not JSON ({error}); remove it") from error
+                raise InputError(
+                    f"{self.history}: line {number} is not the record of epoch {number} ({error}); restore the file"
+                ) from error
         return epochs
 
     def write_history(self, epochs: list[dict[str, Any]]) -> None:

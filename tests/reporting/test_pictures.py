@@ -52,7 +52,7 @@ def test_curves_are_drawn_of_one_run_of_many_and_of_seeds_as_a_band(runs: list[P
 def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None:
     assert draw_curves(runs, tmp_path / "curves.svg").read_text().startswith("<?xml")
     assert draw_curves(runs, tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(InputError, match=r"curves.jpg: pictures end in .png, .svg, .pdf"):
+    with pytest.raises(InputError, match=r"curves.jpg: what is written there ends in .png, .svg, .pdf"):
         draw_curves(runs, tmp_path / "curves.jpg")
     with pytest.raises(InputError, match="not a run folder"):
         draw_curves([tmp_path], tmp_path / "curves.png")

@@ -17,7 +17,7 @@ from twinrank.config import TrainConfig
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.mnist import Mnist
 from twinrank.errors import InputError, Interrupted
-from twinrank.files import sha256
+from twinrank.files import sha256, write_json
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights, read_tensors
 from twinrank.randomness import torch_generator
@@ -179,6 +179,57 @@ def test_a_damaged_checkpoint_is_one_line(fitted: Callable[..., RunFolder]) -> N
         resume(run.path)
 
 
+def test_parts_of_a_run_that_do_not_belong_together_are_refused(fitted: Callable[..., RunFolder]) -> None:
+    run, other = fitted(epochs=3), fitted("other", "compare_net", epochs=1)
+    checkpoint, history = run.checkpoint.read_bytes(), run.history.read_bytes()
+    before = sha256(run.weights)
+    for changed, said in (
+        (history.splitlines(keepends=True)[0], "has 1 of the 3 epochs"),
+        (history + b"{}\n", "line 4 is not the record of epoch 4"),
+        (b"\xff" + history, "line 1 is not the record of epoch 1"),
+    ):
+        run.history.write_bytes(changed)
+        with pytest.raises(InputError, match=said):
+            resume(run.path)
+    run.history.write_bytes(history)
+    run.checkpoint.write_bytes(other.checkpoint.read_bytes())
+    with pytest.raises(InputError, match=r"checkpoint.safetensors: is of another network") as refused:
+        resume(run.path)
+    assert "\n" not in str(refused.value)
+    run.checkpoint.unlink()
+    with pytest.raises(InputError, match=r"checkpoint.safetensors: is missing; restore it"):
+        resume(run.path)
+    assert sha256(run.weights) == before
+    run.checkpoint.write_bytes(checkpoint)
+    run.weights.write_bytes(other.weights.read_bytes())
+    with pytest.raises(InputError, match="the weights of another network than the run's"):
+        load_weights(run.weights, run.read_config()["model"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": 3},
+        {"model": {"name": "order_net", "options": 3}},
+        {"data": []},
+        {"data": {"train": {"path": 3, "sha256": ""}, "val": {}}},
+        {"train": None},
+        {"threads": "q"},
+        {"threads": -1},
+    ],
+)
+def test_a_damaged_configuration_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
+    file = {"path": "a.npz", "sha256": ""}
+    model = {"name": "order_net", "options": {}}
+    sound = {"model": model, "train": {}, "data": {"train": file, "val": file}, "threads": 1}
+    run = RunFolder(tmp_path)
+    write_json(run.config, sound)
+    assert run.read_config() == sound
+    write_json(run.config, sound | changes)
+    with pytest.raises(InputError, match=r"config.json: not the configuration of a run"):
+        run.read_config()
+
+
 def test_validation_on_the_training_pairs_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
     file = benchmark_folder / "train.npz"
     with pytest.raises(InputError, match="the same pairs"):
@@ -189,6 +240,7 @@ def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFol
     with pytest.raises(InputError, match=r"not finite in step \d+ of epoch \d, at learning rate .*; try a lower --lr"):
         fitted(lr=1e30, clip_norm=1e30, warmup=0.0, precision="float32")
     assert not (tmp_path / "run" / "weights.safetensors").exists()
+    assert finished(fitted(epochs=1).path), "another try may have the same folder"
 
 
 def test_a_folder_that_cannot_be_written_is_reported_before_training(benchmark_folder: Path, tmp_path: Path) -> None:

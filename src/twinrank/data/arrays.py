@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from twinrank.config import LARGEST, SMALLEST
 from twinrank.errors import InputError
-
-SMALLEST, LARGEST = 8, 512
-"""Accepted heights and widths of one image, in pixels."""
 
 
 class PairArrays(NamedTuple):

@@ -12,9 +12,11 @@ def reading(path: Path) -> Iterator[None]:
     """A block that reads ``path``.
 
     Raises:
-        InputError: it does not exist or cannot be read.
+        InputError: it does not exist, cannot be read, or is a device or pipe, which might never end.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: neither a file nor a folder; give one")
         yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file or folder; check the path") from error

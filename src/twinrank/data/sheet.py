@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
-from twinrank.files import replacing
+from twinrank.files import replacing, require_ending
+from twinrank.randomness import numpy_generator
 
 MOST_PAIRS = 400
 """The largest sheet: PNG viewers and memory bear it."""
@@ -42,11 +43,12 @@ def draw_sheet(data: PairData, out: Path, n: int = 40, seed: int = 0) -> np.ndar
         int64 (min(n, N),), the rows drawn.
 
     Raises:
-        InputError: ``n`` is not 1 to 400, or the file cannot be written.
+        InputError: ``n`` is not 1 to 400, ``out`` is no PNG, or cannot be written.
     """
+    require_ending(out, ".png")
     if not 1 <= n <= MOST_PAIRS:
         raise InputError(f"{out}: {n} pairs cannot be drawn; 1 to {MOST_PAIRS} are possible")
-    rows = np.sort(np.random.default_rng(seed).choice(len(data), min(n, len(data)), replace=False))
+    rows = np.sort(numpy_generator(seed, "sheet").choice(len(data), min(n, len(data)), replace=False))
     drawn = data.select(rows)
     sheet = _Sheet.of(drawn)
     picture = Image.new("RGB", sheet.size, _PAPER)

@@ -14,7 +14,7 @@ from twinrank.evaluation.predict import predict
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record, pooled_record
 from twinrank.evaluation.saliency import Saliency, occlusion_saliency
-from twinrank.files import sha256, write_json
+from twinrank.files import require_ending, sha256, write_json
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.randomness import numpy_generator
@@ -78,9 +78,13 @@ def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
         Number of rows.
 
     Raises:
-        InputError: the file is refused, the run has no weights, or ``out`` cannot be written.
+        InputError: the file is refused, the run has no weights, or ``out`` is no CSV or cannot be written.
     """
-    predictions = _predicted(run, load_pairs(Path(file)), None)
+    require_ending(out, ".csv")
+    data = load_pairs(Path(file))
+    if Path(out).exists() and Path(out).samefile(data.path):
+        raise InputError(f"{out}: holds the pairs themselves; choose another name with --out")
+    predictions = _predicted(run, data, None)
     write_submission(Path(out), predictions.id, predictions.logit > 0)
     return len(predictions)
 
@@ -104,8 +108,9 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
 
 def _network(run: RunFolder, data: PairData) -> SiameseNet:
     """The best weights of a run, ready for these pairs."""
-    prepare_cpu(run.read_config()["threads"])
-    model = load_weights(run.weights).to(pick_device())
+    recorded = run.read_config()
+    prepare_cpu(recorded["threads"])
+    model = load_weights(run.weights, recorded["model"]).to(pick_device())
     channels = model.encode.mean.shape[0]
     if data.xa.shape[1] != channels:
         raise InputError(f"{data.path}: images of {data.xa.shape[1]} channels; {run.path} was trained on {channels}")

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_type_hints
 
-from twinrank.config import TrainConfig, described, fits
+from twinrank.config import LARGEST, SMALLEST, TrainConfig, described, fits
 from twinrank.errors import InputError, nearest
 from twinrank.models.siamese import SiameseNet
 
 _BELOW_ONE = ("dropout", "drop_path")
+_LEAST = {"levels": 2}
+_MOST_WIDTH, _MOST_TIMES = 4096, 16
 
 
 class Images(NamedTuple):
@@ -155,8 +157,13 @@ def create_model(
         options: that differ from the defaults.
 
     Raises:
-        InputError: the name, an option, or its value is wrong.
+        InputError: the name, an option, or its value is wrong, or no images are of that kind.
     """
+    if channels not in (1, 3) or not SMALLEST <= image_size <= LARGEST:
+        raise InputError(
+            f"images of {channels} channels and {image_size} pixels: 1 or 3 channels are possible, and"
+            f" {SMALLEST} to {LARGEST} pixels"
+        )
     found = entry(name)
     return found.build(Images(channels, image_size), **found.complete(options or {}))
 
@@ -171,5 +178,6 @@ def _out_of_range(option: str, value: Any) -> str | None:
     if option in _BELOW_ONE:
         return None if 0 <= value < 1 else "at least 0 and below 1"
     if isinstance(value, int):
-        return None if value >= 1 else "at least 1"
-    return None if 0 < value < math.inf else "above 0"
+        least = _LEAST.get(option, 1)
+        return None if least <= value <= _MOST_WIDTH else f"{least} to {_MOST_WIDTH}"
+    return None if 0 < value <= _MOST_TIMES else f"above 0 and at most {_MOST_TIMES}"

@@ -32,13 +32,21 @@ def save_weights(path: Path, model: SiameseNet, description: Mapping[str, Any]) 
     write_tensors(path, model.state_dict(), description)
 
 
-def load_weights(path: Path) -> SiameseNet:
+def load_weights(path: Path, expected: Mapping[str, Any] | None = None) -> SiameseNet:
     """Build a network from its weights, in evaluation mode.
 
+    Args:
+        path: of the file.
+        expected: part of its description, if it must be of a certain network.
+
     Raises:
-        InputError: the file is missing or damaged, or is not the weights of a registered network.
+        InputError: the file is missing or damaged, or is not the weights of a registered network, or not of this one.
     """
     tensors, description = read_tensors(path)
+    if expected is not None and not expected.items() <= description.items():
+        raise InputError(
+            f"{path}: the weights of another network than the run's; restore the run's own, or train again"
+        )
     try:
         model = create_model(**description)
         model.load_state_dict(tensors)

@@ -12,7 +12,7 @@ from twinrank.data.augment import Augmentation
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
 from twinrank.evaluation.saliency import Saliency
-from twinrank.files import replacing
+from twinrank.files import replacing, require_ending
 from twinrank.randomness import numpy_generator, torch_generator
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.plots import compared_curves, image_rows, saliency_sheet
@@ -41,8 +41,7 @@ def save_picture(figure: Figure, out: Path) -> Path:
         InputError: the ending is not .png, .svg or .pdf, or the file cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() not in _ENDINGS:
-        raise InputError(f"{out}: pictures end in {', '.join(_ENDINGS)}; choose one")
+    require_ending(out, *_ENDINGS)
     with replacing(out) as temporary:
         figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=_DOTS_AN_INCH, facecolor="white")
     return out

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from twinrank.files import write_text
+from twinrank.files import require_ending, write_text
 from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.mistakes import Pictures, most_confident_mistakes
@@ -70,6 +70,7 @@ def write_report(
         steps=contents.steps,
     )
     path = Path(out) if out is not None else Path(run) / "report.html"
+    require_ending(path, ".html", ".htm")
     write_text(path, page)
     if figures is not None:
         for drawing in (*curves, *decisions, *([levels[1]] if levels else [])):

@@ -52,7 +52,9 @@ def load_checkpoint(path: Path, modules: Mapping[str, nn.Module], optimizer: tor
                 like = parameter if value.shape == parameter.shape else value
                 optimizer.state[parameter][key] = torch.empty_like(like, dtype=value.dtype).copy_(value)
     except (KeyError, RuntimeError) as error:
-        raise InputError(f"{path}: does not fit this run's configuration ({error}); train again") from error
+        raise InputError(
+            f"{path}: is of another network than the run's; restore the run's own, or train again"
+        ) from error
     return state
 
 

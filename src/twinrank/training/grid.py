@@ -93,8 +93,7 @@ def run_grid(
         InputError: ``workers`` is impossible, or a folder holds a run with other settings.
         Interrupted: stopped by Ctrl-C; every job keeps its finished epochs.
     """
-    if workers < 1:
-        raise InputError(f"--workers: {workers} is not possible; use 1 or more")
+    require_workers(workers)
     for job in jobs:
         refuse_other_settings(job)
     finished = [job for job in jobs if training.finished(job.folder)]
@@ -126,6 +125,16 @@ def run_grid(
         raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
     show(Progress(waiting, [], finished, failed))
     return failed
+
+
+def require_workers(workers: int) -> None:
+    """Make sure that so many trainings at a time are possible.
+
+    Raises:
+        InputError: they are not.
+    """
+    if workers < 1:
+        raise InputError(f"--workers: {workers} is not possible; use 1 or more")
 
 
 def refuse_other_settings(job: Job) -> None:

@@ -109,7 +109,11 @@ def fit(
         step.scaler.load_state_dict(recorded["scaler"])
         state = TrainState(tuple(recorded["values"]))
         history = run.read_history()[: state.epoch]
+        if len(history) < state.epoch:
+            raise InputError(f"{run.history}: has {len(history)} of the {state.epoch} epochs that are done; restore it")
         progress.say(f"{run.path}: {state.epoch} of {config.epochs} epochs are done")
+    elif len(run.read_history()) > 1:
+        raise InputError(f"{run.checkpoint}: is missing; restore it, or train again into another folder")
     evaluated: SiameseNet = model if mean is None else mean.module  # pyright: ignore[reportAssignmentType]
     try:
         while not state.finished(config):

@@ -20,7 +20,7 @@ from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.randomness import numpy_generator, seed_torch
-from twinrank.runs import RunFolder
+from twinrank.runs import MAX_THREADS, RunFolder
 from twinrank.training.checkpoint import read_state
 from twinrank.training.loop import TrainState, fit
 from twinrank.training.progress import EpochProgress
@@ -63,8 +63,8 @@ def train(
     found = entry(name)
     config = found.train if config is None else config
     threads = available_threads() if threads is None else threads
-    if threads < 1:
-        raise InputError(f"--threads: {threads} is not possible; use 1 or more")
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads: {threads} is not possible; use 1 to {MAX_THREADS}")
     # Refuses a precision that the device has not.
     autocast(pick_device(), config.precision)
     # First of all: sums depend on the number of threads in their last bit.
@@ -95,7 +95,13 @@ def train(
     if config.swap and model.antisymmetric:
         print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
     run.create(recorded, room=_COPIES * 4 * size)
-    _fit(run, model, pairs, val, config, recorded)
+    try:
+        _fit(run, model, pairs, val, config, recorded)
+    except InputError:
+        # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
+        if not (run.history.is_file() or run.checkpoint.is_file()):
+            run.config.unlink(missing_ok=True)
+        raise
     return run
 
 
