@@ -15,8 +15,10 @@ ALLOWED = {
     "training": {"training", "data", "models", "evaluation"},
     "evaluation": {"evaluation", "data", "models"},
     "reporting": {"reporting", "data", "evaluation"},
+    "ensembling": {"ensembling", "data", "evaluation"},
     "pipeline": {"data", "models", "training", "evaluation", "reporting"},
-    "cli": {"data", "models", "training", "evaluation", "reporting", "pipeline"},
+    "stacking": {"data", "models", "training", "evaluation", "reporting", "ensembling"},
+    "cli": {"data", "models", "training", "evaluation", "reporting", "ensembling", "pipeline", "stacking"},
     "__main__": {"cli"},
 }
 WITHOUT_TORCH = ["evaluation/metrics.py", "evaluation/predictions.py", "evaluation/record.py", "reporting/report.py"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
@@ -164,12 +164,56 @@ def seeds(
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
     runs = seeds_recipe(model, seeds, simple, changes).runs
-    jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in runs.items()]
+    jobs = [Job(out / name, train, val, spec.model, spec.train, spec.options) for name, spec in runs.items()]
     with grid_table() as show:
-        failed = run_grid(jobs, train, val, workers, threads, _command(), show)
+        failed = run_grid(jobs, workers, threads, _command(), show)
     trained = [job.folder for job in jobs if job.name not in failed]
     if trained:
         print(seeds_summary(trained))
+    _report_failures(failed)
+
+
+@app.command(name="grid")
+def grid(
+    mode: Literal["holdout", "oof"],
+    models: str = "",
+    recipe: str = "cpu",
+    out: Path | None = None,
+    data: Path = Path("data"),
+    folds: int = 5,
+    stop_share: float = 0.1,
+    seed: int = 42,
+    changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
+    workers: int = 1,
+    threads: int | None = None,
+) -> None:
+    """Train base models for a stack, and keep what they say about rows that they never saw. Goes on where it stopped.
+
+    Args:
+        mode: "holdout", one network a model, asked about val; "oof", one a fold of train, asked about its fold.
+        models: Runs of the recipe, separated by commas; all of them by default.
+        recipe: "cpu", another recipe, or a YAML file.
+        out: Folder of the grid; runs/MODE by default.
+        data: Folder with train.npz, val.npz and the test files.
+        folds: Of the rows that are stacked.
+        stop_share: Share of train that chooses epochs, and is not fitted.
+        seed: Of the folds.
+        changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
+        workers: Trainings at a time; the threads are divided among them.
+        threads: Of the CPU; all cores by default.
+    """
+    from twinrank.pipeline import read_recipe
+    from twinrank.stacking import choose_models, fill_ledger
+    from twinrank.training.live import grid_table
+
+    out = Path("runs") / mode if out is None else out
+    runs = choose_models(read_recipe(recipe, changes).runs, models)
+    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
+    with grid_table() as show:
+        failed = fill_ledger(
+            runs, mode, out, train, val, tests, folds, stop_share, seed, workers, threads, _command(), _say, show
+        )
+    print(f"ledger: {out / 'ledger'}")
     _report_failures(failed)
 
 

@@ -131,7 +131,8 @@ def run_recipe(
     """
     require_workers(workers)
     out, files = Path(out), _Files(Path(data))
-    jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in recipe.runs.items()]
+    runs = recipe.runs.items()
+    jobs = [Job(out / name, files.train, files.val, spec.model, spec.train, spec.options) for name, spec in runs]
     for job in jobs:
         refuse_other_settings(job)
     _refuse_other_benchmark(data, recipe.benchmark)
@@ -148,7 +149,7 @@ def run_recipe(
                 training.train(job.model, files.train, files.val, out, job.config, job.options, threads, command)
         _finish(job, files, steps)
         return {}
-    failed = run_grid(jobs, files.train, files.val, workers, threads, command, show)
+    failed = run_grid(jobs, workers, threads, command, show)
     trained = [job for job in jobs if job.name not in failed]
     for job in trained:
         _finish(job, files, _Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))

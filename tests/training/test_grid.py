@@ -19,30 +19,30 @@ TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4}
 
 
-def jobs(folder: Path, **changes: Any) -> list[Job]:
-    return [Job(folder / f"seed_{seed}", "order_net", replace(TINY, seed=seed, **changes), OPTIONS) for seed in (1, 2)]
+def jobs(folder: Path, data: Path, **changes: Any) -> list[Job]:
+    files, configs = (data / "train.npz", data / "val.npz"), [replace(TINY, seed=seed, **changes) for seed in (1, 2)]
+    return [Job(folder / f"seed_{config.seed}", *files, "order_net", config, OPTIONS) for config in configs]
 
 
 def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_folder: Path, tmp_path: Path) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
     seen: list[Progress] = []
-    assert run_grid(jobs(tmp_path / "grid"), *files, workers=2, threads=2, show=seen.append) == {}
+    assert run_grid(jobs(tmp_path / "grid", benchmark_folder), workers=2, threads=2, show=seen.append) == {}
     assert any(len(progress.running) == 2 for progress in seen)
-    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "grid")]
+    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "grid", benchmark_folder)]
     alone = train("order_net", *files, tmp_path / "alone", replace(TINY, seed=2), OPTIONS, threads=1)
     assert sha256(weights[1]) == sha256(alone.weights), "a grid trains as one would alone"
     before = [path.stat().st_mtime_ns for path in weights]
     seen.clear()
-    assert run_grid(jobs(tmp_path / "grid"), *files, show=seen.append) == {}
+    assert run_grid(jobs(tmp_path / "grid", benchmark_folder), show=seen.append) == {}
     assert [path.stat().st_mtime_ns for path in weights] == before
     assert not any(progress.running for progress in seen)
 
 
 def test_a_job_that_fails_does_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:
-    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    diverging, fine = jobs(tmp_path)
+    diverging, fine = jobs(tmp_path, benchmark_folder)
     diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
-    failed = run_grid([diverging, fine], *files)
+    failed = run_grid([diverging, fine])
     assert list(failed) == ["seed_1"]
     assert "not finite" in failed["seed_1"]
     assert finished(fine.folder)
@@ -52,7 +52,7 @@ def test_a_folder_with_another_run_is_refused_before_anything_starts(benchmark_f
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
     train("order_net", *files, tmp_path / "seed_2", replace(TINY, epochs=1), OPTIONS, threads=1)
     with pytest.raises(InputError, match="seed_2: holds a run with other settings"):
-        run_grid(jobs(tmp_path), *files)
+        run_grid(jobs(tmp_path, benchmark_folder))
     assert not (tmp_path / "seed_1").exists()
 
 

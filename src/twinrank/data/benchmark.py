@@ -18,7 +18,7 @@ from twinrank.data.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, re
 from twinrank.data.mnist import Mnist, cached_mnist
 from twinrank.data.pairs import PairData
 from twinrank.data.submission import write_submission
-from twinrank.files import read_json, replacing, write_json
+from twinrank.files import read_json, write_json, write_npz
 
 _ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
 _META = "meta.json"
@@ -206,8 +206,7 @@ def _write_split(out: Path, split: Split, x: np.ndarray, y: np.ndarray) -> None:
         ids = np.array([f"{_ID_PREFIXES[split]}_{row:07d}" for row in range(len(x))])
         arrays = {"x": x, "id": ids}
         write_submission(out / f"{split}_labels.csv", ids, y)
-    with replacing(out / f"{split}.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    write_npz(out / f"{split}.npz", arrays)
 
 
 def _pool(mnist: Mnist, split: Split) -> tuple[np.ndarray, np.ndarray]:

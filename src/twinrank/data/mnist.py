@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.files import replacing
+from twinrank.files import write_npz
 
 _DIGESTS = {
     "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
@@ -142,8 +142,7 @@ def _verified(arrays: dict[str, np.ndarray]) -> Mnist:
 
 
 def _write_cache(path: Path, mnist: Mnist) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{field.name: getattr(mnist, field.name) for field in fields(mnist)})
+    write_npz(path, {field.name: getattr(mnist, field.name) for field in fields(mnist)})
 
 
 def _read_folder(folder: Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Pairs of images from anyone: an NPZ file, a folder of images with a CSV, or such a CSV."""
+"""Pairs of images from anyone: an NPZ file, a folder of images with a CSV, such a CSV, or a selection of such rows."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from twinrank.data.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.labels import read_labels
 from twinrank.data.pair_npz import read_pair_npz
 from twinrank.data.reading import reading
+from twinrank.data.selection import ENDING, read_selection
 from twinrank.errors import InputError
 from twinrank.files import sha256
 
@@ -23,7 +24,8 @@ class PairData:
         y: int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
         id: str (N,), each once; None if the file has none.
         path: the file or folder that was given.
-        sha256: of the NPZ file, or over a CSV and its images, in hexadecimal; a label CSV is not part of it.
+        sha256: of the NPZ file, or over a CSV and its images, or over a selection's rows and the digest of what they
+            are selected from, in hexadecimal; a label CSV is not part of it.
     """
 
     xa: np.ndarray
@@ -55,7 +57,8 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
     """Read pairs, refusing whatever is not well-formed. ``docs/data.md`` describes the formats and every refusal.
 
     Args:
-        path: an NPZ file; a folder with images and a CSV ``left,right[,label][,id]``; or such a CSV.
+        path: an NPZ file; a folder with images and a CSV ``left,right[,label][,id]``; such a CSV; or a selection of
+            rows of any of these, ``NAME.rows.npz``.
         labels: CSV ``id,label`` with every row id once, in any order. Without it, an NPZ file ``NAME.npz`` without
             ``y`` takes its labels from ``NAME_labels.csv`` beside it, if that exists.
 
@@ -63,6 +66,8 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
         InputError: one line that says what is wrong, where, and what to do.
     """
     path = Path(path)
+    if path.name.endswith(ENDING):
+        return _selected(path, labels)
     with reading(path):
         if path.is_dir() or path.suffix.lower() == ".csv":
             arrays, digest = read_image_pairs(find_pair_table(path) if path.is_dir() else path)
@@ -82,3 +87,17 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
             f"{path}: has labels already ({own}); leave out {labels}, or remove the labels from one of them"
         )
     return replace(data, y=read_labels(Path(labels), data.row_ids, path))
+
+
+def _selected(path: Path, labels: Path | None) -> PairData:
+    selection = read_selection(path)
+    if selection.of.name.endswith(ENDING):
+        raise InputError(f"{path}: selects from another selection, {selection.of}; select from the pair file itself")
+    data = load_pairs(selection.of, labels)
+    if data.sha256 != selection.of_sha256:
+        raise InputError(
+            f"{path}: {selection.of} has changed since its rows were selected (SHA-256 differs); restore it"
+        )
+    if selection.rows[-1] >= len(data):
+        raise InputError(f"{path}: row {selection.rows[-1]} is beyond the {len(data):,} rows of {selection.of}")
+    return replace(data.select(selection.rows), path=path, sha256=selection.sha256)

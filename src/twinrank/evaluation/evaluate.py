@@ -59,7 +59,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")
-    made = {data.path.stem: _predicted(run, data, given.get(data.sha256)) for data in loaded}
+    made = {data.path.stem: predictions_of(run, data) for data in loaded}
     records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
     unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in given]
     if len(unseen) > 1:
@@ -69,6 +69,26 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     for stem, record in records.items():
         write_json(run.metrics(stem), record)
     return records
+
+
+def predictions_of(run: RunFolder, data: PairData) -> Predictions:
+    """What the best weights of a run say about pairs, with what is known of these and the run as ``meta``.
+
+    Raises:
+        InputError: the run has no weights, or they do not fit the images.
+    """
+    recorded = run.read_config()
+    part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(data.sha256)
+    predictions = predict(_network(run, data), data)
+    rows = f"all {len(data):,} rows of {data.path.name}"
+    predictions.meta.update(
+        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
+        rows=f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
+        weights_sha256=sha256(run.weights),
+        model=recorded["model"]["name"],
+        track=recorded["track"],
+    )
+    return predictions
 
 
 def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
@@ -84,7 +104,7 @@ def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
     data = load_pairs(Path(file))
     if Path(out).exists() and Path(out).samefile(data.path):
         raise InputError(f"{out}: holds the pairs themselves; choose another name with --out")
-    predictions = _predicted(run, data, None)
+    predictions = predictions_of(run, data)
     write_submission(Path(out), predictions.id, predictions.logit > 0)
     return len(predictions)
 
@@ -116,17 +136,3 @@ def _network(run: RunFolder, data: PairData) -> SiameseNet:
         raise InputError(f"{data.path}: images of {data.xa.shape[1]} channels; {run.path} was trained on {channels}")
     model.precision = run.train_config().precision
     return model
-
-
-def _predicted(run: RunFolder, data: PairData, part: str | None) -> Predictions:
-    recorded = run.read_config()
-    predictions = predict(_network(run, data), data)
-    rows = f"all {len(data):,} rows of {data.path.name}"
-    predictions.meta.update(
-        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
-        rows=f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
-        weights_sha256=sha256(run.weights),
-        model=recorded["model"]["name"],
-        track=recorded["track"],
-    )
-    return predictions

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.files import replacing
+from twinrank.files import write_npz
 
 _KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
 _DTYPES = {"id": np.str_, "logit": np.float32, "y": np.int8, "levels_a": np.float32, "levels_b": np.float32}
@@ -68,9 +68,7 @@ class Predictions:
             InputError: the file cannot be written.
         """
         arrays = {name: value for name in _DTYPES if (value := getattr(self, name)) is not None}
-        arrays["meta"] = np.array(json.dumps(self.meta, allow_nan=False))
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_npz(path, arrays | {"meta": json.dumps(self.meta, allow_nan=False)})
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":

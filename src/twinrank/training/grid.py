@@ -25,12 +25,16 @@ class Job:
 
     Attributes:
         folder: run folder.
+        train_file: labelled pairs that are fitted.
+        val_file: labelled pairs that choose the epoch.
         model: name of the network.
         config: of the training.
         options: of the network, where they differ from its defaults.
     """
 
     folder: Path
+    train_file: Path
+    val_file: Path
     model: str
     config: TrainConfig
     options: dict[str, Any] = field(default_factory=dict)
@@ -65,8 +69,6 @@ class Progress:
 
 def run_grid(
     jobs: Sequence[Job],
-    train_file: Path,
-    val_file: Path,
     workers: int = 1,
     threads: int | None = None,
     command: str = "",
@@ -79,8 +81,6 @@ def run_grid(
 
     Args:
         jobs: of different folders.
-        train_file: labelled pairs that are fitted.
-        val_file: labelled pairs that choose the epoch.
         workers: processes at a time; the threads are divided among them.
         threads: of the CPU; all cores by default.
         command: recorded.
@@ -106,7 +106,7 @@ def run_grid(
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.pop(0)
-                process = context.Process(target=_work, args=(job, train_file, val_file, share, command))
+                process = context.Process(target=_work, args=(job, share, command))
                 process.start()
                 running[process] = job
             show(Progress(waiting, list(running.values()), finished, failed))
@@ -148,7 +148,7 @@ def refuse_other_settings(job: Job) -> None:
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 
 
-def _work(job: Job, train_file: Path, val_file: Path, threads: int, command: str) -> None:
+def _work(job: Job, threads: int, command: str) -> None:
     """A process of its own: errors go to its log, and its exit code tells."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("a", encoding="utf-8", buffering=1) as log:
@@ -158,7 +158,8 @@ def _work(job: Job, train_file: Path, val_file: Path, threads: int, command: str
             if RunFolder(job.folder).config.is_file():
                 training.resume(job.folder)
             else:
-                training.train(job.model, train_file, val_file, job.folder, job.config, job.options, threads, command)
+                files = job.train_file, job.val_file
+                training.train(job.model, *files, job.folder, job.config, job.options, threads, command)
         except (InputError, Interrupted) as error:
             print(error)
             sys.exit(2)

@@ -1,0 +1,132 @@
+"""Which rows of a pair file each network of an ensemble is fitted on, stopped on, and asked about."""
+
+import heapq
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from twinrank.data.archive import Archive
+from twinrank.data.fingerprint import fingerprint
+from twinrank.data.pairs import PairData
+from twinrank.data.selection import Selection
+from twinrank.errors import InputError
+from twinrank.files import write_npz
+from twinrank.randomness import numpy_generator
+
+MAX_FOLDS = 100
+_KINDS = {"id": "U", "fold": "i", "stop": "b", "of": "U", "of_sha256": "U"}
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """An assignment of rows, made once and shared by every model.
+
+    Attributes:
+        of: the pair file.
+        of_sha256: its digest.
+        id: str (N,), its row ids.
+        fold: int8 (N,), 0 to K - 1; pairs that share an image (a pair and its mirror, too) are in one fold.
+        stop: bool (N,), rows that choose the epoch where their fold is trained on, and are never fitted there.
+    """
+
+    of: Path
+    of_sha256: str
+    id: np.ndarray
+    fold: np.ndarray
+    stop: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return int(self.fold.max()) + 1
+
+    def fitted(self, fold: int | None = None) -> Selection:
+        """Rows to fit where ``fold`` is left out; all but the stopping ones if it is None."""
+        return self._select(~self.stop, fold)
+
+    def stopped_on(self, fold: int | None = None) -> Selection:
+        """Rows that choose the epoch where ``fold`` is left out."""
+        return self._select(self.stop, fold)
+
+    def left_out(self, fold: int) -> Selection:
+        """Rows of a fold."""
+        return Selection(self.of, self.of_sha256, np.flatnonzero(self.fold == fold))
+
+    def save(self, path: Path) -> None:
+        """Write an NPZ file.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        write_npz(path, vars(self) | {"of": str(self.of)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Folds":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged, or holds something else.
+        """
+        path = Path(path)
+        with Archive(path) as archive:
+            kinds = {key: header.dtype.kind for key, header in archive.headers.items()}
+            shapes = {archive.headers[key].shape for key in ("id", "fold", "stop") if key in kinds}
+            if kinds != _KINDS or len(shapes) != 1 or len(shapes.pop()) != 1:
+                raise InputError(f"{path}: not an assignment of folds ({', '.join(_KINDS)}); make it again")
+            read = {key: archive.read(key) for key in _KINDS}
+        return cls(Path(str(read["of"])), str(read["of_sha256"]), read["id"], read["fold"], read["stop"])
+
+    def _select(self, mask: np.ndarray, fold: int | None) -> Selection:
+        chosen = mask if fold is None else mask & (self.fold != fold)
+        return Selection(self.of, self.of_sha256, np.flatnonzero(chosen))
+
+
+def assign_folds(data: PairData, count: int = 5, stop_share: float = 0.1, seed: int = 42) -> Folds:
+    """Assign the rows of a file at random: to folds of equal size, and within each fold to the stopping slice.
+
+    Args:
+        data: N pairs.
+        count: K, number of folds.
+        stop_share: share of each fold that chooses epochs.
+        seed: of the assignment.
+
+    Raises:
+        InputError: there are too few pairs that share no image, or ``count`` or ``stop_share`` is impossible.
+    """
+    if not 2 <= count <= MAX_FOLDS:
+        raise InputError(f"--folds: {count} is not possible; use 2 to {MAX_FOLDS}")
+    if not 0 <= stop_share < 1:
+        raise InputError(f"--stop-share: {stop_share} is not possible; use 0 up to but not including 1")
+    groups = _groups(data)
+    sizes = np.bincount(groups)
+    if len(sizes) < 2 * count:
+        raise InputError(
+            f"{data.path}: {len(sizes)} groups of pairs that share no image, too few for {count} folds; lower --folds"
+        )
+    order = numpy_generator(seed, "folds").permutation(len(sizes))
+    # Large groups first, so that the small ones even the folds out.
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled = [(0, fold) for fold in range(count)]
+    fold_of, stops = np.empty(len(sizes), np.int8), np.zeros(len(sizes), bool)
+    stopping = np.zeros(count, np.int64)
+    for group in order:
+        rows, fold = heapq.heappop(filled)
+        fold_of[group] = fold
+        heapq.heappush(filled, (rows + int(sizes[group]), fold))
+    for group in order[::-1]:
+        fold = fold_of[group]
+        if stopping[fold] + sizes[group] <= stop_share * len(data) / count:
+            stops[group] = True
+            stopping[fold] += sizes[group]
+    return Folds(data.path, data.sha256, data.row_ids, fold_of[groups], stops[groups])
+
+
+def _groups(data: PairData) -> np.ndarray:
+    """Number of the group of each row, int (N,): rows are joined by an image that they share."""
+    images = np.unique(fingerprint(data).images, return_inverse=True)[1].reshape(len(data), 2)
+    links = coo_array((np.ones(len(data), np.int8), (images[:, 0], images[:, 1])), shape=(images.max() + 1,) * 2)
+    of_image = connected_components(links, directed=False)[1]
+    return np.unique(of_image[images[:, 0]], return_inverse=True)[1]

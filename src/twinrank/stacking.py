@@ -1,0 +1,192 @@
+"""From a recipe's base models to a ledger of what they say about rows that they never saw."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.config import RunSpec
+from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.selection import Selection, write_selection
+from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger, Mode
+from twinrank.errors import InputError, nearest
+from twinrank.evaluation.evaluate import predictions_of
+from twinrank.evaluation.predictions import Predictions
+from twinrank.files import sha256
+from twinrank.runs import RunFolder
+from twinrank.training.grid import Job, Progress, run_grid
+
+LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
+"""Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
+
+
+def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec]:
+    """Some runs of a recipe.
+
+    Args:
+        runs: by name.
+        models: names, separated by commas; empty, all of them.
+
+    Raises:
+        InputError: the recipe has no such run, or a name comes twice.
+    """
+    names = [name.strip() for name in models.split(",")] if models else list(runs)
+    for name in names:
+        if name not in runs:
+            raise InputError(f"--models: the recipe has no run '{name}'{nearest(name, runs)}")
+        if names.count(name) > 1:
+            raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
+    return {name: runs[name] for name in names}
+
+
+def fill_ledger(
+    runs: Mapping[str, RunSpec],
+    mode: Mode,
+    out: Path,
+    train_file: Path,
+    val_file: Path,
+    test_files: Sequence[Path],
+    folds: int = 5,
+    stop_share: float = 0.1,
+    seed: int = 42,
+    workers: int = 1,
+    threads: int | None = None,
+    command: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> dict[str, str]:
+    """Train base models and put into a ledger what they say about rows that they never saw.
+
+    In both modes a network stops on a slice of ``train`` that it is not fitted on. With ``holdout`` each base model is
+    one network, asked about ``val``; with ``oof`` it is a network a fold of ``train``, each asked about the fold that
+    was left out of its training (Wolpert 1992, Stacked generalization). All are asked about the tests. Whatever is done
+    already is skipped, so a command that was stopped goes on when it is given again.
+
+    Args:
+        runs: base models by name.
+        mode: ``holdout`` or ``oof``.
+        out: folder of the grid: ``ledger``, ``cells`` (run folders), ``rows``.
+        train_file: labelled pairs that networks are trained on.
+        val_file: labelled pairs that are stacked with ``holdout``; not read with ``oof``.
+        test_files: labelled pairs that ensembles are tested on.
+        folds: of the rows that are stacked.
+        stop_share: share of ``train`` that chooses epochs.
+        seed: of the folds.
+        workers: trainings at a time.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+        say: told what happens, a line each.
+        show: told how the trainings stand.
+
+    Returns:
+        What was wrong, by name of the training; empty if nothing was.
+
+    Raises:
+        InputError: something that was given is wrong, or the folder holds another grid.
+        Interrupted: stopped by Ctrl-C.
+    """
+    out, train = Path(out), load_pairs(Path(train_file))
+    assignment = assign_folds(train, folds, stop_share, seed)
+    tests = {path.stem: load_pairs(Path(path)) for path in test_files}
+    rows, row_folds = train, assignment.fold
+    if mode == "holdout":
+        rows = load_pairs(Path(val_file))
+        row_folds = assign_folds(rows, folds, 0, seed).fold
+    ledger = Ledger.create(out / LEDGER, mode, assignment, rows, row_folds, tests)
+    jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in runs.items()}
+    every = [job for cells in jobs.values() for job in cells.values()]
+    failed = run_grid(every, workers, threads, command, show)
+    for name, cells in jobs.items():
+        done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
+        known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
+        if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
+            ledger.add(_entry(name, runs[name], done, assignment, rows, tests, ledger.path))
+            say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
+    return failed
+
+
+def _jobs(name: str, spec: RunSpec, mode: Mode, assignment: Folds, out: Path) -> dict[int, Job]:
+    """The trainings of a base model by the fold that they leave out."""
+    jobs = {}
+    for fold in range(assignment.count) if mode == "oof" else [WHOLE]:
+        left_out, suffix = (None, "") if fold == WHOLE else (fold, f".fold{fold}")
+        fitted = _selected(out / ROWS / f"fitted{suffix}.rows.npz", assignment.fitted(left_out))
+        stopped_on = _selected(out / ROWS / f"stopped_on{suffix}.rows.npz", assignment.stopped_on(left_out))
+        folder = out / CELLS / f"{name}{suffix}"
+        jobs[fold] = Job(folder, fitted, stopped_on, spec.model, spec.train, spec.options)
+    return jobs
+
+
+def _selected(path: Path, selection: Selection) -> Path:
+    if not path.is_file():
+        write_selection(path, selection)
+    return path
+
+
+def _entry(
+    name: str,
+    spec: RunSpec,
+    runs: Mapping[int, RunFolder],
+    assignment: Folds,
+    rows: PairData,
+    tests: Mapping[str, PairData],
+    ledger: Path,
+) -> Entry:
+    cells, said, asked_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
+    levels: np.ndarray | None = None
+    on_tests: dict[str, list[Predictions]] = {stem: [] for stem in tests}
+    for fold, run in runs.items():
+        positions = np.arange(len(rows)) if fold == WHOLE else assignment.left_out(fold).rows
+        predictions = predictions_of(run, rows.select(positions))
+        said[positions], asked_of[positions] = predictions.logit, fold
+        both = _levels(predictions)
+        if both is not None:
+            levels = np.full((len(rows), *both.shape[1:]), np.nan, np.float32) if levels is None else levels
+            levels[positions] = both
+        for stem, data in tests.items():
+            on_tests[stem].append(predictions_of(run, data))
+        cells.append(_cell(fold, run, ledger))
+    test_levels: dict[str, np.ndarray] = {}
+    for stem, parts in on_tests.items():
+        if found := [both for part in parts if (both := _levels(part)) is not None]:
+            test_levels[stem] = np.stack(found)
+    recorded = next(iter(runs.values())).read_config()
+    about = {
+        "model": spec.model,
+        "options": recorded["model"]["options"],
+        "train": asdict(spec.train),
+        "track": recorded["track"],
+        "parameters": recorded["parameters"],
+    }
+    return Entry(
+        name,
+        about,
+        tuple(cells),
+        asked_of,
+        said,
+        {stem: np.stack([part.logit for part in parts]) for stem, parts in on_tests.items()},
+        levels,
+        test_levels,
+    )
+
+
+def _levels(predictions: Predictions) -> np.ndarray | None:
+    if predictions.levels_a is None or predictions.levels_b is None:
+        return None
+    return np.stack([predictions.levels_a, predictions.levels_b], 1)
+
+
+def _cell(fold: int, run: RunFolder, ledger: Path) -> Cell:
+    recorded = run.read_config()
+    return Cell(
+        fold=fold,
+        run=f"../{CELLS}/{run.path.name}",
+        seed=recorded["seed"],
+        seconds=round(sum(epoch["seconds"] for epoch in run.read_history()), 1),
+        config_sha256=sha256(run.config),
+        weights_sha256=sha256(run.weights),
+        fitted_sha256=recorded["data"]["train"]["sha256"],
+        stopped_on_sha256=recorded["data"]["val"]["sha256"],
+    )
