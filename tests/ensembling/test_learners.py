@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from twinrank.ensembling.learners import LEARNERS, cross_fitted, decide, fit, mirrored, restore, take
+from twinrank.ensembling.ledger import Rows
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import accuracy, log_loss
+
+QUICK = [name for name in LEARNERS if name not in ("lightgbm", "two_level")]
+
+
+def rows_of(n: int, models: int, seed: int = 0, levels: bool = False) -> Rows:
+    """Base models that see the truth through noise, part of which they share."""
+    random = np.random.default_rng(seed)
+    truth = random.normal(size=n) * 2
+    logit = truth[:, None] + random.normal(size=(n, 1)) + random.normal(size=(n, models)) * np.linspace(1, 2, models)
+    posteriors = np.log(random.dirichlet(np.ones(3), (n, 2)))
+    ids = np.arange(n).astype(str)
+    return Rows(ids, (truth > 0).astype(np.int8), logit, {"order": posteriors} if levels else {})
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return rows_of(240, 4, levels=True)
+
+
+FOLD = np.arange(240) % 4
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_swapped_pairs_get_the_negated_logit_to_the_bit_also_after_a_restart(rows: Rows, name: str) -> None:
+    fitted = fit(name, rows, FOLD)
+    logit = decide(fitted, rows)
+    assert np.array_equal(decide(fitted, mirrored(rows)), -logit)
+    assert accuracy(rows.y, logit) > 0.75
+    restored = restore(json.loads(json.dumps(fitted.state())))
+    assert np.array_equal(decide(restored, rows), logit)
+    again = fit(name, rows, FOLD)
+    assert again.state() == fitted.state(), "fitting is deterministic"
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 239), st.sampled_from(QUICK))
+def test_what_is_said_of_a_row_does_not_depend_on_its_label(row: int, name: str) -> None:
+    rows = rows_of(240, 3)
+    y = rows.y.copy()
+    y[row] = 1 - y[row]
+    logit, other = (cross_fitted(LEARNERS[name], each, FOLD) for each in (rows, replace(rows, y=y)))
+    same_fold = FOLD[row] == FOLD
+    assert np.array_equal(logit[same_fold], other[same_fold])
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "two_level"])
+def test_nor_where_sizes_are_chosen(rows: Rows, name: str) -> None:
+    held = FOLD == 1
+    logit, other = (
+        decide(LEARNERS[name](take(each, ~held), FOLD[~held]), take(each, held))
+        for each in (rows, replace(rows, y=np.where(held, 1 - rows.y, rows.y)))
+    )
+    assert np.array_equal(logit, other)
+
+
+def test_baselines_do_what_they_are_called(rows: Rows) -> None:
+    z, y = rows.logit, rows.y
+    best = int(np.argmax([accuracy(y, each) for each in z.T]))
+    assert np.array_equal(decide(fit("best_single", rows, FOLD), rows), z[:, best])
+    mean = (1 / (1 + np.exp(-z))).mean(1)
+    assert np.allclose(decide(fit("mean_probability", rows, FOLD), rows), np.log(mean / (1 - mean)))
+    assert np.allclose(decide(fit("mean_logit", rows, FOLD), rows), z.mean(1))
+    gain = np.array([accuracy(y, each) for each in z.T]) - 0.5
+    weighted = (1 / (1 + np.exp(-z))) @ (gain / gain.sum())
+    assert np.allclose(decide(fit("weighted_by_accuracy", rows, FOLD), rows), np.log(weighted / (1 - weighted)))
+
+
+def test_greedy_selection_is_no_worse_than_any_single_model(rows: Rows) -> None:
+    chosen = log_loss(rows.y, decide(fit("greedy_selection", rows, FOLD), rows))
+    assert chosen <= min(log_loss(rows.y, each) for each in rows.logit.T) + 1e-12
+
+
+def test_logistic_regression_finds_the_minimum(rows: Rows) -> None:
+    weights = np.array(fit("logistic_regression", rows, FOLD).state()["weights"])
+    unpenalised = minimize(lambda w: log_loss(rows.y, rows.logit @ w), np.zeros(4), tol=1e-12).x
+    assert log_loss(rows.y, rows.logit @ weights) < log_loss(rows.y, rows.logit @ unpenalised) + 0.01
+
+
+def test_unknown_meta_learners_and_states_are_refused(rows: Rows) -> None:
+    with pytest.raises(InputError, match="no meta-learner 'lightgmb'; did you mean 'lightgbm'"):
+        fit("lightgmb", rows, FOLD)
+    with pytest.raises(InputError, match="not the state of a meta-learner"):
+        restore({"kind": "other"})
+    with pytest.raises(InputError, match="labels of one kind"):
+        fit("logistic_regression", replace(rows, y=np.zeros(240, np.int8)), FOLD)
