@@ -34,6 +34,7 @@ _SIMPLE = 4
 _KEYS = ("runs", *_RUN_KEYS, "benchmark")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def recipe_names() -> list[str]:
@@ -237,7 +238,22 @@ def _folder() -> Traversable:
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+    """Takes 1e-3 for a number and refuses a key that occurs twice, as YAML 1.2 does and PyYAML does not."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping as it is written, before ``<<`` adds the keys that it may override."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line, written = key.start_mark.line + 1, (key.tag, key.value)
+            if written in lines:
+                raise yaml.YAMLError(
+                    f"key '{key.value}' of line {lines[written]} occurs again in line {line}; keep one"
+                )
+            lines[written] = line
+        return node
 
 
 _Loader.add_implicit_resolver(
