@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from twinrank.config import BenchmarkConfig, Recipe, RunSpec, with_values
-from twinrank.data.benchmark import Progress, make_benchmark, meta, read_meta
+from twinrank.data.benchmark import Progress, make_benchmark, refuse_other_benchmark
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.submission import check_submission
 from twinrank.errors import InputError, nearest
@@ -135,7 +135,7 @@ def run_recipe(
     jobs = [Job(out / name, spec.model, spec.train, spec.options) for name, spec in recipe.runs.items()]
     for job in jobs:
         refuse_other_settings(job)
-    _refuse_other_benchmark(data, recipe.benchmark)
+    refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
     steps = _Steps(RunFolder(out).steps, say)
     with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
         if todo:
@@ -325,9 +325,3 @@ def _refuse_unknown(values: Mapping[Any, Any], known: Sequence[str], where: str)
     for key in values:
         if key not in known:
             raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
-
-
-def _refuse_other_benchmark(data: Path, config: BenchmarkConfig) -> None:
-    found = read_meta(data)
-    if found is not None and found != meta(config):
-        raise InputError(f"{data}: holds another benchmark ({found}); choose another folder with --data")
