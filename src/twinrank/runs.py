@@ -128,6 +128,16 @@ class RunFolder:
         """
         return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
 
+    def asked(self) -> dict[str, Any]:
+        """What decides the result of the run: the network, the training values and the content of the data.
+
+        Raises:
+            InputError: it is not a run folder.
+        """
+        config = self.read_config()
+        data = {part: {"sha256": file["sha256"]} for part, file in config["data"].items()}
+        return {"model": config["model"], "train": config["train"], "data": data}
+
     def read_history(self) -> list[dict[str, Any]]:
         """One mapping an epoch; empty before the first has ended.
 

@@ -19,7 +19,7 @@ from twinrank.data.mnist import Mnist
 from twinrank.errors import InputError, Interrupted
 from twinrank.files import sha256, write_json
 from twinrank.models.registry import entry
-from twinrank.models.weights import load_weights, read_tensors
+from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.randomness import torch_generator
 from twinrank.runs import RunFolder
 from twinrank.training.loop import TrainState, _Step
@@ -170,6 +170,25 @@ def test_a_run_that_does_not_fit_is_refused(fitted: Callable[..., RunFolder], be
         resume(run.path)
     with pytest.raises(InputError, match="not a run folder"):
         resume(benchmark_folder)
+
+
+def test_a_configuration_that_was_changed_is_refused(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted(epochs=1)
+    recorded = json.loads(run.config.read_text())
+    changed = recorded | {"train": recorded["train"] | {"lr": 0.5, "epochs": 2}}
+    write_json(run.config, changed)
+    with pytest.raises(
+        InputError, match=r"config.json: has been changed .* \(train.epochs is 2, not 1; train.lr is 0.5"
+    ):
+        resume(run.path)
+    data = {part: file | {"path": str(Path(file["path"]).resolve())} for part, file in recorded["data"].items()}
+    write_json(run.config, recorded | {"data": data})
+    resume(run.path)
+    # Checkpoints of older versions do not say what was asked for.
+    tensors, state = read_tensors(run.checkpoint)
+    write_tensors(run.checkpoint, tensors, {key: value for key, value in state.items() if key != "asked"})
+    write_json(run.config, changed)
+    assert len(resume(run.path).read_history()) == 2
 
 
 def test_a_damaged_checkpoint_is_one_line(fitted: Callable[..., RunFolder]) -> None:
