@@ -188,7 +188,7 @@ def resume(run: Argument) -> None:
 
 @app.command(name="watch")
 def watch(run: Argument) -> None:
-    """Follow a running training with its curve, until it ends.
+    """Follow a running training with its curve, until it ends; says so if its process has ended before.
 
     Args:
         run: Its folder.

@@ -129,6 +129,30 @@ def test_ctrl_c_stops_with_a_line_that_says_how_to_go_on(benchmark_folder: Path,
     assert not finished(run.path)
 
 
+def test_a_run_is_trained_by_one_process_and_watching_it_ends_when_that_is_killed(
+    benchmark_folder: Path, tmp_path: Path
+) -> None:
+    run, quiet = RunFolder(tmp_path / "run"), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), **quiet)
+    while not run.checkpoint.exists() and process.poll() is None:
+        time.sleep(0.05)
+    assert run.is_held()
+    with pytest.raises(InputError, match=r"another process is training this run; follow it with 'twinrank watch"):
+        resume(run.path)
+    watching = [sys.executable, "-m", "twinrank", "watch", str(run.path)]
+    follower = subprocess.Popen(watching, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline().startswith("epoch 1/500")
+    process.kill()
+    process.wait()
+    _, said = follower.communicate(timeout=60)
+    assert follower.returncode == 2
+    assert said.count("\n") == 1
+    assert f"the training is not running, {len(run.read_history())} of 500 epochs are done" in said
+    assert f"go on with 'twinrank resume {run.path}'" in said
+    assert not run.is_held()
+
+
 def test_each_epoch_is_recorded(fitted: Callable[..., RunFolder]) -> None:
     run = fitted(epochs=2)
     history = run.read_history()
