@@ -169,6 +169,15 @@ def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_pa
     assert {path.name for path in (tmp_path / "d").iterdir()} == {
         *("val.npz", "test_public.npz", "test_public_labels.csv", "meta.json")
     }
+    before = sha256(tmp_path / "d" / "val.npz")
+    other = twinrank(
+        "data", "make", "--out", "d", "--splits", "val", "--seed", "1", "--severity-val", "2", cwd=tmp_path
+    )
+    assert one_line(other) == (
+        "twinrank: error: d: holds another benchmark (seed is 42, not 1; severity.val is 6, not 2);"
+        " choose another folder with --out, or remove this one\n"
+    )
+    assert sha256(tmp_path / "d" / "val.npz") == before
     checked = twinrank("data", "check", "d/val.npz", "d/test_public.npz", cwd=tmp_path)
     assert checked.returncode == 0
     assert "30 pairs of 28 x 28 grey uint8" in checked.stdout

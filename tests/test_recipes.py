@@ -47,6 +47,13 @@ def test_runs_share_values_and_may_differ(tmp_path: Path) -> None:
     assert {(run.train.epochs, run.options["width_mult"]) for run in changed.values()} == {(1, 0.5)}
 
 
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    first = "  fpn: &base {train: &values {epochs: 5, lr: 1e-2}}\n"
+    second = "  second: {<<: *base, model: fpn, train: {<<: *values, lr: 2e-2}}\n"
+    runs = read_recipe(recipe(tmp_path, f"runs:\n{first}{second}")).runs
+    assert [(run.train.epochs, run.train.lr) for run in runs.values()] == [(5, 1e-2), (5, 2e-2)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -66,6 +73,8 @@ def test_runs_share_values_and_may_differ(tmp_path: Path) -> None:
         ("[", "not valid YAML"),
         ("model: 2020-99-99", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
+        ("model: fpn\ntrain:\n  lr: 1\n  epochs: 2\n  lr: 2", "key 'lr' of line 3 occurs again in line 5; keep one"),
+        ("{runs: {fpn: {}, 'fpn': {}}}", "key 'fpn' of line 1 occurs again in line 1; keep one"),
     ],
 )
 def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -55,7 +55,7 @@ def data_make(
         splits: Which files to make, separated by commas.
         jobs: Processes that render; -1 is one a core.
     """
-    from twinrank.data.benchmark import make_benchmark
+    from twinrank.data.benchmark import make_benchmark, refuse_other_benchmark
     from twinrank.data.mnist import fetch_mnist
 
     chosen: list[Split] = []
@@ -63,6 +63,7 @@ def data_make(
         if (split := split_named(name.strip())) is None:
             raise InputError(f"--splits: '{name}' is not a file of the benchmark; those are {','.join(SPLITS)}")
         chosen.append(split)
+    refuse_other_benchmark(out, config, "--out")
     with _progress() as progress:
         make_benchmark(fetch_mnist(say=print), out, config, chosen, jobs, progress)
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")
@@ -231,7 +232,7 @@ def resume(run: Argument) -> None:
 
 @app.command(name="watch")
 def watch(run: Argument) -> None:
-    """Follow a running training with its curve, until it ends.
+    """Follow a running training with its curve, until it ends; says so if its process has ended before.
 
     Args:
         run: Its folder.

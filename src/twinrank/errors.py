@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class InputError(Exception):
@@ -21,3 +22,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, 1)
     listed = f"t is one of {', '.join(names)}"
     return f"; did you mean '{close[0]}'? I{listed}" if close else f"; i{listed}"
+
+
+def differences(found: Any, expected: Any, name: str = "") -> list[str]:
+    """Where two values that may be mappings in mappings differ, for a message: ``train.lr is 0.1, not 0.01``."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = {**expected, **found}
+        return [part for key in keys for part in differences(found.get(key), expected.get(key), f"{name}.{key}")]
+    return [] if found == expected else [f"{name.removeprefix('.') or 'it'} is {found!r}, not {expected!r}"]

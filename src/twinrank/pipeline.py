@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from twinrank.config import BenchmarkConfig, Recipe, RunSpec, with_values
-from twinrank.data.benchmark import Progress, make_benchmark, meta, read_meta
+from twinrank.data.benchmark import Progress, make_benchmark, refuse_other_benchmark
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.submission import check_submission
 from twinrank.errors import InputError, nearest
@@ -34,6 +34,7 @@ _SIMPLE = 4
 _KEYS = ("runs", *_RUN_KEYS, "benchmark")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def recipe_names() -> list[str]:
@@ -135,7 +136,7 @@ def run_recipe(
     jobs = [Job(out / name, files.train, files.val, spec.model, spec.train, spec.options) for name, spec in runs]
     for job in jobs:
         refuse_other_settings(job)
-    _refuse_other_benchmark(data, recipe.benchmark)
+    refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
     steps = _Steps(RunFolder(out).steps, say)
     with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
         if todo:
@@ -238,7 +239,22 @@ def _folder() -> Traversable:
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+    """Takes 1e-3 for a number and refuses a key that occurs twice, as YAML 1.2 does and PyYAML does not."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping as it is written, before ``<<`` adds the keys that it may override."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line, written = key.start_mark.line + 1, (key.tag, key.value)
+            if written in lines:
+                raise yaml.YAMLError(
+                    f"key '{key.value}' of line {lines[written]} occurs again in line {line}; keep one"
+                )
+            lines[written] = line
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -310,9 +326,3 @@ def _refuse_unknown(values: Mapping[Any, Any], known: Sequence[str], where: str)
     for key in values:
         if key not in known:
             raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
-
-
-def _refuse_other_benchmark(data: Path, config: BenchmarkConfig) -> None:
-    found = read_meta(data)
-    if found is not None and found != meta(config):
-        raise InputError(f"{data}: holds another benchmark ({found}); choose another folder with --data")

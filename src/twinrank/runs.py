@@ -1,11 +1,15 @@
 """Run folders: where a training run keeps its configuration, history, weights, predictions and metrics."""
 
+import fcntl
 import json
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from twinrank.config import TrainConfig, with_values
 from twinrank.errors import InputError
@@ -13,6 +17,7 @@ from twinrank.files import read_json, write_json, write_text
 
 MAX_THREADS = 1024
 """Of the CPU; beyond, the system may not have as many."""
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class RunFolder:
         return self.path / "weights.safetensors"
 
     @property
+    def lock(self) -> Path:
+        """Locked by the process that trains the run; empty."""
+        return self.path / "lock"
+
+    @property
     def steps(self) -> Path:
         """What a recipe has done so far, and how long it took: JSON."""
         return self.path / "steps.json"
@@ -63,22 +73,20 @@ class RunFolder:
         """Metrics on the file of that stem: JSON."""
         return self.path / "metrics" / f"{stem}.json"
 
-    def create(self, config: dict[str, Any], room: int) -> None:
+    def create(self, config: dict[str, Any]) -> None:
         """Begin a run.
 
         Args:
             config: written as ``config.json``.
-            room: bytes that the run will need on the disk.
 
         Raises:
-            InputError: there is a run already, the folder cannot be written, or the disk has less room.
+            InputError: there is a run already, or the folder cannot be written.
         """
         if self.config.exists():
             raise InputError(
                 f"{self.path}: holds a run already; continue it with 'twinrank resume {self.path}',"
                 " or choose another folder with --out"
             )
-        self.require_room(room)
         write_json(self.config, config)
 
     def require_room(self, room: int) -> None:
@@ -101,6 +109,35 @@ class RunFolder:
                 f"{self.path}: the disk has {free / 1e6:,.0f} MB free, the run needs {room / 1e6:,.0f} MB;"
                 " free some, or choose another folder with --out"
             )
+
+    @contextmanager
+    def held(self, room: int) -> Iterator[None]:
+        """Keep the run for this process while it trains. The system lets go of it however the process ends.
+
+        Args:
+            room: bytes that the run will need on the disk.
+
+        Raises:
+            InputError: another process trains it, the folder cannot be written, or the disk has less room.
+        """
+        self.require_room(room)
+        with self.lock.open("ab") as file:
+            if not _locked(file, fcntl.LOCK_EX):
+                # It may have been a look by is_held(), which takes the lock for a moment.
+                time.sleep(_LOOK_SECONDS)
+                if not _locked(file, fcntl.LOCK_EX):
+                    raise InputError(
+                        f"{self.path}: another process is training this run;"
+                        f" follow it with 'twinrank watch {self.path}'"
+                    )
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process trains the run now."""
+        if not self.lock.is_file():
+            return False
+        with self.lock.open("rb") as file:
+            return not _locked(file, fcntl.LOCK_SH)
 
     def read_config(self) -> dict[str, Any]:
         """The configuration.
@@ -128,6 +165,16 @@ class RunFolder:
         """
         return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
 
+    def asked(self) -> dict[str, Any]:
+        """What decides the result of the run: the network, the training values and the content of the data.
+
+        Raises:
+            InputError: it is not a run folder.
+        """
+        config = self.read_config()
+        data = {part: {"sha256": file["sha256"]} for part, file in config["data"].items()}
+        return {"model": config["model"], "train": config["train"], "data": data}
+
     def read_history(self) -> list[dict[str, Any]]:
         """One mapping an epoch; empty before the first has ended.
 
@@ -153,3 +200,12 @@ class RunFolder:
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the history, atomically."""
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
+
+
+def _locked(file: BinaryIO, kind: int) -> bool:
+    """Lock a file until it is closed; False if another process holds it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinrank.config import SPLITS, BenchmarkConfig, Split
-from twinrank.data.benchmark import benchmark_digits, drawn_split, is_benchmark, make_benchmark, render_split
+from twinrank.data.benchmark import (
+    benchmark_digits,
+    drawn_split,
+    is_benchmark,
+    make_benchmark,
+    refuse_other_benchmark,
+    render_split,
+)
 from twinrank.data.corruption import CORRUPTION, draw_corruption, render
 from twinrank.data.mnist import Mnist
 from twinrank.data.pairs import load_pairs
@@ -122,6 +130,17 @@ def test_one_split_can_have_its_own_severity(digits: Mnist, tmp_path: Path) -> N
     train, val = (load_pairs(tmp_path / f"{name}.npz") for name in ("train", "val"))
     black = [float((data.xa == 0).mean()) for data in (train, val)]
     assert black[0] > 0.7 > black[1], "noise leaves black only where it covers"
+
+
+def test_a_folder_of_another_benchmark_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
+    same = BenchmarkConfig(severity=1)
+    refuse_other_benchmark(tmp_path, same, "--out")
+    refuse_other_benchmark(benchmark_folder, same, "--out")
+    with pytest.raises(InputError, match=r"severity.private is 1, not 3\); choose another folder with --out"):
+        refuse_other_benchmark(benchmark_folder, replace(same, severity_private=3), "--out")
+    (tmp_path / "meta.json").write_text("[]")
+    with pytest.raises(InputError, match=r"holds another benchmark \(it is \[\], not "):
+        refuse_other_benchmark(tmp_path, same, "--out")
 
 
 def test_true_digits_are_drawn_again_from_the_files(mnist: Mnist, tmp_path: Path) -> None:

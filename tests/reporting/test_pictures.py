@@ -71,6 +71,9 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     recorded = json.loads((tmp_path / "leaderboard.json").read_text())
     assert recorded[0]["accuracy"]["tests"]["n"] == 100
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 3
+    again = runs[1] / ".." / runs[0].name
+    with pytest.raises(InputError, match=r"the same run as .*seed_1; name each run once"):
+        read_rows([*runs, again])
 
 
 def test_a_covered_spot_counts_by_what_it_changes() -> None:

@@ -19,7 +19,7 @@ from twinrank.data.mnist import Mnist
 from twinrank.errors import InputError, Interrupted
 from twinrank.files import sha256, write_json
 from twinrank.models.registry import entry
-from twinrank.models.weights import load_weights, read_tensors
+from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.randomness import torch_generator
 from twinrank.runs import RunFolder
 from twinrank.training.loop import TrainState, _Step
@@ -129,6 +129,30 @@ def test_ctrl_c_stops_with_a_line_that_says_how_to_go_on(benchmark_folder: Path,
     assert not finished(run.path)
 
 
+def test_a_run_is_trained_by_one_process_and_watching_it_ends_when_that_is_killed(
+    benchmark_folder: Path, tmp_path: Path
+) -> None:
+    run, quiet = RunFolder(tmp_path / "run"), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), **quiet)
+    while not run.checkpoint.exists() and process.poll() is None:
+        time.sleep(0.05)
+    assert run.is_held()
+    with pytest.raises(InputError, match=r"another process is training this run; follow it with 'twinrank watch"):
+        resume(run.path)
+    watching = [sys.executable, "-m", "twinrank", "watch", str(run.path)]
+    follower = subprocess.Popen(watching, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline().startswith("epoch 1/500")
+    process.kill()
+    process.wait()
+    _, said = follower.communicate(timeout=60)
+    assert follower.returncode == 2
+    assert said.count("\n") == 1
+    assert f"the training is not running, {len(run.read_history())} of 500 epochs are done" in said
+    assert f"go on with 'twinrank resume {run.path}'" in said
+    assert not run.is_held()
+
+
 def test_each_epoch_is_recorded(fitted: Callable[..., RunFolder]) -> None:
     run = fitted(epochs=2)
     history = run.read_history()
@@ -170,6 +194,25 @@ def test_a_run_that_does_not_fit_is_refused(fitted: Callable[..., RunFolder], be
         resume(run.path)
     with pytest.raises(InputError, match="not a run folder"):
         resume(benchmark_folder)
+
+
+def test_a_configuration_that_was_changed_is_refused(fitted: Callable[..., RunFolder]) -> None:
+    run = fitted(epochs=1)
+    recorded = json.loads(run.config.read_text())
+    changed = recorded | {"train": recorded["train"] | {"lr": 0.5, "epochs": 2}}
+    write_json(run.config, changed)
+    with pytest.raises(
+        InputError, match=r"config.json: has been changed .* \(train.epochs is 2, not 1; train.lr is 0.5"
+    ):
+        resume(run.path)
+    data = {part: file | {"path": str(Path(file["path"]).resolve())} for part, file in recorded["data"].items()}
+    write_json(run.config, recorded | {"data": data})
+    resume(run.path)
+    # Checkpoints of older versions do not say what was asked for.
+    tensors, state = read_tensors(run.checkpoint)
+    write_tensors(run.checkpoint, tensors, {key: value for key, value in state.items() if key != "asked"})
+    write_json(run.config, changed)
+    assert len(resume(run.path).read_history()) == 2
 
 
 def test_a_damaged_checkpoint_is_one_line(fitted: Callable[..., RunFolder]) -> None:

@@ -18,6 +18,7 @@ from twinrank.data.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, re
 from twinrank.data.mnist import Mnist, cached_mnist
 from twinrank.data.pairs import PairData
 from twinrank.data.submission import write_submission
+from twinrank.errors import InputError, differences
 from twinrank.files import read_json, write_json, write_npz
 
 _ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
@@ -170,6 +171,25 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     """The ``meta.json`` of a folder of benchmark files; None if there is none."""
     path = Path(folder) / _META
     return read_json(path) if path.is_file() else None
+
+
+def refuse_other_benchmark(folder: Path, config: BenchmarkConfig, option: str) -> None:
+    """Make sure that a folder holds no benchmark but this one.
+
+    Args:
+        folder: that files are to be written to.
+        config: of the benchmark.
+        option: names the folder on the command line, for the message.
+
+    Raises:
+        InputError: it holds another one.
+    """
+    found, wanted = read_meta(folder), meta(config)
+    if found is not None and found != wanted:
+        raise InputError(
+            f"{folder}: holds another benchmark ({'; '.join(differences(found, wanted))});"
+            f" choose another folder with {option}, or remove this one"
+        )
 
 
 def is_benchmark(file: Path) -> bool:

@@ -56,10 +56,14 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
     """The rows of a table, the best on ``val`` first, those without a record on it last.
 
     Raises:
-        InputError: a folder is not a run folder, or a file in it is damaged.
+        InputError: a folder is not a run folder or is given twice, or a file in it is damaged.
     """
     rows = []
+    seen: dict[Path, Path] = {}
     for run in map(Path, runs):
+        if (place := run.resolve()) in seen:
+            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
+        seen[place] = run
         contents = read_run(run)
         config = contents.config
         try:

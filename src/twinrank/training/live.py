@@ -1,7 +1,7 @@
 """Trainings under way, seen from another process: live on a terminal, a line an epoch elsewhere."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from twinrank.config import TrainConfig
+from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.training.grid import Job, Progress
 from twinrank.training.loop import TrainState
@@ -46,7 +48,7 @@ def grid_table(console: Console | None = None) -> Iterator[Callable[[Progress], 
 
 
 def watch(path: Path, console: Console | None = None, seconds: float = 1.0) -> None:
-    """Show a run's epochs as they come, and a curve of its accuracy, until it is finished.
+    """Show a run's epochs as they come, and a curve of its accuracy, until it is finished or its process has ended.
 
     Args:
         path: run folder, of a training that is under way or over.
@@ -54,23 +56,35 @@ def watch(path: Path, console: Console | None = None, seconds: float = 1.0) -> N
         seconds: between two looks.
 
     Raises:
-        InputError: it is not a run folder.
+        InputError: it is not a run folder, or its process has ended before the training was finished.
     """
     run, console = RunFolder(Path(path)), console or Console(highlight=False, soft_wrap=True, markup=False)
     config = run.train_config()
 
-    def over() -> bool:
+    def finished() -> bool:
         values = tuple(epoch["val"][config.monitor] for epoch in run.read_history())
         return TrainState(values).finished(config)
 
+    def over() -> bool:
+        return not run.is_held() or finished()
+
+    _show_epochs(run, config, follow(run, over, seconds), console)
+    if not finished():
+        raise InputError(
+            f"{run.path}: the training is not running, {len(run.read_history())} of {config.epochs} epochs are done;"
+            f" go on with 'twinrank resume {run.path}'"
+        )
+
+
+def _show_epochs(run: RunFolder, config: TrainConfig, epochs: Iterable[dict[str, Any]], console: Console) -> None:
     if not console.is_terminal:
-        for epoch in follow(run, over, seconds):
+        for epoch in epochs:
             console.print(f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}")
         return
     seen: list[dict[str, Any]] = []
     with Live(console=console, auto_refresh=False) as live:
         live.update(Text(f"{run.path}: no epoch has ended yet"), refresh=True)
-        for epoch in follow(run, over, seconds):
+        for epoch in epochs:
             seen.append(epoch)
             curve = chart([each["val"]["accuracy"] for each in seen], config.epochs)
             last = f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}"

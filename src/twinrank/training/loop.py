@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from twinrank.config import TrainConfig
 from twinrank.data.batches import Batches
 from twinrank.data.pairs import PairData
-from twinrank.errors import InputError, Interrupted
+from twinrank.errors import InputError, Interrupted, differences
 from twinrank.evaluation import metrics
 from twinrank.evaluation.predict import predict_logits
 from twinrank.models.siamese import SiameseNet
@@ -92,7 +92,8 @@ def fit(
         progress: shows it.
 
     Raises:
-        InputError: the loss is not finite, or a file cannot be written.
+        InputError: the loss is not finite, the configuration is not that of the checkpoint, or a file cannot be
+            written.
         Interrupted: stopped by Ctrl-C.
     """
     device = next(model.parameters()).device
@@ -103,11 +104,12 @@ def fit(
     kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
     step = _Step(trained, mean, config)
     batches = Batches(train, config, device)
-    state, history = TrainState(), []
+    state, history, asked = TrainState(), [], run.asked()
     if run.checkpoint.is_file():
         recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
         step.scaler.load_state_dict(recorded["scaler"])
         state = TrainState(tuple(recorded["values"]))
+        _refuse_other_configuration(run, recorded.get("asked", asked), asked)
         history = run.read_history()[: state.epoch]
         if len(history) < state.epoch:
             raise InputError(f"{run.history}: has {len(history)} of the {state.epoch} epochs that are done; restore it")
@@ -125,7 +127,7 @@ def fit(
             run.write_history(history)
             if best:
                 save_weights(run.weights, evaluated, description)
-            marks = {"values": state.values, "scaler": step.scaler.state_dict()}
+            marks = {"values": state.values, "scaler": step.scaler.state_dict(), "asked": asked}
             save_checkpoint(run.checkpoint, kept, step.optimizer, marks)
             progress.epoch_ended(record, best)
     except KeyboardInterrupt as error:
@@ -137,6 +139,14 @@ def fit(
         progress.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
     best_epoch = state.best_epoch(config)
     progress.say(f"{run.weights}: weights of epoch {best_epoch}, {config.monitor} {state.values[best_epoch - 1]:.4f}")
+
+
+def _refuse_other_configuration(run: RunFolder, began: dict[str, Any], asked: dict[str, Any]) -> None:
+    if changed := differences(asked, began):
+        raise InputError(
+            f"{run.config}: has been changed since the run began ({'; '.join(changed)});"
+            " restore it, or train again into another folder"
+        )
 
 
 def _running_mean(model: SiameseNet, config: TrainConfig) -> AveragedModel | None:

@@ -57,7 +57,8 @@ def train(
         log_to: sinks that follow, see :mod:`twinrank.training.sinks`.
 
     Raises:
-        InputError: anything that was given is wrong, training diverges, or the disk is full.
+        InputError: anything that was given is wrong, another process trains the run, training diverges, or the disk is
+            full.
         Interrupted: stopped by Ctrl-C.
     """
     found = entry(name)
@@ -94,14 +95,15 @@ def train(
     }
     if config.swap and model.antisymmetric:
         print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
-    run.create(recorded, room=_COPIES * 4 * size)
-    try:
-        _fit(run, model, pairs, val, config, recorded)
-    except InputError:
-        # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
-        if not (run.history.is_file() or run.checkpoint.is_file()):
-            run.config.unlink(missing_ok=True)
-        raise
+    with run.held(_COPIES * 4 * size):
+        run.create(recorded)
+        try:
+            _fit(run, model, pairs, val, config, recorded)
+        except InputError:
+            # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
+            if not (run.history.is_file() or run.checkpoint.is_file()):
+                run.config.unlink(missing_ok=True)
+            raise
     return run
 
 
@@ -109,24 +111,24 @@ def resume(path: Path) -> RunFolder:
     """Go on with a run, from the files and with the threads that it began with.
 
     Raises:
-        InputError: it is not a run folder, its data have changed, or as :func:`train`.
+        InputError: it is not a run folder, its data or its configuration have changed, or as :func:`train`.
         Interrupted: stopped by Ctrl-C.
     """
     run = RunFolder(Path(path))
     recorded = run.read_config()
     config = run.train_config()
     prepare_cpu(recorded["threads"])
-    loaded = []
-    for part in ("train", "val"):
-        file = recorded["data"][part]
-        data = _labelled(Path(file["path"]), part)
-        if data.sha256 != file["sha256"]:
-            raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
-        loaded.append(data)
-    pairs, val = loaded
-    model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
-    run.require_room(_COPIES * 4 * recorded["parameters"])
-    _fit(run, model, pairs, val, config, recorded)
+    with run.held(_COPIES * 4 * recorded["parameters"]):
+        loaded = []
+        for part in ("train", "val"):
+            file = recorded["data"][part]
+            data = _labelled(Path(file["path"]), part)
+            if data.sha256 != file["sha256"]:
+                raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
+            loaded.append(data)
+        pairs, val = loaded
+        model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
+        _fit(run, model, pairs, val, config, recorded)
     return run
 
 
