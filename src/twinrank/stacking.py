@@ -1,5 +1,6 @@
 """From a recipe's base models to a ledger of what they say about rows that they never saw."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -102,7 +103,7 @@ def fill_ledger(
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
         known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
         if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
-            ledger.add(_entry(name, runs[name], done, assignment, rows, tests, ledger.path))
+            ledger.add(_entry(name, runs[name], done, assignment, rows, tests))
             say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
 
@@ -132,14 +133,15 @@ def _entry(
     assignment: Folds,
     rows: PairData,
     tests: Mapping[str, PairData],
-    ledger: Path,
 ) -> Entry:
     cells, said, asked_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
     levels: np.ndarray | None = None
     on_tests: dict[str, list[Predictions]] = {stem: [] for stem in tests}
     for fold, run in runs.items():
         positions = np.arange(len(rows)) if fold == WHOLE else assignment.left_out(fold).rows
+        started = time.perf_counter()
         predictions = predictions_of(run, rows.select(positions))
+        milliseconds = 1000 * (time.perf_counter() - started) / len(positions)
         said[positions], asked_of[positions] = predictions.logit, fold
         both = _levels(predictions)
         if both is not None:
@@ -147,7 +149,7 @@ def _entry(
             levels[positions] = both
         for stem, data in tests.items():
             on_tests[stem].append(predictions_of(run, data))
-        cells.append(_cell(fold, run, ledger))
+        cells.append(_cell(fold, run, milliseconds))
     test_levels: dict[str, np.ndarray] = {}
     for stem, parts in on_tests.items():
         if found := [both for part in parts if (both := _levels(part)) is not None]:
@@ -178,13 +180,14 @@ def _levels(predictions: Predictions) -> np.ndarray | None:
     return np.stack([predictions.levels_a, predictions.levels_b], 1)
 
 
-def _cell(fold: int, run: RunFolder, ledger: Path) -> Cell:
+def _cell(fold: int, run: RunFolder, milliseconds: float) -> Cell:
     recorded = run.read_config()
     return Cell(
         fold=fold,
         run=f"../{CELLS}/{run.path.name}",
         seed=recorded["seed"],
         seconds=round(sum(epoch["seconds"] for epoch in run.read_history()), 1),
+        milliseconds=round(milliseconds, 4),
         config_sha256=sha256(run.config),
         weights_sha256=sha256(run.weights),
         fitted_sha256=recorded["data"]["train"]["sha256"],

@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twinrank.errors import InputError
-from twinrank.evaluation.compare import accuracy_difference
+from twinrank.evaluation.compare import accuracy_difference, detectable_difference, holm, mcnemar
 from twinrank.evaluation.predictions import Predictions
 
 
@@ -64,3 +66,36 @@ def test_what_cannot_be_compared_is_refused() -> None:
         accuracy_difference([one], [one, one])
     with pytest.raises(InputError, match="rows without labels"):
         accuracy_difference([Predictions(one.id, one.logit, None)], [one])
+
+
+def test_mcnemar_is_the_binomial_test_of_the_rows_that_differ() -> None:
+    y = np.ones(20, int)
+    first, second = np.ones(20), np.ones(20)
+    first[:3], second[3:10] = -1, -1
+    found = mcnemar(y, first, second)
+    assert (found.first_alone, found.second_alone) == (7, 3)
+    exact = 2 * sum(math.comb(10, k) for k in range(4)) / 2**10
+    assert found.p == pytest.approx(exact)
+    assert mcnemar(y, second, first).p == pytest.approx(exact)
+    assert mcnemar(y, first, first).p == 1.0
+
+
+def test_holm_steps_down_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_a_detectable_difference_is_found_four_times_in_five() -> None:
+    n, discordant = 4000, 0.1
+    gap = detectable_difference(n, discordant)
+    random = np.random.default_rng(0)
+    counts = random.multinomial(n, [discordant / 2 - gap / 2, discordant / 2 + gap / 2, 1 - discordant], 400)
+    found = []
+    for one, other, _ in counts:
+        first = np.ones(n)
+        second = np.ones(n)
+        first[:other] = -1
+        second[other : other + one] = -1
+        found.append(mcnemar(np.ones(n, int), first, second).p < 0.05)
+    assert 0.7 < np.mean(found) < 0.9

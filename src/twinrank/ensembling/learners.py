@@ -39,6 +39,10 @@ class Fitted(Protocol):
         """All of it as JSON values, which :func:`restore` takes."""
         ...
 
+    def uses(self) -> np.ndarray | None:
+        """bool (M,), base models that it asks; None, all of them."""
+        ...
+
 
 Fit = Callable[[Rows, np.ndarray], Fitted]
 
@@ -105,6 +109,10 @@ class Linear:
         """See :class:`Fitted`."""
         return {"kind": "linear", "space": self.space, "weights": self.weights.tolist()}
 
+    def uses(self) -> np.ndarray:
+        """See :class:`Fitted`."""
+        return self.weights != 0
+
 
 class Boosted:
     """LightGBM trees (Ke et al. 2017, NeurIPS).
@@ -129,6 +137,9 @@ class Boosted:
         """See :class:`Fitted`."""
         return {"kind": "boosted", "model": self._model, "chosen": self._chosen}
 
+    def uses(self) -> None:
+        """See :class:`Fitted`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layered:
@@ -149,6 +160,9 @@ class Layered:
     def state(self) -> dict[str, Any]:
         """See :class:`Fitted`."""
         return {"kind": "layered", "first": [each.state() for each in self.first], "second": self.second.state()}
+
+    def uses(self) -> None:
+        """See :class:`Fitted`."""
 
 
 def cross_fitted(learner: Fit, rows: Rows, fold: np.ndarray) -> np.ndarray:

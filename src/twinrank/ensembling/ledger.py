@@ -35,6 +35,7 @@ class Cell:
         run: its folder, seen from the ledger's.
         seed: of the run.
         seconds: of its training.
+        milliseconds: that it took to decide a pair.
         config_sha256: of its ``config.json``.
         weights_sha256: of its weights.
         fitted_sha256: of the rows that were fitted.
@@ -45,6 +46,7 @@ class Cell:
     run: str
     seed: int
     seconds: float
+    milliseconds: float
     config_sha256: str
     weights_sha256: str
     fitted_sha256: str
@@ -110,7 +112,8 @@ class Matrix:
 
     Attributes:
         names: of the M base models.
-        about: of each, see :class:`Entry`, and its ``seconds`` of training.
+        about: of each, see :class:`Entry`; ``networks``, how many it has; ``seconds`` of training and ``milliseconds``
+            of deciding a pair, of all of these.
         mode: how the rows came to be unseen.
         rows: that meta-learners are fitted and judged on.
         fold: int8 (N,), 0 to K - 1, folds of these.
@@ -259,8 +262,10 @@ class Ledger:
 
     def _about(self, name: str) -> dict[str, Any]:
         known = self._index["models"][name]
-        seconds = sum(cell["seconds"] for cell in known["cells"])
-        return {key: value for key, value in known.items() if key not in ("cells", "npz")} | {"seconds": seconds}
+        cells = known["cells"]
+        summed = {key: sum(cell[key] for cell in cells) for key in ("seconds", "milliseconds")}
+        about = {key: value for key, value in known.items() if key not in ("cells", "npz")}
+        return about | {"networks": len(cells)} | summed
 
     def _folds(self) -> Folds:
         _refuse_changed(self.path / "folds.npz", self._index["folds"], "the folds", required=True)
