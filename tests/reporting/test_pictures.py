@@ -49,6 +49,27 @@ def test_curves_are_drawn_of_one_run_of_many_and_of_seeds_as_a_band(runs: list[P
     np.testing.assert_allclose(np.asarray(mean), np.mean(values, 0))
 
 
+def test_curves_of_many_runs_are_told_apart_beside_the_axes(runs: list[Path]) -> None:
+    history = RunFolder(runs[0]).read_history()
+    for count, outside in ((4, False), (24, True)):
+        figure = compared_curves({f"run {number}": history for number in range(count)})
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        drawn = axes.get_legend()
+        assert drawn is not None
+        within = drawn.get_window_extent()
+        assert (within.x0 >= axes.bbox.x1) == outside
+        assert figure.bbox.x1 >= within.x1
+        assert within.y0 >= 0
+        looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in axes.lines]
+        assert len(set(looks)) == count
+
+
+def test_a_run_given_twice_is_not_drawn(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the same run as .*seed_1; name each run once"):
+        draw_curves([*runs, runs[1] / ".." / runs[0].name], tmp_path / "curves.png")
+
+
 def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None:
     assert draw_curves(runs, tmp_path / "curves.svg").read_text().startswith("<?xml")
     assert draw_curves(runs, tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
