@@ -15,7 +15,7 @@ from twinrank.evaluation.saliency import occlusion_saliency
 from twinrank.models.registry import create_model
 from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
-from twinrank.reporting.plots import compared_curves
+from twinrank.reporting.plots import compared_curves, saliency_sheet
 from twinrank.runs import RunFolder
 from twinrank.training.run import train
 
@@ -131,6 +131,15 @@ def test_saliency_is_drawn(runs: list[Path], benchmark_folder: Path, tmp_path: P
     assert opened(draw_saliency(data, saliency, tmp_path / "saliency.png")).width > 1000
     with pytest.raises(InputError, match="--pairs: 0 is not possible"):
         explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_saliency_is_drawn_over_the_images_in_their_colours(channels: int) -> None:
+    images = np.arange(2 * channels * 64, dtype=np.uint8).reshape(2, channels, 8, 8)
+    heat = np.ones((2, 8, 8), np.float32)
+    figure = saliency_sheet(images, images, np.ones(2), heat, heat, ["first", "second"])
+    drawn = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(np.squeeze(np.asarray(drawn)), np.squeeze(images[0].transpose(1, 2, 0)))
 
 
 def test_augmentations_are_drawn(benchmark_folder: Path, tmp_path: Path) -> None:

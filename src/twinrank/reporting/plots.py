@@ -260,9 +260,9 @@ def saliency_sheet(
         if row >= len(xa):
             continue
         images, heats = (xa, left) if side == 0 else (xb, right)
-        image, heat = images[row].mean(0), heats[row]
-        heat = heat / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
-        each.imshow(image, cmap="gray", vmin=0, vmax=255 if xa.dtype == np.uint8 else 1)
+        heat = heats[row] / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
+        image = images[row].transpose(1, 2, 0)
+        each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
         # The square root lets weak spots be seen on a dark image.
         shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
         if side == 0:
@@ -270,7 +270,9 @@ def saliency_sheet(
             each.set_title(f"{captions[row]}\n{decision}", loc="left", size=8, color=INK)
     assert shown is not None
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("what the spot adds to the logit, 1 is the pair's most", size=8, color=INK)
+    bar.set_label(
+        "how much the logit falls\nwhen the spot is covered,\n1 is the pair's largest change", size=8, color=INK
+    )
     bar.ax.tick_params(labelsize=8)
     return figure
 
