@@ -13,6 +13,11 @@ def quoted(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…{text[0]}"
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A count and what there is of it: ``1 row has``, ``1,000 rows have``."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def cause(error: Exception) -> str:
     """What a library says went wrong, cut to its first line."""
     return next(iter(str(error).splitlines()), type(error).__name__)
