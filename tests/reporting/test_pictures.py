@@ -75,6 +75,10 @@ def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None
     assert draw_curves(runs, tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(InputError, match=r"curves.jpg: what is written there ends in .png, .svg, .pdf"):
         draw_curves(runs, tmp_path / "curves.jpg")
+    with pytest.raises(
+        InputError, match=r"the path of what is written is empty; choose a name that ends in .png, .svg, .pdf"
+    ):
+        draw_curves(runs, Path())
     with pytest.raises(InputError, match="not a run folder"):
         draw_curves([tmp_path], tmp_path / "curves.png")
 
