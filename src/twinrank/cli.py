@@ -1,13 +1,16 @@
 """The command line: parses, calls, prints. Whatever is heavy is imported by the command that needs it."""
 
+import io
 import json
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import field, make_dataclass
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -28,7 +31,21 @@ submit = tyro.extras.SubcommandApp()
 plot = tyro.extras.SubcommandApp()
 
 
-@data.command(name="fetch")
+def _command_of(commands: tyro.extras.SubcommandApp, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command. Parsing gives it with its arguments; it runs when parsing has ended."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def parsed(*arguments: Any, **named: Any) -> Callable[[], None]:
+            return partial(function, *arguments, **named)
+
+        commands.command(name=name)(parsed)
+        return function
+
+    return register
+
+
+@_command_of(data, "fetch")
 def data_fetch(source: Annotated[Path | None, tyro.conf.arg(name="from")] = None) -> None:
     """Fetch MNIST, verify it and keep it in the cache.
 
@@ -40,7 +57,7 @@ def data_fetch(source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     fetch_mnist(source, say=print)
 
 
-@data.command(name="make")
+@_command_of(data, "make")
 def data_make(
     out: Path,
     config: Annotated[BenchmarkConfig, tyro.conf.arg(name="")],
@@ -69,7 +86,7 @@ def data_make(
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")
 
 
-@data.command(name="check")
+@_command_of(data, "check")
 def data_check(files: Files) -> None:
     """Validate pair files, and say what is suspicious in and between them.
 
@@ -82,7 +99,7 @@ def data_check(files: Files) -> None:
     print("\n".join(check_pairs(files).lines))
 
 
-@data.command(name="show")
+@_command_of(data, "show")
 def data_show(file: Argument, out: Path = Path("pairs.png"), pairs: int = 40, seed: int = 0) -> None:
     """Draw a sheet of pairs taken at random.
 
@@ -99,7 +116,7 @@ def data_show(file: Argument, out: Path = Path("pairs.png"), pairs: int = 40, se
     print(f"{out}: {len(rows)} pairs of {file}")
 
 
-@app.command(name="run")
+@_command_of(app, "run")
 def run(
     recipe: tyro.conf.Positional[str],
     out: Path | None = None,
@@ -133,7 +150,7 @@ def run(
     _report_failures(failed)
 
 
-@app.command(name="seeds")
+@_command_of(app, "seeds")
 def seeds(
     model: tyro.conf.Positional[str],
     train: Path,
@@ -174,7 +191,7 @@ def seeds(
     _report_failures(failed)
 
 
-@app.command(name="grid")
+@_command_of(app, "grid")
 def grid(
     mode: Literal["holdout", "oof"],
     models: str = "",
@@ -218,7 +235,7 @@ def grid(
     _report_failures(failed)
 
 
-@app.command(name="resume")
+@_command_of(app, "resume")
 def resume(run: Argument) -> None:
     """Go on with a training that was stopped.
 
@@ -230,7 +247,7 @@ def resume(run: Argument) -> None:
     go_on(run)
 
 
-@app.command(name="watch")
+@_command_of(app, "watch")
 def watch(run: Argument) -> None:
     """Follow a running training with its curve, until it ends; says so if its process has ended before.
 
@@ -242,7 +259,7 @@ def watch(run: Argument) -> None:
     follow(run)
 
 
-@app.command(name="evaluate")
+@_command_of(app, "evaluate")
 def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
     """Score a run on labelled pair files. Nothing is fitted or chosen.
 
@@ -259,7 +276,7 @@ def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
     _print_metrics(run, list(records))
 
 
-@app.command(name="predict")
+@_command_of(app, "predict")
 def predict(run: Argument, file: Argument, out: Path = Path("predictions.csv")) -> None:
     """Label a pair file with a run's network: a CSV id,label, which is a submission.
 
@@ -274,7 +291,7 @@ def predict(run: Argument, file: Argument, out: Path = Path("predictions.csv")) 
     print(f"{out}: {predict_labels(RunFolder(run), file, out):,} labels for {file}")
 
 
-@app.command(name="report")
+@_command_of(app, "report")
 def report(run: Argument, out: Path | None = None, figures: Path | None = None) -> None:
     """Write the page of a run.
 
@@ -288,7 +305,7 @@ def report(run: Argument, out: Path | None = None, figures: Path | None = None) 
     print(publish_report(run, out, figures))
 
 
-@app.command(name="leaderboard")
+@_command_of(app, "leaderboard")
 def leaderboard(runs: Files, out: Path | None = None) -> None:
     """Compare runs in one table, beside published results: parameters, seconds, accuracy with intervals.
 
@@ -305,7 +322,7 @@ def leaderboard(runs: Files, out: Path | None = None) -> None:
             print(written)
 
 
-@app.command(name="ablation")
+@_command_of(app, "ablation")
 def ablation(runs: Files, base: str = "base", out: Path | None = None) -> None:
     """Compare evaluated runs that differ from a base in one thing each, row by row, over the same seeds.
 
@@ -324,7 +341,7 @@ def ablation(runs: Files, base: str = "base", out: Path | None = None) -> None:
             print(written)
 
 
-@plot.command(name="curves")
+@_command_of(plot, "curves")
 def plot_curves(runs: Files, out: Path = Path("curves.png"), band: bool = False) -> None:
     """Draw the accuracy on val of one or more runs over their epochs.
 
@@ -339,7 +356,7 @@ def plot_curves(runs: Files, out: Path = Path("curves.png"), band: bool = False)
     print(draw_curves(runs, out, band))
 
 
-@plot.command(name="saliency")
+@_command_of(plot, "saliency")
 def plot_saliency(
     run: Argument, file: Argument, out: Path = Path("saliency.png"), pairs: int = 8, seed: int = 0
 ) -> None:
@@ -359,7 +376,7 @@ def plot_saliency(
     print(draw_saliency(*explain(RunFolder(run), file, pairs, seed), out))
 
 
-@plot.command(name="augmentations")
+@_command_of(plot, "augmentations")
 def plot_augmentations(file: Argument, out: Path = Path("augmentations.png"), seed: int = 0) -> None:
     """Draw what each augmentation does to some images of a file.
 
@@ -374,7 +391,7 @@ def plot_augmentations(file: Argument, out: Path = Path("augmentations.png"), se
     print(draw_augmentations(load_pairs(file), out, seed))
 
 
-@submit.command(name="check")
+@_command_of(submit, "check")
 def submit_check(submission: Argument, test: Path) -> None:
     """Check that a submission has every id of a test file once, with label 0 or 1.
 
@@ -388,7 +405,7 @@ def submit_check(submission: Argument, test: Path) -> None:
     print(f"{submission}: fits {test}; {summary.rows:,} rows, {summary.left_higher:,} of them say left ranks higher")
 
 
-@app.command(name="models")
+@_command_of(app, "models")
 def models(
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False, channels: int = 1, image_size: int = 28
 ) -> None:
@@ -413,19 +430,19 @@ app.command(submit, name="submit")
 app.command(plot, name="plot")
 
 
-@app.command(name="train")
+@_command_of(app, "train")
 def train() -> None:
     """Train a network: 'twinrank train MODEL --help' shows its options and training values."""
 
 
-def _train(arguments: list[str]) -> None:
+def _networks() -> tyro.extras.SubcommandApp:
     """``twinrank train MODEL``: a subcommand for each network, with its own defaults."""
     from twinrank.models.registry import entries
 
     networks = tyro.extras.SubcommandApp()
     for entry in entries():
-        networks.command(name=entry.name)(_train_command(entry))
-    networks.cli(prog="twinrank train", args=arguments)
+        _command_of(networks, entry.name)(_train_command(entry))
+    return networks
 
 
 def _train_command(entry: "Entry") -> Callable[..., None]:
@@ -502,9 +519,10 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments[:1] == ["train"]:
-            _train(arguments[1:])
+            command = _parse(_networks(), "twinrank train", None, arguments[1:])
         else:
-            app.cli(prog="twinrank", description="Learn which of two images ranks higher.", args=arguments)
+            command = _parse(app, "twinrank", "Learn which of two images ranks higher.", arguments)
+        command()
         sys.stdout.flush()
     except InputError as error:
         _fail(f"twinrank: error: {error}", 2)
@@ -516,6 +534,29 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader has gone; Python would complain once more while it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _parse(
+    commands: tyro.extras.SubcommandApp, prog: str, description: str | None, arguments: list[str]
+) -> Callable[[], None]:
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return commands.cli(prog=prog, description=description, args=arguments)
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise
+        command = "MODEL" if prog.endswith("train") else "COMMAND"
+        raise InputError(f"{_unboxed(said.getvalue())}; '{prog} {command} --help' shows the options") from stopped
+
+
+def _unboxed(box: str) -> str:
+    """The text of tyro's box in one line: parts between its rules, but for helptexts and where to find them."""
+    lines = [line.strip("│| ") for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()]
+    # A border may hold a title, which the text says again.
+    parts = " ".join("\n" if line.startswith(("╭", "╰", "+")) or not re.search(r"\w", line) else line for line in lines)
+    texts = [" ".join(part.split()).rstrip(".") for part in parts.split("\n")]
+    return "; ".join(text for text in texts if text and not text.startswith(("For full helptext", "Argument helptext")))
 
 
 def _fail(line: str, status: int) -> None:

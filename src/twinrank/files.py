@@ -46,8 +46,12 @@ def require_ending(path: Path, *endings: str) -> None:
     """Make sure that a name says what is written there, so that nothing of another kind is overwritten.
 
     Raises:
-        InputError: it ends otherwise.
+        InputError: it ends otherwise, or is empty.
     """
+    if Path(path) == Path():
+        raise InputError(
+            f"the path of what is written is empty; choose a name that ends in {', '.join(endings)} with --out"
+        )
     if Path(path).suffix.lower() not in endings:
         raise InputError(f"{path}: what is written there ends in {', '.join(endings)}; choose such a name with --out")
 

@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "images of int64": (GOOD | {"x": X.astype(int)}, "key 'x' is int64; images are uint8 (0 to 255) or float (0 to 1)"),
     "images of bool": (SIDES | {"xb": XB > 9}, "key 'xb' is bool; images are uint8"),
     "images of complex": (GOOD | {"x": X + 1j}, "key 'x' is complex128; images are uint8"),
-    "images of text": (GOOD | {"x": X.astype(str)}, "key 'x' is <U3; images are uint8"),
+    "images of text": (GOOD | {"x": X.astype(str)}, "key 'x' is text; images are uint8"),
     "x flat": (GOOD | {"x": X.reshape(N, -1)}, "key 'x' has shape (6, 240), not (N,H,2W)"),
     "x with channels": (
         GOOD | {"x": X[:, None]},
@@ -158,7 +158,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "too many ids": (SIDES | {"id": np.arange(7)}, "'id' has 7 rows and 'xa' 6; lengths must be the same"),
     "labels in a column": (GOOD | {"y": Y[:, None]}, "key 'y' has shape (6, 1), not (N,)"),
     "one label for all": (GOOD | {"y": np.int8(1)}, "key 'y' has shape (), not (N,)"),
-    "labels of text": (GOOD | {"y": Y.astype(str)}, "key 'y' is <U4; labels are numbers, 0 and 1"),
+    "labels of text": (GOOD | {"y": Y.astype(str)}, "key 'y' is text; labels are numbers, 0 and 1"),
     "label 2": (GOOD | {"y": changed(Y, 3, 2)}, "key 'y' has labels other than 0 and 1 (2 in row 3); 1 is left ranks"),
     "labels -1 and 1": (GOOD | {"y": 2 * Y - 1}, "labels other than 0 and 1 (-1 in row 1, -1 in row 2, -1 in row 5)"),
     "label one half": (GOOD | {"y": changed(Y.astype(float), 0, 0.5)}, "other than 0 and 1 (0.5 in row 0)"),

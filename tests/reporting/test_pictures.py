@@ -15,7 +15,7 @@ from twinrank.evaluation.saliency import occlusion_saliency
 from twinrank.models.registry import create_model
 from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
-from twinrank.reporting.plots import compared_curves
+from twinrank.reporting.plots import compared_curves, saliency_sheet
 from twinrank.runs import RunFolder
 from twinrank.training.run import train
 
@@ -49,11 +49,36 @@ def test_curves_are_drawn_of_one_run_of_many_and_of_seeds_as_a_band(runs: list[P
     np.testing.assert_allclose(np.asarray(mean), np.mean(values, 0))
 
 
+def test_curves_of_many_runs_are_told_apart_beside_the_axes(runs: list[Path]) -> None:
+    history = RunFolder(runs[0]).read_history()
+    for count, outside in ((4, False), (24, True)):
+        figure = compared_curves({f"run {number}": history for number in range(count)})
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        drawn = axes.get_legend()
+        assert drawn is not None
+        within = drawn.get_window_extent()
+        assert (within.x0 >= axes.bbox.x1) == outside
+        assert figure.bbox.x1 >= within.x1
+        assert within.y0 >= 0
+        looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in axes.lines]
+        assert len(set(looks)) == count
+
+
+def test_a_run_given_twice_is_not_drawn(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the same run as .*seed_1; name each run once"):
+        draw_curves([*runs, runs[1] / ".." / runs[0].name], tmp_path / "curves.png")
+
+
 def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None:
     assert draw_curves(runs, tmp_path / "curves.svg").read_text().startswith("<?xml")
     assert draw_curves(runs, tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(InputError, match=r"curves.jpg: what is written there ends in .png, .svg, .pdf"):
         draw_curves(runs, tmp_path / "curves.jpg")
+    with pytest.raises(
+        InputError, match=r"the path of what is written is empty; choose a name that ends in .png, .svg, .pdf"
+    ):
+        draw_curves(runs, Path())
     with pytest.raises(InputError, match="not a run folder"):
         draw_curves([tmp_path], tmp_path / "curves.png")
 
@@ -110,6 +135,15 @@ def test_saliency_is_drawn(runs: list[Path], benchmark_folder: Path, tmp_path: P
     assert opened(draw_saliency(data, saliency, tmp_path / "saliency.png")).width > 1000
     with pytest.raises(InputError, match="--pairs: 0 is not possible"):
         explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_saliency_is_drawn_over_the_images_in_their_colours(channels: int) -> None:
+    images = np.arange(2 * channels * 64, dtype=np.uint8).reshape(2, channels, 8, 8)
+    heat = np.ones((2, 8, 8), np.float32)
+    figure = saliency_sheet(images, images, np.ones(2), heat, heat, ["first", "second"])
+    drawn = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(np.squeeze(np.asarray(drawn)), np.squeeze(images[0].transpose(1, 2, 0)))
 
 
 def test_augmentations_are_drawn(benchmark_folder: Path, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_a_configuration_that_was_changed_is_refused(fitted: Callable[..., RunFo
 def test_a_damaged_checkpoint_is_one_line(fitted: Callable[..., RunFolder]) -> None:
     run = fitted(epochs=1)
     run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="damaged, or not written by twinrank; restore it, or train again"):
         resume(run.path)
 
 

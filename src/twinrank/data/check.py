@@ -11,7 +11,7 @@ import numpy as np
 from twinrank.data.balance import label_imbalance, side_difference
 from twinrank.data.fingerprint import Fingerprints, fingerprint
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.data.wording import SHOWN, first_few
+from twinrank.data.wording import SHOWN, counted, first_few
 
 Severity = Literal["warning", "note"]
 
@@ -61,12 +61,12 @@ class FileSummary:
     def text(self) -> str:
         """The summary in one line."""
         channels, height, width = self.shape
-        labels = "unlabelled"
+        pairs, labels = counted(self.pairs, "pair", "pairs"), "unlabelled"
         if self.left_higher is not None:
             labels = f"left ranks higher in {self.left_higher:,} ({self.left_higher / self.pairs:.1%})"
         ids = "ids" if self.has_ids else "no ids"
         colour = "grey" if channels == 1 else "RGB"
-        return f"{self.path}: {self.pairs:,} pairs of {height} x {width} {colour} {self.dtype}, {labels}, {ids}"
+        return f"{self.path}: {pairs} of {height} x {width} {colour} {self.dtype}, {labels}, {ids}"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _pixel_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
         yield Finding("dark-range", "warning", (data.path,), len(data), text)
     if found.uniform.any():
         count = int(found.uniform.sum())
-        text = f"{data.path}: {count:,} images have one value throughout, such as all black"
+        text = f"{data.path}: {counted(count, 'image has', 'images have')} one value throughout, such as all black"
         yield Finding("uniform-images", "note", (data.path,), count, text, _sides(found, found.uniform))
 
 
@@ -145,7 +145,7 @@ def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
     same = left == right
     if same.any():
         count = int(same.sum())
-        text = f"{data.path}: {count:,} rows have the same image left and right"
+        text = f"{data.path}: {counted(count, 'row has', 'rows have')} the same image left and right"
         yield Finding("same-image", "warning", (data.path,), count, text, tuple(found.row_ids[same][:SHOWN]))
 
     _, pair, times = np.unique(forward, return_inverse=True, return_counts=True)
@@ -154,6 +154,7 @@ def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
         ones = np.bincount(pair, weights=data.y)
         both = ((ones > 0) & (ones < times))[pair]
         mirrored = np.isin(2 * backward + data.y, 2 * forward + data.y) & ~same
+    # Never a row alone: it takes two to repeat, contradict or mirror.
     for kind, rows, key, said in (
         ("both-labels", both, forward, "belong to a pair that occurs with both labels"),
         ("mirror-same-label", mirrored, np.minimum(forward, backward), "have the label of their mirror image"),
@@ -166,7 +167,8 @@ def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
 
     reused = _reused(found)
     if reused:
-        text = f"{data.path}: {reused:,} images occur in several rows; folds cut by row share them"
+        occurs = counted(reused, "image occurs", "images occur")
+        text = f"{data.path}: {occurs} in several rows; folds cut by row share such images"
         yield Finding("reused-images", "note", (data.path,), reused, text)
 
 
@@ -196,8 +198,8 @@ def _shared_images(first: Fingerprints, second: Fingerprints) -> Iterator[Findin
         examples.append(" = ".join(places))
     rows = [int(mask.any(axis=1).sum()) for mask in (in_first, in_second)]
     text = (
-        f"{first.path} and {second.path} share {len(shared):,} images,"
-        f" in {rows[0]:,} rows of the first and {rows[1]:,} of the second"
+        f"{first.path} and {second.path} share {counted(len(shared), 'image', 'images')},"
+        f" in {counted(rows[0], 'row', 'rows')} of the first and {rows[1]:,} of the second"
     )
     yield Finding("shared-images", "warning", (first.path, second.path), len(shared), text, tuple(examples))
 

@@ -8,7 +8,7 @@ from twinrank.data.archive import Archive, Header
 from twinrank.data.arrays import PairArrays, check_size
 from twinrank.data.labels import id_defects
 from twinrank.data.memory import require_memory
-from twinrank.data.wording import cause, first_few, quoted
+from twinrank.data.wording import cause, first_few, kind, quoted
 from twinrank.errors import InputError
 
 KEYS = ("x", "xa", "xb", "y", "id")
@@ -70,7 +70,7 @@ def _check_keys(path: Path, keys: set[str], labelled_elsewhere: bool) -> None:
 
 def _check_images(path: Path, key: str, header: Header) -> None:
     if header.dtype.newbyteorder("=") not in _IMAGE_TYPES:
-        raise InputError(f"{path}: key '{key}' is {header.dtype}; images are uint8 (0 to 255) or float (0 to 1)")
+        raise InputError(f"{path}: key '{key}' is {kind(header.dtype)}; images are uint8 (0 to 255) or float (0 to 1)")
     shape = header.shape
     if len(shape) not in ((3,) if key == "x" else (3, 4)):
         hint = "; for channels give xa and xb" if key == "x" and len(shape) == 4 else ""
@@ -106,7 +106,7 @@ def _check_column(path: Path, key: str, header: Header, images: str, length: int
         ("biuf", "labels are numbers, 0 and 1") if key == "y" else ("USiu", "ids are text or whole numbers")
     )
     if header.dtype.kind not in kinds:
-        raise InputError(f"{path}: key '{key}' is {header.dtype}; {meaning}")
+        raise InputError(f"{path}: key '{key}' is {kind(header.dtype)}; {meaning}")
     if len(header.shape) != 1:
         raise InputError(f"{path}: key '{key}' has shape {header.shape}, not {_SHAPES[key]}")
     if header.shape[0] != length:

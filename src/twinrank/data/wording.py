@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 SHOWN = 3
 """How many examples a message gives."""
 _LONGEST = 60
@@ -11,6 +13,16 @@ def quoted(value: object) -> str:
     """A value from a file as it can stand in one line: quoted, control characters escaped, cut at 60 characters."""
     text = repr(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…{text[0]}"
+
+
+def kind(dtype: np.dtype) -> str:
+    """What an array holds, in words where NumPy has a code: ``text``, and ``float64`` as it is."""
+    return "text" if dtype.kind in "US" else str(dtype)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A count and what there is of it: ``1 row has``, ``1,000 rows have``."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def cause(error: Exception) -> str:

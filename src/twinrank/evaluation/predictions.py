@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.data.wording import kind
 from twinrank.errors import InputError
 from twinrank.files import write_npz
 
@@ -120,5 +121,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: key '{missing[0]}' is missing; predictions have {', '.join(_REQUIRED)}")
     for key, array in arrays.items():
         if array.dtype.kind not in _KINDS[key]:
-            raise InputError(f"{path}: key '{key}' is {array.dtype}, not {_KIND_NAMES[_KINDS[key]]}; predict again")
+            raise InputError(
+                f"{path}: key '{key}' is {kind(array.dtype)}, not {_KIND_NAMES[_KINDS[key]]}; predict again"
+            )
     return arrays

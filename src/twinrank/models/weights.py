@@ -82,4 +82,4 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; train first") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not written by twinrank") from error
+        raise InputError(f"{path}: damaged, or not written by twinrank; restore it, or train again") from error

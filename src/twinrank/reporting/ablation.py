@@ -11,7 +11,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import RunContents, read_run
+from twinrank.reporting.contents import RunContents, distinct_runs, read_run
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ROWS = {"val": ("val",), "tests": ("test_public", "test_private")}
@@ -43,10 +43,11 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
         base: the factor that the others are compared with.
 
     Raises:
-        InputError: a name is of another form, there is no base, a seed is missing, or a run has not been evaluated.
+        InputError: a folder is given twice, a name is of another form, there is no base, a seed is missing, or a run
+            has not been evaluated.
     """
     found: dict[str, dict[int, RunContents]] = {}
-    for run in map(Path, runs):
+    for run in distinct_runs(runs):
         name = _NAME.fullmatch(run.resolve().name)
         if name is None:
             raise InputError(f"{run}: an ablation's runs are named FACTOR_seedSEED, for example no_mask_seed1")

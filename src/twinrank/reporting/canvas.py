@@ -18,6 +18,7 @@ ON_HEAT = "#fffffe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours, told apart by colour-blind readers; series also differ in marker."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
+_LINES = ("-", "--", ":", "-.")
 
 _VARIABLES = {"ink": INK, "muted": MUTED, "grid": GRID, "heat": HEAT, "on-heat": ON_HEAT} | {
     f"series-{position}": colour for position, colour in enumerate(SERIES)
@@ -44,6 +45,16 @@ def style(axes: Axes) -> None:
     axes.xaxis.label.set(color=INK, size=9)
     axes.yaxis.label.set(color=INK, size=9)
     axes.title.set(color=INK, size=10)
+
+
+def line_look(position: int) -> dict[str, Any]:
+    """How the line of a series is drawn: up to 24 differ in two of colour, marker and dashes, or in all."""
+    turn, colour = divmod(position, len(SERIES))
+    return {
+        "color": SERIES[colour],
+        "marker": MARKERS[(position + turn) % len(MARKERS)],
+        "linestyle": _LINES[turn % len(_LINES)],
+    }
 
 
 def legend(axes: Axes, **options: Any) -> Legend:

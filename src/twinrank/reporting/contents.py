@@ -1,6 +1,7 @@
 """What a run folder holds, read for a report."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,20 @@ class RunContents:
         found = {stem: part for stem, part in self.predictions.items() if part.data_sha256 in digests}
         complete = sum(map(len, found.values())) == record.metrics["accuracy"].n
         return found if complete and all(part.y is not None for part in found.values()) else {}
+
+
+def distinct_runs(runs: Sequence[Path]) -> list[Path]:
+    """The folders as they were given, each once.
+
+    Raises:
+        InputError: a folder is given twice.
+    """
+    seen: dict[Path, Path] = {}
+    for run in map(Path, runs):
+        if (place := run.resolve()) in seen:
+            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
+        seen[place] = run
+    return list(seen.values())
 
 
 def read_run(run: Path) -> RunContents:

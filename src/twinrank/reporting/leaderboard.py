@@ -11,7 +11,7 @@ from twinrank.data.benchmark import is_benchmark
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
 from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import read_run
+from twinrank.reporting.contents import distinct_runs, read_run
 from twinrank.reporting.formats import count, duration, interval, value
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
@@ -59,11 +59,7 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
         InputError: a folder is not a run folder or is given twice, or a file in it is damaged.
     """
     rows = []
-    seen: dict[Path, Path] = {}
-    for run in map(Path, runs):
-        if (place := run.resolve()) in seen:
-            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
-        seen[place] = run
+    for run in distinct_runs(runs):
         contents = read_run(run)
         config = contents.config
         try:

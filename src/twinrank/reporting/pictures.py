@@ -14,7 +14,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.saliency import Saliency
 from twinrank.files import replacing, require_ending
 from twinrank.randomness import numpy_generator, torch_generator
-from twinrank.reporting.contents import read_run
+from twinrank.reporting.contents import distinct_runs, read_run
 from twinrank.reporting.plots import compared_curves, image_rows, saliency_sheet
 
 _ENDINGS = (".png", ".svg", ".pdf")
@@ -56,10 +56,10 @@ def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
         band: as one curve with a band, for runs that differ in their seed.
 
     Raises:
-        InputError: a folder is not a run folder or has no history yet, or the file cannot be written.
+        InputError: a folder is not a run folder, is given twice or has no history yet, or the file cannot be written.
     """
     histories = {}
-    for run in map(Path, runs):
+    for run in distinct_runs(runs):
         history = read_run(run).history
         if not history:
             raise InputError(f"{run}: no epoch has ended yet; wait for the first")

@@ -11,11 +11,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from twinrank.evaluation.metrics import Estimate, ReliabilityCurve, wilson
-from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, style
+from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, line_look, style
 from twinrank.reporting.formats import interval, value
 from twinrank.reporting.levels import LevelTable
 
 _WIDTH, _HEIGHT = 3.6, 2.6
+_MOST_INSIDE = 4
+"""Runs whose legend leaves room for their curves."""
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
@@ -147,9 +149,8 @@ def _series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> np.nda
 def _curves(series: Mapping[str, np.ndarray], unit: str, *, as_percent: bool) -> Figure:
     figure, axes = blank_axes(_WIDTH, _HEIGHT)
     for position, (name, points) in enumerate(series.items()):
-        colour, marker = SERIES[position % len(SERIES)], MARKERS[position % len(MARKERS)]
         label = name.replace("_", " ")
-        axes.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=4, linewidth=1.5, label=label)
+        axes.plot(points[:, 0], points[:, 1], markersize=4, linewidth=1.5, label=label, **line_look(position))
     axes.set(xlabel="epoch", ylabel=unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if as_percent:
@@ -179,7 +180,8 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
         runs: histories by name, as for :func:`learning_curves`.
         band: draw runs of several seeds as one.
     """
-    figure, axes = blank_axes(6.4, 4.0)
+    beside = not band and len(runs) > _MOST_INSIDE
+    figure, axes = blank_axes(8.4, max(4.0, 0.4 + 0.2 * len(runs))) if beside else blank_axes(6.4, 4.0)
     curves = {name: _series(history, "val", "accuracy") for name, history in runs.items()}
     if band:
         length = min(len(points) for points in curves.values())
@@ -189,12 +191,14 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
         axes.plot(epochs, values.mean(0), color=SERIES[0], linewidth=1.6, label=f"mean of {len(curves)} runs")
     else:
         for position, (name, points) in enumerate(curves.items()):
-            colour, marker = SERIES[position % len(SERIES)], MARKERS[position // len(SERIES) % len(MARKERS)]
-            axes.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+            axes.plot(points[:, 0], points[:, 1], markersize=4, linewidth=1.4, label=name, **line_look(position))
     axes.set(xlabel="epoch", ylabel="share right on val")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    legend(axes, loc="lower right")
+    if beside:
+        legend(axes, loc="upper left", bbox_to_anchor=(1, 1), handlelength=3.5)
+    else:
+        legend(axes, loc="lower right")
     return figure
 
 
@@ -256,9 +260,9 @@ def saliency_sheet(
         if row >= len(xa):
             continue
         images, heats = (xa, left) if side == 0 else (xb, right)
-        image, heat = images[row].mean(0), heats[row]
-        heat = heat / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
-        each.imshow(image, cmap="gray", vmin=0, vmax=255 if xa.dtype == np.uint8 else 1)
+        heat = heats[row] / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
+        image = images[row].transpose(1, 2, 0)
+        each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
         # The square root lets weak spots be seen on a dark image.
         shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
         if side == 0:
@@ -266,7 +270,9 @@ def saliency_sheet(
             each.set_title(f"{captions[row]}\n{decision}", loc="left", size=8, color=INK)
     assert shown is not None
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("what the spot adds to the logit, 1 is the pair's most", size=8, color=INK)
+    bar.set_label(
+        "how much the logit falls\nwhen the spot is covered,\n1 is the pair's largest change", size=8, color=INK
+    )
     bar.ax.tick_params(labelsize=8)
     return figure
 
