@@ -132,8 +132,8 @@ def test_ctrl_c_stops_with_a_line_that_says_how_to_go_on(benchmark_folder: Path,
 def test_a_run_is_trained_by_one_process_and_watching_it_ends_when_that_is_killed(
     benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    run, quiet = RunFolder(tmp_path / "run"), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), **quiet)
+    run, quiet = RunFolder(tmp_path / "run"), subprocess.DEVNULL
+    process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), stdout=quiet, stderr=quiet)
     while not run.checkpoint.exists() and process.poll() is None:
         time.sleep(0.05)
     assert run.is_held()
