@@ -45,7 +45,8 @@ def draw_pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     left, right = (log_softmax(4 * np.eye(10)[side] + rng.normal(0, 1.6, (n, 10)), 1) for side in digits.T)
     joint = left[:, :, None] + right[:, None, :]
     order = 4 * np.sign(np.subtract.outer(np.arange(10), np.arange(10)))
-    return digits, left, right, logsumexp(joint + order, (1, 2)) - logsumexp(joint - order, (1, 2))
+    left_greater, right_greater = (np.asarray(logsumexp(joint + sign * order, (1, 2))) for sign in (1, -1))
+    return digits, left, right, left_greater - right_greater
 
 
 def make_run(path: Path, *, stems: tuple[str, ...] = tuple(ROWS), **config: Any) -> Run:
