@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.special import ndtri
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
@@ -86,6 +86,9 @@ def mcnemar(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
         first: float (N,), logits of the first way.
         second: float (N,), logits of the second way.
     """
+    # Takes a second and a half to import.
+    from scipy.stats import binomtest
+
     right, also = (((logit > 0) == (y == 1)) for logit in (first, second))
     one, other = int((right & ~also).sum()), int((also & ~right).sum())
     p = float(binomtest(one, one + other).pvalue) if one + other else 1.0
@@ -111,4 +114,4 @@ def detectable_difference(n: int, discordant: float) -> float:
         n: rows.
         discordant: share of the rows that only one of the two ways decides rightly.
     """
-    return float((norm.ppf(_SURE) + norm.ppf(_POWER)) * np.sqrt(discordant / n))
+    return float((ndtri(_SURE) + ndtri(_POWER)) * np.sqrt(discordant / n))

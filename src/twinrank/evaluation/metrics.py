@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from twinrank.errors import InputError
 
@@ -21,7 +20,7 @@ CALIBRATION_BINS = 15
 """Equal-width bins of the confidence max(p, 1 - p), which lies in [0.5, 1]: each is 1/30 wide."""
 
 _LOG_LOSS, _BRIER, _CONFUSION, _GAPS = 0, 1, slice(2, 6), slice(6, 6 + CALIBRATION_BINS)
-_Z = float(norm.ppf(0.975))
+_Z = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
