@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.config import SPLITS, RunSpec
+from twinrank.config import SPLITS, Mode, RunSpec
 from twinrank.data.pairs import load_pairs
-from twinrank.ensembling.ledger import Ledger, Mode
+from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import predictions_of
 from twinrank.files import sha256

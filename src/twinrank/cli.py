@@ -12,11 +12,11 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import field, make_dataclass
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
-from twinrank.config import SPLITS, BenchmarkConfig, Split, TrainConfig, split_named
+from twinrank.config import SPLITS, BenchmarkConfig, Mode, Split, TrainConfig, split_named
 from twinrank.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Files = tyro.conf.Positional[tuple[Path, ...]]
 Argument = tyro.conf.Positional[Path]
+Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
 
 app = tyro.extras.SubcommandApp()
 data = tyro.extras.SubcommandApp()
@@ -121,7 +122,7 @@ def run(
     recipe: tyro.conf.Positional[str],
     out: Path | None = None,
     data: Path = Path("data"),
-    changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
+    changes: Changes = (),
     threads: int | None = None,
     workers: int = 1,
 ) -> None:
@@ -160,7 +161,7 @@ def seeds(
     simple: bool = False,
     workers: int = 1,
     threads: int | None = None,
-    changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
+    changes: Changes = (),
 ) -> None:
     """Train a network with several seeds, each into its own run folder. Finished runs are skipped, stopped ones go on.
 
@@ -193,7 +194,7 @@ def seeds(
 
 @_command_of(app, "grid")
 def grid(
-    mode: Literal["holdout", "oof"],
+    mode: Mode,
     models: str = "",
     recipe: str = "cpu",
     out: Path | None = None,
@@ -201,7 +202,7 @@ def grid(
     folds: int = 5,
     stop_share: float = 0.1,
     seed: int = 42,
-    changes: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]] = (),
+    changes: Changes = (),
     workers: int = 1,
     threads: int | None = None,
 ) -> None:
@@ -221,7 +222,7 @@ def grid(
         threads: Of the CPU; all cores by default.
     """
     from twinrank.pipeline import read_recipe
-    from twinrank.stacking import choose_models, fill_ledger
+    from twinrank.stacking import LEDGER, choose_models, fill_ledger
     from twinrank.training.live import grid_table
 
     out = Path("runs") / mode if out is None else out
@@ -231,7 +232,7 @@ def grid(
         failed = fill_ledger(
             runs, mode, out, train, val, tests, folds, stop_share, seed, workers, threads, _command(), _say, show
         )
-    print(f"ledger: {out / 'ledger'}")
+    print(f"ledger: {out / LEDGER}")
     _report_failures(failed)
 
 

@@ -12,6 +12,7 @@ Split = Literal["train", "val", "test_public", "test_private"]
 Monitor = Literal["accuracy", "f1", "log_loss"]
 Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
 PairLoss = Literal["bce", "focal"]
+Mode = Literal["holdout", "oof"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)

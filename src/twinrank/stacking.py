@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from twinrank.config import RunSpec
+from twinrank.config import Mode, RunSpec
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.data.selection import Selection, write_selection
-from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger, Mode
+from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
 from twinrank.errors import InputError, nearest
 from twinrank.evaluation.evaluate import predictions_of
 from twinrank.evaluation.predictions import Predictions
@@ -103,7 +102,7 @@ def fill_ledger(
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
         known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
         if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
-            ledger.add(_entry(name, runs[name], done, assignment, rows, tests))
+            ledger.add(_entry(name, done, assignment, rows, tests))
             say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
 
@@ -128,7 +127,6 @@ def _selected(path: Path, selection: Selection) -> Path:
 
 def _entry(
     name: str,
-    spec: RunSpec,
     runs: Mapping[int, RunFolder],
     assignment: Folds,
     rows: PairData,
@@ -155,13 +153,8 @@ def _entry(
         if found := [both for part in parts if (both := _levels(part)) is not None]:
             test_levels[stem] = np.stack(found)
     recorded = next(iter(runs.values())).read_config()
-    about = {
-        "model": spec.model,
-        "options": recorded["model"]["options"],
-        "train": asdict(spec.train),
-        "track": recorded["track"],
-        "parameters": recorded["parameters"],
-    }
+    about = {"model": recorded["model"]["name"], "options": recorded["model"]["options"]}
+    about |= {key: recorded[key] for key in ("train", "track", "parameters")}
     return Entry(
         name,
         about,

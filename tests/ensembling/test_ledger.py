@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinrank.config import Mode
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData
-from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger, Mode
+from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
 from twinrank.errors import InputError
 from twinrank.files import sha256
 

@@ -5,7 +5,7 @@ import os
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -44,6 +44,23 @@ class Header(NamedTuple):
     def nbytes(self) -> int:
         """Bytes in memory."""
         return self.size * self.dtype.itemsize
+
+
+def read_written(path: Path, kinds: Mapping[str, str], what: str) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file that twinrank has written.
+
+    Args:
+        path: of the file.
+        kinds: NumPy's letter for the kind of each array, by key.
+        what: is in such a file, for the message.
+
+    Raises:
+        InputError: the file is missing or damaged, or its arrays are others.
+    """
+    with Archive(path) as archive:
+        if {key: header.dtype.kind for key, header in archive.headers.items()} != kinds:
+            raise InputError(f"{path}: not {what} ({', '.join(kinds)}); make it again")
+        return {key: archive.read(key) for key in kinds}
 
 
 class Archive:

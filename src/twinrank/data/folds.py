@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twinrank.data.archive import Archive
+from twinrank.data.archive import read_written
 from twinrank.data.fingerprint import fingerprint
 from twinrank.data.pairs import PairData
 from twinrank.data.selection import Selection
@@ -71,13 +71,11 @@ class Folds:
             InputError: the file is missing, damaged, or holds something else.
         """
         path = Path(path)
-        with Archive(path) as archive:
-            kinds = {key: header.dtype.kind for key, header in archive.headers.items()}
-            shapes = {archive.headers[key].shape for key in ("id", "fold", "stop") if key in kinds}
-            if kinds != _KINDS or len(shapes) != 1 or len(shapes.pop()) != 1:
-                raise InputError(f"{path}: not an assignment of folds ({', '.join(_KINDS)}); make it again")
-            read = {key: archive.read(key) for key in _KINDS}
-        return cls(Path(str(read["of"])), str(read["of_sha256"]), read["id"], read["fold"], read["stop"])
+        read = read_written(path, _KINDS, "an assignment of folds")
+        ids, fold, stop = (read[key] for key in ("id", "fold", "stop"))
+        if ids.ndim != 1 or not ids.shape == fold.shape == stop.shape:
+            raise InputError(f"{path}: keys 'id', 'fold' and 'stop' must be of one length; make it again")
+        return cls(Path(str(read["of"])), str(read["of_sha256"]), ids, fold, stop)
 
     def _select(self, mask: np.ndarray, fold: int | None) -> Selection:
         chosen = mask if fold is None else mask & (self.fold != fold)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinrank.data.archive import Archive
+from twinrank.data.archive import read_written
 from twinrank.errors import InputError
 from twinrank.files import write_npz
 
@@ -53,11 +53,7 @@ def read_selection(path: Path) -> Selection:
         InputError: the file is missing, damaged, or holds something else.
     """
     path = Path(path)
-    with Archive(path) as archive:
-        found = {key: header.dtype.kind for key, header in archive.headers.items()}
-        if found != _KINDS:
-            raise InputError(f"{path}: not a selection of rows ({', '.join(_KINDS)}); make it again")
-        rows, of, digest = (archive.read(key) for key in _KINDS)
+    rows, of, digest = read_written(path, _KINDS, "a selection of rows").values()
     if rows.ndim != 1 or not len(rows) or rows[0] < 0 or (np.diff(rows) <= 0).any() or of.ndim or digest.ndim:
         raise InputError(f"{path}: key 'rows' must be positions in ascending order, each once; make the file again")
     return Selection(path.parent / str(of), str(digest), rows.astype(np.int64))

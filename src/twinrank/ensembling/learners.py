@@ -6,6 +6,7 @@ bit, whatever s is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -231,20 +232,18 @@ def _greedy(rows: Rows, fold: np.ndarray) -> Linear:
 def _logistic(rows: Rows, fold: np.ndarray) -> Linear:
     """Logistic regression of logits, without intercept, so that it is odd; its penalty is chosen over the folds."""
 
-    def fitted(penalty: float) -> Fit:
-        return lambda rows, fold: _penalised(rows, penalty)
-
-    losses = [log_loss(rows.y, cross_fitted(fitted(penalty), rows, fold)) for penalty in _PENALTIES]
-    return _penalised(rows, _PENALTIES[int(np.argmin(losses))])
+    learners = [partial(_penalised, penalty=penalty) for penalty in _PENALTIES]
+    losses = [log_loss(rows.y, cross_fitted(learner, rows, fold)) for learner in learners]
+    return learners[int(np.argmin(losses))](rows, fold)
 
 
-def _penalised(rows: Rows, penalty: float) -> Linear:
+def _penalised(rows: Rows, fold: np.ndarray, penalty: float) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
-    scale = rows.logit.std() or 1.0
-    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, tol=1e-8, max_iter=1000)
     if len(np.unique(rows.y)) < 2:
         raise InputError("labels of one kind alone cannot be stacked; give rows of both")
+    scale = rows.logit.std() or 1.0
+    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, tol=1e-8, max_iter=1000)
     return Linear("logit", model.fit(rows.logit / scale, rows.y).coef_[0] / scale)
 
 
@@ -260,10 +259,10 @@ def _features(rows: Rows) -> np.ndarray:
 
 def _lightgbm(rows: Rows, fold: np.ndarray) -> Boosted:
     """Trees whose size, regularisation and number are chosen over the folds."""
-    return _boosted(rows, _chosen_size(rows, fold))
+    return _boosted(rows, fold, _chosen_size(rows, fold))
 
 
-def _boosted(rows: Rows, size: dict[str, Any]) -> Boosted:
+def _boosted(rows: Rows, fold: np.ndarray, size: dict[str, Any]) -> Boosted:
     return Boosted(_grow(rows, size, size["rounds"])[0], size)
 
 
@@ -279,11 +278,6 @@ def _chosen_size(rows: Rows, fold: np.ndarray) -> dict[str, Any]:
         if curve.min() < best_loss:
             best_loss, best = float(curve.min()), size | {"rounds": int(curve.argmin()) + 1}
     return best
-
-
-def _lightgbm_usual(rows: Rows, fold: np.ndarray) -> Boosted:
-    """Trees of a usual size, with nothing chosen."""
-    return _boosted(rows, _USUAL)
 
 
 def _grow(rows: Rows, size: dict[str, Any], rounds: int, held: Rows | None = None) -> tuple[str, list[float]]:
@@ -318,7 +312,7 @@ def _two_level(rows: Rows, fold: np.ndarray) -> Layered:
     """Logistic regression on what other meta-learners say of rows that they were not fitted on."""
     # Chosen once: choosing again for each fold takes five times as long, and none of these rows is one to be judged on.
     size = _chosen_size(rows, fold)
-    firsts: list[Fit] = [_mean_probability, _greedy, _logistic, lambda rows, fold: _boosted(rows, size)]
+    firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=size)]
     second = _logistic(_decided(rows, [cross_fitted(first, rows, fold) for first in firsts]), fold)
     return Layered(tuple(first(rows, fold) for first in firsts), second)
 
@@ -331,7 +325,7 @@ LEARNERS: dict[str, Fit] = {
     "greedy_selection": _greedy,
     "logistic_regression": _logistic,
     "lightgbm": _lightgbm,
-    "lightgbm_usual": _lightgbm_usual,
+    "lightgbm_usual": partial(_boosted, size=_USUAL),
     "two_level": _two_level,
 }
 """By name. ``lightgbm_usual`` is there to show what a stacker that is scored on its own rows seems to reach."""

@@ -10,18 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
+from twinrank.config import Mode
 from twinrank.data.archive import Archive
 from twinrank.data.folds import Folds
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError, nearest
 from twinrank.files import read_json, sha256, write_json, write_npz
 
-Mode = Literal["holdout", "oof"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 WHOLE = -1
 """Fold of a network that was trained with no fold left out."""
 
@@ -313,13 +312,15 @@ class Ledger:
     def _refuse_seen(self, name: str, cell: Cell, folds: Folds, ids: np.ndarray) -> None:
         """In both modes the digests of the rows that a network was given prove what it has not seen."""
         fold = None if cell.fold == WHOLE else cell.fold
-        given = {folds.fitted(fold).sha256: "fitted", folds.stopped_on(fold).sha256: "stopped on"}
-        asked = folds.fold == fold if fold is not None else np.ones(len(ids), bool)
-        for digest, use in zip((cell.fitted_sha256, cell.stopped_on_sha256), given.values(), strict=True):
-            if given.get(digest) != use:
+        asked = 0 if fold is None else folds.left_out(fold).rows[0]
+        for use, digest, rows in (
+            ("fitted", cell.fitted_sha256, folds.fitted(fold)),
+            ("stopped on", cell.stopped_on_sha256, folds.stopped_on(fold)),
+        ):
+            if digest != rows.sha256:
                 raise InputError(
                     f"{name}: what its network in {cell.run} was {use} is not what the folds say, so row"
-                    f" '{ids[np.flatnonzero(asked)[0]]}' may be among it; train it again"
+                    f" '{ids[asked]}' may be among it; train it again"
                 )
         if self._index["mode"] == "holdout" and self._index["data"]["rows"]["sha256"] == folds.of_sha256:
             raise InputError(f"{name}: was trained on the file that is stacked, row '{ids[0]}' included; use mode oof")
