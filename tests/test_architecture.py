@@ -21,7 +21,10 @@ ALLOWED = {
     "cli": {"data", "models", "training", "evaluation", "reporting", "ensembling", "pipeline", "stacking"},
     "__main__": {"cli"},
 }
-WITHOUT_TORCH = ["evaluation/metrics.py", "evaluation/predictions.py", "evaluation/record.py", "reporting/report.py"]
+WITHOUT_TORCH = [
+    *("evaluation/metrics.py", "evaluation/predictions.py", "evaluation/record.py", "evaluation/order.py"),
+    "reporting/report.py",
+]
 
 
 def part_of(path: Path) -> str:

@@ -292,6 +292,30 @@ def predict(run: Argument, file: Argument, out: Path = Path("predictions.csv")) 
     print(f"{out}: {predict_labels(RunFolder(run), file, out):,} labels for {file}")
 
 
+@_command_of(app, "order")
+def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: Path | None = None) -> None:
+    """Ask a run's network about all pairs of some images: does swapping matter, are there cycles, is it one ranking?
+
+    All pairs are not like those of a file: some are of equal rank, or so far apart as training never showed any.
+
+    Args:
+        run: Run folder.
+        file: A pair file; labels in it are not used.
+        images: How many different ones, taken at random from both sides.
+        seed: Chooses them.
+        out: A folder for order.json and cycles.png.
+    """
+    from twinrank.evaluation.evaluate import order as ask
+    from twinrank.reporting.ordering import order_text, write_order
+    from twinrank.runs import RunFolder
+
+    pool, report, meta = ask(RunFolder(run), file, images, seed)
+    print(order_text(report, meta["rows"]))
+    if out is not None:
+        for written in write_order(pool, report, meta, out):
+            print(written)
+
+
 @_command_of(app, "report")
 def report(run: Argument, out: Path | None = None, figures: Path | None = None) -> None:
     """Write the page of a run.

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.pool import Pool, pool_of
 from twinrank.data.submission import write_submission
 from twinrank.device import pick_device, prepare_cpu
 from twinrank.errors import InputError
-from twinrank.evaluation.predict import predict
+from twinrank.evaluation.order import OrderReport, order_report
+from twinrank.evaluation.predict import Pairwise, pairwise_logits, predict
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record, pooled_record
 from twinrank.evaluation.saliency import Saliency, occlusion_saliency
@@ -77,16 +79,10 @@ def predictions_of(run: RunFolder, data: PairData) -> Predictions:
     Raises:
         InputError: the run has no weights, or they do not fit the images.
     """
-    recorded = run.read_config()
-    part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(data.sha256)
-    predictions = predict(_network(run, data), data)
+    predictions = predict(_network(run, data.path, data.xa), data)
     rows = f"all {len(data):,} rows of {data.path.name}"
     predictions.meta.update(
-        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
-        rows=f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
-        weights_sha256=sha256(run.weights),
-        model=recorded["model"]["name"],
-        track=recorded["track"],
+        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)}, **_said(run, rows, data.sha256)
     )
     return predictions
 
@@ -123,16 +119,70 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen = data.select(rows)
-    return chosen, occlusion_saliency(_network(run, data), chosen)
+    return chosen, occlusion_saliency(_network(run, data.path, data.xa), chosen)
 
 
-def _network(run: RunFolder, data: PairData) -> SiameseNet:
-    """The best weights of a run, ready for these pairs."""
+def tournament(run: RunFolder, pool: Pool) -> Pairwise:
+    """What the best weights of a run say about all pairs of some images.
+
+    Raises:
+        InputError: the run has no weights, or they do not fit the images.
+    """
+    return pairwise_logits(_network(run, pool.path, pool.images), pool.images)
+
+
+class Ordered(NamedTuple):
+    """How close to one ranking the decisions about all pairs of some images are.
+
+    Attributes:
+        pool: the images.
+        report: on the decisions about them.
+        meta: which file and images these are, and whose decisions, as in
+            :attr:`twinrank.evaluation.predictions.Predictions.meta`.
+    """
+
+    pool: Pool
+    report: OrderReport
+    meta: dict[str, Any]
+
+
+def order(run: RunFolder, file: Path, images: int, seed: int = 0) -> Ordered:
+    """Ask the best weights of a run about all pairs of some images of a file, and hold that against one ranking.
+
+    Args:
+        run: a run with weights.
+        file: a pair file; labels in it are not used.
+        images: how many, taken at random.
+        seed: chooses them, and the resamples of the intervals.
+
+    Raises:
+        InputError: the file is refused or holds fewer different images, or as :func:`tournament`.
+    """
+    pool = pool_of(load_pairs(Path(file)), images, seed)
+    report = order_report(tournament(run, pool).logit, seed=seed)
+    said = _said(run, f"{len(pool):,} images of {pool.path.name}", pool.sha256)
+    return Ordered(pool, report, {"data": {"path": str(pool.path), "sha256": pool.sha256}, **said, "seed": seed})
+
+
+def _said(run: RunFolder, rows: str, digest: str) -> dict[str, str]:
+    """Which rows of the file of that digest were asked about, what training had to do with it, and who answered."""
+    recorded = run.read_config()
+    part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(digest)
+    return {
+        "rows": f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
+        "weights_sha256": sha256(run.weights),
+        "model": recorded["model"]["name"],
+        "track": recorded["track"],
+    }
+
+
+def _network(run: RunFolder, path: Path, images: np.ndarray) -> SiameseNet:
+    """The best weights of a run, ready for images (N, C, H, W) of that file."""
     recorded = run.read_config()
     prepare_cpu(recorded["threads"])
     model = load_weights(run.weights, recorded["model"]).to(pick_device())
     channels = model.encode.mean.shape[0]
-    if data.xa.shape[1] != channels:
-        raise InputError(f"{data.path}: images of {data.xa.shape[1]} channels; {run.path} was trained on {channels}")
+    if images.shape[1] != channels:
+        raise InputError(f"{path}: images of {images.shape[1]} channels; {run.path} was trained on {channels}")
     model.precision = run.train_config().precision
     return model

@@ -1,6 +1,7 @@
 """What a network says about pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,19 @@ from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
 _PIXELS_A_BATCH = 500 * 28 * 28
+_PAIRS_A_BATCH = 500
+
+
+class Pairwise(NamedTuple):
+    """What a network says about all pairs of M images.
+
+    Attributes:
+        logit: float32 (M, M), of the image of the row ranking higher than that of the column; 0 on the diagonal.
+        levels: float32 (M, K), log-posterior of each image over the network's latent levels, lowest first, or None.
+    """
+
+    logit: np.ndarray
+    levels: np.ndarray | None
 
 
 def predict_logits(model: SiameseNet, data: PairData) -> np.ndarray:
@@ -40,13 +54,43 @@ def predict(model: SiameseNet, data: PairData) -> Predictions:
     return Predictions(data.row_ids, logit.cpu().numpy(), data.y, ranked_a, ranked_b)
 
 
+def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
+    """Logits of all ordered pairs of some images, each of which goes through the tower once.
+
+    Both orders of a pair are compared, at the same place of a batch: so an antisymmetric network is so to the bit, and
+    another one is seen as it is.
+
+    Args:
+        model: in evaluation mode, on the device to use.
+        images: uint8, or float32 in [0, 1], (M, C, H, W).
+    """
+    device = next(model.parameters()).device
+    rows, levels = _rows_a_batch(images), None
+    compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = model.comparator
+    with torch.inference_mode():
+        batches = (torch.from_numpy(images[start : start + rows]) for start in range(0, len(images), rows))
+        compared = torch.cat([model.embed_batch(batch.to(device)).features for batch in batches])
+        if isinstance(model.comparator, LatentOrder):
+            compare, compared = model.comparator.compare, model.comparator.posterior(compared)
+            levels = compared[:, model.comparator.ranking()].cpu().numpy()
+        logit = torch.zeros(len(images), len(images), device=device)
+        for first, second in torch.triu_indices(len(logit), len(logit), 1, device=device).split(_PAIRS_A_BATCH, 1):
+            logit[first, second] = compare(compared[first], compared[second])
+            logit[second, first] = compare(compared[second], compared[first])
+    return Pairwise(logit.cpu().numpy(), levels)
+
+
 def _features(model: SiameseNet, data: PairData) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     device = next(model.parameters()).device
-    rows = max(1, _PIXELS_A_BATCH // data.xa[0, 0].size)
+    rows = _rows_a_batch(data.xa)
     for start in range(0, len(data), rows):
         xa, xb = (torch.from_numpy(side[start : start + rows]).to(device) for side in (data.xa, data.xb))
         left, right = model.embed(xa, xb)
         yield left.features, right.features
+
+
+def _rows_a_batch(images: np.ndarray) -> int:
+    return max(1, _PIXELS_A_BATCH // images[0, 0].size)
 
 
 def _joined(parts: Iterator[torch.Tensor]) -> np.ndarray:

@@ -64,13 +64,17 @@ class SiameseNet(nn.Module):
             xb: right images, the same.
             shielded: no gradient goes from the features back to the backbone.
         """
-        with autocast(xa.device, self.precision):
-            if self.training:
-                both = self.tower(self.encode(torch.cat([xa, xb])), shielded)
-                left, right = zip(*(part.chunk(2) for part in both), strict=True)
-            else:
-                left, right = (self.tower(self.encode(images), shielded) for images in (xa, xb))
-        return Embedded(*(part.float() for part in left)), Embedded(*(part.float() for part in right))
+        if self.training:
+            both = self.embed_batch(torch.cat([xa, xb]), shielded)
+            left, right = zip(*(part.chunk(2) for part in both), strict=True)
+            return Embedded(*left), Embedded(*right)
+        return self.embed_batch(xa, shielded), self.embed_batch(xb, shielded)
+
+    def embed_batch(self, images: torch.Tensor, shielded: bool = False) -> Embedded:
+        """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
+        with autocast(images.device, self.precision):
+            parts = self.tower(self.encode(images), shielded)
+        return Embedded(*(part.float() for part in parts))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
         """Logits float32 (N,), positive where the left image is held to rank higher; arguments of :meth:`embed`."""

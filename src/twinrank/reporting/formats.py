@@ -8,8 +8,10 @@ METRIC_NAMES = {
     "log_loss": "log-loss, nats",
     "brier": "Brier score",
     "expected_calibration_error": "calibration error",
+    "cyclic_triads": "cyclic triads",
+    "explained": "one ranking explains",
 }
-_PERCENT = {"accuracy", "macro_f1", "expected_calibration_error"}
+_PERCENT = {"accuracy", "macro_f1", "expected_calibration_error", "cyclic_triads", "explained"}
 
 
 def metric_name(name: str) -> str:

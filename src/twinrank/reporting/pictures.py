@@ -4,22 +4,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from twinrank.config import TrainConfig
 from twinrank.data.augment import Augmentation
 from twinrank.data.pairs import PairData
+from twinrank.data.pool import Pool
 from twinrank.errors import InputError
+from twinrank.evaluation.order import OrderReport
 from twinrank.evaluation.saliency import Saliency
 from twinrank.files import replacing, require_ending
 from twinrank.randomness import numpy_generator, torch_generator
 from twinrank.reporting.contents import distinct_runs, read_run
-from twinrank.reporting.plots import compared_curves, image_rows, saliency_sheet
+from twinrank.reporting.plots import compared_curves, cycle_sheet, image_rows, saliency_sheet
 
 _ENDINGS = (".png", ".svg", ".pdf")
 _DOTS_AN_INCH = 200
 _SHOWN = 8
+_LONGEST_NAME = 24
 _AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "shift 2": {"shift": 2},
     "rotate 10": {"rotate": 10.0},
@@ -85,6 +89,24 @@ def draw_saliency(data: PairData, saliency: Saliency, out: Path) -> Path:
     return save_picture(saliency_sheet(data.xa, data.xb, *saliency, captions), out)
 
 
+def draw_cycles(pool: Pool, report: OrderReport, out: Path) -> Path:
+    """Draw the clearest cycles, each image with its place in the ranking.
+
+    Args:
+        pool: images.
+        report: on decisions about the same images.
+        out: the picture.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    place = np.argsort(report.ranking) + 1
+    captions = [
+        f"{_shortened(name)}\nplace {rank:,} of {len(pool):,}" for name, rank in zip(pool.names, place, strict=True)
+    ]
+    return save_picture(cycle_sheet(pool.images, report.cycles, captions), out)
+
+
 def draw_augmentations(data: PairData, out: Path, seed: int = 0) -> Path:
     """Draw what each augmentation does to some images: a row each, the images as they are first.
 
@@ -104,3 +126,8 @@ def draw_augmentations(data: PairData, out: Path, seed: int = 0) -> Path:
         uniform = torch.rand(len(images), augment.draws, generator=torch_generator(seed, name))
         drawn[name] = augment(images, uniform).numpy()
     return save_picture(image_rows(drawn), out)
+
+
+def _shortened(name: str) -> str:
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"

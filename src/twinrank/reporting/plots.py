@@ -9,8 +9,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from scipy.special import expit
 
 from twinrank.evaluation.metrics import Estimate, ReliabilityCurve, wilson
+from twinrank.evaluation.order import Cycle
 from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, line_look, style
 from twinrank.reporting.formats import interval, value
 from twinrank.reporting.levels import LevelTable
@@ -274,6 +276,33 @@ def saliency_sheet(
         "how much the logit falls\nwhen the spot is covered,\n1 is the pair's largest change", size=8, color=INK
     )
     bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def cycle_sheet(images: np.ndarray, cycles: Sequence[Cycle], captions: Sequence[str]) -> Figure:
+    """A row for each cycle: first, second, third and again the first image, and between them how sure each step is.
+
+    Args:
+        images: uint8 or float in [0, 1], (M, C, H, W).
+        cycles: of these.
+        captions: M texts.
+    """
+    lines = max(1, len(cycles))
+    figure = Figure(figsize=(7.2, 0.6 + 1.6 * lines), layout="constrained")
+    told = "Each image is held to rank higher than the next: by the logit, with the probability"
+    figure.suptitle(told if cycles else "No three images are held to rank in a circle", color=INK, size=10)
+    axes = figure.subplots(lines, 7, squeeze=False, width_ratios=[3, 2, 3, 2, 3, 2, 3])
+    for each in axes.flat:
+        each.set_axis_off()
+    for line, cycle in zip(axes, cycles, strict=False):
+        for each, place in zip(line[::2], (*cycle.images, cycle.images[0]), strict=True):
+            image = images[place].transpose(1, 2, 0)
+            each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+            each.set_title(captions[place], size=7, color=MUTED, parse_math=False)
+        for each, logit in zip(line[1::2], cycle.logits, strict=True):
+            each.text(0.5, 0.5, ">", ha="center", va="center", size=20, color=SERIES[0], transform=each.transAxes)
+            sure = f"{logit:+.2f}\n{expit(logit):.1%}"
+            each.text(0.5, 0.34, sure, ha="center", va="top", size=9, color=INK, transform=each.transAxes)
     return figure
 
 

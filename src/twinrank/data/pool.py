@@ -1,0 +1,67 @@
+"""Images of a pair file as a set of their own, for what is asked about all pairs of them."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.data.pairs import PairData
+from twinrank.errors import InputError
+from twinrank.randomness import numpy_generator
+
+_FEWEST, _MOST = 3, 500
+"""A triad takes three; the time to look for cycles grows with the cube."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """M different images.
+
+    Attributes:
+        images: uint8, or float32 in [0, 1], (M, C, H, W).
+        names: row id and side of each, such as "17 left".
+        path: the file that they are from.
+        sha256: its digest, as :class:`twinrank.data.pairs.PairData` has it.
+    """
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    path: Path
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
+    """Different images from both sides of a pair file, taken at random and in random order.
+
+    The same pixels come once: compared with a copy of itself, an image is a tie.
+
+    Args:
+        data: N pairs.
+        images: M, 3 to 500.
+        seed: chooses them; a smaller pool is the beginning of a larger one.
+
+    Raises:
+        InputError: so many are not possible, or the file does not hold as many different images.
+    """
+    if not _FEWEST <= images <= _MOST:
+        raise InputError(f"--images: {images} is not possible; use {_FEWEST} to {_MOST}")
+    chosen: dict[bytes, tuple[int, int]] = {}
+    for place in numpy_generator(seed, "pool").permutation(2 * len(data)):
+        row, side = divmod(int(place), 2)
+        chosen.setdefault(blake2b((data.xa, data.xb)[side][row].tobytes()).digest(), (row, side))
+        if len(chosen) == images:
+            break
+    else:
+        raise InputError(
+            f"--images: {images} is not possible, {data.path} holds {len(chosen):,} different images;"
+            " use fewer, or a larger file"
+        )
+    places = list(chosen.values())
+    pixels = np.stack([(data.xa, data.xb)[side][row] for row, side in places])
+    row_ids = data.row_ids
+    names = tuple(f"{row_ids[row]} {('left', 'right')[side]}" for row, side in places)
+    return Pool(pixels, names, data.path, data.sha256)

@@ -1,0 +1,50 @@
+"""What ``twinrank order`` says and writes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twinrank.data.pool import Pool
+from twinrank.evaluation.order import RANDOM_SHARE, OrderReport
+from twinrank.files import write_json
+from twinrank.reporting.formats import interval, metric_name, value
+from twinrank.reporting.pictures import draw_cycles
+
+
+def order_text(report: OrderReport, rows: str) -> str:
+    """The report in a few lines.
+
+    Args:
+        report: on the decisions about all pairs of some images.
+        rows: which images these are, in words.
+    """
+    lines = [rows]
+    for name, count in (("swap violations", report.swap_violations), ("ties", report.ties)):
+        lines.append(f"    {name:<20} {count:>8,}   of {report.pairs:,} pairs")
+    for name, beside in (("cyclic_triads", f"; a random judge has {RANDOM_SHARE:.0%}"), ("explained", "")):
+        share = getattr(report, name)
+        lines.append(
+            f"    {metric_name(name):<20} {value(share, name):>8}   {interval(share, name)}"
+            f"   ({share.interval}, n = {share.n:,}{beside})"
+        )
+    return "\n".join(lines)
+
+
+def write_order(pool: Pool, report: OrderReport, meta: Mapping[str, Any], out: Path) -> list[Path]:
+    """Write ``order.json`` and ``cycles.png``.
+
+    Args:
+        pool: images.
+        report: on the decisions about them.
+        meta: which images these are and whose decisions; stands at the beginning of the JSON.
+        out: folder for both.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    record = Path(out) / "order.json"
+    write_json(record, {**meta, **report.record(pool.names)})
+    return [record, draw_cycles(pool, report, Path(out) / "cycles.png")]
