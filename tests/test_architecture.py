@@ -8,7 +8,8 @@ import pytest
 import twinrank
 
 SOURCE = Path(twinrank.__file__).parent
-LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "__init__"}
+LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "provenance", "steps", "__init__"}
+STACKED = {"ensembling", "stacking", "stacks"}
 ALLOWED = {
     "data": {"data"},
     "models": {"models"},
@@ -16,9 +17,24 @@ ALLOWED = {
     "evaluation": {"evaluation", "data", "models"},
     "reporting": {"reporting", "data", "evaluation"},
     "ensembling": {"ensembling", "data", "evaluation"},
-    "pipeline": {"data", "models", "training", "evaluation", "reporting"},
-    "stacking": {"data", "models", "training", "evaluation", "reporting", "ensembling"},
-    "cli": {"data", "models", "training", "evaluation", "reporting", "ensembling", "pipeline", "stacking"},
+    "stacking": {"data", "models", "training", "evaluation", "ensembling"},
+    "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
+    "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
+    "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
+    "pipeline": {"auditing", *STACKED, "data", "models", "training", "evaluation", "reporting"},
+    "cli": {
+        "data",
+        "models",
+        "training",
+        "evaluation",
+        "reporting",
+        "ensembling",
+        "pipeline",
+        "stacking",
+        "stacks",
+        "auditing",
+        "verifying",
+    },
     "__main__": {"cli"},
 }
 WITHOUT_TORCH = [

@@ -123,7 +123,9 @@ def test_the_submission_passes_and_is_what_predict_writes(twinrank: Call, done: 
     checked = twinrank("submit", "check", submission, "--test", test, cwd=done)
     assert checked.returncode == 0
     assert "60 rows" in checked.stdout
-    twinrank("predict", "runs/demo", test, "--out", "again.csv", cwd=done)
+    predicted = twinrank("predict", "--run", "runs/demo", "--data", test, "--out", "again.csv", cwd=done)
+    assert predicted.stdout == f"again.csv: 60 labels for {test}\n"
+    assert predicted.stderr == ""
     assert (done / "again.csv").read_bytes() == (done / submission).read_bytes()
     one_line(twinrank("submit", "check", submission, "--test", "data/test_public.npz", cwd=done))
 
@@ -149,7 +151,7 @@ def test_nothing_of_another_kind_is_overwritten(done: Path, capsys: pytest.Captu
     run, test = done / "runs" / "demo", done / "data" / "test_private.npz"
     before = sha256(test), sha256(run / "weights.safetensors")
     for arguments in (
-        ["predict", str(run), str(test), "--out", str(test)],
+        ["predict", "--run", str(run), "--data", str(test), "--out", str(test)],
         ["data", "show", str(test), "--out", str(test)],
         ["report", str(run), "--out", str(run / "weights.safetensors")],
         ["data", "show", str(test), "--out", str(done / "sheet.png"), "--seed", "-1"],
@@ -228,11 +230,11 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["models", "--image-size", "-1"], "8 to 512 pixels"),
         (["resume", "nowhere"], "nowhere: not a run folder"),
         (["evaluate", "nowhere", "a.npz"], "nowhere: not a run folder"),
-        (["predict", "nowhere", "a.npz"], "a.npz"),
-        (["order", "nowhere", "a.npz"], "a.npz"),
+        (["predict", "--run", "nowhere", "--data", "a.npz"], "nowhere: not a run folder"),
+        (["order", "nowhere", "a.npz"], "nowhere: not a run folder"),
         (["report", "nowhere"], "nowhere: not a run folder"),
         (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
-        (["predict"], "Missing from twinrank predict: PATH Run folder. (required)"),
+        (["predict"], "Missing from twinrank predict: --run PATH Run folder. (required) --data PATH A pair file"),
         (["dat"], "Unrecognized options: dat; Available subcommands: run, seeds, grid"),
         (["data"], "Expected one of {fetch, make, check, show}; 'twinrank COMMAND --help' shows the options"),
         (["data", "make", "--out", "d", "--severty", "3"], "--severty, 3; Perhaps you meant: --severity INT"),

@@ -18,7 +18,8 @@ def recipe(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_valid(name: str) -> None:
-    assert read_recipe(name).runs
+    found = read_recipe(name)
+    assert found.runs or found.grids
 
 
 @pytest.mark.parametrize("name", ["cpu", "guide"])
@@ -58,7 +59,7 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("modle: fpn", "unknown key 'modle'; did you mean 'model'"),
-        ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with either the key 'model' or 'runs'"),
+        ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with one of the keys 'model', 'runs' and 'grids'"),
         ("{model: fpn, trian: {}}", "unknown key 'trian'; did you mean 'train'"),
         ("{model: fpn, train: {learning_rate: 1}}", "'train': unknown key 'learning_rate'"),
         ("{model: fpn, train: {loss: hinge}}", "'loss' is 'hinge'; it must be one of bce, focal"),

@@ -2,13 +2,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from twinrank.config import SPLITS, Mode, RunSpec
+from twinrank import stacking
+from twinrank.config import SPLITS, GridSpec, Mode, RunSpec
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
@@ -17,6 +19,8 @@ from twinrank.files import sha256
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.stacking import choose_models, fill_ledger
+from twinrank.training.grid import Job
+from twinrank.training.run import train
 
 TINY = {"epochs": 2, "batch_size": 64, "lr": 1e-2}
 RUNS = {
@@ -31,11 +35,22 @@ runs:
 """
 
 
+def in_process(jobs: Sequence[Job], *_: object) -> dict[str, str]:
+    """Train as a grid does, without processes, whose start takes longer than everything here."""
+    for job in jobs:
+        if not RunFolder(job.folder).weights.is_file():
+            train(job.model, job.train_file, job.val_file, job.folder, job.config, job.options, 1)
+    return {}
+
+
 def fill(folder: Path, data: Path, models: str, mode: Mode = "oof") -> list[str]:
     """Give what was said."""
     said: list[str] = []
-    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
-    assert fill_ledger(choose_models(RUNS, models), mode, folder, train, val, tests, folds=2, say=said.append) == {}
+    fitted, val, *tests = (data / f"{split}.npz" for split in SPLITS)
+    grid = GridSpec(mode, choose_models(RUNS, models), folds=2 if mode == "oof" else 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "run_grid", in_process)
+        assert fill_ledger(grid, folder, fitted, val, tests, say=said.append) == {}
     return said
 
 
@@ -49,16 +64,16 @@ def oof(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_each_row_is_asked_of_the_network_that_did_not_see_it(oof: Path, benchmark_folder: Path) -> None:
     matrix = Ledger(oof / "ledger").read()
-    train = load_pairs(benchmark_folder / "train.npz")
-    assert np.array_equal(matrix.rows.y, train.y)  # pyright: ignore[reportArgumentType]
+    data = load_pairs(benchmark_folder / "train.npz")
+    assert np.array_equal(matrix.rows.y, data.y)  # pyright: ignore[reportArgumentType]
     for fold in (0, 1):
         run = RunFolder(oof / "cells" / f"order.fold{fold}")
         held = np.flatnonzero(matrix.fold == fold)
         given = [load_pairs(Path(file["path"])) for file in run.read_config()["data"].values()]
-        assert not {*held.astype(str)} & {each for data in given for each in data.row_ids}
-        said = predictions_of(run, train.select(held))
+        assert not {*held.astype(str)} & {each for part in given for each in part.row_ids}
+        said = predictions_of(run, data.select(held))
         assert np.array_equal(matrix.rows.logit[held, 0], said.logit.astype(np.float64))
-    assert matrix.rows.levels["order"].shape == (len(train), 2, 10)
+    assert matrix.rows.levels["order"].shape == (len(data), 2, 10)
     assert matrix.tests["test_public"].logit.shape == (40, 1)
 
 
@@ -78,10 +93,27 @@ def test_only_base_models_of_the_recipe_are_chosen() -> None:
             choose_models(RUNS, models)
 
 
-def test_a_killed_grid_ends_with_the_same_bytes(oof: Path, benchmark_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def holdout(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid of two base models."""
+    folder = tmp_path_factory.mktemp("holdout")
+    fill(folder, benchmark_folder, "order,compare", "holdout")
+    return folder
+
+
+def test_holdout_stacks_val_and_stops_on_a_slice_of_train(holdout: Path, benchmark_folder: Path) -> None:
+    matrix = Ledger(holdout / "ledger").read()
+    val = load_pairs(benchmark_folder / "val.npz")
+    assert np.array_equal(matrix.rows.y, val.y)  # pyright: ignore[reportArgumentType]
+    recorded = RunFolder(holdout / "cells" / "order").read_config()["data"]
+    assert recorded["train"]["n"] + recorded["val"]["n"] == 384
+    assert recorded["val"]["n"] == 36
+
+
+def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    command = [sys.executable, "-m", "twinrank", "grid", "--mode", "oof", "--recipe", "recipe.yaml", "--folds", "2"]
-    command += ["--out", ".", "--data", str(benchmark_folder), "--models", "order"]
+    command = [sys.executable, "-m", "twinrank", "grid", "--mode", "holdout", "--recipe", "recipe.yaml", "--folds", "4"]
+    command += ["--out", ".", "--data", str(benchmark_folder), "--threads", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(tmp_path.rglob("checkpoint.safetensors")) and process.poll() is None:
         time.sleep(0.02)
@@ -89,18 +121,15 @@ def test_a_killed_grid_ends_with_the_same_bytes(oof: Path, benchmark_folder: Pat
     process.communicate(timeout=60)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, text=True)
     assert done.returncode == 0, done.stderr
-    assert "order: 2 of 2 networks are in ledger" in done.stdout
-    for file in ("ledger/rows.npz", "ledger/folds.npz", "cells/order.fold1/weights.safetensors"):
-        assert sha256(tmp_path / file) == sha256(oof / file), file
-    first, second = (Ledger(folder / "ledger").read(["order"]).rows.logit for folder in (tmp_path, oof))
-    assert np.array_equal(first, second)
+    assert "compare: 1 of 1 networks are in ledger" in done.stdout
+    for file in ("ledger/rows.npz", "ledger/folds.npz", "ledger/order.npz", "cells/compare/weights.safetensors"):
+        assert sha256(tmp_path / file) == sha256(holdout / file), file
 
 
-def test_holdout_stacks_val_and_stops_on_a_slice_of_train(benchmark_folder: Path, tmp_path: Path) -> None:
-    fill(tmp_path, benchmark_folder, "order", "holdout")
-    matrix = Ledger(tmp_path / "ledger").read()
-    val = load_pairs(benchmark_folder / "val.npz")
-    assert np.array_equal(matrix.rows.y, val.y)  # pyright: ignore[reportArgumentType]
-    recorded = RunFolder(tmp_path / "cells" / "order").read_config()["data"]
-    assert recorded["train"]["n"] + recorded["val"]["n"] == 384
-    assert recorded["val"]["n"] == 38
+def test_folds_in_which_nothing_can_be_chosen_are_refused_before_any_training(
+    twinrank: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    result = twinrank("grid", "--mode", "oof", "--folds", "2", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--folds: 2 is not possible; use 4 to 100" in result.stderr
+    assert not list(tmp_path.iterdir())

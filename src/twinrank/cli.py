@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
-from twinrank.config import SPLITS, BenchmarkConfig, Mode, Split, TrainConfig, split_named
-from twinrank.errors import InputError, Interrupted
+from twinrank.config import SPLITS, BenchmarkConfig, GridSpec, Mode, Split, TrainConfig, split_named
+from twinrank.errors import CheckFailed, InputError, Interrupted
 
 if TYPE_CHECKING:
     from twinrank.models.registry import Entry
@@ -130,8 +130,8 @@ def run(
 
     Args:
         recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
-            with --workers 2), "ablations" (one thing changed at a time, an hour), "guide" (the training guide's models
-            and values, for a GPU), or a YAML file.
+            with --workers 2), "stack" (ten base models and their ensembles, an hour and a half), "ablations" (one thing
+            changed at a time, an hour), "guide" (the training guide's models and values, for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
@@ -221,19 +221,45 @@ def grid(
         workers: Trainings at a time; the threads are divided among them.
         threads: Of the CPU; all cores by default.
     """
+    from twinrank.ensembling.stack import require_folds
     from twinrank.pipeline import read_recipe
     from twinrank.stacking import LEDGER, choose_models, fill_ledger
     from twinrank.training.live import grid_table
 
+    require_folds(folds)
     out = Path("runs") / mode if out is None else out
     runs = choose_models(read_recipe(recipe, changes).runs, models)
     train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     with grid_table() as show:
-        failed = fill_ledger(
-            runs, mode, out, train, val, tests, folds, stop_share, seed, workers, threads, _command(), _say, show
-        )
+        spec = GridSpec(mode, runs, folds, stop_share, seed)
+        failed = fill_ledger(spec, out, train, val, tests, workers, threads, _command(), _say, show)
     print(f"ledger: {out / LEDGER}")
     _report_failures(failed)
+
+
+@_command_of(app, "stack")
+def stack(
+    models: str = "",
+    grid: Path = Path("runs") / "holdout",
+    out: Path | None = None,
+) -> None:
+    """Stack the base models of a grid: meta-learners on rows that no level saw, a leaderboard, a page, a submission.
+
+    Args:
+        models: Base models, separated by commas; all of the grid by default.
+        grid: Folder that "twinrank grid" filled.
+        out: Stack folder; the grid's by default.
+    """
+    from twinrank.ensembling.folder import StackFolder
+    from twinrank.reporting.leaderboard import leaderboard_text, read_field
+    from twinrank.stacks import finish_stack, make_stack
+
+    folder = StackFolder(grid if out is None else out)
+    make_stack(grid, folder, models, _command(), _say)
+    finish_stack(folder, _say)
+    field = read_field([folder.path])
+    print(leaderboard_text(field.rank(), field.benchmark, field.chosen))
+    print(f"report: {folder.report}")
 
 
 @_command_of(app, "resume")
@@ -278,28 +304,31 @@ def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
 
 
 @_command_of(app, "predict")
-def predict(run: Argument, file: Argument, out: Path = Path("predictions.csv")) -> None:
-    """Label a pair file with a run's network: a CSV id,label, which is a submission.
+def predict(run: Path, data: Path, out: Path = Path("predictions.csv")) -> None:
+    """Label a pair file of any length with a network or a stack: a CSV id,label, which is a submission.
 
     Args:
-        run: Run folder.
-        file: A pair file; labels in it are not used.
+        run: Run folder, or stack folder.
+        data: A pair file; it needs neither labels nor ids, and labels in it are not used.
         out: The CSV.
     """
-    from twinrank.evaluation.evaluate import predict_labels
-    from twinrank.runs import RunFolder
+    from twinrank.evaluation.label import write_labels
+    from twinrank.stacks import open_judge
 
-    print(f"{out}: {predict_labels(RunFolder(run), file, out):,} labels for {file}")
+    judge = open_judge(run)
+    with _progress() as progress:
+        count = write_labels(judge.logits, data, out, partial(progress, str(data)))
+    print(f"{out}: {count:,} labels for {data}")
 
 
 @_command_of(app, "order")
 def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: Path | None = None) -> None:
-    """Ask a run's network about all pairs of some images: does swapping matter, are there cycles, is it one ranking?
+    """Ask a network or a stack about all pairs of some images: does swapping matter, are there cycles, is it an order?
 
     All pairs are not like those of a file: some are of equal rank, or so far apart as training never showed any.
 
     Args:
-        run: Run folder.
+        run: Run folder, or stack folder.
         file: A pair file; labels in it are not used.
         images: How many different ones, taken at random from both sides.
         seed: Chooses them.
@@ -307,9 +336,9 @@ def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: 
     """
     from twinrank.evaluation.evaluate import order as ask
     from twinrank.reporting.ordering import order_text, write_order
-    from twinrank.runs import RunFolder
+    from twinrank.stacks import open_judge
 
-    pool, report, meta = ask(RunFolder(run), file, images, seed)
+    pool, report, meta = ask(open_judge(run), file, images, seed)
     print(order_text(report, meta["rows"]))
     if out is not None:
         for written in write_order(pool, report, meta, out):
@@ -318,32 +347,70 @@ def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: 
 
 @_command_of(app, "report")
 def report(run: Argument, out: Path | None = None, figures: Path | None = None) -> None:
-    """Write the page of a run.
+    """Write the page of a run or a stack.
 
     Args:
-        run: Run folder.
-        out: The page; report.html in the run folder by default.
+        run: Run folder, or stack folder.
+        out: The page; report.html in that folder by default.
         figures: A folder for the figures as PNG files, too.
     """
+    from twinrank.ensembling.folder import StackFolder
     from twinrank.reporting.publish import publish_report
+    from twinrank.stacks import publish_stack
 
-    print(publish_report(run, out, figures))
+    stacked = StackFolder(run).config.is_file()
+    print(publish_stack(StackFolder(run), out, figures) if stacked else publish_report(run, out, figures))
+
+
+@_command_of(app, "audit")
+def audit(run: Argument) -> None:
+    """Check that a stack has not seen what it is judged on: permuted labels must come out as a coin. Red exits with 1.
+
+    Args:
+        run: Stack folder.
+    """
+    from twinrank.auditing import audit as look
+    from twinrank.ensembling.folder import StackFolder
+    from twinrank.stacks import publish_stack
+
+    checks = look(StackFolder(run), _say)
+    for check in checks:
+        print(f"{'green' if check.passed else 'RED  '}  {check.name}: {check.found}")
+    publish_stack(StackFolder(run))
+    red = [check.name for check in checks if not check.passed]
+    if red:
+        raise CheckFailed(f"{run}: {len(red)} of {len(checks)} checks are red: {', '.join(red)}")
+
+
+@_command_of(app, "verify")
+def verify(run: Argument) -> None:
+    """Compute every figure of a report again from the files that it was made from. Exits with 1 if one differs.
+
+    Args:
+        run: Run folder, or stack folder.
+    """
+    from twinrank.verifying import verify as compare
+
+    compare(run, _say)
+    print(f"{run}: every figure is what the files give")
 
 
 @_command_of(app, "leaderboard")
 def leaderboard(runs: Files, out: Path | None = None) -> None:
-    """Compare runs in one table, beside published results: parameters, seconds, accuracy with intervals.
+    """Compare runs and stacks in one table, the best on val first: accuracy, log-loss, calibration, cost, who ties.
 
     Args:
-        runs: Run folders.
-        out: A folder for the table as leaderboard.md, leaderboard.csv and leaderboard.json.
+        runs: Evaluated run folders, and stack folders, about the same rows.
+        out: A folder for the table as leaderboard.md, leaderboard.csv, leaderboard.json and leaderboard.png.
     """
-    from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
+    from twinrank.reporting.leaderboard import leaderboard_text, read_field, write_leaderboard
 
     _require_some(runs)
-    print(leaderboard_text(read_rows(runs)))
+    field = read_field(runs)
+    board = field.rank()
+    print(leaderboard_text(board, field.benchmark, field.chosen))
     if out is not None:
-        for written in write_leaderboard(runs, out):
+        for written in write_leaderboard(board, out, field.benchmark, field.chosen):
             print(written)
 
 
@@ -538,7 +605,8 @@ def _print_models(described: list[dict[str, Any]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The ``twinrank`` command. Exits with 2 after bad input and 130 when stopped, with one line and no traceback."""
+    """The ``twinrank`` command. Exits with 2 after bad input, 1 after a check that found something, 130 when stopped;
+    with lines that say so and no traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # A scheduler's polite stop is a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -551,6 +619,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except InputError as error:
         _fail(f"twinrank: error: {error}", 2)
+    except CheckFailed as error:
+        _fail(f"twinrank: {error}", 1)
     except Interrupted as error:
         _fail(f"twinrank: {error}", 130)
     except KeyboardInterrupt:
@@ -602,18 +672,19 @@ def _require_some(files: tuple[Path, ...]) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on standard error for each split, if that is a terminal."""
+    """A bar on standard error for each name that is given, if that is a terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks = {}
 
-        def show(split: str, done: int, pairs: int) -> None:
-            if split not in tasks:
-                tasks[split] = bar.add_task(f"{split}.npz", total=pairs)
-            bar.update(tasks[split], completed=done)
+        def show(name: str, done: int, pairs: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(escape(name), total=pairs)
+            bar.update(tasks[name], completed=done)
 
         yield show
 

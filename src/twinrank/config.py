@@ -23,7 +23,7 @@ SMALLEST, LARGEST = 8, 512
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
 
-Config = TypeVar("Config", "BenchmarkConfig", "TrainConfig")
+Config = TypeVar("Config", "BenchmarkConfig", "TrainConfig", "GridSpec")
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,29 @@ class RunSpec:
 
 
 @dataclass(frozen=True)
+class GridSpec:
+    """Base models, and how they are stacked."""
+
+    mode: Mode
+    """How rows come to be unseen."""
+    runs: dict[str, RunSpec]
+    """Base models by name."""
+    folds: int = 5
+    """Of the rows that are stacked."""
+    stop_share: float = 0.1
+    """Share of train that chooses epochs, and is not fitted."""
+    seed: int = 42
+    """Of the folds."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything from nothing to a report: what ``twinrank run`` reads."""
 
     runs: dict[str, RunSpec]
     """Trainings by the name of their folder; the one name "" is the recipe's own folder."""
+    grids: dict[str, GridSpec] = field(default_factory=dict)
+    """Instead of trainings: stacks by the name of their folder; "." is the recipe's own folder."""
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     """The data."""
 

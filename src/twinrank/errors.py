@@ -16,6 +16,10 @@ class Interrupted(Exception):
     """Work was stopped by the user; the line says how to go on. The command line exits with status 130."""
 
 
+class CheckFailed(Exception):
+    """A check that was asked for has found something: lines that say what. The command line exits with status 1."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest valid one if any is near, and all of them."""
     names = list(valid)

@@ -2,36 +2,43 @@
 
 import math
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
-from twinrank.config import BenchmarkConfig, Recipe, RunSpec, with_values
+from twinrank.auditing import audit
+from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec, with_values
 from twinrank.data.benchmark import Progress, make_benchmark, refuse_other_benchmark
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.submission import check_submission
+from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.stack import require_folds
 from twinrank.errors import InputError, nearest
-from twinrank.evaluation.evaluate import evaluate, predict_labels
-from twinrank.files import read_json, sha256, write_json
+from twinrank.evaluation.evaluate import Network, evaluate, order
+from twinrank.evaluation.label import write_labels
 from twinrank.models.registry import entry
-from twinrank.reporting.leaderboard import write_leaderboard
+from twinrank.reporting.leaderboard import read_field, write_leaderboard
+from twinrank.reporting.ordering import write_order
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
+from twinrank.stacking import LEDGER, choose_models, fill_ledger
+from twinrank.stacks import finish_stack, make_stack, open_judge
+from twinrank.steps import Steps, digests
 from twinrank.training import run as training
 from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid
 from twinrank.training.grid import Progress as GridProgress
-from twinrank.training.loop import peak_memory
 
 _RUN_KEYS = ("model", "options", "train")
 _SIMPLE = 4
-_KEYS = ("runs", *_RUN_KEYS, "benchmark")
+_POOL = 200
+"""Images whose order is asked for."""
+_GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
+_KEYS = ("runs", *_RUN_KEYS, "benchmark", "runs_of", "grids")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 _MERGE = "tag:yaml.org,2002:merge"
@@ -114,7 +121,7 @@ def run_recipe(
 
     Args:
         recipe: what to do.
-        out: run folder, or folder of run folders.
+        out: run folder, folder of run folders, or stack folder.
         data: folder of the benchmark's files.
         say: told what happens, a line each.
         progress: of the benchmark's making.
@@ -137,10 +144,12 @@ def run_recipe(
     for job in jobs:
         refuse_other_settings(job)
     refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
-    steps = _Steps(RunFolder(out).steps, say)
+    steps = Steps(RunFolder(out).steps, say)
     with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
         if todo:
             make_benchmark(fetch_mnist(say=say), files.folder, recipe.benchmark, progress=progress)
+    if recipe.grids:
+        return _stack_grids(recipe, out, files, say, command, threads, workers, show)
     if list(recipe.runs) == [""]:
         (job,) = jobs
         with steps.step("train", _asked(job, files), [RunFolder(out).weights]) as todo:
@@ -153,11 +162,47 @@ def run_recipe(
     failed = run_grid(jobs, workers, threads, command, show)
     trained = [job for job in jobs if job.name not in failed]
     for job in trained:
-        _finish(job, files, _Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))
+        _finish(job, files, Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))
     if trained:
-        for table in write_leaderboard([job.folder for job in trained], out):
+        field = read_field([job.folder for job in trained])
+        for table in write_leaderboard(field.rank(), out, field.benchmark, field.chosen):
             say(f"table: {table}")
     return failed
+
+
+def _stack_grids(
+    recipe: Recipe,
+    out: Path,
+    files: "_Files",
+    say: Callable[[str], None],
+    command: str,
+    threads: int | None,
+    workers: int,
+    show: Callable[[GridProgress], None],
+) -> dict[str, str]:
+    """Fill a ledger, stack it, ask for the order, audit it, and write the page: all that for each grid."""
+    for name, grid in recipe.grids.items():
+        folder = StackFolder(out / name)
+        steps = Steps(folder.steps, say)
+        asked = asdict(grid) | digests(files.train, files.val, *files.tests)
+        with steps.step("ledger", asked, [folder.path / LEDGER / "ledger.json"]) as todo:
+            if todo:
+                where = folder.path, files.train, files.val, files.tests
+                if failed := fill_ledger(grid, *where, workers, threads, command, say, show):
+                    return failed
+        make_stack(folder.path, folder, command=command, say=say)
+        steps = Steps(folder.steps, say)
+        written = [folder.order / "order.json", folder.order / "cycles.png"]
+        with steps.step("order", digests(folder.config, folder.learners, files.tests[-1]), written) as todo:
+            if todo:
+                images = min(_POOL, recipe.benchmark.pairs_private)
+                write_order(*order(open_judge(folder.path), files.tests[-1], images), folder.order)
+        with steps.step("audit", digests(folder.config, folder.entrants), [folder.audit]) as todo:
+            if todo:
+                for check in audit(folder):
+                    say(f"    {'green' if check.passed else 'RED'}  {check.name}: {check.found}")
+        finish_stack(folder, say)
+    return {}
 
 
 class _Files:
@@ -172,66 +217,27 @@ class _Files:
 
 def _asked(job: Job, files: _Files) -> dict[str, Any]:
     asked = {"model": job.model, "options": job.options, "train": asdict(job.config)}
-    return asked | _digests(files.train, files.val)
+    return asked | digests(files.train, files.val)
 
 
-def _finish(job: Job, files: _Files, steps: "_Steps") -> None:
+def _finish(job: Job, files: _Files, steps: "Steps") -> None:
     """What follows the training of a run."""
     run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
     stems = [file.stem for file in evaluated]
     results = [*map(run.predictions, stems), *map(run.metrics, [*stems, "tests"])]
-    with steps.step("evaluate", _digests(run.weights, *evaluated, *files.labels), results) as todo:
+    with steps.step("evaluate", digests(run.weights, *evaluated, *files.labels), results) as todo:
         if todo:
             evaluate(run, evaluated)
 
     submission, test = run.path / "pred_private.csv", files.tests[-1]
-    with steps.step("submit", _digests(run.weights, test), [submission]) as todo:
+    with steps.step("submit", digests(run.weights, test), [submission]) as todo:
         if todo:
-            predict_labels(run, test, submission)
+            write_labels(Network(run).logits, test, submission)
             check_submission(submission, test)
 
-    with steps.step("report", _digests(*results, run.history), [run.report]) as todo:
+    with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
             publish_report(run.path)
-
-
-class _Steps:
-    """What has been done, kept in ``steps.json``."""
-
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self._path = path
-        self._say = say
-        self._done: list[dict[str, Any]] = read_json(path) if path.is_file() else []
-
-    @contextmanager
-    def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
-        """Give whether the step is still to do; afterwards record it with the digests of its outputs."""
-        before = next((step for step in self._done if step["step"] == name), None)
-        unchanged = before and before["inputs"] == inputs and all(map(Path.is_file, outputs))
-        if before and unchanged and before["outputs"] == _digests(*outputs):
-            self._say(f"{name}: done before ({before['seconds']:,.1f} s)")
-            yield False
-            return
-        self._say(f"{name} ...")
-        started = time.perf_counter()
-        yield True
-        seconds = time.perf_counter() - started
-        self._done = [step for step in self._done if step["step"] != name]
-        self._done.append(
-            {
-                "step": name,
-                "seconds": round(seconds, 1),
-                "peak_memory_mb": round(peak_memory() / 1e6),
-                "inputs": dict(inputs),
-                "outputs": _digests(*outputs),
-            }
-        )
-        write_json(self._path, self._done)
-        self._say(f"{name}: {seconds:,.1f} s")
-
-
-def _digests(*files: Path) -> dict[str, str]:
-    return {str(file): sha256(file) for file in files}
 
 
 def _folder() -> Traversable:
@@ -281,12 +287,15 @@ def _change(values: Any, key: str, value: Any, change: str) -> None:
 def _checked(values: Any, where: str) -> Recipe:
     if isinstance(values, dict):
         _refuse_unknown(values, _KEYS, where)
-    if not isinstance(values, dict) or ("model" in values) == ("runs" in values):
+    if not isinstance(values, dict) or sum(key in values for key in ("model", "runs", "grids")) != 1:
         raise InputError(
-            f"{where}: a recipe is a mapping with either the key 'model' or 'runs';"
+            f"{where}: a recipe is a mapping with one of the keys 'model', 'runs' and 'grids';"
             " 'twinrank models' lists the networks"
         )
     shared = {key: _mapping(values, key, where) for key in ("train", "options", "benchmark")}
+    benchmark = with_values(BenchmarkConfig(), shared["benchmark"], f"{where}: 'benchmark'")
+    if "grids" in values:
+        return Recipe({}, _grids(values, shared["train"], where), benchmark)
     if "model" in values:
         runs = {"": _run_spec(values["model"], shared["options"], shared["train"], where)}
     else:
@@ -303,8 +312,31 @@ def _checked(values: Any, where: str) -> Recipe:
             runs[name] = _run_spec(own.get("model", name), options, train, place)
         if not runs:
             raise InputError(f"{where}: 'runs' is empty; name one training or more")
-    benchmark = with_values(BenchmarkConfig(), shared["benchmark"], f"{where}: 'benchmark'")
-    return Recipe(runs, benchmark)
+    return Recipe(runs, benchmark=benchmark)
+
+
+def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict[str, GridSpec]:
+    """Stacks of the runs of another recipe."""
+    if not isinstance(source := values.get("runs_of"), str):
+        raise InputError(f"{where}: 'runs_of' is {source!r}; it must name the recipe that the base models are from")
+    runs, grids = read_recipe(source).runs, {}
+    for name, own in _mapping(values, "grids", where).items():
+        place = f"{where}: grid '{name}'"
+        if not isinstance(own, dict) or own.get("mode") not in get_args(Mode):
+            raise InputError(f"{place}: must be a mapping with 'mode', {' or '.join(get_args(Mode))}")
+        _refuse_unknown(own, _GRID_KEYS, place)
+        models = own.get("models", list(runs))
+        if not isinstance(models, list) or not all(isinstance(each, str) for each in models):
+            raise InputError(f"{place}: 'models' is {models!r}; it must be a list of runs of recipe {source}")
+        changes = _mapping(own, "train", place) | train
+        chosen = {
+            each: replace(spec, train=with_values(spec.train, changes, f"{place}: 'train'"))
+            for each, spec in choose_models(runs, ",".join(models)).items()
+        }
+        numbers = {key: own[key] for key in ("folds", "stop_share", "seed") if key in own}
+        grids[str(name)] = with_values(GridSpec(own["mode"], chosen), numbers, place)
+        require_folds(grids[str(name)].folds)
+    return grids
 
 
 def _run_spec(model: Any, options: dict[str, Any], train: dict[str, Any], where: str) -> RunSpec:

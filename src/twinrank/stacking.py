@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.config import Mode, RunSpec
+from twinrank.config import GridSpec, Mode, RunSpec
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.data.selection import Selection, write_selection
@@ -42,15 +42,11 @@ def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec
 
 
 def fill_ledger(
-    runs: Mapping[str, RunSpec],
-    mode: Mode,
+    grid: GridSpec,
     out: Path,
     train_file: Path,
     val_file: Path,
     test_files: Sequence[Path],
-    folds: int = 5,
-    stop_share: float = 0.1,
-    seed: int = 42,
     workers: int = 1,
     threads: int | None = None,
     command: str = "",
@@ -65,15 +61,11 @@ def fill_ledger(
     already is skipped, so a command that was stopped goes on when it is given again.
 
     Args:
-        runs: base models by name.
-        mode: ``holdout`` or ``oof``.
+        grid: base models, ``holdout`` or ``oof``, and the folds.
         out: folder of the grid: ``ledger``, ``cells`` (run folders), ``rows``.
         train_file: labelled pairs that networks are trained on.
         val_file: labelled pairs that are stacked with ``holdout``; not read with ``oof``.
         test_files: labelled pairs that ensembles are tested on.
-        folds: of the rows that are stacked.
-        stop_share: share of ``train`` that chooses epochs.
-        seed: of the folds.
         workers: trainings at a time.
         threads: of the CPU; all cores by default.
         command: recorded.
@@ -88,14 +80,15 @@ def fill_ledger(
         Interrupted: stopped by Ctrl-C.
     """
     out, train = Path(out), load_pairs(Path(train_file))
-    assignment = assign_folds(train, folds, stop_share, seed)
+    mode = grid.mode
+    assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
     tests = {path.stem: load_pairs(Path(path)) for path in test_files}
     rows, row_folds = train, assignment.fold
     if mode == "holdout":
         rows = load_pairs(Path(val_file))
-        row_folds = assign_folds(rows, folds, 0, seed).fold
+        row_folds = assign_folds(rows, grid.folds, 0, grid.seed).fold
     ledger = Ledger.create(out / LEDGER, mode, assignment, rows, row_folds, tests)
-    jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in runs.items()}
+    jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in grid.runs.items()}
     every = [job for cells in jobs.values() for job in cells.values()]
     failed = run_grid(every, workers, threads, command, show)
     for name, cells in jobs.items():
@@ -174,12 +167,13 @@ def _levels(predictions: Predictions) -> np.ndarray | None:
 
 
 def _cell(fold: int, run: RunFolder, milliseconds: float) -> Cell:
-    recorded = run.read_config()
+    recorded, history = run.read_config(), run.read_history()
     return Cell(
         fold=fold,
         run=f"../{CELLS}/{run.path.name}",
         seed=recorded["seed"],
-        seconds=round(sum(epoch["seconds"] for epoch in run.read_history()), 1),
+        seconds=round(sum(epoch["seconds"] for epoch in history), 1),
+        memory_mb=max(epoch["memory_mb"] for epoch in history),
         milliseconds=round(milliseconds, 4),
         config_sha256=sha256(run.config),
         weights_sha256=sha256(run.weights),

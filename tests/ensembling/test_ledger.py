@@ -42,7 +42,7 @@ def entry(name: str, mode: Mode, folder: Path) -> Entry:
         given = None if fold == WHOLE else fold
         weights = sha256(run / "weights.safetensors")
         parts = ASSIGNED.fitted(given).sha256, ASSIGNED.stopped_on(given).sha256
-        cells.append(Cell(fold, f"../{run.relative_to(folder.parent)}", 1, 2.0, 0.5, "c", weights, *parts))
+        cells.append(Cell(fold, f"../{run.relative_to(folder.parent)}", 1, 2.0, 300.0, 0.5, "c", weights, *parts))
     fold = ASSIGNED.fold if mode == "oof" else np.full(N, WHOLE, np.int8)
     logit = RANDOM.normal(size=N).astype(np.float32)
     tests = {"public": RANDOM.normal(size=(len(cells), TESTS)).astype(np.float32)}

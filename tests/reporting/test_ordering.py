@@ -12,7 +12,7 @@ from twinrank.cli import main
 from twinrank.config import TrainConfig
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import order, tournament
+from twinrank.evaluation.evaluate import Network, order
 from twinrank.evaluation.order import order_report
 from twinrank.files import sha256
 from twinrank.models.registry import create_model
@@ -44,20 +44,20 @@ def some(images: int) -> tuple[Pool, np.ndarray]:
 
 
 def test_a_run_is_asked_about_images_of_a_file(run: RunFolder, benchmark_folder: Path) -> None:
-    pool, report, meta = order(run, benchmark_folder / "val.npz", 20, seed=3)
+    pool, report, meta = order(Network(run), benchmark_folder / "val.npz", 20, seed=3)
     assert (len(pool), report.images, report.pairs, report.swap_violations) == (20, 20, 190, 0)
     assert meta["rows"] == "20 images of val.npz, which chose the epoch, so it reads slightly too well"
     assert meta["data"] == {"path": str(benchmark_folder / "val.npz"), "sha256": sha256(benchmark_folder / "val.npz")}
     assert (meta["model"], meta["track"], meta["weights_sha256"]) == ("order_net", "pairs-only", sha256(run.weights))
-    logit, levels = tournament(run, pool)
+    logit, levels = Network(run).pairwise(pool)
     assert order_report(logit, seed=3).record(pool.names) == report.record(pool.names)
     assert levels is not None
     assert levels.shape == (20, 4)
-    unseen = order(run, benchmark_folder / "test_private.npz", 5).meta["rows"]
+    unseen = order(Network(run), benchmark_folder / "test_private.npz", 5).meta["rows"]
     assert unseen == "5 images of test_private.npz"
     colour = Pool(np.repeat(pool.images, 3, 1), pool.names, pool.path, pool.sha256)
     with pytest.raises(InputError, match=r"val.npz: images of 3 channels; .* was trained on 1"):
-        tournament(run, colour)
+        Network(run).tournament(colour)
 
 
 def test_the_command_says_it_and_writes_it(

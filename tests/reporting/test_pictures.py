@@ -13,7 +13,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import evaluate, explain
 from twinrank.evaluation.saliency import occlusion_saliency
 from twinrank.models.registry import create_model
-from twinrank.reporting.leaderboard import leaderboard_text, read_rows, write_leaderboard
+from twinrank.reporting.leaderboard import leaderboard_records, leaderboard_text, read_field, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
 from twinrank.reporting.plots import compared_curves, saliency_sheet
 from twinrank.runs import RunFolder
@@ -84,21 +84,27 @@ def test_pictures_end_in_what_they_are(runs: list[Path], tmp_path: Path) -> None
 
 
 def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: Path) -> None:
-    rows = read_rows(runs[::-1])
-    assert [row.name for row in rows] == ["seed_1", "seed_2"], "evaluated runs come first"
-    assert set(rows[0].accuracy) == {"val", "test_public", "test_private", "tests"}
-    text = leaderboard_text(rows)
-    assert "| seed_1 | order_net |" in text
-    assert [row.objective for row in rows] == ["bce", "bce + latent order"]
+    field = read_field(runs[:1])
+    board = field.rank()
+    (row,) = board.rows
+    assert set(row.metrics) == {"val", "test_public", "test_private", "tests"}
+    assert row.milliseconds is not None
+    text = leaderboard_text(board, field.benchmark, field.chosen)
+    assert "| seed_1 | model |" in text
+    assert "which chose epochs" in text
     assert "the guide" not in text, "published results are of the benchmark proper alone"
-    written = write_leaderboard(runs, tmp_path)
+    assert "the guide" in leaderboard_text(board, True, field.chosen)
+    written = write_leaderboard(board, tmp_path, field.benchmark, field.chosen)
     assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("md", "csv", "json", "png")]
-    recorded = json.loads((tmp_path / "leaderboard.json").read_text())
-    assert recorded[0]["accuracy"]["tests"]["n"] == 100
-    assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 3
+    assert json.loads((tmp_path / "leaderboard.json").read_text()) == leaderboard_records(board)
+    assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 2
+    with pytest.raises(
+        InputError, match=r"seed_2: has not been evaluated on val; run 'twinrank evaluate .*seed_2 .*val"
+    ):
+        read_field(runs)
     again = runs[1] / ".." / runs[0].name
     with pytest.raises(InputError, match=r"the same run as .*seed_1; name each run once"):
-        read_rows([*runs, again])
+        read_field([*runs, again])
 
 
 def test_a_covered_spot_counts_by_what_it_changes() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
+from twinrank.evaluation.evaluate import evaluate
 from twinrank.files import sha256
 from twinrank.runs import RunFolder
 from twinrank.training.grid import Job, Progress, run_grid
@@ -81,6 +82,8 @@ def test_seeds_are_summed_up(twinrank: Any, benchmark_folder: Path, tmp_path: Pa
     assert "seed_1: epoch 1/4" in result.stderr, "a quarter of 14 passes, rounded up"
     assert "deviation over 2 seeds" in result.stdout
     assert "other rows (n = 96)" in result.stdout
+    for seed in (1, 2):
+        evaluate(RunFolder(tmp_path / "grid" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
     table = twinrank("leaderboard", "grid/seed_1", "grid/seed_2", "--out", "table", cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     assert (tmp_path / "table" / "leaderboard.md").read_text().count("| seed_") == 2

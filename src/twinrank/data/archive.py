@@ -22,6 +22,8 @@ _ZIP_START, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
 _LONGEST_END = 22 + 0xFFFF
 """Bytes of a zip archive's end record with the longest comment."""
 _COUNTED_ELSEWHERE = 0xFFFF
+_PIECE = 1 << 18
+"""Bytes that are taken from a zip archive at a time, so that no array is in memory twice."""
 
 
 class Header(NamedTuple):
@@ -30,10 +32,12 @@ class Header(NamedTuple):
     Attributes:
         shape: axes.
         dtype: never one that holds objects.
+        fortran: the first axis varies fastest, so rows do not follow one another.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    fortran: bool
 
     @property
     def size(self) -> int:
@@ -104,6 +108,29 @@ class Archive:
         with self._member(key) as member:
             return npy.read_array(member, allow_pickle=False)
 
+    def read_rows(self, key: str, rows: int) -> Iterator[np.ndarray]:
+        """Read one array in parts, in order; an array in Fortran order is read whole, and cut.
+
+        Args:
+            key: of an array with axes.
+            rows: of a part; the last one may be shorter.
+
+        Raises:
+            InputError: the bytes are damaged, or memory ran out.
+        """
+        header = self.headers[key]
+        starts = range(0, header.shape[0], rows)
+        if header.fortran or len(starts) == 1:
+            whole = self.read(key)
+            yield from (whole[start : start + rows] for start in starts)
+            return
+        with self._member(key) as member:
+            _read_header(member)
+            for start in starts:
+                part = np.empty((min(rows, header.shape[0] - start), *header.shape[1:]), header.dtype)
+                _fill(part, member)
+                yield part
+
     def _open_zip(self) -> zipfile.ZipFile:
         with reading(self.path):
             start = self._file.read(len(_ZIP_START))
@@ -140,15 +167,13 @@ class Archive:
 
     def _header(self, key: str) -> Header:
         with self._member(key) as member:
-            major, _ = npy.read_magic(member)
-            read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
-            shape, _, dtype = read(member)
+            header = _read_header(member)
+            shape, dtype, _ = header
             if dtype.hasobject:
                 raise InputError(
                     f"{self.path}: key {quoted(key)} holds pickled objects, which are never loaded;"
                     " save it as numbers or text, for example ids as id.astype(str)"
                 )
-            header = Header(shape, dtype)
             claimed, stored = member.tell() + header.nbytes, self._zip.getinfo(key + _NPY).file_size
             if min(shape, default=0) < 0 or claimed != stored:
                 raise InputError(
@@ -170,3 +195,20 @@ class Archive:
             raise InputError(
                 f"{self.path}: key {quoted(key)} cannot be read ({cause(error)}); copy or download the file again"
             ) from error
+
+
+def _read_header(member: BinaryIO) -> Header:
+    major, _ = npy.read_magic(member)
+    read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
+    shape, fortran, dtype = read(member)
+    return Header(shape, dtype, fortran)
+
+
+def _fill(array: np.ndarray, member: BinaryIO) -> None:
+    left = array.reshape(-1).view(np.uint8).data
+    while left:
+        piece = member.read(min(len(left), _PIECE))
+        if not piece:
+            raise EOFError("it ends early")
+        left[: len(piece)] = piece
+        left = left[len(piece) :]

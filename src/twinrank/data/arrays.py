@@ -1,4 +1,4 @@
-"""The arrays of a pair file, whatever its format, and the sizes that are accepted."""
+"""The arrays of a pair file, whatever its format, the sizes that are accepted, and how many pairs go together."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,9 @@ import numpy as np
 
 from twinrank.config import LARGEST, SMALLEST
 from twinrank.errors import InputError
+
+_PIXELS_A_BATCH = 500 * 28 * 28
+_BATCHES_A_CHUNK = 4
 
 
 class PairArrays(NamedTuple):
@@ -34,3 +37,13 @@ def check_size(where: str, height: int, width: int) -> None:
         raise InputError(
             f"{where} has images of {height} x {width} pixels; resize them, {SMALLEST} to {LARGEST} are possible"
         )
+
+
+def rows_a_batch(height: int, width: int) -> int:
+    """How many pairs of images of this size go through a network together."""
+    return max(1, _PIXELS_A_BATCH // (height * width))
+
+
+def rows_a_chunk(height: int, width: int) -> int:
+    """How many of them are read together: whole batches, so that a network says what it would say of a whole file."""
+    return _BATCHES_A_CHUNK * rows_a_batch(height, width)

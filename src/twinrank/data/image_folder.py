@@ -81,8 +81,8 @@ def read_image_pairs(path: Path) -> tuple[PairArrays, str]:
 
 def _labels_and_ids(path: Path, table: Table) -> tuple[np.ndarray | None, np.ndarray | None]:
     labels, ids = table.columns.get("label"), table.columns.get("id")
-    lines = [f"line {line}" for line in table.lines]
-    defects = label_defects(labels or (), lines if labels else ()) + id_defects(ids or (), lines if ids else ())
+    defects = label_defects(labels, "line", table.lines) if labels else []
+    defects += id_defects(ids, "line", table.lines) if ids else []
     if defects:
         raise InputError(f"{path}: {'; '.join(defects)}; labels are 0 or 1, and an id occurs once")
     y = None if labels is None else np.array([LABELS[label] for label in labels], np.int8)

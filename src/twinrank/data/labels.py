@@ -1,6 +1,6 @@
 """A CSV ``id,label``, matched one to one with the rows of a pair file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +30,14 @@ def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) ->
     """
     table = read_table(path, ("id", "label"))
     given, labels = table.columns["id"], table.columns["label"]
-    lines = [f"line {line}" for line in table.lines]
     known, wanted = set(given), {str(row_id) for row_id in ids}
     defects = [
-        *id_defects(given, lines),
-        *label_defects(labels, lines),
+        *id_defects(given, "line", table.lines),
+        *label_defects(labels, "line", table.lines),
         *_defect(f"ids of {pair_file.name} that are not there", [quoted(i) for i in ids if str(i) not in known]),
         *_defect(
             f"ids that are not in {pair_file.name}",
-            [f"{quoted(i)} in {line}" for i, line in zip(given, lines, strict=True) if i and i not in wanted],
+            [f"{quoted(i)} in line {n}" for i, n in zip(given, table.lines, strict=True) if i and i not in wanted],
         ),
     ]
     if defects:
@@ -47,31 +46,32 @@ def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) ->
     return np.fromiter((LABELS[of[str(row_id)]] for row_id in ids), np.int8, len(ids))
 
 
-def id_defects(ids: Sequence[str], places: Sequence[str]) -> list[str]:
+def id_defects(ids: Sequence[str], unit: str, numbers: Sequence[int]) -> list[str]:
     """Ids that are empty and ids that occur more than once, a text for each of the two kinds.
 
     Args:
         ids: (N,).
-        places: (N,), where each stands, for example ``line 7``.
+        unit: what each stands in, ``line`` or ``row``.
+        numbers: (N,), which one.
     """
     seen: set[str] = set()
     repeated = []
-    for row_id, place in zip(ids, places, strict=True):
+    for row_id, number in zip(ids, numbers, strict=True):
         if row_id and row_id in seen:
-            repeated.append(f"{quoted(row_id)} in {place}")
+            repeated.append(f"{quoted(row_id)} in {unit} {number}")
         seen.add(row_id)
-    missing = [place for row_id, place in zip(ids, places, strict=True) if not row_id]
+    missing = [f"{unit} {number}" for row_id, number in zip(ids, numbers, strict=True) if not row_id]
     return [*_defect("missing ids", missing), *_defect("ids that occur again", repeated)]
 
 
-def label_defects(labels: Iterable[str], places: Sequence[str]) -> list[str]:
-    """Labels that are empty and labels other than 0 and 1, a text for each of the two kinds."""
+def label_defects(labels: Sequence[str], unit: str, numbers: Sequence[int]) -> list[str]:
+    """Labels that are empty and labels other than 0 and 1, a text for each of the two kinds; as :func:`id_defects`."""
     missing, other = [], []
-    for label, place in zip(labels, places, strict=True):
+    for label, number in zip(labels, numbers, strict=True):
         if not label:
-            missing.append(place)
+            missing.append(f"{unit} {number}")
         elif label not in LABELS:
-            other.append(f"{quoted(label)} in {place}")
+            other.append(f"{quoted(label)} in {unit} {number}")
     return [*_defect("missing labels", missing), *_defect("labels other than 0 and 1", other)]
 
 

@@ -1,11 +1,14 @@
 """Pairs in an NPZ file: ``x`` or ``xa`` and ``xb``, with ``y`` and/or ``id``."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from twinrank.data.archive import Archive, Header
-from twinrank.data.arrays import PairArrays, check_size
+from twinrank.data.arrays import PairArrays, check_size, rows_a_chunk
 from twinrank.data.labels import id_defects
 from twinrank.data.memory import require_memory
 from twinrank.data.wording import cause, first_few, kind, quoted
@@ -16,7 +19,23 @@ _VALID = "valid keys are x, or xa and xb, with y and/or id"
 _IMAGE_TYPES = (np.uint8, np.float16, np.float32, np.float64)
 _TEXT_OVERHEAD = 200
 """Bytes that Python needs for a short text, its place in lists and sets included."""
+_CHECKED_BYTES = 1 << 24
+"""How much of the images is looked at at a time to say what is wrong with them."""
 _SHAPES = {"x": "(N,H,2W)", "xa": "(N,H,W) or (N,C,H,W)", "xb": "(N,H,W) or (N,C,H,W)", "y": "(N,)", "id": "(N,)"}
+
+
+class PairParts(NamedTuple):
+    """N pairs whose images are read part by part.
+
+    Attributes:
+        pairs: N.
+        id: str (N,), each once; None if the file has none.
+        sides: left and right images of each part, as :class:`twinrank.data.arrays.PairArrays` has them.
+    """
+
+    pairs: int
+    id: np.ndarray | None
+    sides: Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def read_pair_npz(path: Path, labelled_elsewhere: bool) -> PairArrays:
@@ -32,26 +51,65 @@ def read_pair_npz(path: Path, labelled_elsewhere: bool) -> PairArrays:
         InputError: anything listed in ``docs/data.md`` for NPZ files.
     """
     with Archive(path) as archive:
-        headers = archive.headers
-        _check_keys(path, set(headers), labelled_elsewhere)
-        sides = ("x",) if "x" in headers else ("xa", "xb")
-        for key in sides:
-            _check_images(path, key, headers[key])
-        if len(sides) == 2:
-            _check_sides_agree(path, headers["xa"], headers["xb"])
-        for key in ("y", "id"):
-            if key in headers:
-                _check_column(path, key, headers[key], sides[0], headers[sides[0]].shape[0])
-        require_memory(path, sum(_peak_bytes(key, header) for key, header in headers.items()))
-        images = {key: _unit_range(path, key, archive.read(key)) for key in sides}
-        y = _labels(path, archive.read("y")) if "y" in headers else None
-        ids = _ids(path, archive.read("id")) if "id" in headers else None
-    if "x" in images:
-        x = images["x"][:, None]
-        middle = x.shape[-1] // 2
-        return PairArrays(x[..., :middle], x[..., middle:], y, ids)
-    xa, xb = (image if image.ndim == 4 else image[:, None] for image in images.values())
+        images = _check_headers(archive, labelled_elsewhere)
+        require_memory(path, sum(_peak_bytes(key, header) for key, header in archive.headers.items()))
+        y, ids = _labels(archive), _ids(archive)
+        ((xa, xb),) = _read_sides(archive, images, next(iter(images.values())).shape[0])
     return PairArrays(xa, xb, y, ids)
+
+
+@contextmanager
+def open_pair_npz(path: Path, rows: int | None = None) -> Iterator[PairParts]:
+    """Open an NPZ file of pairs whose labels do not matter: neither ``y`` nor ``id`` is needed, and ``y`` is not read.
+
+    Memory depends on the number of pairs only where they have ids, or images in Fortran order, which are read whole.
+
+    Args:
+        path: of the file.
+        rows: of a part; by default :func:`twinrank.data.arrays.rows_a_chunk`.
+
+    Raises:
+        InputError: what :func:`read_pair_npz` refuses, with the same words; headers, memory and ids before there is
+            any part, the images when their part is read.
+    """
+    with Archive(path) as archive:
+        images = _check_headers(archive, labelled_elsewhere=True)
+        count, *_, height, width = next(iter(images.values())).shape
+        rows = rows or rows_a_chunk(height, width // 2 if "x" in images else width)
+        needed = sum(_peak_bytes_in_parts(key, header, rows) for key, header in images.items())
+        require_memory(path, needed + (_peak_bytes("id", archive.headers["id"]) if "id" in archive.headers else 0))
+        yield PairParts(count, _ids(archive), _read_sides(archive, images, rows))
+
+
+def _check_headers(archive: Archive, labelled_elsewhere: bool) -> dict[str, Header]:
+    """The headers of the images, after everything that headers say has been judged."""
+    path, headers = archive.path, archive.headers
+    _check_keys(path, set(headers), labelled_elsewhere)
+    images = {key: headers[key] for key in (("x",) if "x" in headers else ("xa", "xb"))}
+    for key, header in images.items():
+        _check_images(path, key, header)
+    if len(images) == 2:
+        _check_sides_agree(path, *images.values())
+    first, header = next(iter(images.items()))
+    for key in ("y", "id"):
+        if key in headers:
+            _check_column(path, key, headers[key], first, header.shape[0])
+    return images
+
+
+def _read_sides(archive: Archive, keys: Collection[str], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Left and right images, so many rows at a time."""
+    # A tuple that zip has given may be kept by it for two turns, a list is let go of at once.
+    for parts in map(list, zip(*(archive.read_rows(key, rows) for key in keys), strict=True)):
+        if not all(map(_in_range, parts)):
+            # What is said is of the whole file, however it is read.
+            for key in keys:
+                _check_range(archive, key)
+        sides = [part if part.dtype == np.uint8 else part.astype(np.float32, copy=False) for part in parts]
+        if len(sides) == 1:
+            sides = np.split(sides[0], 2, axis=-1)
+        left, right = (side if side.ndim == 4 else side[:, None] for side in sides)
+        yield left, right
 
 
 def _check_keys(path: Path, keys: set[str], labelled_elsewhere: bool) -> None:
@@ -95,7 +153,7 @@ def _check_sides_agree(path: Path, first: Header, second: Header) -> None:
         raise InputError(
             f"{path}: 'xa' has {first.shape[0]} images and 'xb' {second.shape[0]}; lengths must be the same"
         )
-    if first != second:
+    if (first.dtype, first.shape) != (second.dtype, second.shape):
         raise InputError(
             f"{path}: 'xa' is {first.dtype} {first.shape} and 'xb' {second.dtype} {second.shape}; they must be the same"
         )
@@ -123,21 +181,39 @@ def _peak_bytes(key: str, header: Header) -> int:
     return header.nbytes
 
 
-def _unit_range(path: Path, key: str, images: np.ndarray) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images
-    low, high = float(images.min()), float(images.max())
-    if not np.isfinite([low, high]).all():
-        row = next(row for row, image in enumerate(images) if not np.isfinite(image).all())
-        raise InputError(f"{path}: key '{key}' has NaN or infinity, first in row {row}; remove or repair such pairs")
+def _peak_bytes_in_parts(key: str, header: Header, rows: int) -> int:
+    """Of images: one part is read while another is used."""
+    count, *image = header.shape
+    whole = header.nbytes if header.fortran else 0
+    return whole + _peak_bytes(key, header._replace(shape=(min(2 * rows, count), *image)))
+
+
+def _in_range(images: np.ndarray) -> bool:
+    return images.dtype == np.uint8 or bool(images.min() >= 0 and images.max() <= 1)
+
+
+def _check_range(archive: Archive, key: str) -> None:
+    """Refuse floats that are not 0 to 1."""
+    path, header = archive.path, archive.headers[key]
+    low, high, row = np.inf, -np.inf, 0
+    for images in archive.read_rows(key, max(1, _CHECKED_BYTES * header.shape[0] // header.nbytes)):
+        least, most = float(images.min()), float(images.max())
+        if not np.isfinite([least, most]).all():
+            first = next(place for place, image in enumerate(images, row) if not np.isfinite(image).all())
+            raise InputError(
+                f"{path}: key '{key}' has NaN or infinity, first in row {first}; remove or repair such pairs"
+            )
+        low, high, row = min(low, least), max(high, most), row + len(images)
     if low < 0 or high > 1:
         raise InputError(
-            f"{path}: key '{key}' is {images.dtype} from {low:g} to {high:g}; floats are 0 to 1, divide by 255 or clip"
+            f"{path}: key '{key}' is {header.dtype} from {low:g} to {high:g}; floats are 0 to 1, divide by 255 or clip"
         )
-    return images.astype(np.float32, copy=False)
 
 
-def _labels(path: Path, y: np.ndarray) -> np.ndarray:
+def _labels(archive: Archive) -> np.ndarray | None:
+    if "y" not in archive.headers:
+        return None
+    path, y = archive.path, archive.read("y")
     bad = np.flatnonzero((y != 0) & (y != 1))
     if len(bad):
         examples = first_few([f"{y[row]} in row {row}" for row in bad])
@@ -147,7 +223,10 @@ def _labels(path: Path, y: np.ndarray) -> np.ndarray:
     return y.astype(np.int8, copy=False)
 
 
-def _ids(path: Path, ids: np.ndarray) -> np.ndarray:
+def _ids(archive: Archive) -> np.ndarray | None:
+    if "id" not in archive.headers:
+        return None
+    path, ids = archive.path, archive.read("id")
     try:
         texts = [(value.decode() if isinstance(value, bytes) else str(value)).strip() for value in ids.tolist()]
         "".join(texts).encode()
@@ -155,7 +234,7 @@ def _ids(path: Path, ids: np.ndarray) -> np.ndarray:
         raise InputError(
             f"{path}: key 'id' has text that is not Unicode ({cause(error)}); save it as UTF-8 or numpy str"
         ) from error
-    defects = id_defects(texts, [f"row {row}" for row in range(len(texts))])
+    defects = id_defects(texts, "row", range(len(texts)))
     if defects:
         raise InputError(f"{path}: key 'id' has {'; '.join(defects)}; every row needs an id of its own")
     return np.array(texts)

@@ -1,13 +1,19 @@
 """Pairs of images from anyone: an NPZ file, a folder of images with a CSV, such a CSV, or a selection of such rows."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from twinrank.data.arrays import rows_a_chunk
 from twinrank.data.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.labels import read_labels
-from twinrank.data.pair_npz import read_pair_npz
+from twinrank.data.pair_npz import open_pair_npz, read_pair_npz
 from twinrank.data.reading import reading
 from twinrank.data.selection import ENDING, read_selection
 from twinrank.errors import InputError
@@ -53,6 +59,20 @@ class PairData:
         return replace(self, xa=self.xa[rows], xb=self.xb[rows], y=y, id=self.row_ids[rows])
 
 
+class PairStream(NamedTuple):
+    """N pairs that are read in chunks.
+
+    Attributes:
+        pairs: N.
+        files: that hold the pairs, or name their images.
+        chunks: without labels, in order; ``path`` and ``sha256`` of each are those of the whole, its ids its own.
+    """
+
+    pairs: int
+    files: tuple[Path, ...]
+    chunks: Iterator[PairData]
+
+
 def load_pairs(path: Path, labels: Path | None = None) -> PairData:
     """Read pairs, refusing whatever is not well-formed. ``docs/data.md`` describes the formats and every refusal.
 
@@ -67,9 +87,9 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
     """
     path = Path(path)
     if path.name.endswith(ENDING):
-        return _selected(path, labels)
+        return _selected(path, partial(load_pairs, labels=labels))
     with reading(path):
-        if path.is_dir() or path.suffix.lower() == ".csv":
+        if _has_table(path):
             arrays, digest = read_image_pairs(find_pair_table(path) if path.is_dir() else path)
             own = "column 'label'"
         else:
@@ -89,11 +109,79 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
     return replace(data, y=read_labels(Path(labels), data.row_ids, path))
 
 
-def _selected(path: Path, labels: Path | None) -> PairData:
+@contextmanager
+def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
+    """Open pairs that are to be labelled. They need neither labels nor ids, and whatever labels there are is left out.
+
+    Of an NPZ file only the ids and a chunk or two of the images are in memory; images that a CSV names, and what a
+    selection selects from, are loaded whole.
+
+    Args:
+        path: as for :func:`load_pairs`.
+        rows: of a chunk; by default as suits a network, :func:`twinrank.data.arrays.rows_a_chunk`.
+
+    Raises:
+        InputError: what :func:`load_pairs` refuses, with the same words; all but the images of an NPZ file is judged
+            before the first chunk.
+    """
+    path = Path(path)
+    selection = path.name.endswith(ENDING)
+    with reading(path):
+        npz = not selection and not _has_table(path)
+    if npz:
+        with open_pair_npz(path, rows) as (pairs, ids, sides):
+            yield PairStream(pairs, (path,), _numbered(path, ids, sides))
+        return
+    data = _selected(path, _unlabelled) if selection else load_pairs(path)
+    data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.xa.shape[2:])
+    chunks = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
+    yield PairStream(len(data), tuple(_files(path)), chunks)
+
+
+def _numbered(path: Path, ids: np.ndarray | None, sides: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[PairData]:
+    with reading(path):
+        digest = sha256(path)
+    start = 0
+    for xa, xb in sides:
+        end = start + len(xa)
+        row_ids = np.arange(start, end).astype(str) if ids is None else ids[start:end]
+        yield PairData(xa, xb, None, row_ids, path, digest)
+        start = end
+
+
+def _unlabelled(path: Path) -> PairData:
+    with stream_pairs(path, sys.maxsize) as stream:
+        (data,) = stream.chunks
+    return data
+
+
+def _has_table(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() == ".csv"
+
+
+def _files(path: Path) -> list[Path]:
+    if path.name.endswith(ENDING):
+        return [path, *_files(read_selection(path).of)]
+    return [find_pair_table(path) if path.is_dir() else path]
+
+
+def digest_of(path: Path) -> str:
+    """The digest that :func:`load_pairs` gives, of an NPZ file without reading its arrays.
+
+    Raises:
+        InputError: as :func:`load_pairs`.
+    """
+    path = Path(path)
+    plain = path.suffix.lower() != ".csv" and not path.is_dir() and not path.name.endswith(ENDING)
+    with reading(path):
+        return sha256(path) if plain else load_pairs(path).sha256
+
+
+def _selected(path: Path, load: Callable[[Path], PairData]) -> PairData:
     selection = read_selection(path)
     if selection.of.name.endswith(ENDING):
         raise InputError(f"{path}: selects from another selection, {selection.of}; select from the pair file itself")
-    data = load_pairs(selection.of, labels)
+    data = load(selection.of)
     if data.sha256 != selection.of_sha256:
         raise InputError(
             f"{path}: {selection.of} has changed since its rows were selected (SHA-256 differs); restore it"

@@ -1,17 +1,16 @@
 """Submissions: a CSV ``id,label`` with every id of a test file once."""
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.data.labels import id_defects, label_defects, read_labels
-from twinrank.data.pairs import load_pairs
+from twinrank.data.pairs import stream_pairs
 from twinrank.errors import InputError
-from twinrank.files import write_text
+from twinrank.files import replacing
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,28 @@ def write_submission(path: Path, ids: Sequence[str] | np.ndarray, labels: Sequen
         raise InputError(f"{path}: {len(ids)} ids and {len(labels)} labels; lengths must be the same")
     texts = [str(row_id) for row_id in ids]
     values = [str(int(label)) if label in (0, 1) else str(label) for label in labels]
-    rows = [f"row {row}" for row in range(len(texts))]
-    defects = id_defects(texts, rows) + label_defects(values, rows)
+    rows = range(len(texts))
+    defects = id_defects(texts, "row", rows) + label_defects(values, "row", rows)
     if defects:
         raise InputError(f"{path}: not written; {'; '.join(defects)}")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "label"))
-    writer.writerows(zip(texts, values, strict=True))
-    write_text(path, text.getvalue())
+    write_in_parts(path, [(texts, values)])
+
+
+def write_in_parts(path: Path, parts: Iterable[tuple[Iterable[str], Iterable[object]]]) -> None:
+    """Write a submission part by part, atomically: if a part cannot be had, nothing is left behind.
+
+    Args:
+        path: of the CSV.
+        parts: ids, each once in all parts, and their labels, 0 or 1. They are not checked.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "label"))
+        for ids, labels in parts:
+            writer.writerows(zip(ids, labels, strict=True))
 
 
 def check_submission(path: Path, test_file: Path) -> SubmissionSummary:
@@ -58,12 +70,13 @@ def check_submission(path: Path, test_file: Path) -> SubmissionSummary:
 
     Args:
         path: the CSV ``id,label``; a byte order mark is tolerated.
-        test_file: anything that :func:`twinrank.data.pairs.load_pairs` reads; its labels, if any, are not compared.
+        test_file: anything that :func:`twinrank.data.pairs.stream_pairs` reads; labels are not compared.
 
     Raises:
         InputError: either file is refused. All defects of ids and labels stand in one line, each kind with its
             count, first examples and their lines.
     """
-    data = load_pairs(Path(test_file))
-    labels = read_labels(Path(path), data.row_ids, data.path)
+    with stream_pairs(test_file) as stream:
+        ids = np.concatenate([chunk.row_ids for chunk in stream.chunks])
+    labels = read_labels(Path(path), ids, Path(test_file))
     return SubmissionSummary(len(labels), int(labels.sum()))

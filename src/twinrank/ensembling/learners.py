@@ -6,7 +6,7 @@ bit, whatever s is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,19 +14,21 @@ from scipy.special import logsumexp
 
 from twinrank.ensembling.ledger import Rows
 from twinrank.errors import InputError, nearest
-from twinrank.evaluation.metrics import accuracy, log_loss
+from twinrank.evaluation.metrics import accuracy
 
 _GREEDY_STEPS = 50
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-_ROUNDS, _PATIENCE = 400, 25
+_ROUNDS, _PATIENCE = 200, 15
 _SIZES: tuple[dict[str, Any], ...] = (
-    {"num_leaves": 4, "min_data_in_leaf": 100, "lambda_l2": 10.0, "monotone": True},
-    {"num_leaves": 8, "min_data_in_leaf": 100, "lambda_l2": 10.0, "monotone": True},
-    {"num_leaves": 8, "min_data_in_leaf": 100, "lambda_l2": 10.0, "monotone": False},
-    {"num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 0.0, "monotone": False},
+    {"num_leaves": 4, "min_data_in_leaf": 100, "lambda_l2": 10.0, "learning_rate": 0.1, "monotone": True},
+    {"num_leaves": 8, "min_data_in_leaf": 100, "lambda_l2": 10.0, "learning_rate": 0.1, "monotone": True},
+    {"num_leaves": 8, "min_data_in_leaf": 100, "lambda_l2": 10.0, "learning_rate": 0.1, "monotone": False},
+    {"num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 0.0, "learning_rate": 0.1, "monotone": False},
 )
-_USUAL = _SIZES[-1] | {"rounds": 200}
+_USUAL = _SIZES[-1] | {"learning_rate": 0.05, "rounds": 200}
 _SURE = 1 - 1e-12
+_THREADS = 1
+"""Of LightGBM, fixed: its sums depend on them. Two wait for each other where the machine has other work."""
 
 
 class Fitted(Protocol):
@@ -45,7 +47,30 @@ class Fitted(Protocol):
         ...
 
 
-Fit = Callable[[Rows, np.ndarray], Fitted]
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What meta-learners are fitted on.
+
+    Attributes:
+        rows: N labelled rows that no base model saw.
+        fold: int (N,), folds of these, in which sizes are chosen.
+    """
+
+    rows: Rows
+    fold: np.ndarray
+
+    def without(self, fold: int) -> "Sample":
+        """The other folds."""
+        kept = self.fold != fold
+        return Sample(take(self.rows, kept), self.fold[kept])
+
+    @cached_property
+    def size(self) -> dict[str, Any]:
+        """Of the trees, by log-loss over the folds; several meta-learners ask for it."""
+        return _chosen_size(self)
+
+
+Fit = Callable[[Sample], Fitted]
 
 
 def mirrored(rows: Rows) -> Rows:
@@ -59,20 +84,19 @@ def decide(fitted: Fitted, rows: Rows) -> np.ndarray:
     return (fitted.score(rows) - fitted.score(mirrored(rows))) / 2
 
 
-def fit(name: str, rows: Rows, fold: np.ndarray) -> Fitted:
+def fit(name: str, sample: Sample) -> Fitted:
     """Fit a meta-learner.
 
     Args:
         name: of :data:`LEARNERS`.
-        rows: N labelled rows that no base model saw.
-        fold: int (N,), folds of these, in which sizes are chosen.
+        sample: to fit.
 
     Raises:
-        InputError: there is no such meta-learner.
+        InputError: there is no such meta-learner, or it cannot be fitted.
     """
     if name not in LEARNERS:
         raise InputError(f"there is no meta-learner '{name}'{nearest(name, LEARNERS)}")
-    return LEARNERS[name](rows, fold)
+    return LEARNERS[name](sample)
 
 
 def restore(state: Mapping[str, Any]) -> Fitted:
@@ -132,7 +156,7 @@ class Boosted:
 
     def score(self, rows: Rows) -> np.ndarray:
         """See :class:`Fitted`."""
-        return np.asarray(self._booster.predict(_features(rows), raw_score=True, num_threads=1))
+        return np.asarray(self._booster.predict(_features(rows), raw_score=True, num_threads=_THREADS))
 
     def state(self) -> dict[str, Any]:
         """See :class:`Fitted`."""
@@ -166,13 +190,24 @@ class Layered:
         """See :class:`Fitted`."""
 
 
-def cross_fitted(learner: Fit, rows: Rows, fold: np.ndarray) -> np.ndarray:
-    """Logits float64 (N,) of each row by a meta-learner that was fitted on the other folds."""
-    logit = np.empty(len(rows))
-    for each in np.unique(fold):
-        held = fold == each
-        logit[held] = decide(learner(take(rows, ~held), fold[~held]), take(rows, held))
+def cross_fitted(learner: Fit, sample: Sample, rests: Mapping[int, Sample] | None = None) -> np.ndarray:
+    """Logits float64 (N,) of each row by a meta-learner that was fitted on the other folds.
+
+    Args:
+        learner: to fit.
+        sample: N rows.
+        rests: :meth:`Sample.without` each fold, where it is there already: what was chosen in it is not chosen again.
+    """
+    logit = np.empty(len(sample.rows))
+    for each, rest in (rests or without_each(sample)).items():
+        held = sample.fold == each
+        logit[held] = decide(learner(rest), take(sample.rows, held))
     return logit
+
+
+def without_each(sample: Sample) -> dict[int, Sample]:
+    """The sample without one fold, by that fold."""
+    return {int(each): sample.without(each) for each in np.unique(sample.fold)}
 
 
 def take(rows: Rows, which: np.ndarray) -> Rows:
@@ -189,16 +224,22 @@ def _accuracies(rows: Rows) -> np.ndarray:
     return np.array([accuracy(rows.y, logit) for logit in rows.logit.T])
 
 
-def _best_single(rows: Rows, fold: np.ndarray) -> Linear:
+def _losses(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """Log-loss of each column."""
+    return np.logaddexp(0, np.where(y[:, None] == 1, -logit, logit)).mean(0)
+
+
+def _best_single(sample: Sample) -> Linear:
+    rows = sample.rows
     return Linear("logit", np.eye(rows.logit.shape[1])[np.argmax(_accuracies(rows))])
 
 
-def _mean_probability(rows: Rows, fold: np.ndarray) -> Linear:
-    return Linear("probability", _even(rows))
+def _mean_probability(sample: Sample) -> Linear:
+    return Linear("probability", _even(sample.rows))
 
 
-def _mean_logit(rows: Rows, fold: np.ndarray) -> Linear:
-    return Linear("logit", _even(rows))
+def _mean_logit(sample: Sample) -> Linear:
+    return Linear("logit", _even(sample.rows))
 
 
 def _even(rows: Rows) -> np.ndarray:
@@ -206,21 +247,22 @@ def _even(rows: Rows) -> np.ndarray:
     return np.full(models, 1 / models)
 
 
-def _weighted(rows: Rows, fold: np.ndarray) -> Linear:
+def _weighted(sample: Sample) -> Linear:
     """Probabilities, weighted by how much better than a coin each base model is on these rows."""
-    gain = np.maximum(_accuracies(rows) - 0.5, 0)
-    return Linear("probability", gain / gain.sum() if gain.sum() else _even(rows))
+    gain = np.maximum(_accuracies(sample.rows) - 0.5, 0)
+    return Linear("probability", gain / gain.sum() if gain.sum() else _even(sample.rows))
 
 
-def _greedy(rows: Rows, fold: np.ndarray) -> Linear:
+def _greedy(sample: Sample) -> Linear:
     """Caruana et al. 2004, Ensemble selection from libraries of models: the base model that lowers the log-loss of the
     mean probability most is added, again and again, with replacement; the best mean on the way is taken."""
+    rows = sample.rows
     side = np.tanh(rows.logit / 2)
     counts, total = np.zeros(rows.logit.shape[1], int), np.zeros(len(rows))
     best_loss, best = np.inf, counts
     for step in range(1, _GREEDY_STEPS + 1):
         means = np.clip((total[:, None] + side) / step, -_SURE, _SURE)
-        losses = [log_loss(rows.y, 2 * np.arctanh(mean)) for mean in means.T]
+        losses = _losses(rows.y, 2 * np.arctanh(means))
         added = int(np.argmin(losses))
         counts[added] += 1
         total = total + side[:, added]
@@ -229,21 +271,22 @@ def _greedy(rows: Rows, fold: np.ndarray) -> Linear:
     return Linear("probability", best / best.sum())
 
 
-def _logistic(rows: Rows, fold: np.ndarray) -> Linear:
+def _logistic(sample: Sample) -> Linear:
     """Logistic regression of logits, without intercept, so that it is odd; its penalty is chosen over the folds."""
-
     learners = [partial(_penalised, penalty=penalty) for penalty in _PENALTIES]
-    losses = [log_loss(rows.y, cross_fitted(learner, rows, fold)) for learner in learners]
-    return learners[int(np.argmin(losses))](rows, fold)
+    rests = without_each(sample)
+    losses = _losses(sample.rows.y, np.stack([cross_fitted(each, sample, rests) for each in learners], 1))
+    return learners[int(np.argmin(losses))](sample)
 
 
-def _penalised(rows: Rows, fold: np.ndarray, penalty: float) -> Linear:
+def _penalised(sample: Sample, penalty: float) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
+    rows = sample.rows
     if len(np.unique(rows.y)) < 2:
         raise InputError("labels of one kind alone cannot be stacked; give rows of both")
     scale = rows.logit.std() or 1.0
-    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, tol=1e-8, max_iter=1000)
+    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, solver="newton-cholesky", tol=1e-8)
     return Linear("logit", model.fit(rows.logit / scale, rows.y).coef_[0] / scale)
 
 
@@ -257,22 +300,21 @@ def _features(rows: Rows) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def _lightgbm(rows: Rows, fold: np.ndarray) -> Boosted:
+def _lightgbm(sample: Sample) -> Boosted:
     """Trees whose size, regularisation and number are chosen over the folds."""
-    return _boosted(rows, fold, _chosen_size(rows, fold))
+    return _boosted(sample, sample.size)
 
 
-def _boosted(rows: Rows, fold: np.ndarray, size: dict[str, Any]) -> Boosted:
-    return Boosted(_grow(rows, size, size["rounds"])[0], size)
+def _boosted(sample: Sample, size: dict[str, Any]) -> Boosted:
+    return Boosted(_grow(sample.rows, size, size["rounds"])[0], size)
 
 
-def _chosen_size(rows: Rows, fold: np.ndarray) -> dict[str, Any]:
+def _chosen_size(sample: Sample) -> dict[str, Any]:
     best_loss, best = np.inf, _USUAL
     for size in _SIZES:
-        curves = []
-        for each in np.unique(fold):
-            held = fold == each
-            curves.append(_grow(take(rows, ~held), size, _ROUNDS, take(rows, held))[1])
+        curves: list[list[float]] = []
+        for each, rest in without_each(sample).items():
+            curves.append(_grow(rest.rows, size, _ROUNDS, take(sample.rows, sample.fold == each))[1])
         length = min(map(len, curves))
         curve = np.mean([curve[:length] for curve in curves], 0)
         if curve.min() < best_loss:
@@ -290,8 +332,8 @@ def _grow(rows: Rows, size: dict[str, Any], rounds: int, held: Rows | None = Non
     parameters = {
         **{key: value for key, value in size.items() if key not in ("monotone", "rounds")},
         **({"monotone_constraints": increasing} if size["monotone"] else {}),
-        **{"objective": "binary", "learning_rate": 0.05, "feature_pre_filter": False, "verbosity": -1},
-        **{"deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": 1},
+        **{"objective": "binary", "feature_pre_filter": False, "verbosity": -1},
+        **{"deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": _THREADS},
     }
     data = lightgbm.Dataset(x, y, params=parameters)
     if held is None:
@@ -308,13 +350,14 @@ def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([_features(rows), _features(mirror)]), np.concatenate([rows.y, mirror.y])
 
 
-def _two_level(rows: Rows, fold: np.ndarray) -> Layered:
+def _two_level(sample: Sample) -> Layered:
     """Logistic regression on what other meta-learners say of rows that they were not fitted on."""
     # Chosen once: choosing again for each fold takes five times as long, and none of these rows is one to be judged on.
-    size = _chosen_size(rows, fold)
-    firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=size)]
-    second = _logistic(_decided(rows, [cross_fitted(first, rows, fold) for first in firsts]), fold)
-    return Layered(tuple(first(rows, fold) for first in firsts), second)
+    firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=sample.size)]
+    rests = without_each(sample)
+    decided = _decided(sample.rows, [cross_fitted(first, sample, rests) for first in firsts])
+    second = _logistic(Sample(decided, sample.fold))
+    return Layered(tuple(first(sample) for first in firsts), second)
 
 
 LEARNERS: dict[str, Fit] = {

@@ -8,7 +8,7 @@ every other file and of itself, and is replaced last, so whatever it does not kn
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from twinrank.config import Mode
 from twinrank.data.archive import Archive
 from twinrank.data.folds import Folds
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.pairs import PairData, digest_of
 from twinrank.errors import InputError, nearest
 from twinrank.files import read_json, sha256, write_json, write_npz
 
@@ -34,6 +34,7 @@ class Cell:
         run: its folder, seen from the ledger's.
         seed: of the run.
         seconds: of its training.
+        memory_mb: largest resident size of its training.
         milliseconds: that it took to decide a pair.
         config_sha256: of its ``config.json``.
         weights_sha256: of its weights.
@@ -45,6 +46,7 @@ class Cell:
     run: str
     seed: int
     seconds: float
+    memory_mb: float
     milliseconds: float
     config_sha256: str
     weights_sha256: str
@@ -116,6 +118,7 @@ class Matrix:
         mode: how the rows came to be unseen.
         rows: that meta-learners are fitted and judged on.
         fold: int8 (N,), 0 to K - 1, folds of these.
+        stem: of the file of the rows.
         tests: by stem.
     """
 
@@ -124,7 +127,20 @@ class Matrix:
     mode: Mode
     rows: Rows
     fold: np.ndarray
+    stem: str
     tests: dict[str, Rows]
+
+    def select(self, names: Sequence[str]) -> "Matrix":
+        """Some base models."""
+        places = [self.names.index(name) for name in names]
+
+        def chosen(rows: Rows) -> Rows:
+            levels = {name: both for name, both in rows.levels.items() if name in names}
+            return replace(rows, logit=rows.logit[:, places], levels=levels)
+
+        about = {name: self.about[name] for name in names}
+        tests = {stem: chosen(rows) for stem, rows in self.tests.items()}
+        return replace(self, names=tuple(names), about=about, rows=chosen(self.rows), tests=tests)
 
 
 class Ledger:
@@ -199,6 +215,38 @@ class Ledger:
         """Base models in it, in the order in which they were added."""
         return list(self._index["models"])
 
+    @property
+    def sha256(self) -> str:
+        """Digest of all that is in it."""
+        return self._index["sha256"]
+
+    @property
+    def mode(self) -> Mode:
+        """How rows came to be unseen."""
+        return self._index["mode"]
+
+    @property
+    def data(self) -> dict[str, dict[str, Any]]:
+        """``path``, ``sha256`` and ``n`` of the file that is stacked, "rows", and of the tests by stem."""
+        return self._index["data"]
+
+    def trained_on(self) -> dict[str, Any]:
+        """``path``, ``sha256`` and ``n`` of the file that networks were trained on."""
+        folds = self._folds()
+        return {"path": str(folds.of), "sha256": folds.of_sha256, "n": len(folds.id)}
+
+    def weights(self, cell: Cell) -> Path:
+        """The run folder of a network, with the weights that were asked.
+
+        Raises:
+            InputError: they are not there, or have been changed.
+        """
+        run = self.path / cell.run
+        if not (run / "weights.safetensors").is_file():
+            raise InputError(f"{run}: the weights are not there, which are asked; fill the ledger with 'twinrank grid'")
+        _refuse_changed(run / "weights.safetensors", cell.weights_sha256, f"the weights of {run.name}")
+        return run
+
     def cells(self, name: str) -> list[Cell]:
         """The networks of a base model; none if it is not in the ledger."""
         found = self._index["models"].get(name)
@@ -231,10 +279,12 @@ class Ledger:
         if not names:
             raise InputError(f"{self.path}: has no base models; fill it with 'twinrank grid'")
         for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
             if name not in self._index["models"]:
                 raise InputError(f"{self.path}: has no base model '{name}'{nearest(name, self.names)}")
         for data in self._index["data"].values():
-            if Path(data["path"]).exists() and load_pairs(Path(data["path"])).sha256 != data["sha256"]:
+            if Path(data["path"]).exists() and digest_of(Path(data["path"])) != data["sha256"]:
                 raise InputError(
                     f"{data['path']}: has changed since the ledger was filled (SHA-256 differs); restore it"
                 )
@@ -248,6 +298,7 @@ class Ledger:
             self._index["mode"],
             Rows(rows["id"], rows["y"], _columns(checked, "logit"), _levels(checked, "levels")),
             rows["fold"],
+            Path(self._index["data"]["rows"]["path"]).stem,
             {
                 stem: Rows(
                     rows[f"{stem}.id"],

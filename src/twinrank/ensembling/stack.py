@@ -1,94 +1,120 @@
 """Stacking (Wolpert 1992): meta-learners on what base models said, judged on rows that no level saw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from twinrank.ensembling.learners import LEARNERS, Fitted, cross_fitted, decide, fit
+from twinrank.data.folds import MAX_FOLDS
+from twinrank.ensembling.learners import LEARNERS, Fitted, Sample, cross_fitted, decide, fit, take, without_each
 from twinrank.ensembling.ledger import Matrix
+from twinrank.errors import InputError
+from twinrank.evaluation.leaderboard import Entrant, Kind
+
+_FEWEST_FOLDS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
-    """A base model or an ensemble of them.
+class Stack:
+    """Base models and ensembles of them.
 
     Attributes:
-        name: of it.
-        kind: which of the two.
-        track: what the networks were trained on.
-        parameters: of all networks that it asks.
-        seconds: of their training, on a core each.
-        milliseconds: that they take to decide a pair.
-        logit: float64 (N,), of each stacked row by what was not fitted on it.
-        tests: float64 (n,) by stem.
-        in_sample: float64 (N,), of each stacked row by what was fitted on all of them: never a result.
-        fitted: on all stacked rows; None for a base model.
+        entrants: base models, then ensembles. Their logits of the stacked rows, under the stem of these, are by what
+            was not fitted on the row; those of the tests by what was fitted on all stacked rows.
+        fitted: ensembles by name, on all stacked rows.
     """
 
-    name: str
-    kind: Literal["model", "ensemble"]
-    track: str
-    parameters: int
-    seconds: float
-    milliseconds: float
-    logit: np.ndarray
-    tests: dict[str, np.ndarray]
-    in_sample: np.ndarray | None = None
-    fitted: Fitted | None = None
+    entrants: tuple[Entrant, ...]
+    fitted: dict[str, Fitted]
 
 
 def stack(
     matrix: Matrix, learners: Sequence[str] = tuple(LEARNERS), say: Callable[[str], None] = lambda line: None
-) -> list[Contender]:
-    """Judge base models and ensembles of them.
-
-    A meta-learner's logit of a row comes from a fit on the other folds; what it says about the tests comes from a fit
-    on all rows. Sizes are chosen inside either.
+) -> Stack:
+    """Judge base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
 
     Args:
         matrix: of a ledger.
         learners: of :data:`twinrank.ensembling.learners.LEARNERS`.
         say: told each name before its turn.
 
-    Returns:
-        Base models, then ensembles, in the order of their names there.
-
     Raises:
-        InputError: a meta-learner does not exist, or cannot be fitted.
+        InputError: a meta-learner does not exist, or cannot be fitted, or there are too few folds.
     """
-    contenders = [_base(matrix, place) for place in range(len(matrix.names))]
+    require_folds(len(np.unique(matrix.fold)))
+    sample = Sample(matrix.rows, matrix.fold)
+    rests = without_each(sample)
+    entrants = [_base(matrix, place) for place in range(len(matrix.names))]
+    fitted: dict[str, Fitted] = {}
     for name in learners:
         say(name)
-        contenders.append(_ensemble(matrix, name))
-    return contenders
+        fitted[name] = fit(name, sample)
+        logits = {matrix.stem: cross_fitted(LEARNERS[name], sample, rests)}
+        logits |= {stem: decide(fitted[name], rows) for stem, rows in matrix.tests.items()}
+        used = fitted[name].uses()
+        asked = np.ones(len(matrix.names), bool) if used is None else used
+        entrants.append(_entrant(name, "ensemble", matrix, asked, logits))
+    return Stack(tuple(entrants), fitted)
 
 
-def _base(matrix: Matrix, place: int) -> Contender:
+def require_folds(count: int) -> None:
+    """Refuse fewer folds than stacking takes: one to judge, one to calibrate, and two in which sizes are chosen.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if count < _FEWEST_FOLDS:
+        raise InputError(
+            f"--folds: {count} is not possible; use {_FEWEST_FOLDS} to {MAX_FOLDS}: one to judge, one to calibrate, and"
+            " two in which sizes are chosen"
+        )
+
+
+def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
+    """What a meta-learner says of the stacked rows without each base model: float64 (N,) by the name of that.
+
+    Each row by what was fitted on the other folds.
+    """
+    logits = {}
+    for name in matrix.names if len(matrix.names) > 1 else ():
+        fewer = matrix.select([each for each in matrix.names if each != name])
+        logits[name] = cross_fitted(LEARNERS[learner], Sample(fewer.rows, fewer.fold))
+    return logits
+
+
+def nested(matrix: Matrix, learner: str) -> np.ndarray:
+    """What is said of each row by what was fitted without its fold and another one, by that: float64 (K, N).
+
+    Line k has not seen a label of fold k, so whatever is fitted on it, a calibration, may be judged on that fold. Its
+    rows of fold k itself are NaN.
+    """
+    sample, rows = Sample(matrix.rows, matrix.fold), matrix.rows
+    folds = np.unique(matrix.fold)
+    logit = np.full((len(folds), len(rows)), np.nan)
+    for first, second in combinations(range(len(folds)), 2):
+        fitted = LEARNERS[learner](sample.without(folds[first]).without(folds[second]))
+        for unseen, asked in ((first, second), (second, first)):
+            held = matrix.fold == folds[asked]
+            logit[unseen, held] = decide(fitted, take(rows, held))
+    return logit
+
+
+def _base(matrix: Matrix, place: int) -> Entrant:
     every = np.arange(len(matrix.names)) == place
-    tests = {stem: rows.logit[:, place] for stem, rows in matrix.tests.items()}
-    return Contender(matrix.names[place], "model", *_costs(matrix, every), matrix.rows.logit[:, place], tests)
+    logits = {stem: rows.logit[:, place] for stem, rows in {matrix.stem: matrix.rows, **matrix.tests}.items()}
+    return _entrant(matrix.names[place], "model", matrix, every, logits)
 
 
-def _ensemble(matrix: Matrix, name: str) -> Contender:
-    fitted = fit(name, matrix.rows, matrix.fold)
-    used = fitted.uses()
-    return Contender(
-        name,
-        "ensemble",
-        *_costs(matrix, np.ones(len(matrix.names), bool) if used is None else used),
-        cross_fitted(LEARNERS[name], matrix.rows, matrix.fold),
-        {stem: decide(fitted, rows) for stem, rows in matrix.tests.items()},
-        decide(fitted, matrix.rows),
-        fitted,
-    )
-
-
-def _costs(matrix: Matrix, used: np.ndarray) -> tuple[str, int, float, float]:
-    about = [matrix.about[name] for name, asked in zip(matrix.names, used, strict=True) if asked]
+def _entrant(name: str, kind: Kind, matrix: Matrix, used: np.ndarray, logits: dict[str, np.ndarray]) -> Entrant:
+    about: list[Mapping[str, Any]] = [
+        matrix.about[name] for name, asked in zip(matrix.names, used, strict=True) if asked
+    ]
     # One network trained on more than pairs makes the whole so.
     track = "pairs-only" if all(each["track"] == "pairs-only" for each in about) else "open"
     parameters = sum(each["parameters"] * each["networks"] for each in about)
     seconds, milliseconds = (sum(each[key] for each in about) for key in ("seconds", "milliseconds"))
-    return track, parameters, round(seconds, 1), round(milliseconds, 3)
+    # As they are stored, so that everything that follows is the same after a restart.
+    stored = {stem: logit.astype(np.float32) for stem, logit in logits.items()}
+    return Entrant(name, kind, track, parameters, round(seconds, 1), round(milliseconds, 3), stored)

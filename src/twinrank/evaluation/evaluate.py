@@ -1,5 +1,6 @@
 """Evaluation of a finished run on pair files: predictions and metrics, into its folder."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,15 +9,15 @@ import numpy as np
 
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.data.pool import Pool, pool_of
-from twinrank.data.submission import write_submission
 from twinrank.device import pick_device, prepare_cpu
 from twinrank.errors import InputError
+from twinrank.evaluation.label import Judge
 from twinrank.evaluation.order import OrderReport, order_report
 from twinrank.evaluation.predict import Pairwise, pairwise_logits, predict
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record, pooled_record
 from twinrank.evaluation.saliency import Saliency, occlusion_saliency
-from twinrank.files import require_ending, sha256, write_json
+from twinrank.files import sha256, write_json
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.randomness import numpy_generator
@@ -44,7 +45,8 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         labels: CSV ``id,label`` of the only file.
 
     Returns:
-        Records by stem, see :func:`twinrank.evaluation.record.metrics_record`.
+        Records by stem, see :func:`twinrank.evaluation.record.metrics_record`; of a file also ``milliseconds``, what
+        a pair took.
 
     Raises:
         InputError: a file is refused or has no labels, or the run has no weights.
@@ -61,8 +63,13 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")
-    made = {data.path.stem: predictions_of(run, data) for data in loaded}
-    records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
+    made, records = {}, {}
+    for data in loaded:
+        started = time.perf_counter()
+        predictions = predictions_of(run, data)
+        milliseconds = 1000 * (time.perf_counter() - started) / len(data)
+        made[data.path.stem] = predictions
+        records[data.path.stem] = metrics_record(predictions) | {"milliseconds": round(milliseconds, 4)}
     unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in given]
     if len(unseen) > 1:
         records[POOLED] = pooled_record(unseen)
@@ -73,36 +80,74 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     return records
 
 
+class Network:
+    """The best weights of a run, ready to be asked: a :class:`twinrank.evaluation.label.Judge`.
+
+    Args:
+        run: a run with weights.
+
+    Raises:
+        InputError: it has none. Whatever is asked raises it, too, if the images do not fit.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        recorded = run.read_config()
+        self._run = run
+        prepare_cpu(recorded["threads"])
+        self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
+        self.model.precision = run.train_config().precision
+
+    def predict(self, data: PairData) -> Predictions:
+        """Logits with row ids and latent levels, see :func:`twinrank.evaluation.predict.predict`."""
+        self.require_channels(data.path, data.xa)
+        return predict(self.model, data)
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        return self.predict(data).logit
+
+    def pairwise(self, pool: Pool) -> Pairwise:
+        """Logits of all pairs with latent levels, see :func:`twinrank.evaluation.predict.pairwise_logits`."""
+        self.require_channels(pool.path, pool.images)
+        return pairwise_logits(self.model, pool.images)
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        return self.pairwise(pool).logit
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        recorded = self._run.read_config()
+        part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(digest)
+        return {
+            "rows": f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
+            "weights_sha256": sha256(self._run.weights),
+            "model": recorded["model"]["name"],
+            "track": recorded["track"],
+        }
+
+    def require_channels(self, path: Path, images: np.ndarray) -> None:
+        """Refuse images (N, C, H, W) of a file that have other channels than those of training."""
+        channels = self.model.encode.mean.shape[0]
+        if images.shape[1] != channels:
+            raise InputError(
+                f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
+            )
+
+
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:
     """What the best weights of a run say about pairs, with what is known of these and the run as ``meta``.
 
     Raises:
         InputError: the run has no weights, or they do not fit the images.
     """
-    predictions = predict(_network(run, data.path, data.xa), data)
-    rows = f"all {len(data):,} rows of {data.path.name}"
+    network = Network(run)
+    predictions = network.predict(data)
     predictions.meta.update(
-        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)}, **_said(run, rows, data.sha256)
+        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
+        **network.said(f"all {len(data):,} rows of {data.path.name}", data.sha256),
     )
     return predictions
-
-
-def predict_labels(run: RunFolder, file: Path, out: Path) -> int:
-    """Write the labels that the best weights of a run give to a file, as a submission ``id,label``.
-
-    Returns:
-        Number of rows.
-
-    Raises:
-        InputError: the file is refused, the run has no weights, or ``out`` is no CSV or cannot be written.
-    """
-    require_ending(out, ".csv")
-    data = load_pairs(Path(file))
-    if Path(out).exists() and Path(out).samefile(data.path):
-        raise InputError(f"{out}: holds the pairs themselves; choose another name with --out")
-    predictions = predictions_of(run, data)
-    write_submission(Path(out), predictions.id, predictions.logit > 0)
-    return len(predictions)
 
 
 def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
@@ -118,17 +163,9 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
         raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
-    chosen = data.select(rows)
-    return chosen, occlusion_saliency(_network(run, data.path, data.xa), chosen)
-
-
-def tournament(run: RunFolder, pool: Pool) -> Pairwise:
-    """What the best weights of a run say about all pairs of some images.
-
-    Raises:
-        InputError: the run has no weights, or they do not fit the images.
-    """
-    return pairwise_logits(_network(run, pool.path, pool.images), pool.images)
+    chosen, network = data.select(rows), Network(run)
+    network.require_channels(chosen.path, chosen.xa)
+    return chosen, occlusion_saliency(network.model, chosen)
 
 
 class Ordered(NamedTuple):
@@ -146,43 +183,19 @@ class Ordered(NamedTuple):
     meta: dict[str, Any]
 
 
-def order(run: RunFolder, file: Path, images: int, seed: int = 0) -> Ordered:
-    """Ask the best weights of a run about all pairs of some images of a file, and hold that against one ranking.
+def order(judge: Judge, file: Path, images: int, seed: int = 0) -> Ordered:
+    """Ask about all pairs of some images of a file, and hold that against one ranking.
 
     Args:
-        run: a run with weights.
+        judge: who is asked.
         file: a pair file; labels in it are not used.
         images: how many, taken at random.
         seed: chooses them, and the resamples of the intervals.
 
     Raises:
-        InputError: the file is refused or holds fewer different images, or as :func:`tournament`.
+        InputError: the file is refused, holds fewer different images, or they do not fit the judge.
     """
     pool = pool_of(load_pairs(Path(file)), images, seed)
-    report = order_report(tournament(run, pool).logit, seed=seed)
-    said = _said(run, f"{len(pool):,} images of {pool.path.name}", pool.sha256)
-    return Ordered(pool, report, {"data": {"path": str(pool.path), "sha256": pool.sha256}, **said, "seed": seed})
-
-
-def _said(run: RunFolder, rows: str, digest: str) -> dict[str, str]:
-    """Which rows of the file of that digest were asked about, what training had to do with it, and who answered."""
-    recorded = run.read_config()
-    part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(digest)
-    return {
-        "rows": f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
-        "weights_sha256": sha256(run.weights),
-        "model": recorded["model"]["name"],
-        "track": recorded["track"],
-    }
-
-
-def _network(run: RunFolder, path: Path, images: np.ndarray) -> SiameseNet:
-    """The best weights of a run, ready for images (N, C, H, W) of that file."""
-    recorded = run.read_config()
-    prepare_cpu(recorded["threads"])
-    model = load_weights(run.weights, recorded["model"]).to(pick_device())
-    channels = model.encode.mean.shape[0]
-    if images.shape[1] != channels:
-        raise InputError(f"{path}: images of {images.shape[1]} channels; {run.path} was trained on {channels}")
-    model.precision = run.train_config().precision
-    return model
+    report = order_report(judge.tournament(pool), seed=seed)
+    meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
+    return Ordered(pool, report, meta | judge.said(f"{len(pool):,} images of {pool.path.name}", pool.sha256))

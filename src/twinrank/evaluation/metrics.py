@@ -8,7 +8,7 @@ Every metric is a function of sums over rows (:func:`_row_statistics`), so the e
 from one formula, and a draw costs one weighted sum. The intervals take the rows as independent draws.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ CALIBRATION_BINS = 15
 """Equal-width bins of the confidence max(p, 1 - p), which lies in [0.5, 1]: each is 1/30 wide."""
 
 _LOG_LOSS, _BRIER, _CONFUSION, _GAPS = 0, 1, slice(2, 6), slice(6, 6 + CALIBRATION_BINS)
-_Z = float(ndtri(0.975))
+_COUNTS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,21 @@ class ReliabilityCurve:
     n: np.ndarray
 
 
-def wilson(successes: np.ndarray | float, n: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
-    """95% score interval of a rate (Wilson 1927, Probable inference, JASA 22).
+def wilson(successes: np.ndarray | float, n: np.ndarray | int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Score interval of a rate (Wilson 1927, Probable inference, JASA 22).
 
     Args:
         successes: count or array of counts, 0 to ``n``.
         n: number of trials, at least 1, of the same shape.
+        level: of confidence.
 
     Returns:
         Lower and upper end, float64, of the shape of ``successes``.
     """
     n = np.asarray(n, np.float64)
-    rate = np.asarray(successes, np.float64) / n
-    centre = (rate + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * np.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
+    rate, z = np.asarray(successes, np.float64) / n, float(ndtri((1 + level) / 2))
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     # Where every trial came out alike, the end meets the rate exactly; rounding must not put it a hair inside.
     return np.clip(np.minimum(centre - half, rate), 0, 1), np.clip(np.maximum(centre + half, rate), 0, 1)
 
@@ -174,17 +175,38 @@ def score(y: np.ndarray, logit: np.ndarray, *, seed: int = 0, draws: int = 1000)
     Raises:
         InputError: as :func:`accuracy`.
     """
-    rows = _row_statistics(y, logit)
+    return scores(y, {"": logit}, seed=seed, draws=draws)[""]
+
+
+def scores(
+    y: np.ndarray, logits: Mapping[str, np.ndarray], *, seed: int = 0, draws: int = 1000
+) -> dict[str, dict[str, Estimate]]:
+    """:func:`score` of several ways to decide the same rows, all from the same resamples, which are drawn once.
+
+    Args:
+        y: labels, (N,), 0 or 1.
+        logits: (N,) by name.
+        seed: of the resamples.
+        draws: number of resamples.
+
+    Raises:
+        InputError: as :func:`accuracy`.
+    """
+    rows = {name: _row_statistics(y, logit) for name, logit in logits.items()}
+    resampled = _resampled_sums(rows, seed, draws)
+    return {name: _estimates(each, resampled[name]) for name, each in rows.items()}
+
+
+def _estimates(rows: np.ndarray, resampled: np.ndarray) -> dict[str, Estimate]:
     n, sums = len(rows), rows.sum(0)
     low, high = wilson(sums[_CONFUSION][[0, 3]].sum(), n)
-    scores = {"accuracy": Estimate(float(_accuracy(sums)), float(low), float(high), n, "Wilson 95%")}
-    resampled = _resampled_sums(rows, seed, draws)
+    estimates = {"accuracy": Estimate(float(_accuracy(sums)), float(low), float(high), n, "Wilson 95%")}
     for name, function in _BOOTSTRAPPED.items():
         value = float(function(sums))
         low, high = (float(end) for end in np.quantile(function(resampled), [0.025, 0.975]))
-        scores[name] = Estimate(value, min(low, value), max(high, value), n, "bootstrap 95%")
-    scores["expected_calibration_error"] = _calibration_estimate(sums, resampled, n)
-    return scores
+        estimates[name] = Estimate(value, min(low, value), max(high, value), n, "bootstrap 95%")
+    estimates["expected_calibration_error"] = _calibration_estimate(sums, resampled, n)
+    return estimates
 
 
 def _calibration_estimate(sums: np.ndarray, resampled: np.ndarray, n: int) -> Estimate:
@@ -232,10 +254,19 @@ def _row_statistics(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _resampled_sums(rows: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """Column sums of ``draws`` resamples of the rows with replacement: float64 (draws, columns), memory O(N)."""
-    generator, n = np.random.default_rng(seed), len(rows)
-    return np.stack([np.bincount(generator.integers(n, size=n), minlength=n) @ rows for _ in range(draws)])
+def _resampled_sums(rows: Mapping[str, np.ndarray], seed: int, draws: int) -> dict[str, np.ndarray]:
+    """Column sums of ``draws`` resamples of the rows with replacement: float64 (draws, columns) by name."""
+    if not rows:
+        return {}
+    generator, n = np.random.default_rng(seed), len(next(iter(rows.values())))
+    together = np.concatenate(list(rows.values()), 1)
+    drawn = []
+    for start in range(0, draws, at_once := max(1, _COUNTS_AT_ONCE // n)):
+        some = range(start, min(start + at_once, draws))
+        counts = np.stack([np.bincount(generator.integers(n, size=n), minlength=n) for _ in some])
+        drawn.append(counts.astype(np.float64) @ together)
+    ends = np.cumsum([each.shape[1] for each in rows.values()])[:-1]
+    return dict(zip(rows, np.split(np.concatenate(drawn), ends, 1), strict=True))
 
 
 def _metric(function: Callable[[np.ndarray], np.ndarray], y: np.ndarray, logit: np.ndarray) -> float:

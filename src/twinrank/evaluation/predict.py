@@ -1,17 +1,17 @@
 """What a network says about pairs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from twinrank.data.arrays import rows_a_batch
 from twinrank.data.pairs import PairData
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
-_PIXELS_A_BATCH = 500 * 28 * 28
 _PAIRS_A_BATCH = 500
 
 
@@ -46,12 +46,12 @@ def predict(model: SiameseNet, data: PairData) -> Predictions:
     if not isinstance(model.comparator, LatentOrder):
         return Predictions(data.row_ids, predict_logits(model, data), data.y)
     with torch.inference_mode():
-        sides = zip(*_features(model, data), strict=True)
-        levels_a, levels_b = (torch.cat([model.comparator.posterior(part) for part in side]) for side in sides)
-        logit = model.comparator.compare(levels_a, levels_b)
+        sides = [tuple(map(model.comparator.posterior, features)) for features in _features(model, data)]
+        # Batch by batch, as predict_logits does it: so both say the same to the bit.
+        logit = _joined(model.comparator.compare(*posteriors) for posteriors in sides)
         ranking = model.comparator.ranking()
-        ranked_a, ranked_b = (side[:, ranking].cpu().numpy() for side in (levels_a, levels_b))
-    return Predictions(data.row_ids, logit.cpu().numpy(), data.y, ranked_a, ranked_b)
+        levels_a, levels_b = (_joined(part[:, ranking] for part in side) for side in zip(*sides, strict=True))
+    return Predictions(data.row_ids, logit, data.y, levels_a, levels_b)
 
 
 def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
@@ -65,7 +65,7 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
         images: uint8, or float32 in [0, 1], (M, C, H, W).
     """
     device = next(model.parameters()).device
-    rows, levels = _rows_a_batch(images), None
+    rows, levels = rows_a_batch(*images.shape[2:]), None
     compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = model.comparator
     with torch.inference_mode():
         batches = (torch.from_numpy(images[start : start + rows]) for start in range(0, len(images), rows))
@@ -82,16 +82,12 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
 
 def _features(model: SiameseNet, data: PairData) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     device = next(model.parameters()).device
-    rows = _rows_a_batch(data.xa)
+    rows = rows_a_batch(*data.xa.shape[2:])
     for start in range(0, len(data), rows):
         xa, xb = (torch.from_numpy(side[start : start + rows]).to(device) for side in (data.xa, data.xb))
         left, right = model.embed(xa, xb)
         yield left.features, right.features
 
 
-def _rows_a_batch(images: np.ndarray) -> int:
-    return max(1, _PIXELS_A_BATCH // images[0, 0].size)
-
-
-def _joined(parts: Iterator[torch.Tensor]) -> np.ndarray:
+def _joined(parts: Iterable[torch.Tensor]) -> np.ndarray:
     return torch.cat(list(parts)).cpu().numpy()

@@ -53,6 +53,7 @@ class RunContents:
         records: by stem, in reading order: val, the tests, the tests together, others.
         predictions: by stem, in the same order.
         steps: of ``steps.json``; empty if there is none.
+        milliseconds: that a pair took in the largest evaluation; None where there was none.
     """
 
     config: dict[str, Any]
@@ -60,6 +61,7 @@ class RunContents:
     records: dict[str, Record]
     predictions: dict[str, Predictions]
     steps: list[dict[str, Any]]
+    milliseconds: float | None
 
     def predictions_of(self, record: Record) -> dict[str, Predictions]:
         """The stored predictions of the files that the record was made on, by stem; empty unless all are there."""
@@ -100,12 +102,14 @@ def read_run(run: Path) -> RunContents:
     if len(weights - {None}) > 1:
         raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
     given = _given(run / "config.json", config)
+    timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     return RunContents(
         config=config,
         history=_read_lines(run / "history.jsonl"),
         records={path.stem: _record(path, document, given) for path, document in documents.items()},
         predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
         steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
+        milliseconds=max(timed)[1] if timed else None,
     )
 
 

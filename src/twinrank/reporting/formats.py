@@ -31,6 +31,11 @@ def interval(estimate: Estimate, name: str, digits: int = 2) -> str:
     return f"{estimate.low:.4f}–{estimate.high:.4f}"
 
 
+def p_value(p: float) -> str:
+    """A p-value to two digits, tiny ones as a bound."""
+    return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
 def duration(seconds: float) -> str:
     """Seconds, and from two minutes on minutes or hours beside them."""
     text = f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -1,148 +1,226 @@
-"""Many runs in one table, made from run folders alone."""
+"""Runs and stacks in one table: the best first by the rows that choose, compared on the tests."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinrank.data.benchmark import is_benchmark
 from twinrank.errors import InputError
+from twinrank.evaluation.entrants import Asked, load_entrants
+from twinrank.evaluation.leaderboard import POOLED, Entrant, Leaderboard, rank
 from twinrank.evaluation.metrics import Estimate
-from twinrank.files import write_json, write_text
+from twinrank.files import read_json, write_json, write_text
 from twinrank.reporting.contents import distinct_runs, read_run
-from twinrank.reporting.formats import count, duration, interval, value
+from twinrank.reporting.formats import count, duration, interval, p_value, value
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
 from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
 
-_FILES = ("val", "test_public", "test_private", "tests")
-_DRAWN = ("val", "tests")
-_HEADINGS = ("run", "network", "parameters", "objective", "training", *_FILES)
-_SHOWN_METRIC = "accuracy"
+_CHOSEN_ON = "val"
+_EXTRA = ("log_loss", "expected_calibration_error")
+_PRIVATE = "test_private"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One run.
+class Field:
+    """Those that are ranked.
 
     Attributes:
-        name: of its folder.
-        model: its network.
-        track: what it was trained on.
-        seed: of the run.
-        parameters: of the network.
-        objective: of the training: the pair loss, and whether the latent order term was added.
-        epochs: that were trained.
-        seconds: of training.
-        accuracy: by stem of the file, where it has been evaluated.
-        benchmark: it was trained on the benchmark proper.
+        entrants: of all folders.
+        asked: rows by stem; those that rank first.
+        benchmark: all of it is of the benchmark proper.
+        chosen: the rows that rank also chose epochs, so that they read slightly too well.
     """
 
-    name: str
-    model: str
-    track: str
-    seed: int
-    parameters: int
-    objective: str
-    epochs: int
-    seconds: float
-    accuracy: dict[str, Estimate]
+    entrants: tuple[Entrant, ...]
+    asked: dict[str, Asked]
     benchmark: bool
+    chosen: bool
+
+    def rank(self) -> Leaderboard:
+        """The leaderboard.
+
+        Raises:
+            InputError: as :func:`twinrank.evaluation.leaderboard.rank`.
+        """
+        return rank(self.entrants, {stem: rows.y for stem, rows in self.asked.items()}, next(iter(self.asked)))
 
 
-def read_rows(runs: Sequence[Path]) -> list[Row]:
-    """The rows of a table, the best on ``val`` first, those without a record on it last.
+def read_field(folders: Sequence[Path]) -> Field:
+    """What runs and stacks said about the same rows.
+
+    Args:
+        folders: evaluated run folders, and stack folders.
 
     Raises:
-        InputError: a folder is not a run folder or is given twice, or a file in it is damaged.
+        InputError: a folder is neither or is given twice, a file in it is damaged, or they are about different rows.
     """
-    rows = []
-    for run in distinct_runs(runs):
-        contents = read_run(run)
-        config = contents.config
-        try:
-            data = [Path(file["path"]) for file in config["data"].values()]
-            row = Row(
-                name=run.resolve().name,
-                model=config["model"]["name"],
-                track=config["track"],
-                seed=config["seed"],
-                parameters=config["parameters"],
-                objective=_objective(config["train"]),
-                epochs=len(contents.history),
-                seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
-                accuracy={stem: record.metrics[_SHOWN_METRIC] for stem, record in contents.records.items()},
-                benchmark=all(map(is_benchmark, data)),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{run / 'config.json'}: not the configuration of a run ({error})") from error
-        rows.append(row)
-    return sorted(rows, key=lambda row: -row.accuracy["val"].value if "val" in row.accuracy else 1)
-
-
-def leaderboard_text(rows: Sequence[Row]) -> str:
-    """The table as Markdown, with published results below if every run is of the benchmark proper."""
-    lines = [_line(_HEADINGS), _line(["---"] * len(_HEADINGS))]
-    for row in rows:
-        trained = f"{row.epochs} passes, {duration(row.seconds)}"
-        shown = [_accuracy(row.accuracy.get(stem)) for stem in _FILES]
-        lines.append(_line([row.name, row.model, count(row.parameters), row.objective, trained, *shown]))
-    tracks = ", ".join(sorted({row.track for row in rows}))
-    notes = [
-        f"Accuracy with 95% intervals (Wilson: the sampling of test rows, not of seeds). Track: {tracks}."
-        " `val` chose the epoch, so it reads slightly too well; `tests` is the test files together. Latent order: the"
-        " contrastive and the balance term, on an auxiliary head if the network has no latent levels of its own.",
+    fields = [
+        _stack(folder) if (folder / "stack.json").is_file() else _run(folder) for folder in distinct_runs(folders)
     ]
-    if rows and all(row.benchmark for row in rows):
+    if not fields:
+        raise InputError("nothing to compare; give one run or more")
+    asked = fields[0].asked
+    entrants: list[Entrant] = []
+    for folder, field in zip(folders, fields, strict=True):
+        for stem in asked.keys() | field.asked.keys():
+            if stem not in asked or stem not in field.asked or not np.array_equal(asked[stem].id, field.asked[stem].id):
+                raise InputError(f"{folder}: is not about the same rows of '{stem}' as {folders[0]}; evaluate it there")
+        taken = {each.name for each in entrants}
+        name = Path(folder).resolve().name
+        entrants += [
+            replace(each, name=f"{name}/{each.name}") if each.name in taken else each for each in field.entrants
+        ]
+    every = [field.benchmark for field in fields], [field.chosen for field in fields]
+    return Field(tuple(entrants), asked, all(every[0]), any(every[1]))
+
+
+def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
+    """The leaderboard as JSON values, an object for each row, the best first.
+
+    ``accuracy``, ``low``, ``high`` and ``n`` by stem, with log-loss and calibration error beside them;
+    ``p_vs_best_model`` is McNemar's against the best single model, ``p_vs_first`` against the first, Holm's in
+    ``p_vs_first_holm``.
+    """
+    records = []
+    for place, row in enumerate(board.rows, start=1):
+        record: dict[str, Any] = {"place": place, "tied_for_first": row.tied}
+        record |= {key: getattr(row, key) for key in ("name", "kind", "track", "parameters", "seconds", "milliseconds")}
+        for stem, metrics in row.metrics.items():
+            accuracy = metrics["accuracy"]
+            record[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
+            record[stem] |= {key: asdict(metrics[key]) for key in _EXTRA}
+        record["p_vs_best_model"] = row.against_best_model.p if row.against_best_model else None
+        record["p_vs_first"] = row.against_first.p if row.against_first else None
+        record["p_vs_first_holm"] = row.adjusted
+        records.append(record)
+    return records
+
+
+def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
+    """What a reader must know, in sentences."""
+    tied = [row.name for row in board.rows if row.tied]
+    notes = [
+        f"Ranked by `{board.ranked_on}`{', which chose epochs, so it reads slightly too well' if chosen else ''}; never"
+        " by a test. Accuracy and errors with 95% intervals: other rows, not other seeds. `tests` is the test files"
+        " together. Seconds are of all trainings; milliseconds decide one pair."
+    ]
+    if len(board.rows) > 1 and board.detectable is not None:
+        notes.append(
+            f"Tied for first: {', '.join(tied)}. All others differ from the first at 5% (exact McNemar on"
+            f" {board.compared_on}, n = {board.n:,}, Holm-corrected). The smallest difference that so many rows show"
+            f" four times in five: {100 * board.detectable:.2f} points."
+        )
+    if board.best_model is not None and any(row.kind == "ensemble" for row in board.rows):
+        first = next(row for row in board.rows if row.kind == "ensemble")
+        test = first.against_best_model
+        assert test is not None
+        better = test.second_alone > test.first_alone and test.p < 0.05
+        notes.append(
+            f"The best ensemble, {first.name}, is {'' if better else 'NOT '}significantly better than the best single"
+            f" model, {board.best_model}, on {board.decided_on} (exact McNemar, p {p_value(test.p)}:"
+            f" {test.second_alone} rows that it alone gets right, {test.first_alone} that the model alone does)."
+        )
+    return notes
+
+
+def leaderboard_text(board: Leaderboard, benchmark: bool, chosen: bool) -> str:
+    """The table as Markdown, with published results below if it is of the benchmark proper."""
+    stems = list(board.rows[0].metrics)
+    ranked = board.ranked_on
+    headings = ["", "name", "kind", "parameters", "training", "ms a pair", ranked, f"log-loss, {ranked}"]
+    headings += [f"calibration error, {ranked}", *(stem for stem in stems if stem != ranked), "p, against the first"]
+    lines = [_line(headings), _line(["---"] * len(headings))]
+    for place, row in enumerate(board.rows, start=1):
+        own = row.metrics[ranked]
+        cells = [f"{place}{' =' if row.tied else ''}", row.name, row.kind, count(row.parameters), duration(row.seconds)]
+        cells += ["" if row.milliseconds is None else f"{row.milliseconds:.2f}"]
+        cells += [_estimate(own["accuracy"], "accuracy"), *(_estimate(own[name], name) for name in _EXTRA)]
+        cells += [_estimate(row.metrics[stem]["accuracy"], "accuracy") for stem in stems if stem != ranked]
+        lines.append(_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
+    notes = leaderboard_notes(board, chosen)
+    if benchmark:
         for each in PUBLISHED:
-            shown = each.val, each.test_public, each.test_private, each.note
-            lines.append(_line([each.system, "", each.parameters, "", each.cost, *shown]))
+            known = {"val": each.val, "test_public": each.test_public, "test_private": each.test_private}
+            shown = [known.get(stem, "") for stem in stems if stem != ranked]
+            cells = ["", each.system, "published", each.parameters, each.cost, "", known.get(ranked, ""), "", ""]
+            lines.append(_line([*cells, *shown, each.note]))
         notes += FOOTNOTES
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
 
 
-def write_leaderboard(runs: Sequence[Path], out: Path) -> list[Path]:
+def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bool) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` into a folder.
 
     Returns:
         The paths written.
 
     Raises:
-        InputError: as :func:`read_rows`, or a file cannot be written.
+        InputError: a file cannot be written.
     """
-    rows = read_rows(runs)
     markdown, table, data = (Path(out) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json"))
-    write_text(markdown, leaderboard_text(rows) + "\n")
-    write_text(table, _csv(rows))
-    write_json(data, [asdict(row) for row in rows])
-    picture = accuracy_table({row.name: row.accuracy for row in rows}, _DRAWN)
+    write_text(markdown, leaderboard_text(board, benchmark, chosen) + "\n")
+    write_text(table, _csv(board))
+    write_json(data, leaderboard_records(board))
+    accuracy = {row.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
+    picture = accuracy_table(accuracy, (board.ranked_on, POOLED if POOLED in board.rows[0].metrics else _PRIVATE))
     return [markdown, table, data, save_picture(picture, Path(out) / "leaderboard.png")]
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _stack(folder: Path) -> Field:
+    entrants, asked = load_entrants(folder / "entrants.npz")
+    files = read_json(folder / "stack.json").get("data", {}).values()
+    return Field(tuple(entrants), asked, all(is_benchmark(Path(file["path"])) for file in files), False)
+
+
+def _run(folder: Path) -> Field:
+    contents = read_run(folder)
+    config = contents.config
+    said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
+    if _CHOSEN_ON not in said:
+        val = config.get("data", {}).get("val", {}).get("path", "VAL.npz")
+        raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")
+    try:
+        entrant = Entrant(
+            name=folder.resolve().name,
+            kind="model",
+            track=config["track"],
+            parameters=config["parameters"],
+            seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
+            milliseconds=contents.milliseconds,
+            logits={stem: part.logit for stem, part in said.items()},
+        )
+        benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from error
+    stems = sorted(said, key=lambda stem: stem != _CHOSEN_ON)
+    asked = {stem: Asked(said[stem].id, y) for stem in stems if (y := said[stem].y) is not None}
+    return Field((entrant,), asked, benchmark, True)
+
+
+def _csv(board: Leaderboard) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    about = ("name", "model", "track", "seed", "parameters", "objective", "epochs", "seconds")
+    stems = list(board.rows[0].metrics)
+    about = ("name", "kind", "track", "parameters", "seconds", "milliseconds", "tied")
+    names = ("accuracy", *_EXTRA)
     parts = ("value", "low", "high", "n")
-    writer.writerow([*about, *(f"{stem}_{part}" for stem in _FILES for part in parts)])
-    for row in rows:
-        found = [row.accuracy.get(stem) for stem in _FILES]
-        numbers = [getattr(estimate, part) if estimate else "" for estimate in found for part in parts]
-        writer.writerow([*(getattr(row, name) for name in about), *numbers])
+    columns = [(stem, name, part) for stem in stems for name in names for part in parts]
+    writer.writerow([*about, *("_".join(column) for column in columns), "p_vs_first_holm", "p_vs_best_model"])
+    for row in board.rows:
+        numbers = [getattr(row.metrics[stem][name], part) for stem, name, part in columns]
+        tests = [row.adjusted, row.against_best_model.p if row.against_best_model else None]
+        writer.writerow([*(getattr(row, name) for name in about), *numbers, *tests])
     return buffer.getvalue()
 
 
-def _objective(train: Mapping[str, Any]) -> str:
-    latent = train["contrastive_weight"] or train["balance_weight"]
-    return f"{train['loss']} + latent order" if latent else train["loss"]
-
-
-def _accuracy(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    return f"{value(estimate, _SHOWN_METRIC)} ({interval(estimate, _SHOWN_METRIC)})"
+def _estimate(estimate: Estimate, name: str) -> str:
+    return f"{value(estimate, name)} ({interval(estimate, name)})"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -95,6 +95,44 @@ def reliability_curve(curve: ReliabilityCurve) -> Figure:
     return figure
 
 
+def error_correlation(names: Sequence[str], correlation: np.ndarray) -> Figure:
+    """How the errors of base models go together, (M, M) from -1 to 1: what is low is what a stack lives on."""
+    side = 0.55 * len(names)
+    figure, axes = blank_axes(2.2 + side, 1.8 + 0.75 * side)
+    _cells(axes, np.clip(correlation, 0, 1), lambda row, column: f"{correlation[row, column]:.2f}")
+    axes.invert_yaxis()
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    return figure
+
+
+def accuracy_by_coverage(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Accuracy of the surest decisions by the share of the pairs that they are, with Wilson 95% intervals.
+
+    Args:
+        curves: by name of the rows, points with ``coverage``, ``value``, ``low`` and ``high``.
+    """
+    figure, axes = blank_axes(_WIDTH, 3.2)
+    for position, (name, points) in enumerate(curves.items()):
+        coverage, rate, low, high = (
+            np.array([point[key] for point in points]) for key in ("coverage", "value", "low", "high")
+        )
+        axes.errorbar(
+            coverage,
+            rate,
+            np.stack([rate - low, high - rate]),
+            markersize=4,
+            linewidth=1.4,
+            label=name,
+            **line_look(position),
+        )
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel="share of the pairs that are decided, surest first", ylabel="share right")
+    legend(axes)
+    return figure
+
+
 def latent_levels(table: LevelTable) -> Figure:
     """Heat map: what share of the images on each latent level shows which digit, the lowest level at the bottom.
 

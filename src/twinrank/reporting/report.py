@@ -46,7 +46,7 @@ def write_report(
     curves = sections.learning_curves(contents)
     decisions = sections.decisions(contents, headline, digits) if headline else []
     levels = sections.latent_levels(contents, digits)
-    page = _template().render(
+    page = template("report.html.j2").render(
         config=contents.config,
         config_text=json.dumps(contents.config, indent=2, ensure_ascii=False),
         headline=headline,
@@ -78,7 +78,8 @@ def write_report(
     return path
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page to be filled in."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -87,4 +88,4 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals["formats"] = formats
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -1,8 +1,6 @@
 """The training loop: one for every network and objective."""
 
 import math
-import resource
-import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import save_weights
 from twinrank.randomness import seed_torch
 from twinrank.runs import RunFolder
+from twinrank.steps import peak_memory
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.objectives import Objective
 from twinrank.training.progress import EpochProgress
@@ -248,9 +247,3 @@ def _validate(model: SiameseNet, val: PairData) -> dict[str, float]:
         "f1": metrics.macro_f1(y, logit),
         "log_loss": metrics.log_loss(y, logit),
     }
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,7 +1,6 @@
 """A training run from its files: begun, or gone on with."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import twinrank
 from twinrank.config import TrainConfig
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
@@ -19,6 +17,7 @@ from twinrank.errors import InputError
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
+from twinrank.provenance import provenance
 from twinrank.randomness import numpy_generator, seed_torch
 from twinrank.runs import MAX_THREADS, RunFolder
 from twinrank.training.checkpoint import read_state
@@ -86,11 +85,9 @@ def train(
         "train": asdict(config),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
         "parameters": size,
-        "version": twinrank.__version__,
         "threads": threads,
         "device": str(pick_device()),
-        "commit": _commit(),
-        "command": command,
+        **provenance(command),
         "log_to": list(log_to),
     }
     if config.swap and model.antisymmetric:
@@ -187,13 +184,3 @@ def _labelled(path: Path, part: str) -> PairData:
 
 def _described(data: PairData) -> dict[str, Any]:
     return {"path": str(data.path), "sha256": data.sha256, "n": len(data)}
-
-
-def _commit() -> str | None:
-    """The commit of the source tree that this package runs from, with ``-dirty`` if it was changed, or None."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None

@@ -1,0 +1,158 @@
+"""Checks that a stack cannot pass by having seen what it is judged on."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtri
+
+from twinrank.config import GridSpec, RunSpec
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.learners import LEARNERS, Sample, cross_fitted, without_each
+from twinrank.ensembling.ledger import Ledger, Matrix
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import accuracy, wilson
+from twinrank.files import write_json, write_npz
+from twinrank.models.registry import entry
+from twinrank.randomness import numpy_generator
+from twinrank.stacking import LEDGER, fill_ledger
+
+_LEVEL = 0.999
+"""Of the intervals: an honest stack then is called red once in a thousand checks, and not once in twenty."""
+_ASKED = ("mean_logit", "logistic_regression", "lightgbm_usual")
+"""From the meta-learner that cannot overfit to the one that does it best."""
+_MARGIN = 0.005
+"""By how much stacked rows may read better than the tests: ``val`` shares most of its digits with ``train``."""
+_FOLDS = 4
+_ROWS = {"train": 1200, "rows": 1500, "test": 600}
+_TINY = {"epochs": 8, "batch_size": 64, "lr": 1e-2, "warmup": 0.1, "contrastive_weight": 0.0, "balance_weight": 0.0}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        name: of it.
+        passed: green.
+        found: in a sentence, with numbers.
+    """
+
+    name: str
+    passed: bool
+    found: str
+
+
+def audit(
+    folder: StackFolder, say: Callable[[str], None] = lambda line: None, rows: Mapping[str, int] = _ROWS, seed: int = 0
+) -> list[Check]:
+    """Look for what should not be there: labels that leak from a level to the one that judges it.
+
+    Three checks. The whole way is gone again with permuted labels, on few rows with tiny networks that learn them by
+    heart: the stack must not tell them from a coin. The same with the labels of this ledger's rows. And the base models
+    must not be better on the rows that they are said not to have seen than on the tests.
+
+    Args:
+        folder: of a stack.
+        say: told what happens, a line each.
+        rows: pairs of ``train``, of the stacked "rows" and of a "test" that the first check uses.
+        seed: of the permutations.
+
+    Returns:
+        The checks; they are also kept in the folder.
+
+    Raises:
+        InputError: something is missing or damaged.
+    """
+    config = folder.read_config()
+    ledger = Ledger(folder.path / config["ledger"])
+    matrix = ledger.read(config["models"])
+    say("permuted labels, from training on ...")
+    with tempfile.TemporaryDirectory() as temporary:
+        rerun = permuted_pipeline(ledger, Path(temporary), rows, seed)
+    checks = [check_chance("permuted labels, from training on", rerun)]
+    say("permuted labels of the stacked rows ...")
+    y = numpy_generator(seed, "audit").permutation(matrix.rows.y)
+    checks.append(check_chance("permuted labels of the stacked rows", replace(matrix, rows=replace(matrix.rows, y=y))))
+    checks.append(check_unseen(matrix))
+    write_json(folder.audit, [asdict(check) for check in checks])
+    return checks
+
+
+def check_chance(name: str, matrix: Matrix) -> Check:
+    """Whether meta-learners, each row by what was fitted on other folds, are no better on permuted labels than a coin.
+
+    Args:
+        name: of the check.
+        matrix: with permuted labels.
+    """
+    sample = Sample(matrix.rows, matrix.fold)
+    rests = without_each(sample)
+    found, passed = [], True
+    for learner in _ASKED:
+        rate = accuracy(matrix.rows.y, cross_fitted(LEARNERS[learner], sample, rests))
+        low, high = wilson(rate * len(matrix.rows), len(matrix.rows), _LEVEL)
+        passed &= bool(low <= 0.5 <= high)
+        found.append(f"{learner} {rate:.2%} ({100 * low:.2f}–{100 * high:.2f})")
+    verdict = "all cover 50%" if passed else "50% is not covered: labels leak"
+    return Check(name, passed, f"{'; '.join(found)}; n = {len(matrix.rows):,}, {_LEVEL:.1%} intervals: {verdict}")
+
+
+def check_unseen(matrix: Matrix) -> Check:
+    """Whether base models are as good on the tests as on the rows that they are said not to have seen."""
+    y = np.concatenate([rows.y for rows in matrix.tests.values()])
+    worst, gap, lowest = "", -np.inf, -np.inf
+    for place, name in enumerate(matrix.names):
+        stacked = accuracy(matrix.rows.y, matrix.rows.logit[:, place])
+        tested = accuracy(y, np.concatenate([rows.logit[:, place] for rows in matrix.tests.values()]))
+        variance = stacked * (1 - stacked) / len(matrix.rows) + tested * (1 - tested) / len(y)
+        low = stacked - tested - float(ndtri((1 + _LEVEL) / 2)) * np.sqrt(variance)
+        if low > lowest:
+            worst, gap, lowest = name, stacked - tested, low
+    passed = bool(lowest <= _MARGIN)
+    verdict = "no more than chance and shared digits explain" if passed else "it must have seen them"
+    return Check(
+        "stacked rows against tests",
+        passed,
+        f"{worst} is {100 * gap:+.2f} points better on {matrix.stem} than on the tests, at least {100 * lowest:+.2f}"
+        f" ({_LEVEL:.1%}); up to {100 * _MARGIN:.1f} are borne: {verdict}",
+    )
+
+
+def permuted_pipeline(ledger: Ledger, folder: Path, rows: Mapping[str, int], seed: int) -> Matrix:
+    """Go the whole way of a ledger again, with tiny networks and permuted labels.
+
+    Args:
+        ledger: whose mode and files are used.
+        folder: for everything; may be deleted afterwards.
+        rows: pairs of "train", "rows" and "test".
+        seed: of the permutations.
+
+    Raises:
+        InputError: the files are not there, or have changed.
+    """
+    stacked, *tests = ledger.data.values()
+    files = {"train": ledger.trained_on(), "rows": stacked, "test": tests[-1]}
+    for part, file in files.items():
+        data = load_pairs(Path(file["path"]))
+        if data.sha256 != file["sha256"]:
+            raise InputError(f"{file['path']}: is not the file that the ledger was filled from; restore it")
+        _write_permuted(folder / f"{part}.npz", data, rows[part], numpy_generator(seed, f"audit {part}"))
+    small = replace(entry("compare_net").train, **_TINY)
+    runs = {f"tiny{seed}": RunSpec("compare_net", replace(small, seed=seed)) for seed in (1, 2)}
+    train, other, test = (folder / f"{part}.npz" for part in files)
+    failed = fill_ledger(GridSpec(ledger.mode, runs, _FOLDS), folder / "grid", train, other, [test])
+    if failed:
+        raise InputError(f"the small training failed: {'; '.join(failed.values())}")
+    return Ledger(folder / "grid" / LEDGER).read()
+
+
+def _write_permuted(path: Path, data: PairData, rows: int, random: np.random.Generator) -> None:
+    if data.y is None:
+        raise InputError(f"{data.path}: has no labels; they are needed to permute them")
+    chosen = np.sort(random.choice(len(data), min(rows, len(data)), replace=False))
+    few, y = data.select(chosen), random.permutation(data.y[chosen])
+    write_npz(path, {"xa": few.xa, "xb": few.xb, "id": few.row_ids, "y": y})

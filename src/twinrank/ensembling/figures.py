@@ -1,0 +1,127 @@
+"""What a stack's report says besides the leaderboard, as JSON values: all can be computed again from the ledger."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from twinrank.ensembling.learners import decide
+from twinrank.ensembling.ledger import Matrix
+from twinrank.ensembling.stack import Stack, nested, without_models
+from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
+from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
+from twinrank.evaluation.compare import accuracy_difference
+from twinrank.evaluation.leaderboard import POOLED, best_first
+from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores
+from twinrank.evaluation.predictions import Predictions
+
+_QUICK = "logistic_regression"
+_SHOWN = ("log_loss", "expected_calibration_error")
+
+
+def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
+    """Everything about a stack that is not in its leaderboard.
+
+    Args:
+        matrix: of the ledger.
+        stacked: of it.
+
+    Returns:
+        ``best_ensemble`` and ``best_model``, by the stacked rows; ``folds``, each ensemble's accuracies; ``confusion``
+        of those two on the tests; ``errors``, how the base models' are correlated; ``left_out``, what each base model
+        adds to a logistic regression of them; ``calibration``, ``abstention`` and ``conformal`` of the best ensemble.
+    """
+    order = best_first(stacked.entrants, matrix.rows.y, matrix.stem)
+    best, best_model = (next(each.name for each in order if each.kind == kind) for kind in ("ensemble", "model"))
+    logits = {each.name: each.logits for each in stacked.entrants}
+    labels = {matrix.stem: matrix.rows.y, **{stem: rows.y for stem, rows in matrix.tests.items()}}
+    tests = {stem: rows.y for stem, rows in matrix.tests.items()}
+    y, said = np.concatenate(list(tests.values())), np.concatenate([logits[best][stem] for stem in tests])
+    figures: dict[str, Any] = {
+        "best_ensemble": best,
+        "best_model": best_model,
+        "rows": matrix.stem,
+        "mode": matrix.mode,
+    }
+    figures["folds"] = [_folds(matrix, stacked, name) for name in stacked.fitted]
+    figures["confusion"] = {
+        name: confusion_matrix(y, np.concatenate([logits[name][stem] for stem in tests])).tolist()
+        for name in (best_model, best)
+    }
+    figures["errors"] = _errors(matrix)
+    figures["left_out"] = _left_out(matrix, logits)
+    figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], y, said)
+    figures["abstention"] = {
+        stem: [{"coverage": share} | asdict(rate) for share, rate in accuracy_at_coverage(each, decided).items()]
+        for stem, each, decided in (
+            *((stem, labels[stem], logits[best][stem]) for stem in labels),
+            (POOLED, y, said),
+        )
+    }
+    figures["conformal"] = [
+        asdict(conformal_set(matrix.rows.y, logits[best][matrix.stem], y, said, stated))
+        for stated in STATED
+        if stated <= len(matrix.rows) / (len(matrix.rows) + 1)
+    ]
+    return figures
+
+
+def _folds(matrix: Matrix, stacked: Stack, name: str) -> dict[str, Any]:
+    logit = next(each.logits[matrix.stem] for each in stacked.entrants if each.name == name)
+    y, fold = matrix.rows.y, matrix.fold
+    rates = [accuracy(y[fold == each], logit[fold == each]) for each in np.unique(fold)]
+    return {
+        "name": name,
+        "folds": rates,
+        "mean": float(np.mean(rates)),
+        "deviation": float(np.std(rates, ddof=1)),
+        "pooled": asdict(scores(y, {name: logit}, draws=1)[name]["accuracy"]),
+        "in_sample": accuracy(y, decide(stacked.fitted[name], matrix.rows)),
+    }
+
+
+def _errors(matrix: Matrix) -> dict[str, Any]:
+    wrong = (matrix.rows.logit > 0) != (matrix.rows.y[:, None] == 1)
+    with np.errstate(invalid="ignore"):
+        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(wrong.T.astype(np.float64))))
+    return {"names": list(matrix.names), "correlation": correlation.tolist(), "all_wrong": float(wrong.all(1).mean())}
+
+
+def _left_out(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
+    """The difference that a base model makes, paired by row: to a logistic regression, which is fitted in a second."""
+    if _QUICK not in logits:
+        return []
+    y, ids = matrix.rows.y, matrix.rows.id
+    whole = Predictions(ids, logits[_QUICK][matrix.stem], y)
+    return [
+        {
+            "name": name,
+            "without": accuracy(y, fewer),
+            "adds": asdict(accuracy_difference([Predictions(ids, fewer, y)], [whole]).estimate),
+        }
+        for name, fewer in without_models(matrix, _QUICK).items()
+    ]
+
+
+def _calibration(matrix: Matrix, best: str, logit: np.ndarray, y: np.ndarray, said: np.ndarray) -> dict[str, Any]:
+    """Before and after: on the stacked rows by what was fitted without their fold, on the tests by what was fitted on
+    all stacked rows."""
+    rest, folds = nested(matrix, best), np.unique(matrix.fold)
+    unseen, tested = {"none": logit}, {"none": said}
+    temperature = 1.0
+    for name, fit in CALIBRATIONS.items():
+        unseen[name] = np.empty(len(logit))
+        for fold, decided in zip(folds, rest, strict=True):
+            held = matrix.fold == fold
+            unseen[name][held] = fit(matrix.rows.y[~held], decided[~held])(logit[held])
+        whole = fit(matrix.rows.y, logit)
+        tested[name] = whole(said)
+        if isinstance(whole, Temperature):
+            temperature = whole.temperature
+    table, curves = [], {}
+    for stem, labels, ways in ((matrix.stem, matrix.rows.y, unseen), (POOLED, y, tested)):
+        for name, estimates in scores(labels, ways, draws=2000).items():
+            table.append({"rows": stem, "calibration": name} | {key: asdict(estimates[key]) for key in _SHOWN})
+    for name, calibrated in tested.items():
+        curves[name] = {key: value.tolist() for key, value in vars(reliability_curve(y, calibrated)).items()}
+    return {"temperature": temperature, "table": table, "curves": curves}

@@ -1,0 +1,90 @@
+"""What is gained by not deciding every pair: accuracy of the surest decisions, and sets of labels that hold the true
+one as often as stated."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics import Estimate, wilson
+
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Shares of the pairs that are decided."""
+STATED = (0.9, 0.95, 0.99)
+"""Shares of the label sets that are to hold the true label."""
+
+
+def accuracy_at_coverage(
+    y: np.ndarray, logit: np.ndarray, coverages: Sequence[float] = COVERAGES
+) -> dict[float, Estimate]:
+    """Accuracy on the surest share of the pairs, by that share, with Wilson 95% intervals.
+
+    Args:
+        y: int (N,), labels 0 or 1.
+        logit: float (N,); the larger its size, the surer.
+        coverages: in (0, 1]; at least one pair is decided.
+    """
+    right = ((logit > 0) == (y == 1))[np.argsort(-np.abs(logit), kind="stable")]
+    decided = {share: right[: max(1, round(share * len(right)))] for share in coverages}
+    return {share: _rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
+
+
+@dataclass(frozen=True)
+class ConformalSet:
+    """Sets of labels with a stated coverage (Vovk, Gammerman and Shafer 2005; split conformal prediction).
+
+    A pair gets one label if its logit is larger than the threshold, and both if it is not; with a threshold below 0,
+    none if it is within its size.
+
+    Attributes:
+        stated: share of the sets that hold the true label, at least, where rows are exchangeable with those of
+            calibration.
+        threshold: of the size of the logit, found on the rows of calibration.
+        coverage: that share on other rows.
+        both: share of these with both labels, which decides nothing.
+        neither: share without a label.
+        alone: accuracy where there is one label; None where there never is.
+    """
+
+    stated: float
+    threshold: float
+    coverage: Estimate
+    both: float
+    neither: float
+    alone: Estimate | None
+
+
+def conformal_set(
+    y_calibration: np.ndarray, logit_calibration: np.ndarray, y: np.ndarray, logit: np.ndarray, stated: float
+) -> ConformalSet:
+    """Find the threshold on rows of calibration, and check on other rows what it covers.
+
+    Args:
+        y_calibration: int (M,), labels of rows that the judge was not fitted on.
+        logit_calibration: float (M,).
+        y: int (N,), labels of other rows.
+        logit: float (N,).
+        stated: coverage, in (0, 1).
+
+    Raises:
+        InputError: there are too few rows of calibration to state that.
+    """
+    # How wrong the true label looks: the logit of the other one.
+    wrongness = np.sort(np.where(y_calibration == 1, -logit_calibration, logit_calibration))
+    place = math.ceil((len(wrongness) + 1) * stated)
+    if place > len(wrongness):
+        raise InputError(f"{len(wrongness)} rows are too few to state a coverage of {stated:.0%}; give more")
+    threshold = float(wrongness[place - 1])
+    left, right = -logit <= threshold, logit <= threshold
+    covered = np.where(y == 1, left, right)
+    single = left != right
+    alone = _rate(int(covered[single].sum()), int(single.sum())) if single.any() else None
+    both, neither = float((left & right).mean()), float((~left & ~right).mean())
+    return ConformalSet(stated, threshold, _rate(int(covered.sum()), len(y)), both, neither, alone)
+
+
+def _rate(successes: int, n: int) -> Estimate:
+    low, high = wilson(successes, n)
+    return Estimate(successes / n, float(low), float(high), n, "Wilson 95%")

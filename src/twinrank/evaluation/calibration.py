@@ -1,0 +1,79 @@
+"""Calibration that keeps the order: odd, increasing maps of the logit. No decision changes, and the logit of a swapped
+pair stays its negative to the bit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from twinrank.evaluation.metrics import log_loss
+
+Calibration = Callable[[np.ndarray], np.ndarray]
+_LEAST = 0.5 + 1e-6
+"""Probability of a decision: never a half or less, which would undo it."""
+_LARGEST_LOG = 3.0
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Logits divided by one number (Guo et al. 2017, On calibration of modern neural networks, equation 9).
+
+    Attributes:
+        temperature: above 1 where the judge was too sure.
+    """
+
+    temperature: float
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        """Calibrated logits, float64 (N,)."""
+        return logit / self.temperature
+
+
+@dataclass(frozen=True, eq=False)
+class OddIsotonic:
+    """The probability of being right as an increasing function of the size of the logit (Zadrozny and Elkan 2002),
+    given the logit's sign.
+
+    Attributes:
+        size: float64 (K,), sizes of logits, ascending.
+        calibrated: float64 (K,), what they become; in between, linear.
+    """
+
+    size: np.ndarray
+    calibrated: np.ndarray
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        """Calibrated logits, float64 (N,)."""
+        return np.sign(logit) * np.interp(np.abs(logit), self.size, self.calibrated)
+
+
+def fit_temperature(y: np.ndarray, logit: np.ndarray) -> Temperature:
+    """The temperature of least log-loss.
+
+    Args:
+        y: int (N,), labels 0 or 1.
+        logit: float (N,), of rows that the judge was not fitted on.
+    """
+    found = minimize_scalar(
+        lambda log: log_loss(y, logit / np.exp(log)), bounds=(-_LARGEST_LOG, _LARGEST_LOG), method="bounded"
+    )
+    return Temperature(float(np.exp(found.x)))
+
+
+def fit_isotonic(y: np.ndarray, logit: np.ndarray) -> OddIsotonic:
+    """Isotonic regression of being right on the size of the logit. Arguments as :func:`fit_temperature`."""
+    from sklearn.isotonic import IsotonicRegression
+
+    # A block of rows that are all right would be given certainty, and one wrong row an infinite loss.
+    model = IsotonicRegression(y_min=_LEAST, y_max=1 - 1 / (2 * len(y) + 2))
+    model.fit(np.abs(logit), ((logit > 0) == (y == 1)).astype(np.float64))
+    right = model.y_thresholds_
+    return OddIsotonic(model.X_thresholds_, np.log(right / (1 - right)))
+
+
+CALIBRATIONS: dict[str, Callable[[np.ndarray, np.ndarray], Calibration]] = {
+    "temperature": fit_temperature,
+    "isotonic": fit_isotonic,
+}
+"""Ways to fit one, by name."""

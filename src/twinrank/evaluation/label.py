@@ -1,0 +1,66 @@
+"""Labels of pairs that have none, as a submission, from whoever judges them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from twinrank.data.pairs import PairData, stream_pairs
+from twinrank.data.pool import Pool
+from twinrank.data.submission import write_in_parts
+from twinrank.errors import InputError
+from twinrank.files import require_ending
+
+
+class Judge(Protocol):
+    """Whoever decides pairs: a network, or a stack of them."""
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """Logits of pairs, float (N,), positive where the left image is held to rank higher."""
+        ...
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
+        ...
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """Who answered, and what training had to do with these rows (in words) of the file of that digest."""
+        ...
+
+
+def write_labels(
+    judge: Callable[[PairData], np.ndarray],
+    file: Path,
+    out: Path,
+    progress: Callable[[int, int], None] = lambda done, pairs: None,
+) -> int:
+    """Write what a judge says about a file as a submission ``id,label``, chunk by chunk: memory is that of the ids.
+
+    Args:
+        judge: a :meth:`Judge.logits`, asked about :func:`twinrank.data.pairs.stream_pairs`'s chunks.
+        file: pairs; neither labels nor ids are needed.
+        out: the CSV. It is written atomically, so nothing is left behind if a late chunk is refused.
+        progress: told how many pairs are done, of how many.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: the file or what the judge sees is refused, or ``out`` is no CSV, holds the pairs or cannot be
+            written.
+    """
+    require_ending(out, ".csv")
+    with stream_pairs(file) as stream:
+        if Path(out).exists() and any(map(Path(out).samefile, stream.files)):
+            raise InputError(f"{out}: holds the pairs themselves; choose another name with --out")
+
+        def labelled() -> Iterator[tuple[list[str], list[int]]]:
+            done = 0
+            for chunk in stream.chunks:
+                yield chunk.row_ids.tolist(), (judge(chunk) > 0).astype(int).tolist()
+                done += len(chunk)
+                progress(done, stream.pairs)
+
+        write_in_parts(Path(out), labelled())
+    return stream.pairs

@@ -1,0 +1,172 @@
+"""Ways to decide the same rows, ranked, with how sure the ranking is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from twinrank.errors import InputError
+from twinrank.evaluation.compare import McNemar, detectable_difference, holm, mcnemar
+from twinrank.evaluation.metrics import Estimate, accuracy, scores
+
+Kind = Literal["model", "ensemble"]
+POOLED = "tests"
+"""The test files together."""
+_DECISIVE = "test_private"
+_LEVEL = 0.05
+_DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """A way to decide pairs.
+
+    Attributes:
+        name: of it.
+        kind: one network, or one for each fold; or an ensemble of such.
+        track: what the networks were trained on.
+        parameters: of all networks that it asks.
+        seconds: of their training.
+        milliseconds: that they take to decide a pair; None where that was not measured.
+        logits: float (N,) by stem of the file, of rows that it was not fitted on.
+    """
+
+    name: str
+    kind: Kind
+    track: str
+    parameters: int
+    seconds: float
+    milliseconds: float | None
+    logits: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entrant's place.
+
+    Attributes:
+        name: as :class:`Entrant`, as the next five.
+        kind: of it.
+        track: of it.
+        parameters: of it.
+        seconds: of it.
+        milliseconds: of it.
+        metrics: every estimate by name, by stem.
+        against_first: the first alone right, this alone right, and p; None for the first.
+        adjusted: that p among all of them (Holm).
+        tied: it is the first, or does not differ from it at 5%.
+        against_best_model: the same against the best single model by the file that ranks.
+    """
+
+    name: str
+    kind: Kind
+    track: str
+    parameters: int
+    seconds: float
+    milliseconds: float | None
+    metrics: dict[str, dict[str, Estimate]]
+    against_first: McNemar | None
+    adjusted: float | None
+    tied: bool
+    against_best_model: McNemar | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The ranking.
+
+    Attributes:
+        rows: the best first.
+        ranked_on: stem of the file that ranks; never a test.
+        compared_on: which rows the first is compared on with the others, in words.
+        n: how many these are.
+        best_model: the best single model by the file that ranks; None where there is none.
+        decided_on: stem of the rows of ``against_best_model``.
+        detectable: smallest difference of accuracies to the first that so many rows find four times in five, for
+            entrants that disagree with it as often as the second does; None with one entrant.
+    """
+
+    rows: tuple[Row, ...]
+    ranked_on: str
+    compared_on: str
+    n: int
+    best_model: str | None
+    decided_on: str
+    detectable: float | None
+
+
+def rank(
+    entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_on: str, draws: int = _DRAWS
+) -> Leaderboard:
+    """Rank entrants by their accuracy on one file, and compare the first with the others on the tests.
+
+    Where there are no tests, they are compared on the file that ranks, which flatters the first.
+
+    Args:
+        entrants: with logits for every stem of ``labels``.
+        labels: int (N,) by stem; stems of tests begin with "test".
+        ranked_on: a stem that is no test.
+        draws: of the bootstrap.
+
+    Raises:
+        InputError: there is nobody to rank, or someone has not decided all files.
+    """
+    if not entrants:
+        raise InputError("nobody to rank; give one run or more")
+    for each in entrants:
+        if missing := [stem for stem in labels if stem not in each.logits]:
+            raise InputError(f"{each.name}: has not been evaluated on {missing[0]}, as others have; evaluate it there")
+    tests = [stem for stem in labels if stem.startswith("test")]
+    y = dict(labels)
+    logits = {each.name: dict(each.logits) for each in entrants}
+    if len(tests) > 1:
+        y[POOLED] = np.concatenate([labels[stem] for stem in tests])
+        for own in logits.values():
+            own[POOLED] = np.concatenate([own[stem] for stem in tests])
+    metrics = {stem: scores(y[stem], {name: own[stem] for name, own in logits.items()}, draws=draws) for stem in y}
+    order = best_first(entrants, y[ranked_on], ranked_on)
+    compared_on = POOLED if len(tests) > 1 else (tests[0] if tests else ranked_on)
+    decided_on = _DECISIVE if _DECISIVE in labels else compared_on
+    first = order[0]
+    against_first = [
+        mcnemar(y[compared_on], logits[first.name][compared_on], logits[each.name][compared_on]) for each in order[1:]
+    ]
+    adjusted = holm([test.p for test in against_first])
+    best_model = next((each.name for each in order if each.kind == "model"), None)
+    rows = []
+    for place, each in enumerate(order):
+        test = None if best_model is None else logits[best_model][decided_on]
+        rows.append(
+            Row(
+                each.name,
+                each.kind,
+                each.track,
+                each.parameters,
+                each.seconds,
+                each.milliseconds,
+                {stem: metrics[stem][each.name] for stem in y},
+                against_first[place - 1] if place else None,
+                adjusted[place - 1] if place else None,
+                not place or adjusted[place - 1] >= _LEVEL,
+                None if test is None else mcnemar(y[decided_on], test, logits[each.name][decided_on]),
+            )
+        )
+    n = len(y[compared_on])
+    detectable = None
+    if against_first:
+        discordant = (against_first[0].first_alone + against_first[0].second_alone) / n
+        detectable = detectable_difference(n, discordant)
+    words = " + ".join(tests) if tests else ranked_on
+    return Leaderboard(tuple(rows), ranked_on, words, n, best_model, decided_on, detectable)
+
+
+def best_first(entrants: Sequence[Entrant], y: np.ndarray, stem: str) -> list[Entrant]:
+    """Entrants by their accuracy on one file, among equals the one with fewer parameters first.
+
+    Args:
+        entrants: with logits for the stem.
+        y: int (N,), labels.
+        stem: of the file.
+    """
+    return sorted(entrants, key=lambda each: (-accuracy(y, each.logits[stem]), each.parameters))

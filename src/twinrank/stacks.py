@@ -1,0 +1,208 @@
+"""From a ledger to a stack with its leaderboard, its page and its submission; and a stack that is asked about pairs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.data.pairs import PairData
+from twinrank.data.pool import Pool
+from twinrank.data.submission import write_submission
+from twinrank.ensembling.figures import stack_figures
+from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.learners import LEARNERS, decide
+from twinrank.ensembling.ledger import Ledger, Rows
+from twinrank.ensembling.stack import stack
+from twinrank.errors import InputError
+from twinrank.evaluation.evaluate import Network
+from twinrank.evaluation.label import Judge
+from twinrank.evaluation.leaderboard import best_first
+from twinrank.files import read_json, write_json
+from twinrank.provenance import provenance
+from twinrank.reporting.leaderboard import read_field, write_leaderboard
+from twinrank.reporting.stack_page import write_stack_page
+from twinrank.runs import RunFolder
+from twinrank.stacking import LEDGER
+from twinrank.steps import Steps, digests
+
+BOARDS = tuple(f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png"))
+
+
+def make_stack(
+    grid: Path,
+    folder: StackFolder,
+    models: str = "",
+    command: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Do every step of a stack that is not done yet: meta-learners, leaderboard, figures, submission.
+
+    Args:
+        grid: folder with a ledger.
+        folder: of the stack.
+        models: base models, separated by commas; empty, all in the ledger.
+        command: recorded.
+        say: told what happens, a line each.
+
+    Raises:
+        InputError: the ledger is refused, or a file cannot be written.
+    """
+    ledger = Ledger(Path(grid) / LEDGER)
+    matrix = ledger.read([name.strip() for name in models.split(",")] if models else None)
+    asked: dict[str, Any] = {
+        "name": folder.path.resolve().name,
+        "ledger": os.path.relpath(ledger.path.resolve(), folder.path.resolve()),
+        "ledger_sha256": ledger.sha256,
+        "mode": ledger.mode,
+        "models": list(matrix.names),
+        "learners": list(LEARNERS),
+    }
+    steps = Steps(folder.steps, say)
+    with steps.step("meta-learners", asked, [folder.entrants, folder.learners, folder.config]) as todo:
+        if todo:
+            stacked = stack(matrix, say=lambda name: say(f"    {name}"))
+            folder.write_stack(matrix, stacked)
+            ensembles = [each for each in stacked.entrants if each.kind == "ensemble"]
+            best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
+            data = {"train": ledger.trained_on(), **ledger.data}
+            write_json(folder.config, asked | {"best": best, "data": data} | provenance(command))
+    boards = [folder.path / name for name in BOARDS]
+    with steps.step("leaderboard", digests(folder.entrants), boards) as todo:
+        if todo:
+            field = read_field([folder.path])
+            write_leaderboard(field.rank(), folder.path, field.benchmark, field.chosen)
+    stacked, best = folder.read_stack(), folder.read_config()["best"]
+    with steps.step("figures", digests(folder.entrants, folder.learners), [folder.figures]) as todo:
+        if todo:
+            write_json(folder.figures, stack_figures(matrix, stacked))
+    stem, rows = list(matrix.tests.items())[-1]
+    submission = folder.submission(stem)
+    with steps.step("submit", digests(folder.entrants), [submission]) as todo:
+        if todo:
+            logit = next(each.logits[stem] for each in stacked.entrants if each.name == best)
+            write_submission(submission, rows.id, logit > 0)
+
+
+def finish_stack(folder: StackFolder, say: Callable[[str], None] = lambda line: None) -> None:
+    """Make the page of a stack, if what it shows has changed.
+
+    Raises:
+        InputError: as :func:`publish_stack`.
+    """
+    shown = (folder.config, folder.entrants, folder.figures, folder.order / "order.json", folder.audit)
+    steps = Steps(folder.steps, say)
+    with steps.step("report", digests(*filter(Path.is_file, shown)), [folder.report]) as todo:
+        if todo:
+            publish_stack(folder)
+
+
+def publish_stack(folder: StackFolder, out: Path | None = None, figures: Path | None = None) -> Path:
+    """Write the page of a stack. Nothing is fitted; every number comes from the folder and its ledger.
+
+    Args:
+        folder: of the stack.
+        out: the page; ``report.html`` in the folder if None.
+        figures: folder for the figures as PNG files; None, the page alone.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: something is missing or damaged, or the page cannot be written.
+    """
+    config = folder.read_config()
+    ledger = Ledger(folder.path / config["ledger"])
+    order = folder.order / "order.json"
+    return write_stack_page(
+        folder.report if out is None else out,
+        config=config,
+        field=read_field([folder.path]),
+        figures=read_json(folder.figures),
+        networks=[cell for name in config["models"] for cell in ledger.cells(name)],
+        order=read_json(order) if order.is_file() else None,
+        cycles=folder.order / "cycles.png",
+        audit=read_json(folder.audit) if folder.audit.is_file() else None,
+        steps=read_json(folder.steps) if folder.steps.is_file() else [],
+        drawings=figures,
+    )
+
+
+class StackJudge:
+    """The best ensemble of a stack, ready to be asked: a :class:`twinrank.evaluation.label.Judge`.
+
+    Args:
+        folder: of a stack, whose base models' weights are still there.
+
+    Raises:
+        InputError: something is missing, or has changed. Whatever is asked raises it, too, if the images do not fit.
+    """
+
+    def __init__(self, folder: StackFolder) -> None:
+        self._config = folder.read_config()
+        ledger = Ledger(folder.path / self._config["ledger"])
+        if ledger.sha256 != self._config["ledger_sha256"]:
+            raise InputError(f"{ledger.path}: has changed since it was stacked; stack again")
+        self._networks = {
+            name: [Network(RunFolder(ledger.weights(cell))) for cell in ledger.cells(name)]
+            for name in self._config["models"]
+        }
+        self._fitted = folder.read_stack().fitted[self._config["best"]]
+        self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        said: dict[str, list[np.ndarray]] = {}
+        levels: dict[str, list[np.ndarray]] = {}
+        for name, networks in self._networks.items():
+            for predictions in (network.predict(data) for network in networks):
+                said.setdefault(name, []).append(predictions.logit)
+                if predictions.levels_a is not None and predictions.levels_b is not None:
+                    levels.setdefault(name, []).append(np.stack([predictions.levels_a, predictions.levels_b], 1))
+        return self._decide(data.row_ids, said, levels)
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        first, second = np.nonzero(~np.eye(len(pool), dtype=bool))
+        said: dict[str, list[np.ndarray]] = {}
+        levels: dict[str, list[np.ndarray]] = {}
+        for name, networks in self._networks.items():
+            for pairwise in (network.pairwise(pool) for network in networks):
+                said.setdefault(name, []).append(pairwise.logit[first, second])
+                if pairwise.levels is not None:
+                    both = np.stack([pairwise.levels[first], pairwise.levels[second]], 1)
+                    levels.setdefault(name, []).append(both)
+        logit = np.zeros((len(pool), len(pool)))
+        logit[first, second] = self._decide(np.arange(len(first)).astype(str), said, levels)
+        return logit
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        seen = {
+            self._trained_on: "which networks were fitted to: an in-sample number",
+            self._stacked: "which meta-learners were fitted to: an in-sample number",
+        }
+        return {
+            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
+            "model": self._config["best"],
+            "ledger_sha256": self._config["ledger_sha256"],
+        }
+
+    def _decide(
+        self, ids: np.ndarray, said: dict[str, list[np.ndarray]], levels: dict[str, list[np.ndarray]]
+    ) -> np.ndarray:
+        """As the ledger has it: means over a base model's networks."""
+        logit = np.stack([np.stack(parts).astype(np.float64).mean(0) for parts in said.values()], 1)
+        means = {name: np.stack(parts).astype(np.float64).mean(0) for name, parts in levels.items()}
+        return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), logit, means))
+
+
+def open_judge(path: Path) -> Judge:
+    """Whoever decides in a folder: the network of a run, or the best ensemble of a stack.
+
+    Raises:
+        InputError: it is neither, or what it needs is missing.
+    """
+    folder = StackFolder(Path(path))
+    return StackJudge(folder) if folder.config.is_file() else Network(RunFolder(Path(path)))

@@ -1,0 +1,62 @@
+"""Steps that are done once: what has been done with the same inputs is not done again."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twinrank.files import read_json, sha256, write_json
+
+
+class Steps:
+    """What has been done, kept in a file, with the time and the memory that it took.
+
+    Args:
+        path: of the file.
+        say: told what happens, a line each.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._say = say
+        self._done: list[dict[str, Any]] = read_json(path) if path.is_file() else []
+
+    @contextmanager
+    def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
+        """Give whether the step is still to do; afterwards record it with the digests of its outputs."""
+        before = next((step for step in self._done if step["step"] == name), None)
+        unchanged = before and before["inputs"] == inputs and all(map(Path.is_file, outputs))
+        if before and unchanged and before["outputs"] == digests(*outputs):
+            self._say(f"{name}: done before ({before['seconds']:,.1f} s)")
+            yield False
+            return
+        self._say(f"{name} ...")
+        started = time.perf_counter()
+        yield True
+        seconds = time.perf_counter() - started
+        self._done = [step for step in self._done if step["step"] != name]
+        self._done.append(
+            {
+                "step": name,
+                "seconds": round(seconds, 1),
+                "peak_memory_mb": round(peak_memory() / 1e6),
+                "inputs": dict(inputs),
+                "outputs": digests(*outputs),
+            }
+        )
+        write_json(self._path, self._done)
+        self._say(f"{name}: {seconds:,.1f} s")
+
+
+def digests(*files: Path) -> dict[str, str]:
+    """SHA-256 of files, by path."""
+    return {str(file): sha256(file) for file in files}
+
+
+def peak_memory() -> int:
+    """Largest resident size so far of this process or one that it started, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

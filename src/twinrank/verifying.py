@@ -1,0 +1,166 @@
+"""Every figure of a report, computed again from the files that it was made from."""
+
+import math
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.data.pairs import digest_of
+from twinrank.ensembling.figures import stack_figures
+from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.stack import stack
+from twinrank.errors import CheckFailed
+from twinrank.evaluation.evaluate import POOLED
+from twinrank.evaluation.record import metrics_record, pooled_record
+from twinrank.files import read_json, sha256
+from twinrank.reporting.contents import read_run
+from twinrank.reporting.leaderboard import leaderboard_records, read_field
+from twinrank.reporting.publish import publish_report
+from twinrank.runs import RunFolder
+from twinrank.stacks import publish_stack
+
+_CLOSE = 1e-9
+_CLOSE_LOGITS = 1e-4
+"""Trees and regressions end in the same places but for rounding."""
+_MOST_SHOWN = 3
+"""Differences of a file."""
+_NOT_FIGURES = re.compile(r"<svg.*?</svg>|<img[^>]*>|<caption>Time and memory.*?</table>", re.DOTALL)
+"""Pictures, drawn from the figures, differ with the version of the library; times are not computed."""
+
+
+def verify(path: Path, say: Callable[[str], None] = lambda line: None) -> None:
+    """Compute every figure of a run or a stack again, and compare it with what is written.
+
+    Of a run: metrics from the stored predictions, and the page. Of a stack: meta-learners from the ledger, which has
+    digests of everything it is about, what they say, the leaderboard, all other figures, the submission, and the page.
+
+    Args:
+        path: run folder or stack folder.
+        say: told what has been compared, a line each.
+
+    Raises:
+        InputError: something is missing or damaged.
+        CheckFailed: something differs.
+    """
+    folder = StackFolder(Path(path))
+    wrong = list(_stack(folder, say) if folder.config.is_file() else _run(RunFolder(Path(path)), say))
+    if wrong:
+        raise CheckFailed("\n".join(_few_of_each(wrong)))
+
+
+def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
+    config = folder.read_config()
+    ledger = Ledger(folder.path / config["ledger"])
+    if ledger.sha256 != config["ledger_sha256"]:
+        yield f"{folder.config}: was made from another ledger than {ledger.path} is now"
+    matrix = ledger.read(config["models"])
+    say(f"{ledger.path}: nothing in it has changed, and no base model saw what it was asked about")
+    written, again = folder.read_stack(), stack(matrix, config["learners"])
+    said = {each.name: each for each in written.entrants}
+    for each in again.entrants:
+        for stem, logit in each.logits.items():
+            if each.name not in said or len(said[each.name].logits.get(stem, ())) != len(logit):
+                yield f"{folder.entrants}: does not say what {each.name} said of {stem}"
+            elif len(other := np.flatnonzero(np.abs(said[each.name].logits[stem] - logit) > _CLOSE_LOGITS)):
+                ids = (matrix.rows if stem == matrix.stem else matrix.tests[stem]).id
+                yield (
+                    f"{folder.entrants}: {each.name} said {said[each.name].logits[stem][other[0]]:.4f} of row"
+                    f" '{ids[other[0]]}' of {stem}, but {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
+                )
+    states = {name: fitted.state() for name, fitted in again.fitted.items()}
+    yield from _differences(folder.learners, read_json(folder.learners), states, _CLOSE_LOGITS)
+    say(f"{folder.entrants}: compared with meta-learners fitted again")
+    field = read_field([folder.path])
+    board = folder.path / "leaderboard.json"
+    yield from _differences(board, read_json(board), leaderboard_records(field.rank()))
+    yield from _differences(folder.figures, read_json(folder.figures), stack_figures(matrix, written))
+    say(f"{board}, {folder.figures}: computed again")
+    stem, rows = list(matrix.tests.items())[-1]
+    labels = (said[config["best"]].logits[stem] > 0).astype(int)
+    lines = ["id,label", *(f"{name},{label}" for name, label in zip(rows.id, labels, strict=True))]
+    if folder.submission(stem).read_text(encoding="utf-8").splitlines() != lines:
+        yield f"{folder.submission(stem)}: is not what {config['best']} says"
+    yield from _page(folder.report, lambda out: publish_stack(folder, out))
+    say(f"{folder.submission(stem)}, {folder.report}: made again")
+
+
+def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
+    contents = read_run(run.path)
+    weights = sha256(run.weights) if run.weights.is_file() else None
+    unseen = []
+    given = {file["sha256"] for file in run.read_config()["data"].values()}
+    for stem, predictions in contents.predictions.items():
+        if weights is not None and predictions.meta.get("weights_sha256") != weights:
+            yield f"{run.predictions(stem)}: is of other weights than {run.weights}"
+        if predictions.y is None:
+            continue
+        if predictions.data_sha256 not in given:
+            unseen.append(predictions)
+        yield from _record(run.metrics(stem), metrics_record(predictions))
+    if len(unseen) > 1:
+        yield from _record(run.metrics(POOLED), pooled_record(unseen))
+    say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
+    gone = [
+        path
+        for each in contents.predictions.values()
+        if not (path := Path(each.meta["data"]["path"])).exists() or digest_of(path) != each.data_sha256
+    ]
+    if gone:
+        say(f"{run.report}: not made again, since {gone[0]}, whose pictures it shows, is not there as it was")
+    elif run.report.is_file():
+        yield from _page(run.report, lambda out: publish_report(run.path, out))
+        say(f"{run.report}: made again")
+
+
+def _record(path: Path, computed: dict[str, Any]) -> Iterator[str]:
+    written = read_json(path)
+    written = {key: value for key, value in written.items() if key != "milliseconds"}
+    yield from _differences(path, written, computed)
+
+
+def _page(path: Path, publish: Callable[[Path], Any]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as temporary:
+        again = Path(temporary) / "report.html"
+        publish(again)
+        first, second = (_NOT_FIGURES.sub("", page.read_text(encoding="utf-8")) for page in (path, again))
+    if first != second:
+        pairs = zip(first.splitlines(), second.splitlines(), strict=False)
+        one, other = next(((a, b) for a, b in pairs if a != b), ("its end", "another end"))
+        yield f"{path}: says '{_short(one)}', but made again it says '{_short(other)}'"
+
+
+def _differences(path: Path, written: Any, computed: Any, close: float = _CLOSE, where: str = "") -> Iterator[str]:
+    """Where two JSON values differ by more than rounding."""
+    if isinstance(written, dict) and isinstance(computed, dict):
+        for key in {**computed, **written}:
+            yield from _differences(path, written.get(key), computed.get(key), close, f"{where}.{key}")
+    elif isinstance(written, list) and isinstance(computed, list | tuple) and len(written) == len(computed):
+        for place, (one, other) in enumerate(zip(written, computed, strict=True)):
+            name = one.get("name", place) if isinstance(one, dict) else place
+            yield from _differences(path, one, other, close, f"{where}[{name}]")
+    elif isinstance(written, float) and isinstance(computed, float):
+        if not math.isclose(written, computed, rel_tol=close, abs_tol=close):
+            yield f"{path}: {where.removeprefix('.')} is {written!r}, but {computed!r} when computed again"
+    elif written != computed:
+        shown = _short(repr(written)), _short(repr(computed))
+        yield f"{path}: {where.removeprefix('.')} is {shown[0]}, but {shown[1]} when computed again"
+
+
+def _few_of_each(wrong: list[str]) -> Iterator[str]:
+    by_file: dict[str, list[str]] = {}
+    for line in wrong:
+        by_file.setdefault(line.partition(": ")[0], []).append(line)
+    for file, lines in by_file.items():
+        yield from lines[:_MOST_SHOWN]
+        if len(lines) > _MOST_SHOWN:
+            yield f"{file}: and {len(lines) - _MOST_SHOWN:,} more"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from twinrank.evaluation.calibration import CALIBRATIONS, fit_isotonic, fit_temperature
+from twinrank.evaluation.metrics import expected_calibration_error, log_loss
+
+
+def judged(n: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and logits that are right but for their size."""
+    random = np.random.default_rng(seed)
+    true = random.normal(size=n) * 2
+    return (random.random(n) < expit(true)).astype(np.int8), true * sharpness
+
+
+@pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
+def test_the_temperature_is_found(sharpness: float) -> None:
+    y, logit = judged(20_000, 0, sharpness)
+    assert fit_temperature(y, logit).temperature == pytest.approx(sharpness, rel=0.05)
+
+
+@pytest.mark.parametrize("name", CALIBRATIONS)
+def test_what_was_too_sure_is_not_any_more_on_other_rows(name: str) -> None:
+    calibrate = CALIBRATIONS[name](*judged(5_000, 0, 3.0))
+    y, logit = judged(5_000, 1, 3.0)
+    assert log_loss(y, calibrate(logit)) < log_loss(y, logit) - 0.1
+    assert expected_calibration_error(y, calibrate(logit)) < 0.03 < expected_calibration_error(y, logit)
+
+
+@given(st.sampled_from(list(CALIBRATIONS)), st.integers(0, 50), st.integers(2, 60))
+def test_no_decision_changes_and_a_swapped_pair_has_the_negated_logit_to_the_bit(name: str, seed: int, n: int) -> None:
+    calibrate = CALIBRATIONS[name](*judged(n, seed, 2.0))
+    logit = np.concatenate([judged(100, seed + 1, 2.0)[1], [0.0, 1e-9, 500.0]])
+    calibrated = calibrate(logit)
+    assert np.array_equal(calibrate(-logit), -calibrated)
+    assert np.array_equal(calibrated > 0, logit > 0)
+    assert (np.diff(calibrated[np.argsort(logit)]) >= 0).all()
+    assert np.isfinite(calibrated).all()
+
+
+def test_rows_that_are_all_right_give_no_certainty() -> None:
+    y, logit = np.ones(50, np.int8), np.linspace(1, 2, 50)
+    assert log_loss(np.array([0]), fit_isotonic(y, logit)(np.array([5.0]))) < 10

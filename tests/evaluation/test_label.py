@@ -1,0 +1,98 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinrank.data import arrays
+from twinrank.data.pairs import PairData, load_pairs, stream_pairs
+from twinrank.data.submission import check_submission
+from twinrank.errors import InputError
+from twinrank.evaluation.evaluate import Network, predictions_of
+from twinrank.evaluation.label import write_labels
+from twinrank.models.registry import entry
+from twinrank.runs import RunFolder
+from twinrank.training.run import train
+
+MODELS = {"order_net": {"width": 4, "levels": 4}, "compare_net": {}}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """With a comparator of latent levels, and with another one."""
+    config = replace(entry(request.param).train, epochs=1, batch_size=96)
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    return train(request.param, *files, tmp_path_factory.mktemp("run") / "run", config, MODELS[request.param], 1)
+
+
+def darker(data: PairData) -> np.ndarray:
+    """A judge that needs no network."""
+    return data.xb.mean((1, 2, 3)) - data.xa.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("batches", [1, 3, 100])
+def test_what_is_said_does_not_depend_on_chunks(
+    monkeypatch: pytest.MonkeyPatch, run: RunFolder, benchmark_folder: Path, tmp_path: Path, batches: int
+) -> None:
+    file, out = benchmark_folder / "test_private.npz", tmp_path / "pred.csv"
+    monkeypatch.setattr(arrays, "_PIXELS_A_BATCH", 7 * 28 * 28)
+    monkeypatch.setattr(arrays, "_BATCHES_A_CHUNK", batches)
+    evaluated, judge = predictions_of(run, load_pairs(file)), Network(run)
+    with stream_pairs(file) as stream:
+        logits = [judge.logits(chunk) for chunk in stream.chunks]
+    assert len(logits) == -(-60 // (7 * batches))
+    np.testing.assert_array_equal(np.concatenate(logits), evaluated.logit)
+    told = []
+    assert write_labels(judge.logits, file, out, lambda done, pairs: told.append((done, pairs))) == 60
+    assert told == [(min(60, 7 * batches * (chunk + 1)), 60) for chunk in range(len(logits))]
+    rows = [f"{row_id},{int(logit > 0)}" for row_id, logit in zip(evaluated.id, evaluated.logit, strict=True)]
+    assert out.read_text().splitlines() == ["id,label", *rows]
+    assert check_submission(out, file).rows == 60
+
+
+def test_images_of_other_channels_are_refused(run: RunFolder, tmp_path: Path) -> None:
+    colour = np.zeros((2, 3, 28, 28), np.uint8)
+    np.savez(tmp_path / "rgb.npz", xa=colour, xb=colour)
+    with pytest.raises(InputError, match=r"rgb\.npz: images of 3 channels; .* was trained on 1"):
+        write_labels(Network(run).logits, tmp_path / "rgb.npz", tmp_path / "pred.csv")
+    assert not (tmp_path / "pred.csv").exists()
+
+
+def test_a_file_without_labels_and_ids_is_labelled_by_row_number(tmp_path: Path) -> None:
+    x = np.zeros((3, 8, 16), np.uint8)
+    x[[0, 2], :, 8:] = 200
+    np.savez(tmp_path / "bare.npz", x=x)
+    assert write_labels(darker, tmp_path / "bare.npz", tmp_path / "pred.csv") == 3
+    assert (tmp_path / "pred.csv").read_text() == "id,label\n0,1\n1,0\n2,1\n"
+    assert check_submission(tmp_path / "pred.csv", tmp_path / "bare.npz").left_higher == 2
+
+
+@pytest.mark.parametrize("before", [None, "id,label\na,1\n"])
+def test_a_late_refusal_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str | None
+) -> None:
+    monkeypatch.setattr(arrays, "_PIXELS_A_BATCH", 8 * 8)
+    x = np.zeros((50, 8, 16), np.float32)
+    x[47] = np.nan
+    np.savez(tmp_path / "bad.npz", x=x)
+    out = tmp_path / "pred.csv"
+    if before:
+        out.write_text(before)
+    with pytest.raises(InputError, match=r"bad\.npz: key 'x' has NaN or infinity, first in row 47"):
+        write_labels(darker, tmp_path / "bad.npz", out)
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.npz", *(["pred.csv"] if before else [])}
+    assert not before or out.read_text() == before
+
+
+def test_pairs_are_not_written_over(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    table = tmp_path / "pairs.csv"
+    table.write_text("left,right\na.png,a.png\n")
+    for file in (tmp_path, table):
+        with pytest.raises(InputError, match=r"pairs\.csv: holds the pairs themselves; choose another name"):
+            write_labels(darker, file, table)
+    with pytest.raises(InputError, match=r"a\.png: what is written there ends in \.csv"):
+        write_labels(darker, tmp_path, tmp_path / "a.png")
+    assert table.read_text() == "left,right\na.png,a.png\n"
+    assert write_labels(darker, tmp_path, tmp_path / "pred.csv") == 1

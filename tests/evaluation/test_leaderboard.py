@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from twinrank.errors import InputError
+from twinrank.evaluation.entrants import Asked, load_entrants, save_entrants
+from twinrank.evaluation.leaderboard import Entrant, Kind, rank
+from twinrank.evaluation.metrics import score
+
+FILES = {"val": 600, "test_public": 300, "test_private": 700}
+
+
+def field(
+    skills: dict[str, float], kinds: dict[str, Kind] | None = None
+) -> tuple[list[Entrant], dict[str, np.ndarray]]:
+    """Those who see the truth through noise."""
+    random = np.random.default_rng(0)
+    truth = {stem: random.normal(size=n) for stem, n in FILES.items()}
+    labels = {stem: (each > 0).astype(np.int8) for stem, each in truth.items()}
+    entrants = [
+        Entrant(
+            name,
+            (kinds or {}).get(name, "model"),
+            "pairs-only",
+            100,
+            1.0,
+            None,
+            {stem: skill * each + random.normal(size=len(each)) for stem, each in truth.items()},
+        )
+        for name, skill in skills.items()
+    ]
+    return entrants, labels
+
+
+def test_the_best_on_the_file_that_ranks_is_first_and_tests_say_who_ties() -> None:
+    board = rank(*field({"poor": 0.2, "good": 3.0, "twin": 3.0, "fair": 1.0}), "val", draws=50)
+    values = [row.metrics["val"]["accuracy"].value for row in board.rows]
+    assert values == sorted(values, reverse=True)
+    assert {row.name for row in board.rows if row.tied} == {"good", "twin"}
+    assert board.rows[0].against_first is None
+    assert all(row.adjusted is not None and row.adjusted >= row.against_first.p for row in board.rows[1:])  # pyright: ignore[reportOptionalMemberAccess]
+    assert (board.compared_on, board.n) == ("test_public + test_private", 1000)
+    assert board.rows[0].metrics["tests"]["accuracy"].n == 1000
+    assert board.detectable is not None
+    assert 0 < board.detectable < 0.1
+
+
+def test_tests_never_rank() -> None:
+    entrants, labels = field({"first": 1.0, "second": 1.2})
+    for each in entrants:
+        each.logits["val"] = entrants[0].logits["val"].copy()
+    entrants[0].logits["test_private"] *= -1
+    assert rank(entrants, labels, "val", draws=10).rows[0].name == "first", "among equals in the order given"
+
+
+def test_ensembles_are_compared_with_the_best_model_by_the_file_that_ranks() -> None:
+    board = rank(*field({"model": 1.0, "weak": 0.3, "mean": 3.0}, {"mean": "ensemble"}), "val", draws=10)
+    assert (board.best_model, board.decided_on) == ("model", "test_private")
+    found = {row.name: row.against_best_model for row in board.rows}
+    assert found["model"] is not None
+    assert found["mean"] is not None
+    assert found["model"].p == 1
+    assert found["mean"].p < 0.01
+    assert found["mean"].second_alone > found["mean"].first_alone
+
+
+def test_shared_resamples_give_what_each_alone_gives() -> None:
+    entrants, labels = field({"one": 1.0, "two": 2.0})
+    board = rank(entrants, labels, "val", draws=200)
+    alone = score(labels["val"], entrants[0].logits["val"], draws=200)
+    found = next(row for row in board.rows if row.name == "one").metrics["val"]
+    for name, estimate in alone.items():
+        assert (found[name].low, found[name].value, found[name].high) == pytest.approx(
+            (estimate.low, estimate.value, estimate.high)
+        )
+
+
+def test_one_alone_and_none_and_one_who_was_absent() -> None:
+    entrants, labels = field({"only": 1.0})
+    board = rank(entrants, labels, "val", draws=10)
+    assert board.rows[0].tied
+    assert board.detectable is None
+    with pytest.raises(InputError, match="nobody to rank"):
+        rank([], labels, "val")
+    del entrants[0].logits["test_private"]
+    with pytest.raises(InputError, match="only: has not been evaluated on test_private"):
+        rank(entrants, labels, "val")
+
+
+def test_what_entrants_said_is_stored(tmp_path) -> None:
+    entrants, labels = field({"one": 1.0, "two": 2.0}, {"two": "ensemble"})
+    asked = {stem: Asked(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
+    save_entrants(tmp_path / "entrants.npz", entrants, asked)
+    again, rows = load_entrants(tmp_path / "entrants.npz")
+    assert list(rows) == list(FILES)
+    assert [(each.name, each.kind, each.milliseconds) for each in again] == [
+        ("one", "model", None),
+        ("two", "ensemble", None),
+    ]
+    assert np.array_equal(again[1].logits["val"], entrants[1].logits["val"].astype(np.float32))
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(InputError, match="not what a stack's entrants said"):
+        load_entrants(tmp_path / "other.npz")

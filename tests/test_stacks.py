@@ -1,0 +1,278 @@
+import json
+import shutil
+from contextlib import chdir
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.test_stacking import fill, in_process
+
+from twinrank import auditing, stacking
+from twinrank.auditing import audit, check_chance, check_unseen, permuted_pipeline
+from twinrank.data.mnist import Mnist
+from twinrank.data.pairs import load_pairs
+from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.ledger import Ledger
+from twinrank.errors import CheckFailed, InputError
+from twinrank.evaluation.entrants import load_entrants
+from twinrank.evaluation.evaluate import order
+from twinrank.evaluation.label import write_labels
+from twinrank.files import sha256
+from twinrank.pipeline import read_recipe, run_recipe
+from twinrank.reporting.leaderboard import read_field
+from twinrank.stacks import finish_stack, make_stack, open_judge, publish_stack
+from twinrank.verifying import verify
+
+TIMES = {"steps.json"}
+
+
+@pytest.fixture(scope="module")
+def stacked(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> StackFolder:
+    """A stack of two base models, as the command leaves it."""
+    folder = tmp_path_factory.mktemp("stacked")
+    fill(folder, benchmark_folder, "order,compare", "holdout")
+    made(StackFolder(folder))
+    return StackFolder(folder)
+
+
+@pytest.fixture
+def copy(stacked: StackFolder, tmp_path: Path) -> StackFolder:
+    """The same, to be changed."""
+    shutil.copytree(stacked.path, tmp_path / stacked.path.name)
+    return StackFolder(tmp_path / stacked.path.name)
+
+
+def made(folder: StackFolder) -> None:
+    make_stack(folder.path, folder)
+    finish_stack(folder)
+
+
+def test_the_leaderboard_has_what_is_promised(stacked: StackFolder) -> None:
+    rows = json.loads((stacked.path / "leaderboard.json").read_text())
+    assert {row["kind"] for row in rows} == {"model", "ensemble"}
+    for row in rows:
+        assert row.keys() >= {"name", "kind", "track", "parameters", "seconds", "milliseconds", "p_vs_best_model"}
+        for stem, n in (("val", 96), ("test_public", 40), ("test_private", 60), ("tests", 100)):
+            assert row[stem].keys() >= {"accuracy", "low", "high", "n", "log_loss", "expected_calibration_error"}
+            assert row[stem]["n"] == n
+    accuracies = [row["val"]["accuracy"] for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_the_page_tells_and_shows_everything(stacked: StackFolder, tmp_path: Path) -> None:
+    page = stacked.report.read_text()
+    for said in (
+        "struck-out column is not a result",
+        "Tied for first",
+        "significantly better than the best single",
+        "Sets of labels with a stated coverage",
+        "Not audited yet",
+        "Correlation of the base models",
+        "What each base model adds",
+        "Time and memory",
+        "training of 2 networks",
+    ):
+        assert said in page, said
+    assert page.count("<s>") == 10, "in-sample numbers are struck out, nine in the table and one in the sentence"
+    drawn = tmp_path / "figures"
+    publish_stack(stacked, tmp_path / "page.html", drawn)
+    assert len(list(drawn.glob("*.png"))) == 7
+
+
+def test_a_stack_says_of_a_file_what_it_said_in_the_ledger(
+    stacked: StackFolder, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    judge, data = open_judge(stacked.path), load_pairs(benchmark_folder / "test_private.npz")
+    best = stacked.read_config()["best"]
+    entrants, _ = load_entrants(stacked.entrants)
+    (expected,) = [each.logits["test_private"] for each in entrants if each.name == best]
+    assert np.array_equal(judge.logits(data).astype(np.float32), expected)
+    assert write_labels(judge.logits, benchmark_folder / "test_private.npz", tmp_path / "pred.csv") == 60
+    assert sha256(tmp_path / "pred.csv") == sha256(stacked.submission("test_private"))
+
+
+def test_a_stack_is_antisymmetric_to_the_bit_about_all_pairs(stacked: StackFolder, benchmark_folder: Path) -> None:
+    found = order(open_judge(stacked.path), benchmark_folder / "val.npz", 20)
+    assert (found.report.pairs, found.report.swap_violations) == (190, 0)
+    assert "in-sample" in found.meta["rows"], "meta-learners were fitted to val"
+
+
+def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:
+    (copy.path / "cells" / "order" / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match="cells/order: the weights are not there"):
+        open_judge(copy.path)
+    made(copy)
+
+
+@pytest.mark.parametrize(
+    "until", ["entrants.npz", "leaderboard.json", "figures.json", "pred_private.csv", "report.html"]
+)
+def test_a_stack_that_was_stopped_anywhere_ends_with_the_same_bytes(
+    stacked: StackFolder, copy: StackFolder, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_made = ["entrants.npz", "leaderboard.json", "figures.json", "pred_private.csv", "report.html"]
+    for name in order_made[order_made.index(until) :]:
+        (copy.path / name).unlink()
+    with chdir(copy.path.parent):
+        made(copy)
+    for path in stacked.path.glob("*"):
+        # The page has the times.
+        if path.is_file() and path.name not in TIMES | {"report.html"}:
+            assert sha256(copy.path / path.name) == sha256(path), path.name
+
+
+def test_some_base_models_go_into_a_folder_of_their_own(stacked: StackFolder, tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "one")
+    make_stack(stacked.path, folder, "order")
+    assert folder.read_config()["models"] == ["order"]
+    finish_stack(folder)
+    with pytest.raises(InputError, match="has no base model 'ordr'; did you mean 'order'"):
+        make_stack(stacked.path, folder, "ordr")
+    with pytest.raises(InputError, match="'order' is given 2 times"):
+        make_stack(stacked.path, folder, "order,order")
+
+
+def test_stacks_and_runs_stand_in_one_leaderboard(stacked: StackFolder, tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "one")
+    make_stack(stacked.path, folder, "order")
+    board = read_field([stacked.path, folder.path]).rank()
+    names = [row.name for row in board.rows]
+    assert {"order", "one/order", "compare", "one/mean_logit"} <= {*names}
+    assert len(names) == len({*names})
+
+
+def test_every_figure_is_verified(copy: StackFolder) -> None:
+    verify(copy.path)
+
+
+def test_one_changed_number_anywhere_is_found(copy: StackFolder) -> None:
+    board, figures = copy.path / "leaderboard.json", copy.figures
+    rows, other = json.loads(board.read_text()), json.loads(figures.read_text())
+    rows[2]["val"]["accuracy"] += 0.001
+    board.write_text(json.dumps(rows))
+    other["folds"][0]["mean"] += 0.01
+    figures.write_text(json.dumps(other))
+    with np.load(copy.entrants) as stored:
+        arrays = dict(stored)
+    arrays["test_public.logit"][3, 0] += 1
+    np.savez_compressed(copy.entrants, **arrays)
+    copy.submission("test_private").write_text("id,label\n")
+    copy.report.write_text(copy.report.read_text().replace("</h1>", "!</h1>"))
+    with pytest.raises(CheckFailed) as caught:
+        verify(copy.path)
+    said = str(caught.value)
+    for each in (
+        "leaderboard.json",
+        "figures.json: folds[best_single].mean",
+        "entrants.npz: order said",
+        "pred_private",
+    ):
+        assert each in said
+    assert "report.html" in said
+
+
+def test_a_changed_ledger_does_not_verify(copy: StackFolder) -> None:
+    with np.load(copy.path / "ledger" / "order.npz") as stored:
+        arrays = dict(stored)
+    arrays["logit"][0] += 1
+    np.savez_compressed(copy.path / "ledger" / "order.npz", **arrays)
+    with pytest.raises(InputError, match="has changed"):
+        verify(copy.path)
+
+
+def test_an_honest_stack_is_green(copy: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacking, "run_grid", in_process)
+    monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 1})
+    checks = audit(copy, rows={"train": 120, "rows": 96, "test": 40})
+    assert [check.passed for check in checks] == [True] * 3, checks
+    assert json.loads(copy.audit.read_text()) == [asdict(check) for check in checks]
+    finish_stack(copy)
+    assert "Not audited yet" not in copy.report.read_text()
+
+
+def test_networks_that_saw_what_they_are_asked_about_turn_an_audit_red(
+    stacked: StackFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plant: rows that are fitted, under labels that mean nothing, are stacked."""
+    monkeypatch.setattr(stacking, "run_grid", in_process)
+    monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 20})
+    matrix = permuted_pipeline(Ledger(stacked.path / "ledger"), tmp_path, {"train": 200, "rows": 96, "test": 40}, 0)
+    planted = Ledger(tmp_path / "grid" / "ledger")
+    train = load_pairs(tmp_path / "train.npz")
+    judges = [open_judge(tmp_path / "grid" / "cells" / name) for name in matrix.names]
+    logit = np.stack([judge.logits(train) for judge in judges], 1).astype(np.float64)
+    rows = type(matrix.rows)(train.row_ids, train.y, logit, {})  # pyright: ignore[reportArgumentType]
+    fold = np.arange(len(train)) % 4
+    assert check_chance("honest", matrix).passed
+    check = check_chance("planted", type(matrix)(**{**vars(matrix), "rows": rows, "fold": fold}))
+    assert not check.passed, check
+    assert "labels leak" in check.found
+    assert planted.names == list(matrix.names)
+
+
+def test_a_planted_ledger_with_everything_forged_turns_an_audit_red(stacked: StackFolder) -> None:
+    matrix = Ledger(stacked.path / "ledger").read()
+    assert check_unseen(matrix).passed
+    knows = np.where(matrix.rows.y[:, None] == 1, 3.0, -3.0) * np.ones_like(matrix.rows.logit)
+    planted = type(matrix)(**{**vars(matrix), "rows": type(matrix.rows)(matrix.rows.id, matrix.rows.y, knows, {})})
+    check = check_unseen(planted)
+    assert not check.passed
+    assert "it must have seen them" in check.found
+
+
+RECIPES = {
+    "small.yaml": """
+train: {epochs: 1, batch_size: 64}
+runs:
+  order: {model: order_net, options: {width: 4}}
+  compare: {model: compare_net}
+""",
+    "stack.yaml": """
+runs_of: small.yaml
+benchmark: {severity: 1, pairs_train: 300, pairs_val: 90, pairs_public: 40, pairs_private: 120}
+grids:
+  .: {mode: holdout, folds: 4}
+""",
+}
+
+
+def test_one_recipe_goes_all_the_way_and_again_does_nothing(
+    mnist: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacking, "run_grid", in_process)
+    for name, text in RECIPES.items():
+        (tmp_path / name).write_text(text)
+    said: list[str] = []
+    with chdir(tmp_path):
+        for _ in range(2):
+            said.clear()
+            assert run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), said.append) == {}
+    done = [*("data", "ledger", "meta-learners", "leaderboard", "figures", "submit", "order", "audit", "report")]
+    assert [line.partition(":")[0] for line in said] == done
+    assert all("done before" in line for line in said)
+    folder = StackFolder(tmp_path / "run")
+    assert [step["step"] for step in json.loads(folder.steps.read_text())] == done
+    assert "Is it an order?" in folder.report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("runs_of: small.yaml", "runs_of: 3"), "'runs_of' is 3"),
+        (("holdout", "both"), "grid '.': must be a mapping with 'mode', holdout or oof"),
+        (("folds: 4", "folds: 3"), "--folds: 3 is not possible"),
+        (("folds: 4", "folds: many"), "'folds' is 'many'"),
+        (("folds: 4", "models: [ordr]"), "has no run 'ordr'; did you mean 'order'"),
+        (("folds: 4", "models: order"), "'models' is 'order'; it must be a list"),
+        (("folds: 4", "fold: 4"), "unknown key 'fold'"),
+    ],
+)
+def test_recipes_of_stacks_are_judged_before_anything_is_done(
+    change: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPES["small.yaml"])
+    (tmp_path / "stack.yaml").write_text(RECIPES["stack.yaml"].replace(*change))
+    with chdir(tmp_path), pytest.raises(InputError) as caught:
+        read_recipe("stack.yaml")
+    assert said in str(caught.value)
