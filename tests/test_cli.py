@@ -55,6 +55,7 @@ def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
         ["data"],
         ["data", "fetch"],
         ["data", "make"],
+        ["data", "fresh"],
         ["data", "check"],
         ["data", "show"],
         ["run"],
@@ -189,6 +190,17 @@ def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_pa
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_fresh_pairs_are_written_and_never_beside_a_benchmark(twinrank: Call, mnist: Mnist, tmp_path: Path) -> None:
+    made = twinrank("data", "fresh", "--out", "d/fresh.npz", "--pairs", "50", "--seed", "3", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.endswith("d/fresh.npz: 50 pairs of the open track\n")
+    assert "50 pairs of 28 x 28 grey uint8" in twinrank("data", "check", "d/fresh.npz", cwd=tmp_path).stdout
+    (tmp_path / "d" / "meta.json").write_text("{}")
+    refused = twinrank("data", "fresh", "--out", "d/train.npz", "--pairs", "50", cwd=tmp_path)
+    assert "d/train.npz: the folder holds a benchmark" in one_line(refused)
+    assert not (tmp_path / "d" / "train.npz").exists()
+
+
 def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
     lines = twinrank("models", cwd=tmp_path).stdout.splitlines()
     listed = {line.split()[0]: line.split()[1:4] for line in lines[1:-2]}
@@ -206,6 +218,8 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
     [
         (["data", "make", "--out", "d", "--splits", "train,tests"], "'tests' is not a file of the benchmark"),
         (["data", "make", "--out", "d", "--severity", "9"], "severity is 9; it must be at least 0 and at most 6"),
+        (["data", "fresh", "--out", "pairs.npz", "--pairs", "0"], "pairs is 0; it must be at least 1"),
+        (["data", "fresh", "--out", "pairs.csv"], "pairs.csv: what is written there ends in .npz"),
         (["data", "check", "missing.npz"], "missing.npz"),
         (["data", "check"], "nothing is given"),
         (["data", "show", "missing.npz"], "missing.npz"),
@@ -236,7 +250,7 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
         (["predict"], "Missing from twinrank predict: --run PATH Run folder. (required) --data PATH A pair file"),
         (["dat"], "Unrecognized options: dat; Available subcommands: run, seeds, grid"),
-        (["data"], "Expected one of {fetch, make, check, show}; 'twinrank COMMAND --help' shows the options"),
+        (["data"], "Expected one of {fetch, make, fresh, check, show}; 'twinrank COMMAND --help' shows the options"),
         (["data", "make", "--out", "d", "--severty", "3"], "--severty, 3; Perhaps you meant: --severity INT"),
         (["models", "--channels", "x"], "Error parsing --channels: invalid literal for int() with base 10: 'x'; '"),
         (["grid", "--mode", "all"], "Expected one of ('holdout', 'oof')"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
-from twinrank.config import SPLITS, BenchmarkConfig, GridSpec, Mode, Split, TrainConfig, split_named
+from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, GridSpec, Mode, Split, TrainConfig, split_named
 from twinrank.errors import CheckFailed, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -85,6 +85,23 @@ def data_make(
     with _progress() as progress:
         make_benchmark(fetch_mnist(say=print), out, config, chosen, jobs, progress)
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")
+
+
+@_command_of(data, "fresh")
+def data_fresh(out: Path, config: Annotated[FreshConfig, tyro.conf.arg(name="")]) -> None:
+    """Draw new pairs for the open track: MNIST's training digits, corrupted in the benchmark's way but anew.
+
+    Args:
+        out: The pair file, NPZ; not in the folder of a benchmark.
+        config: What to draw.
+    """
+    from twinrank.data.fresh import refuse_other_place, write_fresh
+    from twinrank.data.mnist import fetch_mnist
+
+    refuse_other_place(out)
+    with _progress() as progress:
+        write_fresh(fetch_mnist(say=print), out, config, lambda done: progress(out.stem, done, config.pairs))
+    print(f"{out}: {config.pairs:,} pairs of the open track")
 
 
 @_command_of(data, "check")

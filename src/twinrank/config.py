@@ -80,6 +80,30 @@ class BenchmarkConfig:
 
 
 @dataclass(frozen=True)
+class FreshConfig:
+    """Freshly rendered pairs of the open track.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    pairs: int = BenchmarkConfig.pairs_train
+    """How many."""
+    seed: int = BenchmarkConfig.seed
+    """Root of every random number."""
+    severity: int = BenchmarkConfig.severity
+    """Strength of the corruption, 0 (none) to 6."""
+    weight_diff1: float = BenchmarkConfig.weight_diff1
+    """Probability that a pair is drawn as neighbours, such as 4 and 5."""
+
+    def __post_init__(self) -> None:
+        _require(self, "pairs", at_least=1, at_most=MAX_PAIRS)
+        _require(self, "seed", at_least=0)
+        _require(self, "severity", at_least=0, at_most=MAX_SEVERITY)
+        _require(self, "weight_diff1", at_least=0, at_most=1)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run. Each model of the registry brings the values that suit it.
 

@@ -15,8 +15,8 @@ from twinrank.config import MAX_SEVERITY
 
 IMAGE_SIZE = 28
 
-_CANVAS_SIZE = 36
-_MARGIN = (_CANVAS_SIZE - IMAGE_SIZE) // 2
+CANVAS_SIZE = 36
+MARGIN = (CANVAS_SIZE - IMAGE_SIZE) // 2
 _MAX_CUTOUTS = MAX_SEVERITY // 2
 
 CORRUPTION = np.dtype(
@@ -57,8 +57,8 @@ def draw_corruption(rng: random.Random, severity: int) -> tuple:
     angle = uniform(-6 * severity, 6 * severity)
     shift = min(8, 2 * severity)
     crop = (
-        min(2 * _MARGIN, max(0, _MARGIN + randint(-shift, shift))),
-        min(2 * _MARGIN, max(0, _MARGIN + randint(-shift, shift))),
+        min(2 * MARGIN, max(0, MARGIN + randint(-shift, shift))),
+        min(2 * MARGIN, max(0, MARGIN + randint(-shift, shift))),
     )
     cutouts = [(0, 0, 0, 0)] * _MAX_CUTOUTS
     line, line_width = (0, 0, 0, 0), 0
@@ -96,8 +96,8 @@ def corrupt(digit: np.ndarray, record: np.void, noise_source: np.random.RandomSt
     severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts = fields
 
     image = Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR)
-    canvas = Image.new("L", (_CANVAS_SIZE, _CANVAS_SIZE))
-    offset = (_CANVAS_SIZE - side) // 2
+    canvas = Image.new("L", (CANVAS_SIZE, CANVAS_SIZE))
+    offset = (CANVAS_SIZE - side) // 2
     canvas.paste(image, (offset, offset))
     canvas = canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=0)
     left, top = crop

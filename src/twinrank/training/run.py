@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
+from twinrank.data.fresh import OPEN_IDS
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError
@@ -25,7 +26,6 @@ from twinrank.training.loop import TrainState, fit
 from twinrank.training.progress import EpochProgress
 from twinrank.training.sinks import following
 
-_TRACK = "pairs-only"
 _STANDARDISED_ON = 5_000
 _COPIES = 12
 """The disk holds the weights, the checkpoint of thrice their size, and a new one of each before the old one goes."""
@@ -79,7 +79,7 @@ def train(
     size = parameters(model)
     recorded = {
         "name": run.path.name,
-        "track": _TRACK,
+        "track": _track(pairs, val),
         "seed": config.seed,
         "model": {"name": name, "options": found.complete(options or {})},
         "train": asdict(config),
@@ -180,6 +180,11 @@ def _labelled(path: Path, part: str) -> PairData:
     if len(data) < 2:
         raise InputError(f"{path}: has one pair; --{part} needs two or more")
     return data
+
+
+def _track(*files: PairData) -> str:
+    fresh = any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
+    return "open" if fresh else "pairs-only"
 
 
 def _described(data: PairData) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""Pairs of the open track: drawn and corrupted as the benchmark's are, but anew every time, from clean digits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from twinrank.config import FreshConfig
+from twinrank.data.benchmark import read_meta
+from twinrank.data.corruption import IMAGE_SIZE
+from twinrank.data.mnist import Mnist
+from twinrank.data.renderer import corrupt_batch
+from twinrank.data.selection import ENDING
+from twinrank.errors import InputError
+from twinrank.files import require_ending, write_npz
+from twinrank.randomness import torch_generator
+
+OPEN_IDS = "OPEN_"
+"""How ids of fresh pairs begin: whatever is trained on them is of the open track."""
+_CHUNK = 256
+_CLASSES = 10
+
+
+class FreshPairs:
+    """Any number of pairs of MNIST's training digits; its test digits, which the tests are made of, are not even kept.
+
+    Args:
+        mnist: the digits; each class occurs.
+        severity: of the corruption, 0 to 6.
+        weight_diff1: probability that the two digits are drawn as neighbours.
+        device: where the digits live, and where pairs are rendered.
+    """
+
+    def __init__(
+        self,
+        mnist: Mnist,
+        severity: int = FreshConfig.severity,
+        weight_diff1: float = FreshConfig.weight_diff1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._severity, self._weight_diff1 = severity, weight_diff1
+        self._images = torch.from_numpy(mnist.train_images).to(device)
+        self._members = torch.from_numpy(np.argsort(mnist.train_labels, kind="stable"))
+        """Positions of the digits, class after class."""
+        self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=_CLASSES))
+
+    def __call__(self, pairs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw a batch: left and right images uint8 (N, 1, 28, 28), and labels float32 (N,), on the digits' device.
+
+        Args:
+            pairs: N.
+            generator: makes every draw, on its own device; from the same state come the same pairs.
+        """
+        positions, y = self.draw(pairs, generator)
+        xa, xb = self.render(positions, generator)
+        return xa, xb, y.to(xa.device)
+
+    def draw(self, pairs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw which digits make pairs, as :func:`twinrank.data.benchmark.draw_split` does.
+
+        Args:
+            pairs: N; in N // 2 of them the left digit is the greater one.
+            generator: says also on which device.
+
+        Returns:
+            Places of the left and the right digit among MNIST's training digits, int64 (N, 2), and labels float32 (N,).
+        """
+        device = generator.device
+        near, first, second, *which = torch.rand(5, pairs, generator=generator, device=device)
+        left_greater = torch.randperm(pairs, generator=generator, device=device) < pairs // 2
+        low = (first * (_CLASSES - 1)).long()
+        left = low + left_greater.long()
+        far = torch.where(left_greater, (second * left).long(), left + 1 + (second * (_CLASSES - 1 - left)).long())
+        neighbour = torch.where(left_greater, low, left + 1)
+        classes = torch.stack([left, torch.where(near < self._weight_diff1, neighbour, far)], 1)
+        counts = self._counts.to(device)
+        places = (counts.cumsum(0) - counts)[classes] + (torch.stack(which, 1) * counts[classes]).long()
+        return self._members.to(device)[places], left_greater.float()
+
+    def render(self, positions: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Corrupt the digits of pairs, each in its own way.
+
+        Args:
+            positions: int64 (N, 2), as :meth:`draw` gives them.
+            generator: makes the draws.
+
+        Returns:
+            Left and right images, uint8 (N, 1, 28, 28).
+        """
+        digits = self._images[positions.T.flatten().to(self._images.device)]
+        xa, xb = corrupt_batch(digits, self._severity, generator)[:, None].chunk(2)
+        return xa, xb
+
+
+def refuse_other_place(out: Path) -> None:
+    """Make sure that fresh pairs can be written there and will not be taken for something else.
+
+    Args:
+        out: the file to write, named on the command line with ``--out``.
+
+    Raises:
+        InputError: its name is not that of a pair file, or the folder holds a benchmark.
+    """
+    require_ending(out, ".npz")
+    if out.name.endswith(ENDING):
+        raise InputError(f"{out}: names that end in {ENDING} are of selections of rows; choose another with --out")
+    if read_meta(out.parent) is not None:
+        raise InputError(
+            f"{out}: the folder holds a benchmark, and what stands beside its meta.json counts as its own;"
+            " choose another folder with --out"
+        )
+
+
+def write_fresh(
+    mnist: Mnist, out: Path, config: FreshConfig, progress: Callable[[int], None] = lambda done: None
+) -> None:
+    """Write a pair file of fresh pairs: ``x``, ``y``, and an ``id`` that names the track, ``OPEN_0000000`` and so on.
+
+    Args:
+        mnist: the digits.
+        out: NPZ file, replaced when it is complete.
+        config: what to draw.
+        progress: called with the number of pairs done.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    fresh, generator = FreshPairs(mnist, config.severity, config.weight_diff1), torch_generator(config.seed, "fresh")
+    positions, y = fresh.draw(config.pairs, generator)
+    x = np.empty((config.pairs, IMAGE_SIZE, 2 * IMAGE_SIZE), np.uint8)
+    for start in range(0, config.pairs, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        x[chunk] = torch.cat(fresh.render(positions[chunk], generator), 3)[:, 0].numpy()
+        progress(min(start + _CHUNK, config.pairs))
+    ids = np.array([f"{OPEN_IDS}{row:07d}" for row in range(config.pairs)])
+    write_npz(out, {"x": x, "y": y.numpy().astype(np.int8), "id": ids})
