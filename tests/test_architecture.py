@@ -8,7 +8,7 @@ import pytest
 import twinrank
 
 SOURCE = Path(twinrank.__file__).parent
-LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "__init__"}
+LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "yaml_files", "__init__"}
 ALLOWED = {
     "data": {"data"},
     "models": {"models"},
@@ -18,7 +18,8 @@ ALLOWED = {
     "ensembling": {"ensembling", "data", "evaluation"},
     "pipeline": {"data", "models", "training", "evaluation", "reporting"},
     "stacking": {"data", "models", "training", "evaluation", "reporting", "ensembling"},
-    "cli": {"data", "models", "training", "evaluation", "reporting", "ensembling", "pipeline", "stacking"},
+    "tuning": {"training", "evaluation", "reporting"},
+    "cli": {"data", "models", "training", "evaluation", "reporting", "ensembling", "pipeline", "stacking", "tuning"},
     "__main__": {"cli"},
 }
 WITHOUT_TORCH = ["evaluation/metrics.py", "evaluation/predictions.py", "evaluation/record.py", "reporting/report.py"]
