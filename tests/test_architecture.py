@@ -8,7 +8,10 @@ import pytest
 import twinrank
 
 SOURCE = Path(twinrank.__file__).parent
-LEAVES = {"errors", "files", "config", "randomness", "runs", "device", "pixels", "provenance", "steps", "__init__"}
+LEAVES = {
+    *("errors", "files", "yaml_files", "config", "randomness", "runs", "device", "pixels", "provenance", "steps"),
+    "__init__",
+}
 STACKED = {"ensembling", "stacking", "stacks"}
 ALLOWED = {
     "data": {"data"},
@@ -21,19 +24,11 @@ ALLOWED = {
     "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
     "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
+    "tuning": {"training", "evaluation", "reporting"},
     "pipeline": {"auditing", *STACKED, "data", "models", "training", "evaluation", "reporting"},
     "cli": {
-        "data",
-        "models",
-        "training",
-        "evaluation",
-        "reporting",
-        "ensembling",
-        "pipeline",
-        "stacking",
-        "stacks",
-        "auditing",
-        "verifying",
+        *("data", "models", "training", "evaluation", "reporting", "pipeline"),
+        *("auditing", *STACKED, "verifying", "tuning"),
     },
     "__main__": {"cli"},
 }

@@ -44,7 +44,7 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
     code = "import sys, twinrank.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "joblib", "yaml"}
+    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "joblib", "yaml", "optuna"}
     assert not heavy & set(loaded)
 
 
@@ -61,6 +61,7 @@ def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
         ["run"],
         ["train"],
         ["train", "order_net"],
+        ["tune"],
         ["resume"],
         ["evaluate"],
         ["predict"],

@@ -279,6 +279,52 @@ def stack(
     print(f"report: {folder.report}")
 
 
+@_command_of(app, "tune")
+def tune(
+    model: tyro.conf.Positional[str],
+    train: Path,
+    val: Path,
+    trials: int = 100,
+    space: str = "guide",
+    out: Path | None = None,
+    storage: str | None = None,
+    retrain_seeds: str = "1,2",
+    workers: int = 1,
+    threads: int | None = None,
+    changes: Changes = (),
+) -> None:
+    """Search for better values, then train the best ones and the defaults on fresh seeds. Goes on where it stopped.
+
+    Args:
+        model: A network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs on which the accuracy is maximised.
+        trials: How many are to be finished; more than before go on with the same search.
+        space: What to choose from: "guide" (learning rate and weight decay), "order_net", or a YAML file.
+        out: Folder of the search; runs/MODEL_tune by default.
+        storage: Database URL, for example sqlite:///search.db; a file in the folder by default.
+        retrain_seeds: Separated by commas; "" to train nothing again.
+        workers: Trainings at a time; the threads are divided among them.
+        threads: Of the CPU; all cores by default.
+        changes: A value that differs from the network's own, for all trials, for example train.epochs=3.
+    """
+    from twinrank.files import read_json
+    from twinrank.pipeline import model_spec, parse_seeds
+    from twinrank.reporting.search import search_text
+    from twinrank.training.live import grid_table
+    from twinrank.training.space import read_space
+    from twinrank.tuning import SUMMARY
+    from twinrank.tuning import tune as search
+
+    out = Path("runs") / f"{model}_tune" if out is None else out
+    spec = model_spec(model, changes)
+    chosen, seeds = read_space(space, spec), parse_seeds(retrain_seeds, "--retrain-seeds") if retrain_seeds else []
+    with grid_table() as show:
+        failed = search(spec, chosen, train, val, out, trials, storage, seeds, workers, threads, _command(), _say, show)
+    print(search_text(read_json(out / SUMMARY)))
+    _report_failures(failed)
+
+
 @_command_of(app, "resume")
 def resume(run: Argument) -> None:
     """Go on with a training that was stopped.
@@ -721,7 +767,8 @@ def _print_metrics(run: Path, stems: list[str] | None = None) -> None:
 
 
 def _command() -> str:
-    return shlex.join(["twinrank", *sys.argv[1:]])
+    """As it was given, but for the password in a URL: commands are recorded."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["twinrank", *sys.argv[1:]]))
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,10 @@ class InputError(Exception):
     """
 
 
+class Diverged(InputError):
+    """A training whose loss or gradient is no longer finite."""
+
+
 class Interrupted(Exception):
     """Work was stopped by the user; the line says how to go on. The command line exits with status 130."""
 

@@ -4,12 +4,8 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args
-
-import yaml
 
 from twinrank.auditing import audit
 from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec, with_values
@@ -29,9 +25,9 @@ from twinrank.runs import RunFolder
 from twinrank.stacking import LEDGER, choose_models, fill_ledger
 from twinrank.stacks import finish_stack, make_stack, open_judge
 from twinrank.steps import Steps, digests
-from twinrank.training import run as training
-from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid
+from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid, train_job
 from twinrank.training.grid import Progress as GridProgress
+from twinrank.yaml_files import packaged_names, parse_yaml, read_yaml
 
 _RUN_KEYS = ("model", "options", "train")
 _SIMPLE = 4
@@ -41,12 +37,12 @@ _GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
 _KEYS = ("runs", *_RUN_KEYS, "benchmark", "runs_of", "grids")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
-_MERGE = "tag:yaml.org,2002:merge"
+_FOLDER = "recipes"
 
 
 def recipe_names() -> list[str]:
     """The recipes that come with twinrank."""
-    return sorted(Path(file.name).stem for file in _folder().iterdir() if file.name.endswith(".yaml"))
+    return packaged_names(_FOLDER)
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -59,13 +55,8 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     Raises:
         InputError: the recipe does not exist, or a key or value of it is wrong.
     """
-    if name in recipe_names():
-        text, where = (_folder() / f"{name}.yaml").read_text(encoding="utf-8"), f"recipe {name}"
-    elif Path(name).is_file():
-        text, where = Path(name).read_text(encoding="utf-8", errors="replace"), name
-    else:
-        raise InputError(f"recipe '{name}' does not exist; choose {', '.join(recipe_names())}, or give a YAML file")
-    return _changed(_parsed(text, where), changes, where)
+    values, where = read_yaml(name, _FOLDER, "recipe")
+    return _changed(values, changes, where)
 
 
 def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence[str] = ()) -> Recipe:
@@ -80,12 +71,38 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
     Raises:
         InputError: the network does not exist, or a seed or a value is impossible.
     """
-    names = [seed.strip() for seed in seeds.split(",")]
-    if not all(map(str.isdecimal, names)) or len(set(names)) < len(names):
-        raise InputError(f"--seeds: '{seeds}' is not possible; write whole numbers, each once, for example 42,2023")
+    numbers = parse_seeds(seeds, "--seeds")
     train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
-    runs = {f"seed_{int(seed)}": {"model": model, "train": {"seed": int(seed)}} for seed in names}
+    runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
     return _changed({"runs": runs, "train": train}, changes, f"seeds {model}")
+
+
+def parse_seeds(text: str, flag: str) -> list[int]:
+    """Seeds separated by commas.
+
+    Raises:
+        InputError: one is no whole number, or comes twice.
+    """
+    names = [seed.strip() for seed in text.split(",")]
+    if not all(map(str.isdecimal, names)) or len({*map(int, names)}) < len(names):
+        raise InputError(f"{flag}: '{text}' is not possible; write whole numbers, each once, for example 42,2023")
+    return [*map(int, names)]
+
+
+def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
+    """One network with its own values, but for some.
+
+    Args:
+        model: as registered.
+        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
+
+    Raises:
+        InputError: the network does not exist, or a value is impossible.
+    """
+    for change in changes:
+        if not re.match(r"(train|options)[.=]", change):
+            raise InputError(f"--set {change}: write train.KEY=value or options.KEY=value")
+    return _changed({"model": model}, changes, f"model {model}").runs[""]
 
 
 def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
@@ -93,7 +110,7 @@ def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--set {change}: write key=value, for example train.epochs=3")
-        parsed = _parsed(value, f"--set {change}")
+        parsed = parse_yaml(value, f"--set {change}")
         _change(values, key, parsed, change)
         # What is said on the command line goes before what a single run has.
         if key.partition(".")[0] in ("train", "options") and isinstance(values.get("runs"), dict):
@@ -153,10 +170,8 @@ def run_recipe(
     if list(recipe.runs) == [""]:
         (job,) = jobs
         with steps.step("train", _asked(job, files), [RunFolder(out).weights]) as todo:
-            if todo and RunFolder(out).config.is_file():
-                training.resume(out)
-            elif todo:
-                training.train(job.model, files.train, files.val, out, job.config, job.options, threads, command)
+            if todo:
+                train_job(job, threads, command)
         _finish(job, files, steps)
         return {}
     failed = run_grid(jobs, workers, threads, command, show)
@@ -238,41 +253,6 @@ def _finish(job: Job, files: _Files, steps: "Steps") -> None:
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
             publish_report(run.path)
-
-
-def _folder() -> Traversable:
-    return resources.files("twinrank") / "recipes"
-
-
-class _Loader(yaml.SafeLoader):
-    """Takes 1e-3 for a number and refuses a key that occurs twice, as YAML 1.2 does and PyYAML does not."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """A mapping as it is written, before ``<<`` adds the keys that it may override."""
-        node = super().compose_mapping_node(anchor)
-        lines: dict[tuple[str, str], int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
-                continue
-            line, written = key.start_mark.line + 1, (key.tag, key.value)
-            if written in lines:
-                raise yaml.YAMLError(
-                    f"key '{key.value}' of line {lines[written]} occurs again in line {line}; keep one"
-                )
-            lines[written] = line
-        return node
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from error
 
 
 def _change(values: Any, key: str, value: Any, change: str) -> None:

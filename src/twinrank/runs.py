@@ -134,10 +134,7 @@ class RunFolder:
 
     def is_held(self) -> bool:
         """Whether a process trains the run now."""
-        if not self.lock.is_file():
-            return False
-        with self.lock.open("rb") as file:
-            return not _locked(file, fcntl.LOCK_SH)
+        return is_locked(self.lock)
 
     def read_config(self) -> dict[str, Any]:
         """The configuration.
@@ -200,6 +197,22 @@ class RunFolder:
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the history, atomically."""
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep a file for this process, after waiting for whoever has it. The system lets go of it however it ends."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process keeps a file now."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not _locked(file, fcntl.LOCK_SH)
 
 
 def _locked(file: BinaryIO, kind: int) -> bool:

@@ -15,6 +15,7 @@ from twinrank.device import available_threads
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder
 from twinrank.training import run as training
+from twinrank.training.progress import EpochProgress
 
 _POLL_SECONDS = 0.5
 
@@ -98,7 +99,7 @@ def run_grid(
         refuse_other_settings(job)
     finished = [job for job in jobs if training.finished(job.folder)]
     waiting = [job for job in jobs if job not in finished]
-    share = max(1, (threads or available_threads()) // max(1, min(workers, len(waiting))))
+    share = divided(threads, min(workers, len(waiting)))
     running: dict[BaseProcess, Job] = {}
     failed: dict[str, str] = {}
     context = multiprocessing.get_context("spawn")
@@ -137,6 +138,21 @@ def require_workers(workers: int) -> None:
         raise InputError(f"--workers: {workers} is not possible; use 1 or more")
 
 
+def divided(threads: int | None, workers: int) -> int:
+    """Threads for each of some processes.
+
+    Args:
+        threads: for all of them; all cores by default.
+        workers: how many there are.
+
+    Raises:
+        InputError: so many threads are impossible.
+    """
+    threads = available_threads() if threads is None else threads
+    training.require_threads(threads)
+    return max(1, threads // max(1, workers))
+
+
 def refuse_other_settings(job: Job) -> None:
     """Make sure that a folder is new or holds this job's run.
 
@@ -148,6 +164,26 @@ def refuse_other_settings(job: Job) -> None:
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 
 
+def train_job(job: Job, threads: int | None = None, command: str = "", progress: EpochProgress | None = None) -> None:
+    """Begin a job in this process, or go on with it.
+
+    Args:
+        job: whose folder is new or holds its run.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+        progress: is told of the epochs; by default they are shown.
+
+    Raises:
+        InputError: as :func:`twinrank.training.run.train`.
+        Interrupted: stopped by Ctrl-C.
+    """
+    if RunFolder(job.folder).config.is_file():
+        training.resume(job.folder, progress)
+    else:
+        files = job.train_file, job.val_file
+        training.train(job.model, *files, job.folder, job.config, job.options, threads, command, progress=progress)
+
+
 def _work(job: Job, threads: int, command: str) -> None:
     """A process of its own: errors go to its log, and its exit code tells."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -155,11 +191,7 @@ def _work(job: Job, threads: int, command: str) -> None:
         sys.stdout = sys.stderr = log
         os.dup2(log.fileno(), 2)
         try:
-            if RunFolder(job.folder).config.is_file():
-                training.resume(job.folder)
-            else:
-                files = job.train_file, job.val_file
-                training.train(job.model, *files, job.folder, job.config, job.options, threads, command)
+            train_job(job, threads, command)
         except (InputError, Interrupted) as error:
             print(error)
             sys.exit(2)

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from twinrank.config import TrainConfig
 from twinrank.data.batches import Batches
 from twinrank.data.pairs import PairData
-from twinrank.errors import InputError, Interrupted, differences
+from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.evaluation import metrics
 from twinrank.evaluation.predict import predict_logits
 from twinrank.models.siamese import SiameseNet
@@ -88,11 +88,11 @@ def fit(
         train: labelled pairs, fitted.
         val: labelled pairs, which choose the best epoch and stop early.
         config: of the training.
-        progress: shows it.
+        progress: is told of each epoch when all of it is on the disk; what it then raises ends the training.
 
     Raises:
-        InputError: the loss is not finite, the configuration is not that of the checkpoint, or a file cannot be
-            written.
+        Diverged: the loss is not finite.
+        InputError: the configuration is not that of the checkpoint, or a file cannot be written.
         Interrupted: stopped by Ctrl-C.
     """
     device = next(model.parameters()).device
@@ -222,7 +222,7 @@ def _train_epoch(
         for name, value in measured.items():
             sums[name] += value.item()
         if not math.isfinite(sums["loss"] + sums["grad_norm"]):
-            raise InputError(
+            raise Diverged(
                 f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
                 f" {learning_rate:.2e}; try a lower --lr, a longer --warmup, or --precision float32"
             )

@@ -41,6 +41,7 @@ def train(
     threads: int | None = None,
     command: str = "",
     log_to: Sequence[str] = (),
+    progress: EpochProgress | None = None,
 ) -> RunFolder:
     """Train a registered network.
 
@@ -54,6 +55,7 @@ def train(
         threads: of the CPU; all cores by default.
         command: recorded.
         log_to: sinks that follow, see :mod:`twinrank.training.sinks`.
+        progress: is told of the epochs; by default they are shown.
 
     Raises:
         InputError: anything that was given is wrong, another process trains the run, training diverges, or the disk is
@@ -63,17 +65,12 @@ def train(
     found = entry(name)
     config = found.train if config is None else config
     threads = available_threads() if threads is None else threads
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"--threads: {threads} is not possible; use 1 to {MAX_THREADS}")
+    require_threads(threads)
     # Refuses a precision that the device has not.
     autocast(pick_device(), config.precision)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
-    pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
-    if pairs.xa.shape[1:] != val.xa.shape[1:]:
-        raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
-    if pairs.sha256 == val.sha256:
-        raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
+    pairs, val = load_data(train_file, val_file)
     model = _new_model(name, pairs, config, options or {})
     run = RunFolder(Path(out))
     size = parameters(model)
@@ -95,7 +92,7 @@ def train(
     with run.held(_COPIES * 4 * size):
         run.create(recorded)
         try:
-            _fit(run, model, pairs, val, config, recorded)
+            _fit(run, model, pairs, val, config, recorded, progress)
         except InputError:
             # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
             if not (run.history.is_file() or run.checkpoint.is_file()):
@@ -104,8 +101,12 @@ def train(
     return run
 
 
-def resume(path: Path) -> RunFolder:
+def resume(path: Path, progress: EpochProgress | None = None) -> RunFolder:
     """Go on with a run, from the files and with the threads that it began with.
+
+    Args:
+        path: of its folder.
+        progress: is told of the epochs; by default they are shown.
 
     Raises:
         InputError: it is not a run folder, its data or its configuration have changed, or as :func:`train`.
@@ -125,8 +126,32 @@ def resume(path: Path) -> RunFolder:
             loaded.append(data)
         pairs, val = loaded
         model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
-        _fit(run, model, pairs, val, config, recorded)
+        _fit(run, model, pairs, val, config, recorded, progress)
     return run
+
+
+def load_data(train_file: Path, val_file: Path) -> tuple[PairData, PairData]:
+    """The pairs that a network is fitted to and those that choose the epoch.
+
+    Raises:
+        InputError: a file is refused or has no labels, or the two do not belong together.
+    """
+    pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
+    if pairs.xa.shape[1:] != val.xa.shape[1:]:
+        raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
+    if pairs.sha256 == val.sha256:
+        raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
+    return pairs, val
+
+
+def require_threads(threads: int) -> None:
+    """Make sure that so many threads are possible.
+
+    Raises:
+        InputError: they are not.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads: {threads} is not possible; use 1 to {MAX_THREADS}")
 
 
 def holds(run: RunFolder, name: str, options: Mapping[str, Any], config: TrainConfig) -> bool:
@@ -146,7 +171,13 @@ def finished(path: Path) -> bool:
 
 
 def _fit(
-    run: RunFolder, model: SiameseNet, pairs: PairData, val: PairData, config: TrainConfig, recorded: dict[str, Any]
+    run: RunFolder,
+    model: SiameseNet,
+    pairs: PairData,
+    val: PairData,
+    config: TrainConfig,
+    recorded: dict[str, Any],
+    progress: EpochProgress | None,
 ) -> None:
     model.precision = config.precision
     model.set_recompute(config.checkpoint_stages)
@@ -155,7 +186,7 @@ def _fit(
     if config.deterministic:
         make_deterministic()
     description = recorded["model"] | _images(pairs)
-    progress = EpochProgress(config.epochs)
+    progress = EpochProgress(config.epochs) if progress is None else progress
     with following(run, recorded.get("log_to", ()), progress.say):
         fit(run, model.to(pick_device()), description, pairs, val, config, progress)
 

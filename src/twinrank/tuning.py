@@ -1,0 +1,162 @@
+"""A search for better values, and whether the best of them are better when they are trained again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from twinrank.config import RunSpec
+from twinrank.errors import InputError
+from twinrank.evaluation.compare import accuracy_difference
+from twinrank.evaluation.evaluate import evaluate
+from twinrank.evaluation.predictions import Predictions
+from twinrank.files import write_json
+from twinrank.reporting.search import FEWEST_FOR_IMPORTANCES, draw_search
+from twinrank.runs import RunFolder, is_locked, locked
+from twinrank.training.grid import Job, Progress, divided, require_workers, run_grid
+from twinrank.training.run import holds, load_data
+from twinrank.training.search import Search, SharedStudy, run_search
+from twinrank.training.space import Space
+
+SUMMARY = "study.json"
+WINNER, DEFAULT = "winner", "default"
+_LOCK = "retrain.lock"
+
+
+def tune(
+    spec: RunSpec,
+    space: Space,
+    train_file: Path,
+    val_file: Path,
+    out: Path,
+    trials: int = 100,
+    storage: str | None = None,
+    retrain_seeds: Sequence[int] = (1, 2),
+    workers: int = 1,
+    threads: int | None = None,
+    command: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> dict[str, str]:
+    """Search for the values with the highest accuracy on ``val``, then train the best and the defaults on fresh seeds.
+
+    Whatever is done already is skipped, so a search that was stopped goes on when it is asked for again, and one that
+    is over goes on with more trials. Other processes may ask for the same search at the same time. Leaves
+    ``study.json``, ``importances.png``, ``parallel.png``, and the run folders ``winner_seedS`` and ``default_seedS``.
+
+    Args:
+        spec: the training; what the space does not have stays as it is.
+        space: what to choose from.
+        train_file: labelled pairs that are fitted.
+        val_file: labelled pairs on which the accuracy is maximised. Test files are not for this.
+        out: folder of the search.
+        trials: how many are to be finished, those included that were pruned.
+        storage: database URL, see Optuna; a journal in the folder by default.
+        retrain_seeds: fresh ones; none, and nothing is trained again.
+        workers: trainings at a time; the threads are divided among them.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+        say: told what happens, a line each.
+        show: told how the trainings of the end stand.
+
+    Returns:
+        What was wrong, by name of the training of the end; empty if nothing was.
+
+    Raises:
+        InputError: something that was given is wrong, the folder holds another search, or no trial was completed.
+        Interrupted: stopped by Ctrl-C.
+    """
+    require_workers(workers)
+    if trials < 1:
+        raise InputError(f"--trials: {trials} is not possible; use 1 or more")
+    if spec.train.seed in retrain_seeds:
+        raise InputError(f"--retrain-seeds: {spec.train.seed} is the seed of the search; give others")
+    share = divided(threads, min(workers, trials))
+    files, out = (Path(train_file), Path(val_file)), Path(out)
+    pairs, val = load_data(*files)
+    data, stem = {"train": pairs.sha256, "val": val.sha256}, val.path.stem
+    search = Search(out, *files, data, spec, space, trials, storage, share, command)
+    study = run_search(search, workers)
+    with _alone(out / _LOCK, say):
+        record = _recorded(search, study)
+        write_json(out / SUMMARY, record)
+        written, left_out = draw_search(record, out)
+        for line in [*map(str, written), *left_out]:
+            say(line)
+        ranked = study.ranked()
+        if not ranked:
+            raise InputError(f"{out}: no trial was completed, {out / SUMMARY} has the reasons; try another --space")
+        if not retrain_seeds:
+            return {}
+        ways = {WINNER: search.spec_of(ranked[0]), DEFAULT: spec}
+        jobs = {name: [_job(search, name, way, seed) for seed in retrain_seeds] for name, way in ways.items()}
+        for job in jobs[WINNER]:
+            _move_earlier_winner(job, search, ranked, say)
+        failed = run_grid([job for each in jobs.values() for job in each], workers, threads, command, show)
+        if not failed:
+            write_json(out / SUMMARY, record | {"retrained": _compared(jobs, stem)})
+    return failed
+
+
+@contextmanager
+def _alone(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """What follows a search is done by one of the processes that share it; the others find it done."""
+    if is_locked(lock):
+        say("another process trains the winner; waiting for it")
+    with locked(lock):
+        yield
+
+
+def _recorded(search: Search, study: SharedStudy) -> dict[str, Any]:
+    ranked = study.ranked()
+    best = next(
+        ({"number": each.number, "accuracy": each.value, "values": search.chosen(each)} for each in ranked), None
+    )
+    enough = len(ranked) >= FEWEST_FOR_IMPORTANCES and len(search.space) > 1
+    importances = study.importances() if enough else None
+    found = {"trials": study.records(), "best": best, "importances": importances, "retrained": None}
+    return search.asked | found
+
+
+def _job(search: Search, name: str, spec: RunSpec, seed: int) -> Job:
+    folder, config = search.out / f"{name}_seed{seed}", replace(spec.train, seed=seed)
+    return Job(folder, search.train_file, search.val_file, spec.model, config, spec.options)
+
+
+def _move_earlier_winner(job: Job, search: Search, trials: Sequence[Any], say: Callable[[str], None]) -> None:
+    """Make room for a winner that more trials have found."""
+    run = RunFolder(job.folder)
+    if not run.config.is_file() or holds(run, job.model, job.options, job.config):
+        return
+    for trial in trials:
+        spec = search.spec_of(trial)
+        if holds(run, spec.model, spec.options, replace(spec.train, seed=job.config.seed)):
+            moved = job.folder.with_name(f"trial{trial.number}_seed{job.config.seed}")
+            say(f"{job.folder}: is of the earlier winner; moved to {moved}")
+            job.folder.rename(moved)
+            return
+
+
+def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
+    predictions = {name: [_predictions(job, stem) for job in each] for name, each in jobs.items()}
+    difference = accuracy_difference(predictions[DEFAULT], predictions[WINNER])
+    accuracy = {
+        name: [float(((one.logit > 0) == (one.y == 1)).mean()) for one in each] for name, each in predictions.items()
+    }
+    return {
+        "rows": predictions[WINNER][0].meta["rows"],
+        "seeds": [job.config.seed for job in jobs[WINNER]],
+        "accuracy": accuracy,
+        "difference": asdict(difference.estimate),
+        "by_seed": list(difference.by_seed),
+        # The interval knows rows alone, so each seed is asked, too.
+        "better": difference.estimate.low > 0 and min(difference.by_seed) > 0,
+    }
+
+
+def _predictions(job: Job, stem: str) -> Predictions:
+    run = RunFolder(job.folder)
+    if not run.predictions(stem).is_file():
+        evaluate(run, [job.val_file])
+    return Predictions.load(run.predictions(stem))

@@ -1,0 +1,135 @@
+import json
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from twinrank.cli import _command, main
+from twinrank.config import RunSpec
+from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
+from twinrank.models.registry import entry
+from twinrank.pipeline import model_spec
+from twinrank.runs import RunFolder
+from twinrank.training.grid import Job
+from twinrank.training.run import holds
+from twinrank.training.search import Search, SharedStudy
+from twinrank.training.space import Range, read_space, space_names
+from twinrank.tuning import _move_earlier_winner, tune
+
+PAGE = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text(encoding="utf-8")
+TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]
+
+
+def command(data: Path, out: Path, *more: str) -> list[str]:
+    files = ["--train", str(data / "train.npz"), "--val", str(data / "val.npz"), "--out", str(out)]
+    return ["tune", "order_net", *files, *TINY, *more]
+
+
+def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(benchmark_folder, tmp_path, "--trials", "2", "--retrain-seeds", "7")
+    main(arguments)
+    said = capsys.readouterr()
+    assert "importances.png is left out: it needs 20 completed trials" in said.out
+    assert re.search(r"On fresh seeds trial \d is (NOT shown to be )?better than the defaults", said.out)
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert [trial["state"] for trial in record["trials"]] == ["complete"] * 2
+    assert record["space"]["train.lr"] == {"low": 1e-4, "high": 1e-2, "log": True}
+    again = record["retrained"]
+    assert again["seeds"] == [7]
+    for name, lr in (("winner", record["best"]["values"]["train.lr"]), ("default", entry("order_net").train.lr)):
+        run = RunFolder(tmp_path / f"{name}_seed7")
+        assert (run.train_config().lr, run.train_config().seed, run.train_config().epochs) == (lr, 7, 2)
+        predictions = Predictions.load(run.predictions("val"))
+        assert again["accuracy"][name] == [((predictions.logit > 0) == (predictions.y == 1)).mean()]
+    assert again["difference"]["value"] == pytest.approx(
+        again["accuracy"]["winner"][0] - again["accuracy"]["default"][0]
+    )
+    assert again["better"] == (again["difference"]["low"] > 0 and again["by_seed"][0] > 0)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    main(arguments)
+    assert capsys.readouterr().out == said.out
+    assert json.loads((tmp_path / "study.json").read_text()) == record
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
+    assert len(before) == 5, "the weights of the best trial, and weights and checkpoint of the two at the end"
+
+
+def test_an_earlier_winner_is_moved_out_of_the_way(benchmark_folder: Path, tmp_path: Path) -> None:
+    spec = RunSpec("order_net", replace(entry("order_net").train, epochs=1))
+    files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    search = Search(tmp_path, *files, {}, spec, {"train.lr": Range(1e-3, 1e-2)}, 1)
+    study = SharedStudy(search)
+    study._study.enqueue_trial({"train.lr": 2e-3})
+    study._study.tell(study._study.ask(study._distributions), 0.5)
+    earlier = replace(spec.train, lr=2e-3, seed=7)
+    data = {part: {"path": "", "sha256": ""} for part in ("train", "val")}
+    model = {"name": "order_net", "options": entry("order_net").options}
+    folder = tmp_path / "winner_seed7"
+    RunFolder(folder).create({"model": model, "train": asdict(earlier), "data": data, "threads": 1})
+    said: list[str] = []
+    same = Job(folder, *files, "order_net", earlier)
+    _move_earlier_winner(same, search, study.ranked(), said.append)
+    assert folder.exists()
+    _move_earlier_winner(replace(same, config=spec.train), search, study.ranked(), said.append)
+    assert folder.exists(), "another seed is nobody's earlier winner"
+    _move_earlier_winner(replace(same, config=replace(earlier, lr=5e-3)), search, study.ranked(), said.append)
+    assert not folder.exists()
+    assert holds(RunFolder(tmp_path / "trial0_seed7"), "order_net", {}, earlier)
+    assert said == [f"{folder}: is of the earlier winner; moved to {tmp_path / 'trial0_seed7'}"]
+
+
+def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, tmp_path: Path) -> None:
+    train = replace(entry("order_net").train, epochs=1, clip_norm=1e30, warmup=0.0, precision="float32")
+    spec, files = (
+        RunSpec("order_net", train, {"width": 4}),
+        (benchmark_folder / "train.npz", benchmark_folder / "val.npz"),
+    )
+    with pytest.raises(InputError, match=r"no trial was completed, .*study.json has the reasons; try another --space"):
+        tune(spec, {"train.lr": Range(1e29, 1e30)}, *files, tmp_path, trials=1)
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert "not finite" in record["trials"][0]["reason"]
+    assert record["best"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--trials", "0"], "--trials: 0 is not possible; use 1 or more"),
+        (["--workers", "0"], "--workers: 0 is not possible"),
+        (["--threads", "0"], "--threads: 0 is not possible; use 1 to 1024"),
+        (["--retrain-seeds", "1,x"], "--retrain-seeds: '1,x' is not possible; write whole numbers"),
+        (["--retrain-seeds", "1,42"], "--retrain-seeds: 42 is the seed of the search; give others"),
+        (["--space", "none"], "space 'none' does not exist; choose guide, order_net"),
+        (["--set", "benchmark.severity=1"], "--set benchmark.severity=1: write train.KEY=value or options.KEY=value"),
+        (["--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),
+        (["--val", "missing.npz"], "missing.npz"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_leaves_nothing(
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(command(benchmark_folder, tmp_path / "out", *more))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error.count("\n") == 1
+    assert said in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["twinrank", "tune", "fpn", "--storage", "postgresql://me:p:ss@host/db", "--set", "train.lr=1e-3"]
+    monkeypatch.setattr("sys.argv", given)
+    assert _command() == "twinrank tune fpn --storage postgresql://me:***@host/db --set train.lr=1e-3"
+
+
+def test_the_page_has_every_space_and_its_examples_are_valid(tmp_path: Path) -> None:
+    assert not [name for name in space_names() if f"`{name}`" not in PAGE]
+    examples = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert examples
+    for text in examples:
+        (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+        assert read_space(str(tmp_path / "own.yaml"), model_spec("resnet_optimized"))

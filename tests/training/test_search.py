@@ -1,0 +1,214 @@
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from twinrank.config import RunSpec
+from twinrank.data.pairs import load_pairs
+from twinrank.errors import InputError, Interrupted
+from twinrank.models.registry import entry
+from twinrank.runs import is_locked
+from twinrank.training.search import Search, SharedStudy, _TrialProgress, run_search
+from twinrank.training.space import Range, Space
+
+TINY = {"epochs": 3, "batch_size": 192}
+SPACE: Space = {"train.lr": Range(1e-3, 1e-1, log=True), "options.width": [4, 6]}
+
+
+def search(folder: Path, data: Path, trials: int = 3, space: Space = SPACE, **changes: Any) -> Search:
+    files = data / "train.npz", data / "val.npz"
+    digests = {path.stem: load_pairs(path).sha256 for path in files}
+    spec = RunSpec("order_net", replace(entry("order_net").train, **TINY), {"width": 4})
+    return replace(Search(folder, *files, digests, spec, space, trials), **changes)
+
+
+def outcome(study: SharedStudy) -> list[Any]:
+    """What each finished trial chose, and what came of it."""
+    finished = [record for record in study.records() if record["state"] != "failed"]
+    return [[record[name] for name in ("state", "accuracy", "values", "epochs")] for record in finished]
+
+
+@pytest.fixture(scope="module")
+def whole(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, SharedStudy]:
+    """A search that nothing has disturbed."""
+    asked = search(tmp_path_factory.mktemp("whole"), benchmark_folder)
+    return asked, run_search(asked)
+
+
+def test_a_search_maximises_the_accuracy_and_keeps_the_weights_of_the_best(whole: tuple[Search, SharedStudy]) -> None:
+    asked, study = whole
+    records = study.records()
+    assert [record["number"] for record in records] == [0, 1, 2]
+    assert len({record["values"]["train.lr"] for record in records}) == 3
+    best = study.ranked()[0]
+    assert best.value == max(record["accuracy"] for record in records)
+    for record in records:
+        run = asked.run(record["number"])
+        history = run.read_history()
+        assert len(history) == record["epochs"] == 3
+        assert record["accuracy"] == max(epoch["val"]["accuracy"] for epoch in history)
+        assert run.train_config().lr == record["values"]["train.lr"]
+        kept = ["config.json", "history.jsonl", "lock", *["weights.safetensors"] * (record["number"] == best.number)]
+        assert sorted(path.name for path in run.path.iterdir()) == kept
+
+
+def test_a_search_that_was_stopped_goes_on_to_the_same_end(
+    whole: tuple[Search, SharedStudy], benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _TrialProgress.epoch_ended
+    asked = search(tmp_path, benchmark_folder)
+
+    def stop(self: _TrialProgress, record: dict[str, Any], best: bool) -> None:
+        told(self, record, best)
+        if asked.run(1).path.exists() and record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_TrialProgress, "epoch_ended", stop)
+        with pytest.raises(Interrupted, match="Go on by running the same command again"):
+            run_search(asked)
+    before = asked.run(1).read_history()
+    study = run_search(asked)
+    assert outcome(study) == outcome(whole[1])
+    assert [record["state"] for record in study.records()] == ["complete", "failed", "complete", "complete"]
+    assert not asked.run(1).path.exists()
+    assert asked.run(2).read_history()[:2] == before, "epochs that are done are not trained again"
+    assert run_search(replace(asked, trials=1)).records() == study.records()
+
+
+def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is_killed(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, seen = search(tmp_path, benchmark_folder), []
+    work = SharedStudy.work
+
+    def work_beside_a_frozen_process(study: SharedStudy) -> None:
+        (process,) = multiprocessing.active_children()
+        assert process.pid is not None
+        while not asked.run(0).checkpoint.exists() and process.is_alive():
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGSTOP)
+        # It keeps its trial, and nothing that others need.
+        while is_locked(tmp_path / "study.lock") or os.path.lexists(tmp_path / "study.journal.lock"):
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.01)
+            os.kill(process.pid, signal.SIGSTOP)
+        seen.append(asked.run(0).read_history())
+
+        def kill_it_when_it_is_waited_for() -> None:
+            while len(SharedStudy(asked).ranked()) < 2:
+                time.sleep(0.05)
+            process.kill()
+
+        killer = threading.Thread(target=kill_it_when_it_is_waited_for)
+        killer.start()
+        work(study)
+        killer.join()
+
+    monkeypatch.setattr(SharedStudy, "work", work_beside_a_frozen_process)
+    records = run_search(asked, workers=2).records()
+    assert [record["state"] for record in records] == ["failed", "complete", "complete", "complete"]
+    assert records[3]["values"] == records[0]["values"]
+    assert not asked.run(0).path.exists()
+    assert 1 <= len(seen[0]) < 3
+    assert asked.run(3).read_history()[: len(seen[0])] == seen[0], "epochs that are done are not trained again"
+
+
+def test_a_trial_that_is_always_killed_is_given_up(benchmark_folder: Path, tmp_path: Path) -> None:
+    study = SharedStudy(search(tmp_path, benchmark_folder))
+    values = []
+    for _ in range(4):
+        with ExitStack() as claims:
+            trial = study._claim(claims)
+            assert trial is not None
+            values.append(trial.params)
+    assert values[0] == values[1] == values[2] != values[3]
+    assert {record["reason"] for record in study.records()} == {"its process ended"}
+
+
+def test_others_trials_are_waited_for(benchmark_folder: Path, tmp_path: Path) -> None:
+    asked = search(tmp_path, benchmark_folder, trials=1)
+    one, other = SharedStudy(asked), SharedStudy(asked)
+    with ExitStack() as claims:
+        assert one._claim(claims) is not None
+        assert other._claim(claims) is None
+        assert other.missing == 1
+
+
+def test_a_trial_below_the_median_is_pruned_and_leaves_nothing_half_written(
+    benchmark_folder: Path, tmp_path: Path
+) -> None:
+    asked = search(tmp_path, benchmark_folder, trials=6)
+    study = SharedStudy(asked)
+    for _ in range(5):
+        values, curve = {"train.lr": 1e-2, "options.width": 4}, {1: 0.99, 2: 0.99, 3: 0.99}
+        study._study.add_trial(
+            optuna.create_trial(
+                value=0.99, params=values, distributions=study._distributions, intermediate_values=curve
+            )
+        )
+    study.work()
+    record = study.records()[-1]
+    assert (record["state"], record["epochs"]) == ("pruned", 1)
+    assert record["reason"] == "below the median of the trials before"
+    assert record["accuracy"] == asked.run(5).read_history()[-1]["val"]["accuracy"]
+    assert {path.name for path in asked.run(5).path.iterdir()} == {"config.json", "history.jsonl", "lock"}
+    assert study.missing == 0
+
+
+def test_a_diverging_trial_is_pruned_and_the_search_goes_on(benchmark_folder: Path, tmp_path: Path) -> None:
+    asked = search(tmp_path, benchmark_folder, trials=2, space={"train.lr": Range(1e29, 1e30)})
+    train = replace(asked.spec.train, clip_norm=1e30, warmup=0.0, precision="float32")
+    study = run_search(replace(asked, spec=replace(asked.spec, train=train)))
+    assert [record["state"] for record in study.records()] == ["pruned", "pruned"]
+    assert "not finite in step" in study.records()[0]["reason"]
+    assert study.ranked() == []
+
+
+def test_another_search_in_the_folder_is_refused(whole: tuple[Search, SharedStudy]) -> None:
+    asked, _ = whole
+    other = replace(asked, space={**asked.space, "train.lr": Range(1e-3, 1.0, log=True)})
+    with pytest.raises(
+        InputError, match=r"holds another search \(space.train.lr.high is 1.0, not 0.1\); choose another"
+    ):
+        SharedStudy(other)
+
+
+def test_lists_are_chosen_from(benchmark_folder: Path, tmp_path: Path) -> None:
+    asked = search(tmp_path, benchmark_folder, space={"options.fusions": [["difference"], ["difference", "product"]]})
+    study = SharedStudy(replace(asked, spec=RunSpec("resnet_fusion", asked.spec.train)))
+    with ExitStack() as claims:
+        trial = study._claim(claims)
+        assert trial is not None
+        assert asked.chosen(trial)["options.fusions"] in asked.space["options.fusions"]  # pyright: ignore[reportOperatorIssue]
+
+
+def test_a_database_may_hold_several_searches(benchmark_folder: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'all.db'}"
+    first, second = (search(tmp_path / name, benchmark_folder, trials=1, storage=url) for name in ("a", "b"))
+    assert len(run_search(first).records()) == 1
+    assert SharedStudy(second).missing == 1
+    assert SharedStudy(first).missing == 0
+    assert optuna.load_study(study_name=str(tmp_path / "a"), storage=url).trials[0].state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////nowhere/all.db", "redis://localhost", "mssql+none://x/y"])
+def test_a_storage_that_cannot_be_used_is_one_line(benchmark_folder: Path, tmp_path: Path, url: str) -> None:
+    with pytest.raises(InputError, match="--storage: cannot be used") as refused:
+        SharedStudy(search(tmp_path, benchmark_folder, storage=url))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_journal_is_one_line(benchmark_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.journal").write_text("{}\nnothing\n{}\n")
+    with pytest.raises(InputError, match=r"study.journal: cannot be used \(.*\); restore it"):
+        SharedStudy(search(tmp_path, benchmark_folder))
