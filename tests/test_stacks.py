@@ -65,7 +65,7 @@ def test_the_page_tells_and_shows_everything(stacked: StackFolder, tmp_path: Pat
     for said in (
         "struck-out column is not a result",
         "Tied for first",
-        "significantly better than the best single",
+        "significantly better than the best single model",
         "Sets of labels with a stated coverage",
         "Not audited yet",
         "Correlation of the base models",
@@ -137,7 +137,7 @@ def test_stacks_and_runs_stand_in_one_leaderboard(stacked: StackFolder, tmp_path
     folder = StackFolder(tmp_path / "one")
     make_stack(stacked.path, folder, "order")
     board = read_field([stacked.path, folder.path]).rank()
-    names = [row.name for row in board.rows]
+    names = [row.entrant.name for row in board.rows]
     assert {"order", "one/order", "compare", "one/mean_logit"} <= {*names}
     assert len(names) == len({*names})
 

@@ -35,7 +35,7 @@ def test_the_best_on_the_file_that_ranks_is_first_and_tests_say_who_ties() -> No
     board = rank(*field({"poor": 0.2, "good": 3.0, "twin": 3.0, "fair": 1.0}), "val", draws=50)
     values = [row.metrics["val"]["accuracy"].value for row in board.rows]
     assert values == sorted(values, reverse=True)
-    assert {row.name for row in board.rows if row.tied} == {"good", "twin"}
+    assert {row.entrant.name for row in board.rows if row.tied} == {"good", "twin"}
     assert board.rows[0].against_first is None
     assert all(row.adjusted is not None and row.adjusted >= row.against_first.p for row in board.rows[1:])  # pyright: ignore[reportOptionalMemberAccess]
     assert (board.compared_on, board.n) == ("test_public + test_private", 1000)
@@ -49,13 +49,13 @@ def test_tests_never_rank() -> None:
     for each in entrants:
         each.logits["val"] = entrants[0].logits["val"].copy()
     entrants[0].logits["test_private"] *= -1
-    assert rank(entrants, labels, "val", draws=10).rows[0].name == "first", "among equals in the order given"
+    assert rank(entrants, labels, "val", draws=10).rows[0].entrant.name == "first", "among equals in the order given"
 
 
 def test_ensembles_are_compared_with_the_best_model_by_the_file_that_ranks() -> None:
     board = rank(*field({"model": 1.0, "weak": 0.3, "mean": 3.0}, {"mean": "ensemble"}), "val", draws=10)
     assert (board.best_model, board.decided_on) == ("model", "test_private")
-    found = {row.name: row.against_best_model for row in board.rows}
+    found = {row.entrant.name: row.against_best_model for row in board.rows}
     assert found["model"] is not None
     assert found["mean"] is not None
     assert found["model"].p == 1
@@ -67,7 +67,7 @@ def test_shared_resamples_give_what_each_alone_gives() -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0})
     board = rank(entrants, labels, "val", draws=200)
     alone = score(labels["val"], entrants[0].logits["val"], draws=200)
-    found = next(row for row in board.rows if row.name == "one").metrics["val"]
+    found = next(row for row in board.rows if row.entrant.name == "one").metrics["val"]
     for name, estimate in alone.items():
         assert (found[name].low, found[name].value, found[name].high) == pytest.approx(
             (estimate.low, estimate.value, estimate.high)

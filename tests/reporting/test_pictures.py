@@ -88,7 +88,7 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     board = field.rank()
     (row,) = board.rows
     assert set(row.metrics) == {"val", "test_public", "test_private", "tests"}
-    assert row.milliseconds is not None
+    assert row.entrant.milliseconds is not None
     text = leaderboard_text(board, field.benchmark, field.chosen)
     assert "| seed_1 | model |" in text
     assert "which chose epochs" in text

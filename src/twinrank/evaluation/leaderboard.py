@@ -41,17 +41,12 @@ class Entrant:
     logits: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """An entrant's place.
 
     Attributes:
-        name: as :class:`Entrant`, as the next five.
-        kind: of it.
-        track: of it.
-        parameters: of it.
-        seconds: of it.
-        milliseconds: of it.
+        entrant: whose.
         metrics: every estimate by name, by stem.
         against_first: the first alone right, this alone right, and p; None for the first.
         adjusted: that p among all of them (Holm).
@@ -59,12 +54,7 @@ class Row:
         against_best_model: the same against the best single model by the file that ranks.
     """
 
-    name: str
-    kind: Kind
-    track: str
-    parameters: int
-    seconds: float
-    milliseconds: float | None
+    entrant: Entrant
     metrics: dict[str, dict[str, Estimate]]
     against_first: McNemar | None
     adjusted: float | None
@@ -139,12 +129,7 @@ def rank(
         test = None if best_model is None else logits[best_model][decided_on]
         rows.append(
             Row(
-                each.name,
-                each.kind,
-                each.track,
-                each.parameters,
-                each.seconds,
-                each.milliseconds,
+                each,
                 {stem: metrics[stem][each.name] for stem in y},
                 against_first[place - 1] if place else None,
                 adjusted[place - 1] if place else None,

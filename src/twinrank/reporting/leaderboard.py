@@ -90,7 +90,9 @@ def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
     records = []
     for place, row in enumerate(board.rows, start=1):
         record: dict[str, Any] = {"place": place, "tied_for_first": row.tied}
-        record |= {key: getattr(row, key) for key in ("name", "kind", "track", "parameters", "seconds", "milliseconds")}
+        record |= {
+            key: getattr(row.entrant, key) for key in ("name", "kind", "track", "parameters", "seconds", "milliseconds")
+        }
         for stem, metrics in row.metrics.items():
             accuracy = metrics["accuracy"]
             record[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
@@ -104,7 +106,7 @@ def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
 
 def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
     """What a reader must know, in sentences."""
-    tied = [row.name for row in board.rows if row.tied]
+    tied = [row.entrant.name for row in board.rows if row.tied]
     notes = [
         f"Ranked by `{board.ranked_on}`{', which chose epochs, so it reads slightly too well' if chosen else ''}; never"
         " by a test. Accuracy and errors with 95% intervals: other rows, not other seeds. `tests` is the test files"
@@ -116,14 +118,14 @@ def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
             f" {board.compared_on}, n = {board.n:,}, Holm-corrected). The smallest difference that so many rows show"
             f" four times in five: {100 * board.detectable:.2f} points."
         )
-    if board.best_model is not None and any(row.kind == "ensemble" for row in board.rows):
-        first = next(row for row in board.rows if row.kind == "ensemble")
+    if board.best_model is not None and any(row.entrant.kind == "ensemble" for row in board.rows):
+        first = next(row for row in board.rows if row.entrant.kind == "ensemble")
         test = first.against_best_model
         assert test is not None
         better = test.second_alone > test.first_alone and test.p < 0.05
         notes.append(
-            f"The best ensemble, {first.name}, is {'' if better else 'NOT '}significantly better than the best single"
-            f" model, {board.best_model}, on {board.decided_on} (exact McNemar, p {p_value(test.p)}:"
+            f"The best ensemble, {first.entrant.name}, is {'' if better else 'NOT '}significantly better than the"
+            f" best single model, {board.best_model}, on {board.decided_on} (exact McNemar, p {p_value(test.p)}:"
             f" {test.second_alone} rows that it alone gets right, {test.first_alone} that the model alone does)."
         )
     return notes
@@ -137,9 +139,9 @@ def leaderboard_text(board: Leaderboard, benchmark: bool, chosen: bool) -> str:
     headings += [f"calibration error, {ranked}", *(stem for stem in stems if stem != ranked), "p, against the first"]
     lines = [_line(headings), _line(["---"] * len(headings))]
     for place, row in enumerate(board.rows, start=1):
-        own = row.metrics[ranked]
-        cells = [f"{place}{' =' if row.tied else ''}", row.name, row.kind, count(row.parameters), duration(row.seconds)]
-        cells += ["" if row.milliseconds is None else f"{row.milliseconds:.2f}"]
+        own, who = row.metrics[ranked], row.entrant
+        cells = [f"{place}{' =' if row.tied else ''}", who.name, who.kind, count(who.parameters), duration(who.seconds)]
+        cells += ["" if who.milliseconds is None else f"{who.milliseconds:.2f}"]
         cells += [_estimate(own["accuracy"], "accuracy"), *(_estimate(own[name], name) for name in _EXTRA)]
         cells += [_estimate(row.metrics[stem]["accuracy"], "accuracy") for stem in stems if stem != ranked]
         lines.append(_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
@@ -167,7 +169,7 @@ def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bo
     write_text(markdown, leaderboard_text(board, benchmark, chosen) + "\n")
     write_text(table, _csv(board))
     write_json(data, leaderboard_records(board))
-    accuracy = {row.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
+    accuracy = {row.entrant.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
     picture = accuracy_table(accuracy, (board.ranked_on, POOLED if POOLED in board.rows[0].metrics else _PRIVATE))
     return [markdown, table, data, save_picture(picture, Path(out) / "leaderboard.png")]
 
@@ -207,15 +209,15 @@ def _csv(board: Leaderboard) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     stems = list(board.rows[0].metrics)
-    about = ("name", "kind", "track", "parameters", "seconds", "milliseconds", "tied")
+    about = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
     names = ("accuracy", *_EXTRA)
     parts = ("value", "low", "high", "n")
     columns = [(stem, name, part) for stem in stems for name in names for part in parts]
-    writer.writerow([*about, *("_".join(column) for column in columns), "p_vs_first_holm", "p_vs_best_model"])
+    writer.writerow([*about, "tied", *("_".join(column) for column in columns), "p_vs_first_holm", "p_vs_best_model"])
     for row in board.rows:
         numbers = [getattr(row.metrics[stem][name], part) for stem, name, part in columns]
         tests = [row.adjusted, row.against_best_model.p if row.against_best_model else None]
-        writer.writerow([*(getattr(row, name) for name in about), *numbers, *tests])
+        writer.writerow([*(getattr(row.entrant, name) for name in about), row.tied, *numbers, *tests])
     return buffer.getvalue()
 
 

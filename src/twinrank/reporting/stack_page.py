@@ -75,7 +75,7 @@ def write_stack_page(
     """
     require_ending(out, ".html", ".htm")
     board = field.rank()
-    best = next(row for row in board.rows if row.name == config["best"])
+    best = next(row for row in board.rows if row.entrant.name == config["best"])
     tests = f"all test rows, n = {best.metrics[board.decided_on]['accuracy'].n:,}"
     if POOLED in best.metrics:
         tests = f"{board.compared_on}, n = {best.metrics[POOLED]['accuracy'].n:,}"
