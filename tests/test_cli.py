@@ -202,10 +202,14 @@ def test_fresh_pairs_are_written_and_never_beside_a_benchmark(twinrank: Call, mn
     assert not (tmp_path / "d" / "train.npz").exists()
 
 
-def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
-    lines = twinrank("models", cwd=tmp_path).stdout.splitlines()
+def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    from twinrank.cli import main
+
+    main(["models"])
+    lines = capsys.readouterr().out.splitlines()
     listed = {line.split()[0]: line.split()[1:4] for line in lines[1:-2]}
-    described = json.loads(twinrank("models", "--json", cwd=tmp_path).stdout)
+    main(["models", "--json"])
+    described = json.loads(capsys.readouterr().out)
     assert [model["name"] for model in described] == list(listed)
     assert listed["compare_net"][:2] == ["1", "175,681"]
     assert listed["order_net"][:2] == ["ours", "304,622"]
@@ -249,7 +253,7 @@ def test_models_are_listed(twinrank: Call, tmp_path: Path) -> None:
         (["order", "nowhere", "a.npz"], "nowhere: not a run folder"),
         (["report", "nowhere"], "nowhere: not a run folder"),
         (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
-        (["predict"], "Missing from twinrank predict: --run PATH Run folder. (required) --data PATH A pair file"),
+        (["predict"], "Missing from twinrank predict: --run PATH Run folder, or stack folder. (required) --data"),
         (["dat"], "Unrecognized options: dat; Available subcommands: run, seeds, grid"),
         (["data"], "Expected one of {fetch, make, fresh, check, show}; 'twinrank COMMAND --help' shows the options"),
         (["data", "make", "--out", "d", "--severty", "3"], "--severty, 3; Perhaps you meant: --severity INT"),

@@ -2,7 +2,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from twinrank import stacking
+from twinrank.cli import main
 from twinrank.config import SPLITS, GridSpec, Mode, RunSpec
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.ledger import Ledger
@@ -113,7 +115,7 @@ def test_holdout_stacks_val_and_stops_on_a_slice_of_train(holdout: Path, benchma
 def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     command = [sys.executable, "-m", "twinrank", "grid", "--mode", "holdout", "--recipe", "recipe.yaml", "--folds", "4"]
-    command += ["--out", ".", "--data", str(benchmark_folder), "--threads", "1"]
+    command += ["--out", ".", "--data", str(benchmark_folder), "--threads", "1", "--models", "order"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(tmp_path.rglob("checkpoint.safetensors")) and process.poll() is None:
         time.sleep(0.02)
@@ -121,15 +123,15 @@ def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder:
     process.communicate(timeout=60)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, text=True)
     assert done.returncode == 0, done.stderr
-    assert "compare: 1 of 1 networks are in ledger" in done.stdout
-    for file in ("ledger/rows.npz", "ledger/folds.npz", "ledger/order.npz", "cells/compare/weights.safetensors"):
+    assert "order: 1 of 1 networks are in ledger" in done.stdout
+    for file in ("ledger/rows.npz", "ledger/folds.npz", "ledger/order.npz", "cells/order/weights.safetensors"):
         assert sha256(tmp_path / file) == sha256(holdout / file), file
 
 
 def test_folds_in_which_nothing_can_be_chosen_are_refused_before_any_training(
-    twinrank: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = twinrank("grid", "--mode", "oof", "--folds", "2", cwd=tmp_path)
-    assert result.returncode == 2
-    assert "--folds: 2 is not possible; use 4 to 100" in result.stderr
+    with pytest.raises(SystemExit), chdir(tmp_path):
+        main(["grid", "--mode", "oof", "--folds", "2"])
+    assert "--folds: 2 is not possible; use 4 to 100" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -196,7 +196,7 @@ def test_networks_that_saw_what_they_are_asked_about_turn_an_audit_red(
 ) -> None:
     """The plant: rows that are fitted, under labels that mean nothing, are stacked."""
     monkeypatch.setattr(stacking, "run_grid", in_process)
-    monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 20})
+    monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 12})
     matrix = permuted_pipeline(Ledger(stacked.path / "ledger"), tmp_path, {"train": 200, "rows": 96, "test": 40}, 0)
     planted = Ledger(tmp_path / "grid" / "ledger")
     train = load_pairs(tmp_path / "train.npz")
@@ -241,6 +241,7 @@ def test_one_recipe_goes_all_the_way_and_again_does_nothing(
     mnist: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stacking, "run_grid", in_process)
+    monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 1})
     for name, text in RECIPES.items():
         (tmp_path / name).write_text(text)
     said: list[str] = []

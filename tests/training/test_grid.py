@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from twinrank.cli import main
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import evaluate
@@ -74,7 +75,9 @@ def test_ctrl_c_stops_every_job_and_the_same_command_goes_on(benchmark_folder: P
         assert RunFolder(path.parent).read_history()
 
 
-def test_seeds_are_summed_up(twinrank: Any, benchmark_folder: Path, tmp_path: Path) -> None:
+def test_seeds_are_summed_up(
+    twinrank: Any, benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
     small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple"
     result = twinrank("seeds", "order_net", *files, "--seeds", "1,2", "--out", "grid", *small, cwd=tmp_path)
@@ -84,10 +87,11 @@ def test_seeds_are_summed_up(twinrank: Any, benchmark_folder: Path, tmp_path: Pa
     assert "other rows (n = 96)" in result.stdout
     for seed in (1, 2):
         evaluate(RunFolder(tmp_path / "grid" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
-    table = twinrank("leaderboard", "grid/seed_1", "grid/seed_2", "--out", "table", cwd=tmp_path)
-    assert table.returncode == 0, table.stderr
+    main(
+        ["leaderboard", *(str(tmp_path / "grid" / f"seed_{seed}") for seed in (1, 2)), "--out", str(tmp_path / "table")]
+    )
     assert (tmp_path / "table" / "leaderboard.md").read_text().count("| seed_") == 2
     assert (tmp_path / "table" / "leaderboard.csv").read_text().count("pairs-only") == 2
-    wrong = twinrank("seeds", "order_net", *files, "--seeds", "1,x", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "--seeds: '1,x' is not possible" in wrong.stderr
+    with pytest.raises(SystemExit):
+        main(["seeds", "order_net", *map(str, files), "--seeds", "1,x"])
+    assert "--seeds: '1,x' is not possible" in capsys.readouterr().err
