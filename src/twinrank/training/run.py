@@ -116,7 +116,7 @@ def resume(path: Path, progress: EpochProgress | None = None) -> RunFolder:
     recorded = run.read_config()
     config = run.train_config()
     prepare_cpu(recorded["threads"])
-    with run.held(_COPIES * 4 * recorded["parameters"]):
+    with run.held(_COPIES * 4 * recorded.get("parameters", 0)):
         loaded = []
         for part in ("train", "val"):
             file = recorded["data"][part]
