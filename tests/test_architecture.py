@@ -23,12 +23,13 @@ ALLOWED = {
     "stacking": {"data", "models", "training", "evaluation", "ensembling"},
     "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
     "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
+    "distilling": {"training", "stacks"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
     "tuning": {"training", "evaluation", "reporting"},
     "pipeline": {"auditing", *STACKED, "data", "models", "training", "evaluation", "reporting"},
     "cli": {
         *("data", "models", "training", "evaluation", "reporting", "pipeline"),
-        *("auditing", *STACKED, "verifying", "tuning"),
+        *("auditing", *STACKED, "distilling", "verifying", "tuning"),
     },
     "__main__": {"cli"},
 }

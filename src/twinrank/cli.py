@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
-from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, GridSpec, Mode, Split, TrainConfig, split_named
+from twinrank.config import (
+    DISTILL_WEIGHT,
+    SPLITS,
+    BenchmarkConfig,
+    FreshConfig,
+    GridSpec,
+    Mode,
+    Split,
+    TrainConfig,
+    split_named,
+)
 from twinrank.errors import CheckFailed, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -323,6 +333,37 @@ def tune(
         failed = search(spec, chosen, train, val, out, trials, storage, seeds, workers, threads, _command(), _say, show)
     print(search_text(read_json(out / SUMMARY)))
     _report_failures(failed)
+
+
+@_command_of(app, "distill")
+def distill(
+    teacher: Path,
+    student: str,
+    train: Path,
+    val: Path,
+    out: Path | None = None,
+    changes: Changes = (),
+    threads: int | None = None,
+) -> None:
+    """Train a network on labels and on what a teacher says of the same pairs: a small one on what a stack knows.
+
+    The teacher is asked once; "twinrank resume" goes on without it.
+
+    Args:
+        teacher: Run folder, or stack folder.
+        student: A network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs that choose the epoch.
+        out: Run folder, new; runs/STUDENT_distilled by default.
+        changes: A value that differs from the network's own, for example train.distill_temperature=2.
+        threads: Of the CPU; all cores by default.
+    """
+    from twinrank.distilling import distill as teach
+    from twinrank.pipeline import model_spec
+
+    out = Path("runs") / f"{student}_distilled" if out is None else out
+    spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
+    teach(teacher, spec, train, val, out, threads, _command(), _say)
 
 
 @_command_of(app, "resume")

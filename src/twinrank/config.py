@@ -22,6 +22,8 @@ SMALLEST, LARGEST = 8, 512
 """Accepted heights and widths of one image, in pixels."""
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
+DISTILL_WEIGHT = 0.7
+"""Weight of a teacher where there is one."""
 
 Config = TypeVar("Config", "BenchmarkConfig", "TrainConfig", "GridSpec")
 
@@ -146,6 +148,11 @@ class TrainConfig:
     """Exponent of the focal loss; 0 is cross-entropy."""
     label_smoothing: float = 0.0
     """In the pair loss, labels become smoothing / 2 and 1 - smoothing / 2."""
+    distill_weight: float = 0.0
+    """Share of the pair loss that is held against a teacher's logits, and not against labels; 0, no teacher. 'twinrank
+    distill' names one, and takes 0.7."""
+    distill_temperature: float = 3.0
+    """The teacher's logits and the network's are divided by it before they are compared."""
     contrastive_weight: float = 0.0
     """Weight of the contrastive term: which images of a batch were paired. A network without latent levels gets an
     auxiliary head for it."""
@@ -203,14 +210,14 @@ class TrainConfig:
         _require(self, "batch_size", at_least=2)
         for name in ("epochs", "accumulate", "plateau_patience", "patience"):
             _require(self, name, at_least=1)
-        for name in ("lr", "clip_norm"):
+        for name in ("lr", "clip_norm", "distill_temperature"):
             _require(self, name, above=0)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
             *("shift", "brightness", "contrast", "seed"),
         ):
             _require(self, name, at_least=0)
-        for name in ("warmup", "label_smoothing", "easy_until", "translate", "augment_from"):
+        for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
             _require(self, name, at_least=0, at_most=1)
         for name in ("easy_share", "crop_scale"):
             _require(self, name, above=0, at_most=1)

@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "weights.safetensors"
 
     @property
+    def teacher(self) -> Path:
+        """What a teacher said about the training pairs: NPZ; only of a student."""
+        return self.path / "teacher.npz"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that trains the run; empty."""
         return self.path / "lock"
@@ -82,12 +87,20 @@ class RunFolder:
         Raises:
             InputError: there is a run already, or the folder cannot be written.
         """
+        self.require_new()
+        write_json(self.config, config)
+
+    def require_new(self) -> None:
+        """Make sure that no run has begun here.
+
+        Raises:
+            InputError: one has.
+        """
         if self.config.exists():
             raise InputError(
                 f"{self.path}: holds a run already; continue it with 'twinrank resume {self.path}',"
                 " or choose another folder with --out"
             )
-        write_json(self.config, config)
 
     def require_room(self, room: int) -> None:
         """Find out now, and not after an epoch, whether the folder can be written.
@@ -150,7 +163,7 @@ class RunFolder:
                 "train": dict(),
                 "data": {"train": {"path": str(), "sha256": str()}, "val": {"path": str(), "sha256": str()}},
                 "threads": int(threads),
-            } if 1 <= threads <= MAX_THREADS:
+            } if 1 <= threads <= MAX_THREADS and _taught(config):
                 return config
         raise InputError(f"{self.config}: not the configuration of a run; has it been changed by hand? Restore it")
 
@@ -163,14 +176,15 @@ class RunFolder:
         return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
 
     def asked(self) -> dict[str, Any]:
-        """What decides the result of the run: the network, the training values and the content of the data.
+        """What decides the result of the run: the network, the training values, the content of the data, the teacher's.
 
         Raises:
             InputError: it is not a run folder.
         """
         config = self.read_config()
         data = {part: {"sha256": file["sha256"]} for part, file in config["data"].items()}
-        return {"model": config["model"], "train": config["train"], "data": data}
+        asked = {"model": config["model"], "train": config["train"], "data": data}
+        return asked | ({"teacher": {"sha256": config["teacher"]["sha256"]}} if "teacher" in config else {})
 
     def read_history(self) -> list[dict[str, Any]]:
         """One mapping an epoch; empty before the first has ended.
@@ -197,6 +211,14 @@ class RunFolder:
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the history, atomically."""
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
+
+
+def _taught(config: dict[str, Any]) -> bool:
+    """Whether a configuration says all of its teacher, if it has one."""
+    match config.get("teacher"):
+        case None | {"sha256": str(), "answered": dict(), "seen": dict()}:
+            return True
+    return False
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import Network
 from twinrank.evaluation.label import Judge
 from twinrank.evaluation.leaderboard import best_first
-from twinrank.files import read_json, write_json
+from twinrank.files import read_json, sha256, write_json
 from twinrank.provenance import provenance
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
 from twinrank.reporting.stack_page import write_stack_page
@@ -148,7 +148,10 @@ class StackJudge:
             name: [Network(RunFolder(ledger.weights(cell))) for cell in ledger.cells(name)]
             for name in self._config["models"]
         }
-        self._fitted = folder.read_stack().fitted[self._config["best"]]
+        stacked, best = folder.read_stack(), self._config["best"]
+        self._fitted = stacked.fitted[best]
+        self._track = next(each.track for each in stacked.entrants if each.name == best)
+        self._learners_sha256 = sha256(folder.learners)
         self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
 
     def logits(self, data: PairData) -> np.ndarray:
@@ -177,16 +180,23 @@ class StackJudge:
         logit[first, second] = self._decide(np.arange(len(first)).astype(str), said, levels)
         return logit
 
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
+    @property
+    def seen(self) -> dict[str, str]:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        seen = {
+        return {
             self._trained_on: "which networks were fitted to: an in-sample number",
             self._stacked: "which meta-learners were fitted to: an in-sample number",
         }
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        seen = self.seen
         return {
             "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
             "model": self._config["best"],
             "ledger_sha256": self._config["ledger_sha256"],
+            "learners_sha256": self._learners_sha256,
+            "track": self._track,
         }
 
     def _decide(

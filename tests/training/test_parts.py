@@ -14,7 +14,7 @@ from twinrank.data.pairs import PairData
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model
 from twinrank.randomness import derive, torch_generator
-from twinrank.training.objectives import LatentTerm, Objective, focal_loss
+from twinrank.training.objectives import LatentTerm, Objective, focal_loss, soft_loss
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 
 
@@ -97,6 +97,22 @@ def test_a_swapped_pair_has_the_other_label() -> None:
     assert 20 < swapped < 60
 
 
+def test_a_teachers_logits_stay_with_their_pairs_and_a_swap_negates_them() -> None:
+    data = pairs(60)
+    teacher = np.arange(1, 61, dtype=np.float32)
+    known = {image.tobytes(): row for side in (data.xa, data.xb) for row, image in enumerate(side)}
+    lefts = {image.tobytes() for image in data.xa}
+    config = TrainConfig(epochs=2, batch_size=10, swap=True, easy_share=0.4)
+    seen = []
+    for xa, _, y, soft in Batches(data, config, torch.device("cpu"), teacher).epoch(1):
+        for left, label, logit in zip(xa.numpy(), y, soft, strict=True):
+            row, sign = known[left.tobytes()], 1 if left.tobytes() in lefts else -1
+            assert logit == sign * teacher[row]
+            assert label == (data.y[row] if sign > 0 else 1 - data.y[row])  # pyright: ignore[reportOptionalSubscript]
+            seen.append(sign)
+    assert 15 < seen.count(-1) < 45
+
+
 def factors(config: TrainConfig, steps: int = 100) -> list[float]:
     return [learning_rate_factor(config, step / steps) for step in range(steps + 1)]
 
@@ -166,6 +182,29 @@ def test_the_gradient_of_the_pair_loss_is_that_of_its_value(gamma: float, smooth
     assert torch.autograd.gradcheck(lambda z: focal_loss(z, y, gamma, 1.5, smoothing), logit)
 
 
+@given(numbers(-20, 20), numbers(-20, 20), st.floats(0.5, 8))
+def test_the_soft_loss_is_its_formula(logits: list[float], teacher: list[float], temperature: float) -> None:
+    expected = []
+    for z, t in zip(logits, teacher, strict=True):
+        target, p = (1 / (1 + math.exp(-each / temperature)) for each in (t, z))
+        q = 1 / (1 + math.exp(z / temperature))
+        expected.append(-(temperature**2) * (target * math.log(p) + (1 - target) * math.log(q)))
+    found = soft_loss(torch.tensor(logits).double(), torch.tensor(teacher).double(), temperature)
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-6, abs=1e-9)
+
+
+def test_at_temperature_1_the_soft_loss_of_a_sure_teacher_has_the_gradient_of_cross_entropy() -> None:
+    generator = torch_generator(0, "logits")
+    logit = (3 * torch.randn(7, generator=generator, dtype=torch.double)).requires_grad_()
+    y = torch.tensor([1.0, 0, 1, 0, 0, 1, 1], dtype=torch.double)
+    soft, hard = soft_loss(logit, 100 * (2 * y - 1), 1), focal_loss(logit, y, 0)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, logit)[0] for loss in (soft, hard)))
+    teacher = torch.randn(7, generator=generator, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda z: soft_loss(z, teacher, 3), logit)
+    (gradient,) = torch.autograd.grad(soft_loss(logit, teacher, 3), logit)
+    torch.testing.assert_close(gradient, 3 * ((logit / 3).sigmoid() - (teacher / 3).sigmoid()) / 7)
+
+
 def test_the_gradient_of_the_latent_term_is_that_of_its_value() -> None:
     generator = torch_generator(0, "scores")
     scores = [torch.randn(5, 4, generator=generator, dtype=torch.double).requires_grad_() for _ in range(2)]
@@ -233,6 +272,36 @@ def test_any_network_can_have_the_latent_term_which_alone_trains_its_backbone() 
     model.comparator(*(side.features for side in embedded)).sum().backward()
     assert all(parameter.grad is None for parameter in model.tower.backbone.parameters())
     assert all(parameter.grad is not None for parameter in model.tower.neck.parameters())
+
+
+@pytest.mark.parametrize("name", ["order_net", "compare_net"])
+def test_a_teacher_has_its_share_of_every_pair_loss_and_the_other_terms_keep_the_labels(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name)
+    config = TrainConfig(contrastive_weight=1.0, balance_weight=2.0, auxiliary_levels=4, loss="focal")
+    objectives = [Objective(replace(config, distill_weight=weight), model) for weight in (0.0, 0.7)]
+    objectives[1].load_state_dict(objectives[0].state_dict())
+    xa, xb, y = batch(8, 2)
+    teacher = torch.linspace(-4, 4, 8)
+    # Dropout is the same.
+    losses = []
+    for objective in objectives:
+        torch.manual_seed(1)
+        losses.append(objective(model, xa, xb, y, teacher))
+    labels, both = losses
+    torch.testing.assert_close(
+        labels.total, sum(config_weight(config, key) * term for key, term in labels.terms.items())
+    )
+    soft = {"soft_loss": "pair_loss"} | ({"auxiliary_soft_loss": "auxiliary_loss"} if name == "compare_net" else {})
+    assert both.terms.keys() - labels.terms.keys() == soft.keys()
+    for key, term in labels.terms.items():
+        torch.testing.assert_close(both.terms[key], term)
+    gained = sum(0.7 * (both.terms[key] - both.terms[hard]) for key, hard in soft.items())
+    torch.testing.assert_close(both.total, labels.total + gained)
+
+
+def config_weight(config: TrainConfig, term: str) -> float:
+    return {"contrastive_loss": config.contrastive_weight, "balance_loss": config.balance_weight}.get(term, 1)
 
 
 def test_the_loss_does_not_depend_on_which_image_is_left() -> None:

@@ -24,34 +24,41 @@ class Batches:
         data: labelled pairs.
         config: batch size, curriculum, augmentation, seed.
         device: where the pairs live.
+        teacher: float32 (N,), a teacher's logits of the pairs, which then come with them; None, there is no teacher.
     """
 
-    def __init__(self, data: PairData, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self, data: PairData, config: TrainConfig, device: torch.device, teacher: np.ndarray | None = None
+    ) -> None:
         self.config = config
         self.size = min(config.batch_size, len(data))
         self.steps = len(data) // self.size
         """Steps of an epoch."""
         self._xa, self._xb = (torch.from_numpy(images).to(device) for images in (data.xa, data.xb))
         self._y = torch.from_numpy(np.asarray(data.y, np.float32)).to(device)
+        self._soft = [] if teacher is None else [torch.from_numpy(teacher).to(device)]
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
 
-    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """The batches of an epoch, counted from 1: left and right images (B, C, H, W), labels float32 (B,)."""
+    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, ...]]:
+        """The batches of an epoch, counted from 1: left and right images (B, C, H, W), labels float32 (B,).
+
+        With a teacher, its logits float32 (B,) come fourth.
+        """
         rows, device = torch.from_numpy(self._rows(epoch)).to(self._y.device), self._y.device
         draws = self._draws(epoch)
         for step in range(self.steps):
             place = slice(step * self.size, (step + 1) * self.size)
             batch = rows[place]
-            xa, xb, y = self._xa[batch], self._xb[batch], self._y[batch]
+            xa, xb, y, *soft = (part[batch] for part in (self._xa, self._xb, self._y, *self._soft))
             progress = (epoch - 1 + step / self.steps) / self.config.epochs
             if draws is not None and progress >= self.config.augment_from:
                 swap, left, right = (part.to(device) for part in draws[place].split(self._widths, 1))
                 if self._augmentation:
                     xa, xb = self._augmentation(xa, left), self._augmentation(xb, right)
                 if self.config.swap:
-                    xa, xb, y = symmetric_swap(xa, xb, y, swap[:, 0])
-            yield xa, xb, y
+                    xa, xb, y, *soft = symmetric_swap(xa, xb, y, swap[:, 0], *soft)
+            yield xa, xb, y, *soft
 
     @property
     def _widths(self) -> list[int]:

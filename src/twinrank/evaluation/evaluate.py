@@ -37,7 +37,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     """Score the best weights of a run on labelled files, each once.
 
     Writes ``predictions/STEM.npz`` and ``metrics/STEM.json`` for each file, and ``metrics/tests.json`` for all those
-    together that training was not given, if they are several.
+    together that training was not given, nor that of a teacher, if they are several.
 
     Args:
         run: a run with weights.
@@ -58,7 +58,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         )
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    given = {file["sha256"]: part for part, file in run.read_config()["data"].items()}
+    given = _seen(run.read_config())
     loaded = [load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
@@ -115,12 +115,16 @@ class Network:
         """See :class:`twinrank.evaluation.label.Judge`."""
         return self.pairwise(pool).logit
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        return _seen(self._run.read_config())
+
     def said(self, rows: str, digest: str) -> dict[str, Any]:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        recorded = self._run.read_config()
-        part = {file["sha256"]: part for part, file in recorded["data"].items()}.get(digest)
+        recorded, seen = self._run.read_config(), self.seen
         return {
-            "rows": f"{rows}, {_SEEN[part]}" if part in _SEEN else rows,
+            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
             "weights_sha256": sha256(self._run.weights),
             "model": recorded["model"]["name"],
             "track": recorded["track"],
@@ -133,6 +137,15 @@ class Network:
             raise InputError(
                 f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
             )
+
+
+def _seen(recorded: dict[str, Any]) -> dict[str, str]:
+    """What training had to do with files, and what that of a teacher had, in words by digest."""
+    seen = {file["sha256"]: _SEEN[part] for part, file in recorded["data"].items() if part in _SEEN}
+    for digest, words in recorded.get("teacher", {}).get("seen", {}).items():
+        taught = f"to its teacher rows {words}"
+        seen[digest] = f"{seen[digest]}; {taught}" if digest in seen else taught
+    return seen
 
 
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:

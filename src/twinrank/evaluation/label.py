@@ -24,6 +24,11 @@ class Judge(Protocol):
         """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
         ...
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """Files that training was given, by digest: what it had to do with their rows, in words."""
+        ...
+
     def said(self, rows: str, digest: str) -> dict[str, Any]:
         """Who answered, and what training had to do with these rows (in words) of the file of that digest."""
         ...

@@ -120,10 +120,11 @@ def _in_order(folder: Path, suffix: str) -> list[Path]:
 
 
 def _given(path: Path, config: dict[str, Any]) -> set[str]:
-    """Digests of the data files that training was given."""
+    """Digests of the data files that training was given, or that of its teacher."""
     try:
         files = [file for file in config.get("data", {}).values() if file]
-        return {file["sha256"] for file in files if file["path"] and file["n"]}
+        taught = config.get("teacher", {}).get("seen", {})
+        return {file["sha256"] for file in files if file["path"] and file["n"]} | {*taught}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: key 'data' must hold path, sha256 and n of every file ({error})") from error
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -75,6 +76,7 @@ def fit(
     val: PairData,
     config: TrainConfig,
     progress: EpochProgress,
+    teacher: np.ndarray | None = None,
 ) -> None:
     """Train a network, from the run's checkpoint if there is one; leave history, checkpoint and the best weights.
 
@@ -89,6 +91,7 @@ def fit(
         val: labelled pairs, which choose the best epoch and stop early.
         config: of the training.
         progress: is told of each epoch when all of it is on the disk; what it then raises ends the training.
+        teacher: float32 (N,), a teacher's logits of the pairs that are fitted.
 
     Raises:
         Diverged: the loss is not finite.
@@ -102,7 +105,7 @@ def fit(
     mean = _running_mean(model, config)
     kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
     step = _Step(trained, mean, config)
-    batches = Batches(train, config, device)
+    batches = Batches(train, config, device, teacher)
     state, history, asked = TrainState(), [], run.asked()
     if run.checkpoint.is_file():
         recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
@@ -207,8 +210,8 @@ def _train_epoch(
     model.train()
     started, sums, updates = time.perf_counter(), defaultdict(float), 0
     learning_rate = 0.0
-    for number, (xa, xb, y) in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
-        loss = objective(model, xa, xb, y)
+    for number, batch in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
+        loss = objective(model, *batch)
         step.backward(loss.total)
         measured = {"loss": loss.total, **loss.terms}
         if number % config.accumulate == 0 or number == batches.steps:

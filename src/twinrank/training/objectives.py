@@ -27,13 +27,14 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Pair loss, and on demand the latent order term.
+    """Pair loss, against labels or a teacher as well, and on demand the latent order term.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
     that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own.
     The auxiliary head alone trains the backbone, and is dropped after training; neck and comparator learn on what the
     backbone gives. (Their noisy gradient would keep the backbone on its plateau for longer; and on the features, behind
-    the neck's dropout, the levels stay alike.)
+    the neck's dropout, the levels stay alike.) So a teacher is held against both: what it says would not reach the
+    backbone otherwise.
 
     Args:
         config: of the training.
@@ -52,33 +53,70 @@ class Objective(nn.Module):
             assert isinstance(head, LatentOrder)
             self.latent = LatentTerm(head.levels)
 
-    def forward(self, model: SiameseNet, xa: torch.Tensor, xb: torch.Tensor, y: torch.Tensor) -> Loss:
-        """Images (B, C, H, W) and labels float32 (B,) to the loss."""
+    def forward(
+        self,
+        model: SiameseNet,
+        xa: torch.Tensor,
+        xb: torch.Tensor,
+        y: torch.Tensor,
+        teacher: torch.Tensor | None = None,
+    ) -> Loss:
+        """Images (B, C, H, W), labels float32 (B,) and any teacher's logits float32 (B,) to the loss."""
         left, right = model.embed(xa, xb, shielded=self.auxiliary is not None)
         if self.latent is None:
-            total = self._pair_loss(model.comparator(left.features, right.features), y)
-            return Loss(total, {"pair_loss": total.detach()})
+            total, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
+            return Loss(total, {name: term.detach() for name, term in terms.items()})
         if self.auxiliary is None:
             head = model.comparator
             assert isinstance(head, LatentOrder)
             levels = head.posterior(left.features), head.posterior(right.features)
-            total = self._pair_loss(head.compare(*levels), y)
-            terms = {"pair_loss": total}
+            total, terms = self._pair_loss(head.compare(*levels), y, teacher)
         else:
             head = self.auxiliary
             levels = head.posterior(left.averages), head.posterior(right.averages)
-            pair_loss = self._pair_loss(model.comparator(left.features, right.features), y)
-            auxiliary_loss = self._pair_loss(head.compare(*levels), y)
-            terms, total = {"pair_loss": pair_loss, "auxiliary_loss": auxiliary_loss}, pair_loss + auxiliary_loss
+            pair_loss, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
+            names = "auxiliary_loss", "auxiliary_soft_loss"
+            auxiliary_loss, auxiliary_terms = self._pair_loss(head.compare(*levels), y, teacher, names)
+            total, terms = pair_loss + auxiliary_loss, terms | auxiliary_terms
         contrastive, balance = self.latent(*levels, head.table, y)
         total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
         terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
-    def _pair_loss(self, logit: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        config = self.config
+    def _pair_loss(
+        self,
+        logit: torch.Tensor,
+        y: torch.Tensor,
+        teacher: torch.Tensor | None,
+        names: tuple[str, str] = ("pair_loss", "soft_loss"),
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        config, (name, soft_name) = self.config, names
         gamma, alpha = (config.focal_gamma, config.focal_alpha) if config.loss == "focal" else (0.0, 1.0)
-        return focal_loss(logit, y, gamma, alpha, config.label_smoothing)
+        hard = focal_loss(logit, y, gamma, alpha, config.label_smoothing)
+        if teacher is None or not config.distill_weight:
+            return hard, {name: hard}
+        soft = soft_loss(logit, teacher, config.distill_temperature)
+        total = config.distill_weight * soft + (1 - config.distill_weight) * hard
+        return total, {name: hard, soft_name: soft}
+
+
+def soft_loss(logit: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Distillation (Hinton et al. 2015, Distilling the knowledge in a neural network, arXiv:1503.02531), averaged.
+
+    For logits z and t it is ``T^2`` times the cross-entropy of ``sigma(z / T)`` against ``sigma(t / T)``. Its gradient
+    by z is ``T (sigma(z / T) - sigma(t / T))``: without ``T^2`` it would fall as ``1 / T^2`` (section 2 there), and the
+    weights of both losses would mean something else at each temperature.
+
+    Args:
+        logit: float (B,), of the student.
+        teacher: float (B,).
+        temperature: T.
+
+    Returns:
+        float (), nats.
+    """
+    target = torch.sigmoid(teacher / temperature)
+    return temperature**2 * functional.binary_cross_entropy_with_logits(logit / temperature, target)
 
 
 def focal_loss(

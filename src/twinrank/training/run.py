@@ -15,6 +15,7 @@ from twinrank.data.fresh import OPEN_IDS
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError
+from twinrank.files import sha256
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
@@ -25,6 +26,7 @@ from twinrank.training.checkpoint import read_state
 from twinrank.training.loop import TrainState, fit
 from twinrank.training.progress import EpochProgress
 from twinrank.training.sinks import following
+from twinrank.training.teacher import Teacher, read_teacher
 
 _STANDARDISED_ON = 5_000
 _COPIES = 12
@@ -42,6 +44,7 @@ def train(
     command: str = "",
     log_to: Sequence[str] = (),
     progress: EpochProgress | None = None,
+    teacher: Teacher | None = None,
 ) -> RunFolder:
     """Train a registered network.
 
@@ -56,6 +59,7 @@ def train(
         command: recorded.
         log_to: sinks that follow, see :mod:`twinrank.training.sinks`.
         progress: is told of the epochs; by default they are shown.
+        teacher: what a teacher said about the pairs that are fitted; kept in the run folder.
 
     Raises:
         InputError: anything that was given is wrong, another process trains the run, training diverges, or the disk is
@@ -71,12 +75,18 @@ def train(
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
     pairs, val = load_data(train_file, val_file)
+    if teacher is not None:
+        teacher.require_rows(pairs)
+    elif config.distill_weight:
+        raise InputError(
+            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill'"
+        )
     model = _new_model(name, pairs, config, options or {})
     run = RunFolder(Path(out))
     size = parameters(model)
     recorded = {
         "name": run.path.name,
-        "track": _track(pairs, val),
+        "track": _track(pairs, val, teacher=teacher),
         "seed": config.seed,
         "model": {"name": name, "options": found.complete(options or {})},
         "train": asdict(config),
@@ -90,9 +100,13 @@ def train(
     if config.swap and model.antisymmetric:
         print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
     with run.held(_COPIES * 4 * size):
+        if teacher is not None:
+            run.require_new()
+            teacher.save(run.teacher)
+            recorded["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
         run.create(recorded)
         try:
-            _fit(run, model, pairs, val, config, recorded, progress)
+            _fit(run, model, pairs, val, config, recorded, progress, teacher)
         except InputError:
             # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
             if not (run.history.is_file() or run.checkpoint.is_file()):
@@ -125,8 +139,9 @@ def resume(path: Path, progress: EpochProgress | None = None) -> RunFolder:
                 raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
             loaded.append(data)
         pairs, val = loaded
+        teacher = _recalled(run, recorded, pairs)
         model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
-        _fit(run, model, pairs, val, config, recorded, progress)
+        _fit(run, model, pairs, val, config, recorded, progress, teacher)
     return run
 
 
@@ -158,8 +173,8 @@ def holds(run: RunFolder, name: str, options: Mapping[str, Any], config: TrainCo
     """Whether a run was asked for with this network, these options and this configuration."""
     recorded = run.read_config()
     model = {"name": name, "options": entry(name).complete(options)}
-    # JSON has no tuples.
-    return recorded["model"] == json.loads(json.dumps(model)) and recorded["train"] == asdict(config)
+    # JSON has no tuples, and a run of an older version none of the newer values.
+    return recorded["model"] == json.loads(json.dumps(model)) and run.train_config() == config
 
 
 def finished(path: Path) -> bool:
@@ -178,6 +193,7 @@ def _fit(
     config: TrainConfig,
     recorded: dict[str, Any],
     progress: EpochProgress | None,
+    teacher: Teacher | None,
 ) -> None:
     model.precision = config.precision
     model.set_recompute(config.checkpoint_stages)
@@ -188,7 +204,21 @@ def _fit(
     description = recorded["model"] | _images(pairs)
     progress = EpochProgress(config.epochs) if progress is None else progress
     with following(run, recorded.get("log_to", ()), progress.say):
-        fit(run, model.to(pick_device()), description, pairs, val, config, progress)
+        logit = None if teacher is None else teacher.logit
+        fit(run, model.to(pick_device()), description, pairs, val, config, progress, logit)
+
+
+def _recalled(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teacher | None:
+    """What a teacher said when the run began; it is not asked again."""
+    if "teacher" not in recorded:
+        return None
+    teacher = read_teacher(run.teacher, recorded["teacher"]["answered"], pairs)
+    if sha256(run.teacher) != recorded["teacher"]["sha256"]:
+        raise InputError(
+            f"{run.teacher}: has changed since the run began (SHA-256 differs); restore it, or distill into another"
+            " folder"
+        )
+    return teacher
 
 
 def _new_model(name: str, pairs: PairData, config: TrainConfig, options: Mapping[str, Any]) -> SiameseNet:
@@ -213,9 +243,10 @@ def _labelled(path: Path, part: str) -> PairData:
     return data
 
 
-def _track(*files: PairData) -> str:
+def _track(*files: PairData, teacher: Teacher | None) -> str:
     fresh = any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
-    return "open" if fresh else "pairs-only"
+    taught = teacher is not None and teacher.about["track"] != "pairs-only"
+    return "open" if fresh or taught else "pairs-only"
 
 
 def _described(data: PairData) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""A student that learns from a teacher, a network or a stack, which is asked about the training pairs first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.config import RunSpec
+from twinrank.errors import InputError
+from twinrank.runs import RunFolder
+from twinrank.stacks import open_judge
+from twinrank.training.run import load_data, train
+from twinrank.training.teacher import Teacher, read_teacher
+
+
+def distill(
+    teacher: Path,
+    student: RunSpec,
+    train_file: Path,
+    val_file: Path,
+    out: Path,
+    threads: int | None = None,
+    command: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> RunFolder:
+    """Train a network on labels and on what a teacher says of the same pairs, see
+    :func:`twinrank.training.objectives.soft_loss`.
+
+    The teacher is asked once. What it said is kept in the run folder, and :func:`twinrank.training.run.resume` needs
+    nothing else of it; so does this, where an earlier call has kept it and no training has begun.
+
+    Args:
+        teacher: run folder or stack folder.
+        student: the network, its options and its training, with ``distill_weight``.
+        train_file: labelled pairs that are fitted, and that the teacher is asked about.
+        val_file: labelled pairs that choose the epoch.
+        out: run folder, new.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+        say: told what happens, a line each.
+
+    Raises:
+        InputError: as :func:`twinrank.training.run.train`; or the teacher is neither a run nor a stack, or cannot say
+            anything about the pairs, or the folder has what another teacher said or what was said of other pairs.
+        Interrupted: stopped by Ctrl-C.
+    """
+    run = RunFolder(Path(out))
+    run.require_new()
+    # Neither the pairs nor a stack's networks are in memory any more when training begins.
+    said = _said(Path(teacher), run, train_file, val_file, say)
+    if not student.train.distill_weight:
+        say("distill_weight is 0: the student does not listen to its teacher")
+    values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
+    return train(*values, teacher=said)
+
+
+def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Callable[[str], None]) -> Teacher:
+    """What a teacher says about the training pairs, or said before the run came to begin."""
+    pairs, val = load_data(train_file, val_file)
+    judge = open_judge(path)
+    answered = judge.said(f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)
+    rows, track = (answered.pop(key) for key in ("rows", "track"))
+    if val.sha256 in judge.seen:
+        say(
+            f"{val.path}: chooses the student's epoch, and holds to the teacher rows {judge.seen[val.sha256]}; so the"
+            " student reads too well on it"
+        )
+    if run.teacher.is_file():
+        teacher = read_teacher(run.teacher, answered, pairs)
+        say(f"{run.teacher}: has what {path} said about {rows}")
+        return teacher
+    run.require_room(pairs.row_ids.nbytes)
+    say(f"asking {path} about {rows}")
+    logit = judge.logits(pairs).astype(np.float32)
+    if (silent := np.flatnonzero(np.isnan(logit))).size:
+        raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
+    about = {
+        "path": str(path),
+        "track": track,
+        "answered": answered,
+        "of_sha256": pairs.sha256,
+        "rows": rows,
+        "seen": judge.seen,
+    }
+    return Teacher(pairs.row_ids, logit, about)

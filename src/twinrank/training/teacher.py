@@ -1,0 +1,89 @@
+"""What a teacher said about the pairs that a student is fitted to. It is asked once, and what it said is kept."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.data.archive import read_written
+from twinrank.data.pairs import PairData
+from twinrank.errors import InputError, differences
+from twinrank.files import write_npz
+
+_KINDS = {"id": "U", "logit": "f", "about": "U", "sha256": "U"}
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A teacher's logits of the training pairs.
+
+    Attributes:
+        id: str (N,), row ids of the pairs.
+        logit: float32 (N,), positive where it holds that the left image ranks higher.
+        about: JSON values: ``path`` of the teacher, its ``track``, ``answered`` (who did, with digests), ``of_sha256``
+            (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and ``seen`` (the same of
+            all files that its training was given, by digest).
+    """
+
+    id: np.ndarray
+    logit: np.ndarray
+    about: dict[str, Any]
+
+    def require_rows(self, pairs: PairData, where: str = "the teacher") -> None:
+        """Make sure that it speaks of these pairs.
+
+        Args:
+            pairs: that a student is fitted to.
+            where: it comes from, for the message.
+
+        Raises:
+            InputError: it speaks of others.
+        """
+        ids = pairs.row_ids
+        if self.about["of_sha256"] != pairs.sha256 or len(self.logit) != len(ids) or not np.array_equal(self.id, ids):
+            raise InputError(f"{where}: was asked about other rows than those of {pairs.path}; ask it about these")
+
+    def save(self, path: Path) -> None:
+        """Write an NPZ file with a digest of all that is in it; the same answers give the same bytes.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        about = json.dumps(self.about, allow_nan=False)
+        digest = _digest(self.id, self.logit, about)
+        write_npz(path, {"id": self.id, "logit": self.logit, "about": about, "sha256": digest})
+
+
+def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Teacher:
+    """Read what :meth:`Teacher.save` wrote, after making sure that it is what this teacher said of these pairs.
+
+    Args:
+        path: of the file.
+        answered: who is to have answered, as in :attr:`Teacher.about`.
+        pairs: that a student is fitted to.
+
+    Raises:
+        InputError: the file is missing, damaged or has been edited, speaks of other rows, or is another teacher's.
+    """
+    arrays = read_written(path, _KINDS, "what a teacher said")
+    ids, logit, about = arrays["id"], arrays["logit"], str(arrays["about"])
+    if str(arrays["sha256"]) != _digest(ids, logit, about):
+        raise InputError(
+            f"{path}: has been edited since the teacher was asked (SHA-256 differs); restore it, or distill into"
+            " another folder"
+        )
+    teacher = Teacher(ids, logit, json.loads(about))
+    teacher.require_rows(pairs, str(path))
+    if other := differences(teacher.about["answered"], dict(answered)):
+        raise InputError(f"{path}: is what another teacher said ({'; '.join(other)}); distill into another folder")
+    return teacher
+
+
+def _digest(ids: np.ndarray, logit: np.ndarray, about: str) -> str:
+    content = hashlib.sha256(json.dumps([about, ids.tolist()]).encode())
+    content.update(logit.astype("<f4").tobytes())
+    return content.hexdigest()

@@ -1,0 +1,238 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.test_stacking import fill
+from tests.training.test_training import assert_same_checkpoint
+
+from twinrank.cli import main
+from twinrank.config import BenchmarkConfig, RunSpec
+from twinrank.data.benchmark import make_benchmark
+from twinrank.data.mnist import Mnist
+from twinrank.data.pairs import load_pairs
+from twinrank.distilling import distill
+from twinrank.ensembling.folder import StackFolder
+from twinrank.errors import InputError, Interrupted
+from twinrank.evaluation.evaluate import Network, evaluate
+from twinrank.files import sha256, write_json
+from twinrank.models.registry import entry
+from twinrank.models.weights import load_weights
+from twinrank.reporting.contents import read_run
+from twinrank.runs import RunFolder
+from twinrank.stacks import make_stack, open_judge
+from twinrank.training.progress import EpochProgress
+from twinrank.training.run import holds, resume, train
+from twinrank.training.teacher import Teacher
+
+TINY = replace(entry("order_net").train, epochs=2, batch_size=64, lr=1e-2)
+OPTIONS = {"width": 4, "levels": 4}
+STUDENT = RunSpec("order_net", replace(TINY, distill_weight=0.7), OPTIONS)
+Distill = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="module")
+def files(benchmark_folder: Path) -> tuple[Path, Path]:
+    """The pairs that are fitted, and those that choose the epoch."""
+    return benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+
+
+@pytest.fixture(scope="module")
+def teacher(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A network that never saw the pairs which choose the student's epoch."""
+    folder = tmp_path_factory.mktemp("teacher")
+    with np.load(files[1]) as arrays:
+        np.savez(folder / "other.npz", x=arrays["x"][:50], y=arrays["y"][:50])
+    return train("compare_net", files[0], folder / "other.npz", folder / "run", replace(TINY, epochs=1), threads=1)
+
+
+@pytest.fixture
+def taught(files: tuple[Path, Path], teacher: RunFolder, tmp_path: Path) -> Distill:
+    """Distills into a folder of that name: ``taught("run", epochs=1)``."""
+
+    def distilled(name: str = "run", teacher: Path = teacher.path, **changes: Any) -> RunFolder:
+        student = replace(STUDENT, train=replace(STUDENT.train, **changes))
+        return distill(teacher, student, *files, tmp_path / name, 1)
+
+    return distilled
+
+
+def never(*_: Any) -> Any:
+    raise AssertionError("the teacher was asked")
+
+
+def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mnist, tmp_path: Path) -> None:
+    easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1500, pairs_val=300)
+    make_benchmark(digits, tmp_path, easy, ["train", "val"], jobs=1)
+    with np.load(tmp_path / "train.npz") as arrays:
+        x, y = arrays["x"], arrays["y"]
+    np.savez(tmp_path / "coin.npz", x=x, y=np.random.default_rng(0).permutation(y))
+    pairs = load_pairs(tmp_path / "coin.npz")
+    about = {"of_sha256": pairs.sha256, "track": "open", "answered": {}, "seen": {}}
+    sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), about)
+    config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
+    files = tmp_path / "coin.npz", tmp_path / "val.npz"
+    run = train("order_net", *files, tmp_path / "run", config, {"width": 4}, 1, teacher=sure)
+    history = run.read_history()
+    assert max(epoch["val"]["accuracy"] for epoch in history) > 0.8
+    assert {"pair_loss", "soft_loss"} <= history[0]["train"].keys()
+    assert run.read_config()["track"] == "open", "the teacher's"
+    assert load_weights(run.weights).antisymmetric
+
+
+def test_without_weight_a_teacher_changes_no_bit(taught: Distill, files: tuple[Path, Path], tmp_path: Path) -> None:
+    plain = train("order_net", *files, tmp_path / "plain", TINY, OPTIONS, 1)
+    deaf = taught(distill_weight=0.0)
+    assert sha256(deaf.weights) == sha256(plain.weights)
+    assert deaf.read_history()[-1]["train"] == plain.read_history()[-1]["train"]
+    assert sha256(taught("heard").weights) != sha256(plain.weights)
+
+
+def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher(
+    taught: Distill, teacher: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {"swap": True, "shift": 1, "easy_share": 0.5}
+    whole = taught("whole", **changes)
+    shutil.copytree(teacher.path, tmp_path / "teacher")
+    ended = EpochProgress.epoch_ended
+
+    def stop(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
+        ended(self, record, best)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochProgress, "epoch_ended", stop)
+        with pytest.raises(Interrupted):
+            taught("stopped", tmp_path / "teacher", **changes)
+    shutil.rmtree(tmp_path / "teacher")
+    resumed = resume(tmp_path / "stopped")
+    assert sha256(resumed.weights) == sha256(whole.weights)
+    assert len(resumed.read_history()) == 2
+    moved = json.loads(whole.config.read_text())["teacher"]["answered"]
+    assert resumed.read_config()["teacher"]["answered"] == moved
+
+
+def test_what_a_teacher_said_before_the_training_began_is_taken(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = taught("whole")
+    (tmp_path / "begun").mkdir()
+    shutil.copy(whole.teacher, tmp_path / "begun")
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "logits", never)
+        begun = taught("begun")
+        with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
+            taught("begun")
+        # Another network has other weights.
+        (tmp_path / "other").mkdir()
+        shutil.copy(whole.teacher, tmp_path / "other")
+        with pytest.raises(InputError, match=r"teacher\.npz: is what another teacher said \(weights_sha256 is"):
+            taught("other", whole.path)
+    assert_same_checkpoint(begun, whole)
+
+
+def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFolder, files: tuple[Path, Path]) -> None:
+    run = taught(epochs=1)
+    before, pairs = run.teacher.read_bytes(), load_pairs(files[0])
+    with np.load(run.teacher) as arrays:
+        stored = dict(arrays)
+    about = json.loads(str(stored["about"]))
+
+    def refused(said: str) -> None:
+        with pytest.raises(InputError, match=said) as found:
+            resume(run.path)
+        assert str(found.value).count("\n") == 0
+
+    np.savez(run.teacher, **stored | {"logit": -stored["logit"]})
+    refused("teacher.npz: has been edited since the teacher was asked")
+    Teacher(pairs.row_ids, -stored["logit"], about).save(run.teacher)
+    refused("teacher.npz: has changed since the run began")
+    Teacher(pairs.row_ids[::-1], stored["logit"], about).save(run.teacher)
+    refused("teacher.npz: was asked about other rows than those of .*train.npz")
+    Teacher(pairs.row_ids, stored["logit"], about | {"answered": {"weights_sha256": "0"}}).save(run.teacher)
+    refused(r"teacher.npz: is what another teacher said \(weights_sha256 is '0', not")
+    run.teacher.write_bytes(b"PK")
+    refused("teacher.npz: not an NPZ file")
+    run.teacher.unlink()
+    refused("teacher.npz")
+    # Whoever edits both is found out by the checkpoint.
+    Teacher(pairs.row_ids, -stored["logit"], about).save(run.teacher)
+    config = run.read_config()
+    write_json(run.config, config | {"teacher": config["teacher"] | {"sha256": sha256(run.teacher)}})
+    refused("config.json: has been changed since the run began .teacher.sha256 is")
+    write_json(run.config, config | {"teacher": {"path": "gone"}})
+    refused("config.json: not the configuration of a run")
+    write_json(run.config, config)
+    run.teacher.write_bytes(before)
+    resume(run.path)
+
+
+def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
+        train("order_net", *files, out, STUDENT.train, OPTIONS, 1)
+    pairs = load_pairs(files[1])
+    foreign = Teacher(pairs.row_ids, np.zeros(len(pairs), np.float32), {"of_sha256": pairs.sha256})
+    with pytest.raises(InputError, match="the teacher: was asked about other rows than those of"):
+        train("order_net", *files, out, STUDENT.train, OPTIONS, 1, teacher=foreign)
+    assert not out.exists()
+
+
+def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
+    files: tuple[Path, Path], benchmark_folder: Path, tmp_path: Path
+) -> None:
+    folder, said = StackFolder(tmp_path / "stack"), []
+    fill(folder.path, benchmark_folder, "order", "holdout")
+    make_stack(folder.path, folder)
+    run = distill(folder.path, STUDENT, *files, tmp_path / "run", 1, say=said.append)
+    (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
+    assert "holds to the teacher rows which meta-learners were fitted to: an in-sample number" in line
+    with np.load(run.teacher) as kept:
+        np.testing.assert_array_equal(
+            kept["logit"], open_judge(folder.path).logits(load_pairs(files[0])).astype(np.float32)
+        )
+    recorded = run.read_config()["teacher"]
+    assert recorded["path"] == str(folder.path)
+    assert recorded["answered"] == {
+        "model": folder.read_config()["best"],
+        "ledger_sha256": folder.read_config()["ledger_sha256"],
+        "learners_sha256": sha256(folder.learners),
+    }
+    assert recorded["sha256"] == sha256(run.teacher)
+    assert load_pairs(files[1]).sha256 in recorded["seen"]
+    assert run.read_config()["track"] == "pairs-only"
+    rows = evaluate(run, [files[1]])["val"]["rows"]
+    assert rows.endswith(
+        "reads slightly too well; to its teacher rows which meta-learners were fitted to: an in-sample number"
+    )
+
+
+def test_the_command_trains_a_student_of_a_network(
+    teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_file, val_file = map(str, files)
+    where = ["--teacher", str(teacher.path), "--train", train_file, "--val", val_file, "--out", str(tmp_path / "run")]
+    values = {"train.epochs": 1, "options.width": 4, "train.distill_temperature": 2}
+    changes = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    main(["distill", *where, "--student", "order_net", "--threads", "1", *changes])
+    run = RunFolder(tmp_path / "run")
+    config = run.train_config()
+    assert (config.distill_weight, config.distill_temperature) == (0.7, 2)
+    assert holds(run, "order_net", {"width": 4}, config)
+    said = capsys.readouterr().out
+    assert f"asking {teacher.path} about all 384 rows of train.npz, which the network was fitted to" in said
+    assert "chooses the student's epoch" not in said, "this teacher does not know val"
+    # A file that the teacher was given is no test of its student.
+    other = Path(teacher.read_config()["data"]["val"]["path"])
+    shutil.copy(other, tmp_path / "test_other.npz")
+    rows = evaluate(run, [files[1], tmp_path / "test_other.npz"])["test_other"]["rows"]
+    assert rows.endswith("to its teacher rows which chose the epoch, so it reads slightly too well")
+    assert not read_run(run.path).records["test_other"].held_out
+    main(["report", str(run.path)])
+    assert "<dt>teacher</dt>" in run.report.read_text()
