@@ -44,7 +44,7 @@ def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_fold
 def test_a_job_that_fails_does_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:
     diverging, fine = jobs(tmp_path, benchmark_folder)
     diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
-    failed = run_grid([diverging, fine])
+    failed = run_grid([diverging, fine], workers=2)
     assert list(failed) == ["seed_1"]
     assert "not finite" in failed["seed_1"]
     assert finished(fine.folder)

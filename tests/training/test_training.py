@@ -86,7 +86,7 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(benchmark_fol
 
     moments, kills = random.Random(0), 0
     go_on = [sys.executable, "-m", "twinrank", "resume", str(killed.path)]
-    for _ in range(4):
+    for _ in range(2):
         arguments = go_on if killed.config.exists() else command(benchmark_folder, killed.path)
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(moments.uniform(0.4, 1) * duration)
