@@ -16,11 +16,13 @@ from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.entrants import load_entrants
-from twinrank.evaluation.evaluate import order
+from twinrank.evaluation.evaluate import evaluate, order
 from twinrank.evaluation.label import write_labels
 from twinrank.files import sha256
 from twinrank.pipeline import read_recipe, run_recipe
 from twinrank.reporting.leaderboard import read_field
+from twinrank.reporting.publish import publish_report
+from twinrank.runs import RunFolder
 from twinrank.stacks import finish_stack, make_stack, open_judge, publish_stack
 from twinrank.verifying import verify
 
@@ -170,6 +172,24 @@ def test_one_changed_number_anywhere_is_found(copy: StackFolder) -> None:
     ):
         assert each in said
     assert "report.html" in said
+
+
+def test_a_run_is_verified_from_its_predictions(stacked: StackFolder, benchmark_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(stacked.path / "cells" / "order", tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(InputError, match="has no figures to verify"):
+        verify(run.path)
+    evaluate(run, [benchmark_folder / f"{stem}.npz" for stem in ("val", "test_public", "test_private")])
+    publish_report(run.path)
+    verify(run.path)
+    record = json.loads(run.metrics("tests").read_text())
+    record["metrics"]["brier"]["high"] += 0.001
+    run.metrics("tests").write_text(json.dumps(record))
+    with pytest.raises(CheckFailed, match=r"tests\.json: metrics\.brier\.high is"):
+        verify(run.path)
+    run.predictions("val").unlink()
+    with pytest.raises(CheckFailed, match=r"val\.json: cannot be computed again"):
+        verify(run.path)
 
 
 def test_a_changed_ledger_does_not_verify(copy: StackFolder) -> None:

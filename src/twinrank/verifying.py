@@ -14,7 +14,7 @@ from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
-from twinrank.errors import CheckFailed
+from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.evaluate import POOLED
 from twinrank.evaluation.record import metrics_record, pooled_record
 from twinrank.files import read_json, sha256
@@ -104,6 +104,11 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
         yield from _record(run.metrics(stem), metrics_record(predictions))
     if len(unseen) > 1:
         yield from _record(run.metrics(POOLED), pooled_record(unseen))
+    if not contents.records:
+        raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
+    for stem in contents.records:
+        if stem not in contents.predictions and not (stem == POOLED and unseen):
+            yield f"{run.metrics(stem)}: cannot be computed again, its predictions are not there"
     say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
     gone = [
         path

@@ -7,6 +7,7 @@ every other file and of itself, and is replaced last, so whatever it does not kn
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -241,7 +242,7 @@ class Ledger:
         Raises:
             InputError: they are not there, or have been changed.
         """
-        run = self.path / cell.run
+        run = Path(os.path.normpath(self.path / cell.run))
         if not (run / "weights.safetensors").is_file():
             raise InputError(f"{run}: the weights are not there, which are asked; fill the ledger with 'twinrank grid'")
         _refuse_changed(run / "weights.safetensors", cell.weights_sha256, f"the weights of {run.name}")
