@@ -41,6 +41,7 @@ def cycles_of(logit: np.ndarray) -> list[tuple[int, ...]]:
     return [triad for triad in combinations(range(len(logit)), 3) if is_cycle(logit, triad)]
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(-100, 100), min_size=3, max_size=30, unique=True),
     st.floats(0.02, 0.2),
@@ -60,6 +61,7 @@ def test_a_judge_of_strengths_is_one_ranking(ranks: list[int], scale: float, pow
         np.testing.assert_allclose(report.strengths, strengths - strengths.mean(), atol=1e-6)
 
 
+@settings(max_examples=25)
 @given(st.integers(3, 12), SEEDS)
 def test_cyclic_triads_are_those_that_brute_force_finds(images: int, seed: int) -> None:
     logit = undecided(images, seed)
@@ -69,6 +71,7 @@ def test_cyclic_triads_are_those_that_brute_force_finds(images: int, seed: int) 
     assert report.triads == len(list(combinations(range(images), 3)))
 
 
+@settings(max_examples=25)
 @given(st.integers(3, 12), SEEDS)
 def test_the_listed_cycles_are_the_clearest_ones(images: int, seed: int) -> None:
     logit = undecided(images, seed)
@@ -85,6 +88,7 @@ def test_the_listed_cycles_are_the_clearest_ones(images: int, seed: int) -> None
     assert len(order_report(logit, cycles=1, draws=20).cycles) == min(1, len(report.cycles))
 
 
+@settings(max_examples=25)
 @given(st.integers(3, 12), SEEDS)
 def test_the_ranking_is_the_likeliest_and_explains_what_it_agrees_with(images: int, seed: int) -> None:
     logit = noisy(images, seed)
@@ -97,7 +101,7 @@ def test_the_ranking_is_the_likeliest_and_explains_what_it_agrees_with(images: i
     assert np.array_equal(report.ranking, np.argsort(-report.strengths))
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.integers(3, 12), SEEDS)
 def test_names_of_images_change_nothing(images: int, seed: int) -> None:
     logit = noisy(images, seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.test_stacking import in_process
 
 from twinrank.cli import main
 from twinrank.config import TrainConfig
@@ -14,6 +15,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import evaluate
 from twinrank.files import sha256
 from twinrank.runs import RunFolder
+from twinrank.training import grid
 from twinrank.training.grid import Job, Progress, run_grid
 from twinrank.training.run import finished, train
 
@@ -76,15 +78,17 @@ def test_ctrl_c_stops_every_job_and_the_same_command_goes_on(benchmark_folder: P
 
 
 def test_seeds_are_summed_up(
-    twinrank: Any, benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(grid, "run_grid", in_process)
     files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
     small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple"
-    result = twinrank("seeds", "order_net", *files, "--seeds", "1,2", "--out", "grid", *small, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "seed_1: epoch 1/4" in result.stderr, "a quarter of 14 passes, rounded up"
-    assert "deviation over 2 seeds" in result.stdout
-    assert "other rows (n = 96)" in result.stdout
+    main(["seeds", "order_net", *map(str, files), "--seeds", "1,2", "--out", str(tmp_path / "grid"), *small])
+    said = capsys.readouterr().out
+    epochs = [len(RunFolder(tmp_path / "grid" / f"seed_{seed}").read_history()) for seed in (1, 2)]
+    assert epochs == [4, 4], "a quarter of 14 passes, rounded up"
+    assert "deviation over 2 seeds" in said
+    assert "other rows (n = 96)" in said
     for seed in (1, 2):
         evaluate(RunFolder(tmp_path / "grid" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
     main(
