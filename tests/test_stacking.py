@@ -128,6 +128,15 @@ def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder:
         assert sha256(tmp_path / file) == sha256(holdout / file), file
 
 
+def test_a_slice_of_no_rows_is_refused_and_nothing_is_written(benchmark_folder: Path, tmp_path: Path) -> None:
+    fitted, val, *tests = (benchmark_folder / f"{split}.npz" for split in SPLITS)
+    with pytest.raises(InputError, match="--stop-share: 0 of 384 rows is none to choose epochs on"):
+        fill_ledger(GridSpec("oof", RUNS, stop_share=0), tmp_path, fitted, val, tests)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="--recipe: has no runs by name"):
+        choose_models({"": RUNS["order"]}, "")
+
+
 def test_folds_in_which_nothing_can_be_chosen_are_refused_before_any_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

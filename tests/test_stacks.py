@@ -135,6 +135,25 @@ def test_some_base_models_go_into_a_folder_of_their_own(stacked: StackFolder, tm
         make_stack(stacked.path, folder, "order,order")
 
 
+def test_a_stack_is_not_put_over_other_things(stacked: StackFolder, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for folder in (tmp_path, stacked.path / "cells" / "order", tmp_path / "config.json"):
+        with pytest.raises(InputError, match="is there already and holds no stack; choose a new folder with --out"):
+            make_stack(stacked.path, StackFolder(folder))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("change", [{"models": ["order"]}, {"best": "nope"}])
+def test_a_changed_configuration_is_refused(copy: StackFolder, change: dict[str, object]) -> None:
+    copy.config.write_text(json.dumps(json.loads(copy.config.read_text()) | change))
+    for use in (open_judge, verify):
+        with pytest.raises(InputError, match="is not about what"):
+            use(copy.path)
+    copy.config.write_text("[]")
+    with pytest.raises(InputError, match="not the configuration of a stack"):
+        read_field([copy.path])
+
+
 def test_stacks_and_runs_stand_in_one_leaderboard(stacked: StackFolder, tmp_path: Path) -> None:
     folder = StackFolder(tmp_path / "one")
     make_stack(stacked.path, folder, "order")
@@ -287,6 +306,7 @@ def test_one_recipe_goes_all_the_way_and_again_does_nothing(
         (("folds: 4", "models: [ordr]"), "has no run 'ordr'; did you mean 'order'"),
         (("folds: 4", "models: order"), "'models' is 'order'; it must be a list"),
         (("folds: 4", "fold: 4"), "unknown key 'fold'"),
+        (("  .:", "  ../up:"), "grid '../up': names become folders"),
     ],
 )
 def test_recipes_of_stacks_are_judged_before_anything_is_done(

@@ -30,6 +30,7 @@ from twinrank.training.grid import Progress as GridProgress
 from twinrank.yaml_files import packaged_names, parse_yaml, read_yaml
 
 _RUN_KEYS = ("model", "options", "train")
+_FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _SIMPLE = 4
 _POOL = 200
 """Images whose order is asked for."""
@@ -282,7 +283,7 @@ def _checked(values: Any, where: str) -> Recipe:
         runs = {}
         for name, own in _mapping(values, "runs", where).items():
             place = f"{where}: run '{name}'"
-            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            if not isinstance(name, str) or not re.fullmatch(_FOLDER_NAME, name):
                 raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.'")
             own = {} if own is None else own
             if not isinstance(own, dict):
@@ -302,6 +303,8 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
     runs, grids = read_recipe(source).runs, {}
     for name, own in _mapping(values, "grids", where).items():
         place = f"{where}: grid '{name}'"
+        if name != "." and not re.fullmatch(_FOLDER_NAME, str(name)):
+            raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', or '.' alone")
         if not isinstance(own, dict) or own.get("mode") not in get_args(Mode):
             raise InputError(f"{place}: must be a mapping with 'mode', {' or '.join(get_args(Mode))}")
         _refuse_unknown(own, _GRID_KEYS, place)

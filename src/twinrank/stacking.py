@@ -32,6 +32,8 @@ def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec
     Raises:
         InputError: the recipe has no such run, or a name comes twice.
     """
+    if not runs or "" in runs:
+        raise InputError("--recipe: has no runs by name; base models are runs of a recipe such as cpu")
     names = [name.strip() for name in models.split(",")] if models else list(runs)
     for name in names:
         if name not in runs:
@@ -82,6 +84,10 @@ def fill_ledger(
     out, train = Path(out), load_pairs(Path(train_file))
     mode = grid.mode
     assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
+    if not assignment.stop.any():
+        raise InputError(
+            f"--stop-share: {grid.stop_share} of {len(train):,} rows is none to choose epochs on; use more"
+        )
     tests = {path.stem: load_pairs(Path(path)) for path in test_files}
     rows, row_folds = train, assignment.fold
     if mode == "holdout":

@@ -50,6 +50,7 @@ def make_stack(
         InputError: the ledger is refused, or a file cannot be written.
     """
     ledger = Ledger(Path(grid) / LEDGER)
+    _refuse_other_folder(folder)
     matrix = ledger.read([name.strip() for name in models.split(",")] if models else None)
     asked: dict[str, Any] = {
         "name": folder.path.resolve().name,
@@ -83,6 +84,13 @@ def make_stack(
         if todo:
             logit = next(each.logits[stem] for each in stacked.entrants if each.name == best)
             write_submission(submission, rows.id, logit > 0)
+
+
+def _refuse_other_folder(folder: StackFolder) -> None:
+    """A stack goes into a folder of its own, or into that of a grid."""
+    known = folder.config.is_file() or (folder.path / LEDGER / "ledger.json").is_file()
+    if not known and folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise InputError(f"{folder.path}: is there already and holds no stack; choose a new folder with --out")
 
 
 def finish_stack(folder: StackFolder, say: Callable[[str], None] = lambda line: None) -> None:

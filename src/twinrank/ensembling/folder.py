@@ -99,4 +99,7 @@ class StackFolder:
         if not isinstance(states, dict):
             raise InputError(f"{self.learners}: not the meta-learners of a stack; stack again")
         entrants, _ = load_entrants(self.entrants)
+        config, models = self.read_config(), [each.name for each in entrants if each.kind == "model"]
+        if config["models"] != models or config["best"] not in states:
+            raise InputError(f"{self.config}: is not about what {self.entrants} holds; restore it, or stack again")
         return Stack(tuple(entrants), {name: restore(state) for name, state in states.items()})

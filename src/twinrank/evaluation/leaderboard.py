@@ -74,7 +74,7 @@ class Leaderboard:
         best_model: the best single model by the file that ranks; None where there is none.
         decided_on: stem of the rows of ``against_best_model``.
         detectable: smallest difference of accuracies to the first that so many rows find four times in five, for
-            entrants that disagree with it as often as the second does; None with one entrant.
+            an entrant that disagrees with it as often as the middle one of them does; None with one entrant.
     """
 
     rows: tuple[Row, ...]
@@ -140,8 +140,8 @@ def rank(
     n = len(y[compared_on])
     detectable = None
     if against_first:
-        discordant = (against_first[0].first_alone + against_first[0].second_alone) / n
-        detectable = detectable_difference(n, discordant)
+        discordant = np.median([test.first_alone + test.second_alone for test in against_first]) / n
+        detectable = detectable_difference(n, float(discordant))
     words = " + ".join(tests) if tests else ranked_on
     return Leaderboard(tuple(rows), ranked_on, words, n, best_model, decided_on, detectable)
 

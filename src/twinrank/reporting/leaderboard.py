@@ -115,8 +115,9 @@ def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
     if len(board.rows) > 1 and board.detectable is not None:
         notes.append(
             f"Tied for first: {', '.join(tied)}. All others differ from the first at 5% (exact McNemar on"
-            f" {board.compared_on}, n = {board.n:,}, Holm-corrected). The smallest difference that so many rows show"
-            f" four times in five: {100 * board.detectable:.2f} points."
+            f" {board.compared_on}, n = {board.n:,}, Holm-corrected). The smallest difference to the first that so"
+            f" many rows show four times in five, for who disagrees with it as often as the middle one of them:"
+            f" {100 * board.detectable:.2f} points."
         )
     if board.best_model is not None and any(row.entrant.kind == "ensemble" for row in board.rows):
         first = next(row for row in board.rows if row.entrant.kind == "ensemble")
@@ -176,8 +177,11 @@ def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bo
 
 def _stack(folder: Path) -> Field:
     entrants, asked = load_entrants(folder / "entrants.npz")
-    files = read_json(folder / "stack.json").get("data", {}).values()
-    return Field(tuple(entrants), asked, all(is_benchmark(Path(file["path"])) for file in files), False)
+    match read_json(folder / "stack.json"):
+        case {"data": {"rows": {"path": str()}, **others} as data} if others:
+            files = [Path(file["path"]) for file in data.values()]
+            return Field(tuple(entrants), asked, all(map(is_benchmark, files)), False)
+    raise InputError(f"{folder / 'stack.json'}: not the configuration of a stack; stack again")
 
 
 def _run(folder: Path) -> Field:
