@@ -91,7 +91,7 @@ def test_a_stack_says_of_a_file_what_it_said_in_the_ledger(
     (expected,) = [each.logits["test_private"] for each in entrants if each.name == best]
     assert np.array_equal(judge.logits(data).astype(np.float32), expected)
     assert write_labels(judge.logits, benchmark_folder / "test_private.npz", tmp_path / "pred.csv") == 60
-    assert sha256(tmp_path / "pred.csv") == sha256(stacked.submission("test_private"))
+    assert sha256(tmp_path / "pred.csv") == sha256(stacked.path / "pred_private.csv")
 
 
 def test_a_stack_is_antisymmetric_to_the_bit_about_all_pairs(stacked: StackFolder, benchmark_folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_one_changed_number_anywhere_is_found(copy: StackFolder) -> None:
         arrays = dict(stored)
     arrays["test_public.logit"][3, 0] += 1
     np.savez_compressed(copy.entrants, **arrays)
-    copy.submission("test_private").write_text("id,label\n")
+    (copy.path / "pred_private.csv").write_text("id,label\n")
     copy.report.write_text(copy.report.read_text().replace("</h1>", "!</h1>"))
     with pytest.raises(CheckFailed) as caught:
         verify(copy.path)

@@ -45,6 +45,9 @@ class Check:
     passed: bool
     found: str
 
+    def __str__(self) -> str:
+        return f"{'green' if self.passed else 'RED':5}  {self.name}: {self.found}"
+
 
 def audit(
     folder: StackFolder, say: Callable[[str], None] = lambda line: None, rows: Mapping[str, int] = _ROWS, seed: int = 0

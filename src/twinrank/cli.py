@@ -278,14 +278,13 @@ def stack(
         out: Stack folder; the grid's by default.
     """
     from twinrank.ensembling.folder import StackFolder
-    from twinrank.reporting.leaderboard import leaderboard_text, read_field
+    from twinrank.reporting.leaderboard import board_files
     from twinrank.stacks import finish_stack, make_stack
 
     folder = StackFolder(grid if out is None else out)
     make_stack(grid, folder, models, _command(), _say)
     finish_stack(folder, _say)
-    field = read_field([folder.path])
-    print(leaderboard_text(field.rank(), field.benchmark, field.chosen))
+    print(board_files(folder.path)[0].read_text(encoding="utf-8").rstrip())
     print(f"report: {folder.report}")
 
 
@@ -479,7 +478,7 @@ def audit(run: Argument) -> None:
 
     checks = look(StackFolder(run), _say)
     for check in checks:
-        print(f"{'green' if check.passed else 'RED  '}  {check.name}: {check.found}")
+        print(check)
     publish_stack(StackFolder(run))
     red = [check.name for check in checks if not check.passed]
     if red:

@@ -22,6 +22,8 @@ SMALLEST, LARGEST = 8, 512
 """Accepted heights and widths of one image, in pixels."""
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
+OPEN_IDS = "OPEN_"
+"""How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 DISTILL_WEIGHT = 0.7
 """Weight of a teacher where there is one."""
 

@@ -216,7 +216,7 @@ def _stack_grids(
         with steps.step("audit", digests(folder.config, folder.entrants), [folder.audit]) as todo:
             if todo:
                 for check in audit(folder):
-                    say(f"    {'green' if check.passed else 'RED'}  {check.name}: {check.found}")
+                    say(f"    {check}")
         finish_stack(folder, say)
     return {}
 

@@ -140,7 +140,7 @@ def _entry(
         predictions = predictions_of(run, rows.select(positions))
         milliseconds = 1000 * (time.perf_counter() - started) / len(positions)
         said[positions], asked_of[positions] = predictions.logit, fold
-        both = _levels(predictions)
+        both = predictions.levels
         if both is not None:
             levels = np.full((len(rows), *both.shape[1:]), np.nan, np.float32) if levels is None else levels
             levels[positions] = both
@@ -149,7 +149,7 @@ def _entry(
         cells.append(_cell(fold, run, milliseconds))
     test_levels: dict[str, np.ndarray] = {}
     for stem, parts in on_tests.items():
-        if found := [both for part in parts if (both := _levels(part)) is not None]:
+        if found := [both for part in parts if (both := part.levels) is not None]:
             test_levels[stem] = np.stack(found)
     recorded = next(iter(runs.values())).read_config()
     about = {"model": recorded["model"]["name"], "options": recorded["model"]["options"]}
@@ -164,12 +164,6 @@ def _entry(
         levels,
         test_levels,
     )
-
-
-def _levels(predictions: Predictions) -> np.ndarray | None:
-    if predictions.levels_a is None or predictions.levels_b is None:
-        return None
-    return np.stack([predictions.levels_a, predictions.levels_b], 1)
 
 
 def _cell(fold: int, run: RunFolder, milliseconds: float) -> Cell:

@@ -13,21 +13,19 @@ from twinrank.data.submission import write_submission
 from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.learners import LEARNERS, decide
-from twinrank.ensembling.ledger import Ledger, Rows
-from twinrank.ensembling.stack import stack
+from twinrank.ensembling.ledger import Ledger, Matrix, Rows
+from twinrank.ensembling.stack import Stack, stack
 from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import Network
 from twinrank.evaluation.label import Judge
 from twinrank.evaluation.leaderboard import best_first
 from twinrank.files import read_json, sha256, write_json
 from twinrank.provenance import provenance
-from twinrank.reporting.leaderboard import read_field, write_leaderboard
+from twinrank.reporting.leaderboard import board_files, read_field, write_leaderboard
 from twinrank.reporting.stack_page import write_stack_page
 from twinrank.runs import RunFolder
 from twinrank.stacking import LEDGER
 from twinrank.steps import Steps, digests
-
-BOARDS = tuple(f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png"))
 
 
 def make_stack(
@@ -69,21 +67,35 @@ def make_stack(
             best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
             data = {"train": ledger.trained_on(), **ledger.data}
             write_json(folder.config, asked | {"best": best, "data": data} | provenance(command))
-    boards = [folder.path / name for name in BOARDS]
-    with steps.step("leaderboard", digests(folder.entrants), boards) as todo:
+    with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
             field = read_field([folder.path])
             write_leaderboard(field.rank(), folder.path, field.benchmark, field.chosen)
-    stacked, best = folder.read_stack(), folder.read_config()["best"]
+    stacked = folder.read_stack()
     with steps.step("figures", digests(folder.entrants, folder.learners), [folder.figures]) as todo:
         if todo:
             write_json(folder.figures, stack_figures(matrix, stacked))
-    stem, rows = list(matrix.tests.items())[-1]
-    submission = folder.submission(stem)
+    submission = folder.submission(matrix)
     with steps.step("submit", digests(folder.entrants), [submission]) as todo:
         if todo:
-            logit = next(each.logits[stem] for each in stacked.entrants if each.name == best)
-            write_submission(submission, rows.id, logit > 0)
+            submit_stack(folder, matrix, stacked, submission)
+
+
+def submit_stack(folder: StackFolder, matrix: Matrix, stacked: Stack, out: Path) -> None:
+    """Write what the best ensemble says of the last test file as a submission.
+
+    Args:
+        folder: of the stack.
+        matrix: of its ledger.
+        stacked: of the folder.
+        out: the CSV.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    best, stem = folder.read_config()["best"], list(matrix.tests)[-1]
+    logit = next(each.logits[stem] for each in stacked.entrants if each.name == best)
+    write_submission(out, matrix.tests[stem].id, logit > 0)
 
 
 def _refuse_other_folder(folder: StackFolder) -> None:
@@ -164,28 +176,24 @@ class StackJudge:
 
     def logits(self, data: PairData) -> np.ndarray:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        said: dict[str, list[np.ndarray]] = {}
-        levels: dict[str, list[np.ndarray]] = {}
-        for name, networks in self._networks.items():
-            for predictions in (network.predict(data) for network in networks):
-                said.setdefault(name, []).append(predictions.logit)
-                if predictions.levels_a is not None and predictions.levels_b is not None:
-                    levels.setdefault(name, []).append(np.stack([predictions.levels_a, predictions.levels_b], 1))
-        return self._decide(data.row_ids, said, levels)
+
+        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+            predictions = network.predict(data)
+            return predictions.logit, predictions.levels
+
+        return self._decide(data.row_ids, ask)
 
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.evaluation.label.Judge`."""
         first, second = np.nonzero(~np.eye(len(pool), dtype=bool))
-        said: dict[str, list[np.ndarray]] = {}
-        levels: dict[str, list[np.ndarray]] = {}
-        for name, networks in self._networks.items():
-            for pairwise in (network.pairwise(pool) for network in networks):
-                said.setdefault(name, []).append(pairwise.logit[first, second])
-                if pairwise.levels is not None:
-                    both = np.stack([pairwise.levels[first], pairwise.levels[second]], 1)
-                    levels.setdefault(name, []).append(both)
+
+        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+            logit, levels = network.pairwise(pool)
+            both = None if levels is None else np.stack([levels[first], levels[second]], 1)
+            return logit[first, second], both
+
         logit = np.zeros((len(pool), len(pool)))
-        logit[first, second] = self._decide(np.arange(len(first)).astype(str), said, levels)
+        logit[first, second] = self._decide(np.arange(len(first)).astype(str), ask)
         return logit
 
     @property
@@ -207,13 +215,16 @@ class StackJudge:
             "track": self._track,
         }
 
-    def _decide(
-        self, ids: np.ndarray, said: dict[str, list[np.ndarray]], levels: dict[str, list[np.ndarray]]
-    ) -> np.ndarray:
-        """As the ledger has it: means over a base model's networks."""
-        logit = np.stack([np.stack(parts).astype(np.float64).mean(0) for parts in said.values()], 1)
-        means = {name: np.stack(parts).astype(np.float64).mean(0) for name, parts in levels.items()}
-        return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), logit, means))
+    def _decide(self, ids: np.ndarray, ask: Callable[[Network], tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+        """Ask each network for logits and levels; as the ledger has it, what counts is the mean of a base model's."""
+        logits: list[np.ndarray] = []
+        levels: dict[str, np.ndarray] = {}
+        for name, networks in self._networks.items():
+            said, both = zip(*map(ask, networks), strict=True)
+            logits.append(np.stack(said).astype(np.float64).mean(0))
+            if both[0] is not None:
+                levels[name] = np.stack(both).astype(np.float64).mean(0)
+        return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), np.stack(logits, 1), levels))
 
 
 def open_judge(path: Path) -> Judge:

@@ -15,18 +15,18 @@ from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
 from twinrank.errors import CheckFailed, InputError
-from twinrank.evaluation.evaluate import POOLED
-from twinrank.evaluation.record import metrics_record, pooled_record
+from twinrank.evaluation.evaluate import records_of, seen_by
 from twinrank.files import read_json, sha256
 from twinrank.reporting.contents import read_run
-from twinrank.reporting.leaderboard import leaderboard_records, read_field
+from twinrank.reporting.leaderboard import board_files, leaderboard_records, read_field
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
-from twinrank.stacks import publish_stack
+from twinrank.stacks import publish_stack, submit_stack
 
 _CLOSE = 1e-9
 _CLOSE_LOGITS = 1e-4
 """Trees and regressions end in the same places but for rounding."""
+_TIMED = "milliseconds"
 _MOST_SHOWN = 3
 """Differences of a file."""
 _NOT_FIGURES = re.compile(r"<svg.*?</svg>|<img[^>]*>|<caption>Time and memory.*?</table>", re.DOTALL)
@@ -67,7 +67,7 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
             if each.name not in said or len(said[each.name].logits.get(stem, ())) != len(logit):
                 yield f"{folder.entrants}: does not say what {each.name} said of {stem}"
             elif len(other := np.flatnonzero(np.abs(said[each.name].logits[stem] - logit) > _CLOSE_LOGITS)):
-                ids = (matrix.rows if stem == matrix.stem else matrix.tests[stem]).id
+                ids = matrix.asked[stem].id
                 yield (
                     f"{folder.entrants}: {each.name} said {said[each.name].logits[stem][other[0]]:.4f} of row"
                     f" '{ids[other[0]]}' of {stem}, but {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
@@ -76,38 +76,33 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
     yield from _differences(folder.learners, read_json(folder.learners), states, _CLOSE_LOGITS)
     say(f"{folder.entrants}: compared with meta-learners fitted again")
     field = read_field([folder.path])
-    board = folder.path / "leaderboard.json"
+    board = next(path for path in board_files(folder.path) if path.suffix == ".json")
     yield from _differences(board, read_json(board), leaderboard_records(field.rank()))
     yield from _differences(folder.figures, read_json(folder.figures), stack_figures(matrix, written))
     say(f"{board}, {folder.figures}: computed again")
-    stem, rows = list(matrix.tests.items())[-1]
-    labels = (said[config["best"]].logits[stem] > 0).astype(int)
-    lines = ["id,label", *(f"{name},{label}" for name, label in zip(rows.id, labels, strict=True))]
-    if folder.submission(stem).read_text(encoding="utf-8").splitlines() != lines:
-        yield f"{folder.submission(stem)}: is not what {config['best']} says"
-    yield from _page(folder.report, lambda out: publish_stack(folder, out))
-    say(f"{folder.submission(stem)}, {folder.report}: made again")
+    submission = folder.submission(matrix)
+    yield from _made_again(submission, lambda out: submit_stack(folder, matrix, written, out))
+    yield from _made_again(folder.report, lambda out: publish_stack(folder, out))
+    say(f"{submission}, {folder.report}: made again")
 
 
 def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     contents = read_run(run.path)
     weights = sha256(run.weights) if run.weights.is_file() else None
-    unseen = []
-    given = {file["sha256"] for file in run.read_config()["data"].values()}
     for stem, predictions in contents.predictions.items():
         if weights is not None and predictions.meta.get("weights_sha256") != weights:
             yield f"{run.predictions(stem)}: is of other weights than {run.weights}"
-        if predictions.y is None:
-            continue
-        if predictions.data_sha256 not in given:
-            unseen.append(predictions)
-        yield from _record(run.metrics(stem), metrics_record(predictions))
-    if len(unseen) > 1:
-        yield from _record(run.metrics(POOLED), pooled_record(unseen))
     if not contents.records:
         raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
+    labelled = {stem: predictions for stem, predictions in contents.predictions.items() if predictions.y is not None}
+    records = records_of(labelled, seen_by(run))
+    for stem, record in records.items():
+        written = read_json(run.metrics(stem))
+        yield from _differences(
+            run.metrics(stem), {key: each for key, each in written.items() if key != _TIMED}, record
+        )
     for stem in contents.records:
-        if stem not in contents.predictions and not (stem == POOLED and unseen):
+        if stem not in records:
             yield f"{run.metrics(stem)}: cannot be computed again, its predictions are not there"
     say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
     gone = [
@@ -118,21 +113,16 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     if gone:
         say(f"{run.report}: not made again, since {gone[0]}, whose pictures it shows, is not there as it was")
     elif run.report.is_file():
-        yield from _page(run.report, lambda out: publish_report(run.path, out))
+        yield from _made_again(run.report, lambda out: publish_report(run.path, out))
         say(f"{run.report}: made again")
 
 
-def _record(path: Path, computed: dict[str, Any]) -> Iterator[str]:
-    written = read_json(path)
-    written = {key: value for key, value in written.items() if key != "milliseconds"}
-    yield from _differences(path, written, computed)
-
-
-def _page(path: Path, publish: Callable[[Path], Any]) -> Iterator[str]:
+def _made_again(path: Path, make: Callable[[Path], Any]) -> Iterator[str]:
+    """Where the text of a page or a table differs from what is written now."""
     with tempfile.TemporaryDirectory() as temporary:
-        again = Path(temporary) / "report.html"
-        publish(again)
-        first, second = (_NOT_FIGURES.sub("", page.read_text(encoding="utf-8")) for page in (path, again))
+        again = Path(temporary) / path.name
+        make(again)
+        first, second = (_NOT_FIGURES.sub("", file.read_text(encoding="utf-8")) for file in (path, again))
     if first != second:
         pairs = zip(first.splitlines(), second.splitlines(), strict=False)
         one, other = next(((a, b) for a, b in pairs if a != b), ("its end", "another end"))

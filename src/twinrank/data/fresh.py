@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from twinrank.config import FreshConfig
+from twinrank.config import OPEN_IDS, FreshConfig
 from twinrank.data.benchmark import read_meta
 from twinrank.data.corruption import IMAGE_SIZE
 from twinrank.data.mnist import Mnist
@@ -16,8 +16,6 @@ from twinrank.errors import InputError
 from twinrank.files import require_ending, write_npz
 from twinrank.randomness import torch_generator
 
-OPEN_IDS = "OPEN_"
-"""How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 _CHUNK = 256
 _CLASSES = 10
 

@@ -172,9 +172,8 @@ def digest_of(path: Path) -> str:
         InputError: as :func:`load_pairs`.
     """
     path = Path(path)
-    plain = path.suffix.lower() != ".csv" and not path.is_dir() and not path.name.endswith(ENDING)
     with reading(path):
-        return sha256(path) if plain else load_pairs(path).sha256
+        return load_pairs(path).sha256 if path.name.endswith(ENDING) or _has_table(path) else sha256(path)
 
 
 def _selected(path: Path, load: Callable[[Path], PairData]) -> PairData:

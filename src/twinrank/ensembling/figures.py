@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.ensembling.learners import decide
+from twinrank.ensembling.learners import Fitted, decide
 from twinrank.ensembling.ledger import Matrix
 from twinrank.ensembling.stack import Stack, nested, without_models
 from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
-from twinrank.evaluation.leaderboard import POOLED, best_first
-from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores
+from twinrank.evaluation.leaderboard import best_first
+from twinrank.evaluation.metrics import accuracy, confusion_matrix, rate, reliability_curve, scores
 from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.record import POOLED
 
 _QUICK = "logistic_regression"
 _SHOWN = ("log_loss", "expected_calibration_error")
@@ -34,27 +35,26 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     order = best_first(stacked.entrants, matrix.rows.y, matrix.stem)
     best, best_model = (next(each.name for each in order if each.kind == kind) for kind in ("ensemble", "model"))
     logits = {each.name: each.logits for each in stacked.entrants}
-    labels = {matrix.stem: matrix.rows.y, **{stem: rows.y for stem, rows in matrix.tests.items()}}
-    tests = {stem: rows.y for stem, rows in matrix.tests.items()}
-    y, said = np.concatenate(list(tests.values())), np.concatenate([logits[best][stem] for stem in tests])
+    y = np.concatenate([rows.y for rows in matrix.tests.values()])
+    on_tests = {name: np.concatenate([logits[name][stem] for stem in matrix.tests]) for name in (best_model, best)}
+    said = on_tests[best]
     figures: dict[str, Any] = {
         "best_ensemble": best,
         "best_model": best_model,
         "rows": matrix.stem,
         "mode": matrix.mode,
     }
-    figures["folds"] = [_folds(matrix, stacked, name) for name in stacked.fitted]
-    figures["confusion"] = {
-        name: confusion_matrix(y, np.concatenate([logits[name][stem] for stem in tests])).tolist()
-        for name in (best_model, best)
-    }
+    figures["folds"] = [
+        _folds(matrix, name, logits[name][matrix.stem], fitted) for name, fitted in stacked.fitted.items()
+    ]
+    figures["confusion"] = {name: confusion_matrix(y, logit).tolist() for name, logit in on_tests.items()}
     figures["errors"] = _errors(matrix)
     figures["left_out"] = _left_out(matrix, logits)
     figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], y, said)
     figures["abstention"] = {
-        stem: [{"coverage": share} | asdict(rate) for share, rate in accuracy_at_coverage(each, decided).items()]
+        stem: [{"coverage": share} | asdict(right) for share, right in accuracy_at_coverage(each, decided).items()]
         for stem, each, decided in (
-            *((stem, labels[stem], logits[best][stem]) for stem in labels),
+            *((stem, rows.y, logits[best][stem]) for stem, rows in matrix.asked.items()),
             (POOLED, y, said),
         )
     }
@@ -66,8 +66,7 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     return figures
 
 
-def _folds(matrix: Matrix, stacked: Stack, name: str) -> dict[str, Any]:
-    logit = next(each.logits[matrix.stem] for each in stacked.entrants if each.name == name)
+def _folds(matrix: Matrix, name: str, logit: np.ndarray, fitted: Fitted) -> dict[str, Any]:
     y, fold = matrix.rows.y, matrix.fold
     rates = [accuracy(y[fold == each], logit[fold == each]) for each in np.unique(fold)]
     return {
@@ -75,8 +74,8 @@ def _folds(matrix: Matrix, stacked: Stack, name: str) -> dict[str, Any]:
         "folds": rates,
         "mean": float(np.mean(rates)),
         "deviation": float(np.std(rates, ddof=1)),
-        "pooled": asdict(scores(y, {name: logit}, draws=1)[name]["accuracy"]),
-        "in_sample": accuracy(y, decide(stacked.fitted[name], matrix.rows)),
+        "pooled": asdict(rate(int(((logit > 0) == (y == 1)).sum()), len(y))),
+        "in_sample": accuracy(y, decide(fitted, matrix.rows)),
     }
 
 

@@ -62,9 +62,9 @@ class StackFolder:
         """Folder of what was found about all pairs of some images."""
         return self.path / "order"
 
-    def submission(self, stem: str) -> Path:
-        """Labels of the test file of that stem by the best ensemble: CSV."""
-        return self.path / f"pred_{stem.removeprefix('test_')}.csv"
+    def submission(self, matrix: Matrix) -> Path:
+        """Labels of the last test file by the best ensemble: CSV."""
+        return self.path / f"pred_{list(matrix.tests)[-1].removeprefix('test_')}.csv"
 
     def read_config(self) -> dict[str, Any]:
         """What was asked for.
@@ -85,7 +85,7 @@ class StackFolder:
         Raises:
             InputError: a file cannot be written.
         """
-        asked = {stem: Asked(rows.id, rows.y) for stem, rows in {matrix.stem: matrix.rows, **matrix.tests}.items()}
+        asked = {stem: Asked(rows.id, rows.y) for stem, rows in matrix.asked.items()}
         save_entrants(self.entrants, stacked.entrants, asked)
         write_json(self.learners, {name: fitted.state() for name, fitted in stacked.fitted.items()})
 

@@ -131,6 +131,11 @@ class Matrix:
     stem: str
     tests: dict[str, Rows]
 
+    @property
+    def asked(self) -> dict[str, Rows]:
+        """Rows by stem: those that are stacked, then the tests."""
+        return {self.stem: self.rows, **self.tests}
+
     def select(self, names: Sequence[str]) -> "Matrix":
         """Some base models."""
         places = [self.names.index(name) for name in names]

@@ -103,7 +103,7 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
 
 def _base(matrix: Matrix, place: int) -> Entrant:
     every = np.arange(len(matrix.names)) == place
-    logits = {stem: rows.logit[:, place] for stem, rows in {matrix.stem: matrix.rows, **matrix.tests}.items()}
+    logits = {stem: rows.logit[:, place] for stem, rows in matrix.asked.items()}
     return _entrant(matrix.names[place], "model", matrix, every, logits)
 
 

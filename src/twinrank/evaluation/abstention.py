@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, wilson
+from twinrank.evaluation.metrics import Estimate, rate
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the pairs that are decided."""
@@ -28,7 +28,7 @@ def accuracy_at_coverage(
     """
     right = ((logit > 0) == (y == 1))[np.argsort(-np.abs(logit), kind="stable")]
     decided = {share: right[: max(1, round(share * len(right)))] for share in coverages}
-    return {share: _rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
+    return {share: rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,6 @@ def conformal_set(
     left, right = -logit <= threshold, logit <= threshold
     covered = np.where(y == 1, left, right)
     single = left != right
-    alone = _rate(int(covered[single].sum()), int(single.sum())) if single.any() else None
+    alone = rate(int(covered[single].sum()), int(single.sum())) if single.any() else None
     both, neither = float((left & right).mean()), float((~left & ~right).mean())
-    return ConformalSet(stated, threshold, _rate(int(covered.sum()), len(y)), both, neither, alone)
-
-
-def _rate(successes: int, n: int) -> Estimate:
-    low, high = wilson(successes, n)
-    return Estimate(successes / n, float(low), float(high), n, "Wilson 95%")
+    return ConformalSet(stated, threshold, rate(int(covered.sum()), len(y)), both, neither, alone)

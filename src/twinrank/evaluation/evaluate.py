@@ -1,7 +1,7 @@
 """Evaluation of a finished run on pair files: predictions and metrics, into its folder."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from twinrank.evaluation.label import Judge
 from twinrank.evaluation.order import OrderReport, order_report
 from twinrank.evaluation.predict import Pairwise, pairwise_logits, predict
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import metrics_record, pooled_record
+from twinrank.evaluation.record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.saliency import Saliency, occlusion_saliency
 from twinrank.files import sha256, write_json
 from twinrank.models.siamese import SiameseNet
@@ -23,8 +23,6 @@ from twinrank.models.weights import load_weights
 from twinrank.randomness import numpy_generator
 from twinrank.runs import RunFolder
 
-POOLED = "tests"
-"""Stem of the record of several unseen files together."""
 _MOST_EXPLAINED = 40
 
 _SEEN = {
@@ -58,26 +56,41 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         )
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    given = _seen(run.read_config())
+    seen = seen_by(run)
     loaded = [load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")
-    made, records = {}, {}
+    made, took = {}, {}
     for data in loaded:
         started = time.perf_counter()
-        predictions = predictions_of(run, data)
+        made[data.path.stem] = predictions_of(run, data)
         milliseconds = 1000 * (time.perf_counter() - started) / len(data)
-        made[data.path.stem] = predictions
-        records[data.path.stem] = metrics_record(predictions) | {"milliseconds": round(milliseconds, 4)}
-    unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in given]
-    if len(unseen) > 1:
-        records[POOLED] = pooled_record(unseen)
+        took[data.path.stem] = {"milliseconds": round(milliseconds, 4)}
+    records = {stem: record | took.get(stem, {}) for stem, record in records_of(made, seen).items()}
     for stem, predictions in made.items():
         predictions.save(run.predictions(stem))
     for stem, record in records.items():
         write_json(run.metrics(stem), record)
     return records
+
+
+def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The records of what a run said about labelled files.
+
+    Args:
+        made: predictions by stem.
+        seen: digests of the files that its training was given, see :func:`seen_by`.
+
+    Returns:
+        By stem, and under :data:`POOLED` of the unseen files together, if they are several.
+
+    Raises:
+        InputError: as :func:`twinrank.evaluation.record.metrics_record`.
+    """
+    records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
+    unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in seen]
+    return records | ({POOLED: pooled_record(unseen)} if len(unseen) > 1 else {})
 
 
 class Network:
@@ -118,7 +131,7 @@ class Network:
     @property
     def seen(self) -> dict[str, str]:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        return _seen(self._run.read_config())
+        return seen_by(self._run)
 
     def said(self, rows: str, digest: str) -> dict[str, Any]:
         """See :class:`twinrank.evaluation.label.Judge`."""
@@ -139,8 +152,13 @@ class Network:
             )
 
 
-def _seen(recorded: dict[str, Any]) -> dict[str, str]:
-    """What training had to do with files, and what that of a teacher had, in words by digest."""
+def seen_by(run: RunFolder) -> dict[str, str]:
+    """What a run's training had to do with files, and what that of its teacher had, in words by digest.
+
+    Raises:
+        InputError: it is not a run folder.
+    """
+    recorded = run.read_config()
     seen = {file["sha256"]: _SEEN[part] for part, file in recorded["data"].items() if part in _SEEN}
     for digest, words in recorded.get("teacher", {}).get("seen", {}).items():
         taught = f"to its teacher rows {words}"

@@ -9,10 +9,9 @@ import numpy as np
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import McNemar, detectable_difference, holm, mcnemar
 from twinrank.evaluation.metrics import Estimate, accuracy, scores
+from twinrank.evaluation.record import POOLED
 
 Kind = Literal["model", "ensemble"]
-POOLED = "tests"
-"""The test files together."""
 _DECISIVE = "test_private"
 _LEVEL = 0.05
 _DRAWS = 2000

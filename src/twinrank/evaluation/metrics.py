@@ -80,6 +80,12 @@ def wilson(successes: np.ndarray | float, n: np.ndarray | int, level: float = 0.
     return np.clip(np.minimum(centre - half, rate), 0, 1), np.clip(np.maximum(centre + half, rate), 0, 1)
 
 
+def rate(successes: float, n: int) -> Estimate:
+    """A share of rows with its Wilson 95% interval."""
+    low, high = wilson(successes, n)
+    return Estimate(float(successes / n), float(low), float(high), n, "Wilson 95%")
+
+
 def accuracy(y: np.ndarray, logit: np.ndarray) -> float:
     """Share of the rows that are decided rightly.
 
@@ -199,8 +205,7 @@ def scores(
 
 def _estimates(rows: np.ndarray, resampled: np.ndarray) -> dict[str, Estimate]:
     n, sums = len(rows), rows.sum(0)
-    low, high = wilson(sums[_CONFUSION][[0, 3]].sum(), n)
-    estimates = {"accuracy": Estimate(float(_accuracy(sums)), float(low), float(high), n, "Wilson 95%")}
+    estimates = {"accuracy": rate(sums[_CONFUSION][[0, 3]].sum(), n)}
     for name, function in _BOOTSTRAPPED.items():
         value = float(function(sums))
         low, high = (float(end) for end in np.quantile(function(resampled), [0.025, 0.975]))

@@ -62,6 +62,13 @@ class Predictions:
         data = self.meta.get("data")
         return data.get("sha256") if isinstance(data, dict) else None
 
+    @property
+    def levels(self) -> np.ndarray | None:
+        """float32 (N, 2, K), log-posteriors of the left and the right image; None without latent levels."""
+        if self.levels_a is None or self.levels_b is None:
+            return None
+        return np.stack([self.levels_a, self.levels_b], 1)
+
     def save(self, path: Path) -> None:
         """Write an NPZ file without pickles; ``meta`` is a JSON text in it.
 

@@ -10,6 +10,8 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
 from twinrank.evaluation.predictions import Predictions
 
+POOLED = "tests"
+"""Stem of the record of several unseen files together, ``metrics/tests.json``."""
 _CARRIED = ("weights_sha256", "model", "track")
 
 

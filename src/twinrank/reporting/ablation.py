@@ -12,6 +12,7 @@ from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json, write_text
 from twinrank.reporting.contents import RunContents, distinct_runs, read_run
+from twinrank.reporting.formats import table_line
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ROWS = {"val": ("val",), "tests": ("test_public", "test_private")}
@@ -69,7 +70,7 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
 
 def ablation_text(effects: Sequence[Effect]) -> str:
     """The effects as a Markdown table, in percentage points."""
-    lines = [f"| {' | '.join(_HEADINGS)} |", f"|{' --- |' * len(_HEADINGS)}"]
+    lines = [table_line(_HEADINGS), f"|{' --- |' * len(_HEADINGS)}"]
     for effect in effects:
         estimate, by_seed = effect.difference.estimate, effect.difference.by_seed
         cells = (
@@ -80,7 +81,7 @@ def ablation_text(effects: Sequence[Effect]) -> str:
             f"{100 * estimate.low:+.2f} to {100 * estimate.high:+.2f}",
             ", ".join(f"{100 * each:+.2f}" for each in by_seed),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(table_line(cells))
     note = "Intervals: paired bootstrap over rows, for these very runs; the last column shows what a seed changes."
     return "\n".join([*lines, "", note])
 

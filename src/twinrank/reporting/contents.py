@@ -9,10 +9,8 @@ from typing import Any
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json
-
-POOLED = "tests"
-"""Stem of the record of all test files together, ``metrics/tests.json``."""
 
 _ORDER = ("val", "test_public", "test_private", POOLED)
 

@@ -1,5 +1,7 @@
 """How numbers are written in a report."""
 
+from collections.abc import Sequence
+
 from twinrank.evaluation.metrics import Estimate
 
 METRIC_NAMES = {
@@ -29,6 +31,11 @@ def interval(estimate: Estimate, name: str, digits: int = 2) -> str:
     if name in _PERCENT:
         return f"{100 * estimate.low:.{digits}f}–{100 * estimate.high:.{digits}f}"
     return f"{estimate.low:.4f}–{estimate.high:.4f}"
+
+
+def table_line(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def p_value(p: float) -> str:

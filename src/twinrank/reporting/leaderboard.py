@@ -12,16 +12,18 @@ import numpy as np
 from twinrank.data.benchmark import is_benchmark
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import Asked, load_entrants
-from twinrank.evaluation.leaderboard import POOLED, Entrant, Leaderboard, rank
+from twinrank.evaluation.leaderboard import Entrant, Leaderboard, rank
 from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json, write_json, write_text
 from twinrank.reporting.contents import distinct_runs, read_run
-from twinrank.reporting.formats import count, duration, interval, p_value, value
+from twinrank.reporting.formats import count, duration, interval, p_value, table_line, value
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
 from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
 
 _CHOSEN_ON = "val"
+_ABOUT = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
 _EXTRA = ("log_loss", "expected_calibration_error")
 _PRIVATE = "test_private"
 
@@ -90,9 +92,7 @@ def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
     records = []
     for place, row in enumerate(board.rows, start=1):
         record: dict[str, Any] = {"place": place, "tied_for_first": row.tied}
-        record |= {
-            key: getattr(row.entrant, key) for key in ("name", "kind", "track", "parameters", "seconds", "milliseconds")
-        }
+        record |= {key: getattr(row.entrant, key) for key in _ABOUT}
         for stem, metrics in row.metrics.items():
             accuracy = metrics["accuracy"]
             record[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
@@ -138,27 +138,32 @@ def leaderboard_text(board: Leaderboard, benchmark: bool, chosen: bool) -> str:
     ranked = board.ranked_on
     headings = ["", "name", "kind", "parameters", "training", "ms a pair", ranked, f"log-loss, {ranked}"]
     headings += [f"calibration error, {ranked}", *(stem for stem in stems if stem != ranked), "p, against the first"]
-    lines = [_line(headings), _line(["---"] * len(headings))]
+    lines = [table_line(headings), table_line(["---"] * len(headings))]
     for place, row in enumerate(board.rows, start=1):
         own, who = row.metrics[ranked], row.entrant
         cells = [f"{place}{' =' if row.tied else ''}", who.name, who.kind, count(who.parameters), duration(who.seconds)]
         cells += ["" if who.milliseconds is None else f"{who.milliseconds:.2f}"]
         cells += [_estimate(own["accuracy"], "accuracy"), *(_estimate(own[name], name) for name in _EXTRA)]
         cells += [_estimate(row.metrics[stem]["accuracy"], "accuracy") for stem in stems if stem != ranked]
-        lines.append(_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
+        lines.append(table_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
     notes = leaderboard_notes(board, chosen)
     if benchmark:
         for each in PUBLISHED:
             known = {"val": each.val, "test_public": each.test_public, "test_private": each.test_private}
             shown = [known.get(stem, "") for stem in stems if stem != ranked]
             cells = ["", each.system, "published", each.parameters, each.cost, "", known.get(ranked, ""), "", ""]
-            lines.append(_line([*cells, *shown, each.note]))
+            lines.append(table_line([*cells, *shown, each.note]))
         notes += FOOTNOTES
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
 
 
+def board_files(folder: Path) -> list[Path]:
+    """``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` in a folder."""
+    return [Path(folder) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png")]
+
+
 def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bool) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` into a folder.
+    """Write the :func:`board_files` of a folder.
 
     Returns:
         The paths written.
@@ -166,13 +171,13 @@ def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bo
     Raises:
         InputError: a file cannot be written.
     """
-    markdown, table, data = (Path(out) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json"))
+    markdown, table, data, drawn = board_files(out)
     write_text(markdown, leaderboard_text(board, benchmark, chosen) + "\n")
     write_text(table, _csv(board))
     write_json(data, leaderboard_records(board))
     accuracy = {row.entrant.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
     picture = accuracy_table(accuracy, (board.ranked_on, POOLED if POOLED in board.rows[0].metrics else _PRIVATE))
-    return [markdown, table, data, save_picture(picture, Path(out) / "leaderboard.png")]
+    return [markdown, table, data, save_picture(picture, drawn)]
 
 
 def _stack(folder: Path) -> Field:
@@ -204,8 +209,7 @@ def _run(folder: Path) -> Field:
         benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from error
-    stems = sorted(said, key=lambda stem: stem != _CHOSEN_ON)
-    asked = {stem: Asked(said[stem].id, y) for stem in stems if (y := said[stem].y) is not None}
+    asked = {stem: Asked(part.id, part.y) for stem, part in said.items() if part.y is not None}
     return Field((entrant,), asked, benchmark, True)
 
 
@@ -213,21 +217,16 @@ def _csv(board: Leaderboard) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     stems = list(board.rows[0].metrics)
-    about = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
     names = ("accuracy", *_EXTRA)
     parts = ("value", "low", "high", "n")
     columns = [(stem, name, part) for stem in stems for name in names for part in parts]
-    writer.writerow([*about, "tied", *("_".join(column) for column in columns), "p_vs_first_holm", "p_vs_best_model"])
+    writer.writerow([*_ABOUT, "tied", *("_".join(column) for column in columns), "p_vs_first_holm", "p_vs_best_model"])
     for row in board.rows:
         numbers = [getattr(row.metrics[stem][name], part) for stem, name, part in columns]
         tests = [row.adjusted, row.against_best_model.p if row.against_best_model else None]
-        writer.writerow([*(getattr(row.entrant, name) for name in about), row.tied, *numbers, *tests])
+        writer.writerow([*(getattr(row.entrant, name) for name in _ABOUT), row.tied, *numbers, *tests])
     return buffer.getvalue()
 
 
 def _estimate(estimate: Estimate, name: str) -> str:
     return f"{value(estimate, name)} ({interval(estimate, name)})"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

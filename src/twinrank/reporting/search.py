@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from twinrank.reporting.canvas import GRID, HEAT, INK, MUTED, SERIES, blank_axes
-from twinrank.reporting.formats import duration
+from twinrank.reporting.formats import duration, table_line
 from twinrank.reporting.pictures import save_picture
 
 FEWEST_FOR_IMPORTANCES = 20
@@ -32,12 +32,12 @@ def search_text(record: Mapping[str, Any]) -> str:
     lines = [
         f"{record['model']}: {len(complete) + pruned} trials in {spent} of training, {pruned} of them pruned.",
         "",
-        _line(["trial", "accuracy on val", *keys]),
-        _line(["---"] * (2 + len(keys))),
+        table_line(["trial", "accuracy on val", *keys]),
+        table_line(["---"] * (2 + len(keys))),
     ]
     for trial in complete[:_SHOWN]:
         values = [_shown(trial["values"][key]) for key in keys]
-        lines.append(_line([str(trial["number"]), f"{trial['accuracy']:.2%}", *values]))
+        lines.append(table_line([str(trial["number"]), f"{trial['accuracy']:.2%}", *values]))
     lines += ["", "The search maximises these accuracies, so the best of them reads too well."]
     if record["importances"]:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in record["importances"].items())
@@ -129,10 +129,10 @@ def parallel_coordinates(trials: Sequence[Mapping[str, Any]], space: Mapping[str
 def _retrained(best: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
     """The winner and the defaults on fresh seeds, and in one line which is better."""
     difference, ways = again["difference"], again["accuracy"]
-    lines = [_line(["fresh seed", *ways, "difference, points"]), _line(["---"] * (2 + len(ways)))]
+    lines = [table_line(["fresh seed", *ways, "difference, points"]), table_line(["---"] * (2 + len(ways)))]
     for place, seed in enumerate(again["seeds"]):
         accuracies = [f"{values[place]:.2%}" for values in ways.values()]
-        lines.append(_line([str(seed), *accuracies, f"{100 * again['by_seed'][place]:+.2f}"]))
+        lines.append(table_line([str(seed), *accuracies, f"{100 * again['by_seed'][place]:+.2f}"]))
     points = [f"{100 * difference[name]:+.2f}" for name in ("value", "low", "high")]
     verdict = (
         f"trial {best['number']} is better than the defaults"
@@ -168,7 +168,3 @@ def _marks(dimension: Any) -> list[Any]:
 
 def _shown(value: Any) -> str:
     return f"{value:.{_PLACES}g}" if isinstance(value, float) else str(value)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import reliability_curve
+from twinrank.evaluation.record import POOLED
 from twinrank.files import replacing
 from twinrank.reporting import plots
 from twinrank.reporting.canvas import inline_svg
-from twinrank.reporting.contents import POOLED, Record, RunContents
+from twinrank.reporting.contents import Record, RunContents
 from twinrank.reporting.formats import count, duration, interval
 from twinrank.reporting.levels import LevelTable, level_table
 from twinrank.reporting.standing import Standing

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from twinrank.evaluation.leaderboard import POOLED
 from twinrank.evaluation.metrics import ReliabilityCurve
+from twinrank.evaluation.record import POOLED
 from twinrank.files import require_ending, write_text
 from twinrank.reporting import plots
 from twinrank.reporting.leaderboard import Field, leaderboard_notes

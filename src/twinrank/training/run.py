@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from twinrank.config import TrainConfig
-from twinrank.data.fresh import OPEN_IDS
+from twinrank.config import OPEN_IDS, TrainConfig
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError
