@@ -10,6 +10,7 @@ from twinrank.errors import InputError, nearest
 
 Split = Literal["train", "val", "test_public", "test_private"]
 Monitor = Literal["accuracy", "f1", "log_loss"]
+OptimizerName = Literal["adamw", "muon"]
 Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
 PairLoss = Literal["bce", "focal"]
 Mode = Literal["holdout", "oof"]
@@ -121,10 +122,13 @@ class TrainConfig:
     """Pairs in a batch."""
     accumulate: int = 1
     """Batches whose gradients are averaged for one step."""
+    optimizer: OptimizerName = "adamw"
+    """What moves convolutions and linear layers: adamw, or muon, which makes their update orthogonal; the rest is
+    AdamW's in both."""
     lr: float = 1e-3
-    """Largest learning rate of AdamW."""
+    """Largest learning rate."""
     weight_decay: float = 0.05
-    """Decoupled weight decay of AdamW, on convolutions and linear layers only."""
+    """Decoupled weight decay, on convolutions and linear layers only."""
     beta1: float = 0.9
     """Decay of AdamW's running mean of gradients."""
     beta2: float = 0.99
@@ -162,6 +166,12 @@ class TrainConfig:
     """Weight of the balance term, which keeps every latent level in use."""
     auxiliary_levels: int = 10
     """Latent levels of the auxiliary head."""
+    fresh: bool = False
+    """Open track: train on pairs rendered anew from MNIST's clean training digits, as many an epoch as the training
+    file has, instead of on those of the file. Curriculum and augmentation are of the file's pairs."""
+    class_weight: float = 0.0
+    """Open track: weight of the cross-entropy of the latent levels against the digits' classes, which fresh pairs
+    tell."""
     easy_share: float = 1.0
     """Share of the pairs, those that show most, with which training begins; 1 is all of them from the start."""
     easy_until: float = 0.5
@@ -215,7 +225,15 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "distill_temperature"):
             _require(self, name, above=0)
         for name in (
-            *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
+            *(
+                "weight_decay",
+                "contrastive_weight",
+                "balance_weight",
+                "class_weight",
+                "focal_alpha",
+                "focal_gamma",
+                "min_delta",
+            ),
             *("shift", "brightness", "contrast", "seed"),
         ):
             _require(self, name, at_least=0)
@@ -229,6 +247,12 @@ class TrainConfig:
         _require(self, "magnitude", at_least=0, at_most=30)
         _require(self, "auxiliary_levels", at_least=2, at_most=1000)
         _require(self, "rotate", at_least=0, at_most=180)
+        if self.class_weight and not self.fresh:
+            raise InputError("class_weight needs fresh, the open track: pairs of a file do not tell their classes")
+        if self.fresh and self.distill_weight:
+            raise InputError(
+                "distill_weight is for the pairs of a file, which a teacher was asked about, not for fresh ones"
+            )
         for name in ("randaugment", "cutout", "lines"):
             _require(self, name, at_least=0, at_most=100)
 

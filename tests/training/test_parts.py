@@ -14,6 +14,7 @@ from twinrank.data.pairs import PairData
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model
 from twinrank.randomness import derive, torch_generator
+from twinrank.training.muon import Muon
 from twinrank.training.objectives import LatentTerm, Objective, focal_loss, soft_loss
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 
@@ -311,6 +312,30 @@ def test_the_loss_does_not_depend_on_which_image_is_left() -> None:
     config = TrainConfig(contrastive_weight=1.0, balance_weight=2.0)
     losses = [Objective(config, model)(model, *each).total for each in ((xa, xb, y), (xb, xa, 1 - y))]
     torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16), (4, 2, 3, 3), (4, 3, 1, 1)])
+def test_muon_moves_along_the_singular_vectors_all_equally_far(shape: tuple[int, ...]) -> None:
+    generator = torch_generator(1, "muon")
+    kernel = torch.nn.Parameter(torch.randn(shape, generator=generator))
+    other = torch.nn.Parameter(torch.randn(5, generator=generator))
+    twin = torch.nn.Parameter(other.detach().clone())
+    before = kernel.detach().clone()
+    optimizer, adamw = (
+        Muon([kernel], [other], 0.1, 0.5, (0.9, 0.99)),
+        torch.optim.AdamW([twin], 0.1, (0.9, 0.99), weight_decay=0),
+    )
+    kernel.grad = torch.randn(shape, generator=generator)
+    left, _, right = torch.linalg.svd(kernel.grad.flatten(1), full_matrices=False)
+    other.grad = twin.grad = torch.randn(5, generator=generator)
+    optimizer.step()
+    adamw.step()
+    moved = (0.95 * before - kernel.detach()).flatten(1)
+    along = left.T @ moved @ right.T / (0.1 * 0.2 * max(moved.shape) ** 0.5)
+    lengths = along.diagonal()
+    assert ((lengths > 0.6) & (lengths < 1.3)).all(), "0.7 to 1.2, but for bfloat16"
+    assert (along - lengths.diag()).abs().max() < 0.1
+    torch.testing.assert_close(other, twin)
 
 
 def test_purposes_have_streams_of_their_own() -> None:

@@ -339,11 +339,19 @@ SWITCHED_ON: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "one_cycle"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"schedule": "plateau"},
+        {"schedule": "one_cycle", "optimizer": "muon"},
+        {"fresh": True, "class_weight": 1.0, "auxiliary_levels": 10},
+    ],
+    ids=["plateau", "muon", "fresh"],
+)
 def test_everything_switched_on_resumes_to_the_same_bits(
-    fitted: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+    fitted: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: dict[str, Any]
 ) -> None:
-    changes = SWITCHED_ON | {"schedule": schedule}
+    changes = SWITCHED_ON | others
     whole = fitted("whole", "compare_net", **changes)
     ended = EpochProgress.epoch_ended
 
@@ -359,6 +367,14 @@ def test_everything_switched_on_resumes_to_the_same_bits(
     assert len(resumed.read_history()) == 3
     assert sha256(resumed.weights) == sha256(whole.weights)
     assert_same_checkpoint(resumed, whole)
+
+
+def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted: Callable[..., RunFolder]) -> None:
+    pairs_only, opened = fitted("pairs", epochs=1), fitted("open", epochs=1, fresh=True)
+    assert [run.read_config()["track"] for run in (pairs_only, opened)] == ["pairs-only", "open"]
+    assert sha256(pairs_only.weights) != sha256(opened.weights)
+    with pytest.raises(InputError, match="a latent level for each of 10 digits, but has 4"):
+        fitted("few", epochs=1, fresh=True, class_weight=1.0)
 
 
 def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., RunFolder]) -> None:
@@ -446,6 +462,8 @@ def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
         ({"beta2": 1.0}, "beta2 is 1.0; it must be at least 0 and below 1"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"patience": 0}, "patience is 0"),
+        ({"class_weight": 1.0}, "class_weight needs fresh"),
+        ({"fresh": True, "distill_weight": 0.5}, "not for fresh ones"),
     ],
 )
 def test_impossible_values_are_refused(values: dict[str, Any], said: str) -> None:

@@ -1,12 +1,12 @@
 """Pairs of the open track: drawn and corrupted as the benchmark's are, but anew every time, from clean digits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from twinrank.config import OPEN_IDS, FreshConfig
+from twinrank.config import OPEN_IDS, FreshConfig, TrainConfig
 from twinrank.data.benchmark import read_meta
 from twinrank.data.corruption import IMAGE_SIZE
 from twinrank.data.mnist import Mnist
@@ -39,6 +39,7 @@ class FreshPairs:
     ) -> None:
         self._severity, self._weight_diff1 = severity, weight_diff1
         self._images = torch.from_numpy(mnist.train_images).to(device)
+        self._labels = torch.from_numpy(mnist.train_labels.astype(np.int64))
         self._members = torch.from_numpy(np.argsort(mnist.train_labels, kind="stable"))
         """Positions of the digits, class after class."""
         self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=_CLASSES))
@@ -89,6 +90,41 @@ class FreshPairs:
         digits = self._images[positions.T.flatten().to(self._images.device)]
         xa, xb = corrupt_batch(digits, self._severity, generator)[:, None].chunk(2)
         return xa, xb
+
+    def classes(self, positions: torch.Tensor) -> torch.Tensor:
+        """Which digits, 0 to 9, stand at these places, int64 of the same shape."""
+        return self._labels.to(positions.device)[positions]
+
+
+class FreshBatches:
+    """Batches of pairs that have never been seen before and are never seen again, with the classes of their digits.
+
+    A batch depends on the seed, the epoch and its number alone, as those of :class:`twinrank.data.batches.Batches` do.
+
+    Args:
+        fresh: where they come from.
+        pairs: in an epoch.
+        config: batch size and seed.
+        device: where the pairs go.
+    """
+
+    def __init__(self, fresh: FreshPairs, pairs: int, config: TrainConfig, device: torch.device) -> None:
+        self.size = min(config.batch_size, pairs)
+        self.steps = pairs // self.size
+        """Steps of an epoch."""
+        self._fresh, self._seed, self._device = fresh, config.seed, device
+
+    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor | None, ...]]:
+        """The batches of an epoch, counted from 1, see :meth:`twinrank.data.batches.Batches.epoch`.
+
+        There is no teacher; the classes int64 (B, 2) of left and right digits come fifth.
+        """
+        generator = torch_generator(self._seed, "fresh", epoch)
+        for _ in range(self.steps):
+            positions, y = self._fresh.draw(self.size, generator)
+            batch = *self._fresh.render(positions, generator), y, self._fresh.classes(positions)
+            xa, xb, y, classes = (part.to(self._device) for part in batch)
+            yield xa, xb, y, None, classes
 
 
 def refuse_other_place(out: Path) -> None:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from twinrank.config import TrainConfig
 from twinrank.data.batches import Batches
+from twinrank.data.fresh import FreshBatches
 from twinrank.data.pairs import PairData
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.evaluation import metrics
@@ -23,6 +23,7 @@ from twinrank.randomness import seed_torch
 from twinrank.runs import RunFolder
 from twinrank.steps import peak_memory
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
+from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
 from twinrank.training.progress import EpochProgress
 from twinrank.training.schedule import beta1_at, learning_rate_factor
@@ -72,11 +73,10 @@ def fit(
     run: RunFolder,
     model: SiameseNet,
     description: dict[str, Any],
-    train: PairData,
+    batches: Batches | FreshBatches,
     val: PairData,
     config: TrainConfig,
     progress: EpochProgress,
-    teacher: np.ndarray | None = None,
 ) -> None:
     """Train a network, from the run's checkpoint if there is one; leave history, checkpoint and the best weights.
 
@@ -87,11 +87,10 @@ def fit(
         run: folder with its configuration.
         model: with its weights as they are before the first epoch, on the device to use.
         description: stored with the weights, see :func:`twinrank.models.weights.save_weights`.
-        train: labelled pairs, fitted.
+        batches: labelled pairs, fitted.
         val: labelled pairs, which choose the best epoch and stop early.
         config: of the training.
         progress: is told of each epoch when all of it is on the disk; what it then raises ends the training.
-        teacher: float32 (N,), a teacher's logits of the pairs that are fitted.
 
     Raises:
         Diverged: the loss is not finite.
@@ -105,7 +104,6 @@ def fit(
     mean = _running_mean(model, config)
     kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
     step = _Step(trained, mean, config)
-    batches = Batches(train, config, device, teacher)
     state, history, asked = TrainState(), [], run.asked()
     if run.checkpoint.is_file():
         recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
@@ -161,8 +159,9 @@ def _running_mean(model: SiameseNet, config: TrainConfig) -> AveragedModel | Non
 class _Step:
     """From the gradients of one or more batches to new weights.
 
-    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) that decays kernels and matrices of layers only, after clipping
-    (Pascanu et al. 2013, arXiv:1211.5063); in float16 on scaled losses (Micikevicius et al. 2018, arXiv:1710.03740).
+    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) or :class:`Muon`, with decay of kernels and matrices of layers
+    only, after clipping (Pascanu et al. 2013, arXiv:1211.5063); in float16 on scaled losses (Micikevicius et al. 2018,
+    arXiv:1710.03740).
     """
 
     def __init__(self, trained: nn.Module, mean: AveragedModel | None, config: TrainConfig) -> None:
@@ -170,8 +169,12 @@ class _Step:
         decayed, others = [], []
         for parameter in trained.parameters():
             (decayed if id(parameter) in kernels else others).append(parameter)
-        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+        betas = (config.beta1, config.beta2)
+        if config.optimizer == "muon":
+            self.optimizer = Muon(decayed, others, config.lr, config.weight_decay, betas)
+        else:
+            groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+            self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
         self.scaler = torch.amp.GradScaler(enabled=config.precision == "float16")
         self._trained = trained
         self._mean = mean
@@ -201,7 +204,7 @@ def _train_epoch(
     model: SiameseNet,
     objective: Objective,
     step: _Step,
-    batches: Batches,
+    batches: Batches | FreshBatches,
     config: TrainConfig,
     progress: EpochProgress,
 ) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
+from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
+DIGITS = 10
 _MEANS_MOMENTUM = 0.1
 
 
@@ -27,7 +29,7 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Pair loss, against labels or a teacher as well, and on demand the latent order term.
+    """Pair loss, against labels or a teacher as well, and on demand the latent order term and that of known classes.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
     that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own.
@@ -46,12 +48,19 @@ class Objective(nn.Module):
         self.config = config
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None
-        if config.contrastive_weight or config.balance_weight:
+        contrasted = config.contrastive_weight > 0 or config.balance_weight > 0
+        self._levelled = contrasted or config.class_weight > 0
+        if self._levelled:
             if not isinstance(model.comparator, LatentOrder):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
-            self.latent = LatentTerm(head.levels)
+            if config.class_weight and head.levels < DIGITS:
+                raise InputError(
+                    f"class_weight needs a latent level for each of {DIGITS} digits, but has {head.levels}"
+                )
+            if contrasted:
+                self.latent = LatentTerm(head.levels)
 
     def forward(
         self,
@@ -60,10 +69,20 @@ class Objective(nn.Module):
         xb: torch.Tensor,
         y: torch.Tensor,
         teacher: torch.Tensor | None = None,
+        classes: torch.Tensor | None = None,
     ) -> Loss:
-        """Images (B, C, H, W), labels float32 (B,) and any teacher's logits float32 (B,) to the loss."""
+        """The loss of a batch.
+
+        Args:
+            model: the network.
+            xa: left images (B, C, H, W).
+            xb: right images, the same.
+            y: labels float32 (B,).
+            teacher: any teacher's logits float32 (B,).
+            classes: of the left and the right digit, where they are known, int64 (B, 2).
+        """
         left, right = model.embed(xa, xb, shielded=self.auxiliary is not None)
-        if self.latent is None:
+        if not self._levelled:
             total, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
             return Loss(total, {name: term.detach() for name, term in terms.items()})
         if self.auxiliary is None:
@@ -78,9 +97,15 @@ class Objective(nn.Module):
             names = "auxiliary_loss", "auxiliary_soft_loss"
             auxiliary_loss, auxiliary_terms = self._pair_loss(head.compare(*levels), y, teacher, names)
             total, terms = pair_loss + auxiliary_loss, terms | auxiliary_terms
-        contrastive, balance = self.latent(*levels, head.table, y)
-        total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
-        terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
+        if self.latent is not None:
+            contrastive, balance = self.latent(*levels, head.table, y)
+            total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
+            terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
+        if self.config.class_weight:
+            assert classes is not None
+            class_loss = functional.nll_loss(torch.cat(levels), classes.T.flatten())
+            total = total + self.config.class_weight * class_loss
+            terms["class_loss"] = class_loss
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def _pair_loss(

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 
 from twinrank.config import OPEN_IDS, TrainConfig
+from twinrank.data.batches import Batches
+from twinrank.data.fresh import FreshBatches, FreshPairs
+from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError
@@ -85,7 +88,7 @@ def train(
     size = parameters(model)
     recorded = {
         "name": run.path.name,
-        "track": _track(pairs, val, teacher=teacher),
+        "track": _track(pairs, val, teacher=teacher, fresh=config.fresh),
         "seed": config.seed,
         "model": {"name": name, "options": found.complete(options or {})},
         "train": asdict(config),
@@ -203,8 +206,23 @@ def _fit(
     description = recorded["model"] | _images(pairs)
     progress = EpochProgress(config.epochs) if progress is None else progress
     with following(run, recorded.get("log_to", ()), progress.say):
-        logit = None if teacher is None else teacher.logit
-        fit(run, model.to(pick_device()), description, pairs, val, config, progress, logit)
+        batches = _batches(pairs, config, teacher, progress)
+        fit(run, model.to(pick_device()), description, batches, val, config, progress)
+
+
+def _batches(
+    pairs: PairData, config: TrainConfig, teacher: Teacher | None, progress: EpochProgress
+) -> Batches | FreshBatches:
+    device = pick_device()
+    if not config.fresh:
+        return Batches(pairs, config, device, None if teacher is None else teacher.logit)
+    mnist = fetch_mnist(say=progress.say)
+    if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
+        raise InputError(
+            f"{pairs.path}: images are {pairs.xa.shape[1:]}, but fresh pairs are of MNIST's digits; train without fresh"
+        )
+    # Rendered where torch's CPU generator is, so that the pairs do not depend on the device.
+    return FreshBatches(FreshPairs(mnist), len(pairs), config, device)
 
 
 def _recalled(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teacher | None:
@@ -242,8 +260,8 @@ def _labelled(path: Path, part: str) -> PairData:
     return data
 
 
-def _track(*files: PairData, teacher: Teacher | None) -> str:
-    fresh = any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
+def _track(*files: PairData, teacher: Teacher | None, fresh: bool) -> str:
+    fresh = fresh or any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
     taught = teacher is not None and teacher.about["track"] != "pairs-only"
     return "open" if fresh or taught else "pairs-only"
 
