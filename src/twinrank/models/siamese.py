@@ -24,6 +24,10 @@ class Embedded(NamedTuple):
     features: torch.Tensor
 
 
+_MOVES = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+"""Down and right, in pixels: where a network looks, in this order."""
+
+
 class SiameseNet(nn.Module):
     """Encode, tower, comparator.
 
@@ -31,13 +35,16 @@ class SiameseNet(nn.Module):
         encode: what the tower sees.
         tower: encoded images to features.
         comparator: features of both images to a logit; it always runs in float32.
+        views: in evaluation, features are the mean of those of so many views of an image, 1 to 5: itself, and moved by
+            a pixel to each side. Strided layers see each of them differently.
 
     Attributes:
         precision: arithmetic of the tower, see :func:`twinrank.device.autocast`.
     """
 
-    def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module) -> None:
+    def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1) -> None:
         super().__init__()
+        self.views = views
         self.encode = encode
         self.tower = tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.comparator = comparator
@@ -72,14 +79,25 @@ class SiameseNet(nn.Module):
 
     def embed_batch(self, images: torch.Tensor, shielded: bool = False) -> Embedded:
         """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
+        seen = [_moved(images, *move) for move in _MOVES[: 1 if self.training else self.views]]
         with autocast(images.device, self.precision):
-            parts = self.tower(self.encode(images), shielded)
-        return Embedded(*(part.float() for part in parts))
+            views = [self.tower(self.encode(view), shielded) for view in seen]
+        return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
         """Logits float32 (N,), positive where the left image is held to rank higher; arguments of :meth:`embed`."""
         left, right = self.embed(xa, xb)
         return self.comparator(left.features, right.features)
+
+
+def _moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Images (N, C, H, W) moved by whole pixels, the border mirrored: noise and what is covered stay as they are."""
+    for axis, distance in ((2, down), (3, right)):
+        if distance:
+            last = images.shape[axis] - 1
+            place = (torch.arange(last + 1, device=images.device) - distance).abs()
+            images = images.index_select(axis, last - (last - place).abs())
+    return images
 
 
 def probability(logit: torch.Tensor) -> torch.Tensor:

@@ -205,7 +205,9 @@ def efficientnet_b0(
 
 
 @register(0, "docs/architecture.md, latent order head; tower after He et al. 2016, arXiv:1512.03385", _ORDER_TRAIN)
-def order_net(images: Images, width: int = 16, levels: int = 10, mask: bool = True) -> SiameseNet:
+def order_net(
+    images: Images, width: int = 16, levels: int = 10, mask: bool = True, views: Literal[1, 5] = 5
+) -> SiameseNet:
     """A small residual tower with a latent order head: it finds the levels from comparisons alone.
 
     Args:
@@ -213,11 +215,12 @@ def order_net(images: Images, width: int = 16, levels: int = 10, mask: bool = Tr
         width: Channels of the tower's stem; its last stage has eight times as many.
         levels: Latent levels, K.
         mask: The tower sees which pixels are covered.
+        views: Views of an image whose features are averaged to decide: itself, or moved by a pixel to each side, too.
     """
     encode = Encode(images.channels, mask, images.size)
     widths = (2 * width, 4 * width, 8 * width)
     tower = Tower(ResidualBackbone(encode.out_channels, width, widths, (1, 1, 1), kernel=5, stride=2))
-    return SiameseNet(encode, tower, LatentOrder(tower.features, levels))
+    return SiameseNet(encode, tower, LatentOrder(tower.features, levels), views)
 
 
 register_variant("order_net_small", of="order_net", summary="order_net, half as wide.", width=8)

@@ -198,6 +198,8 @@ def _fit(
     teacher: Teacher | None,
 ) -> None:
     model.precision = config.precision
+    # One view chooses the epoch: the others would cost a third of the training.
+    model.views = 1
     model.set_recompute(config.checkpoint_stages)
     if config.compile:
         model.tower.compile()
