@@ -23,13 +23,14 @@ ALLOWED = {
     "stacking": {"data", "models", "training", "evaluation", "ensembling"},
     "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
     "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
+    "slimming": {"models"},
     "distilling": {"training", "stacks"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
     "tuning": {"training", "evaluation", "reporting"},
     "pipeline": {"auditing", *STACKED, "data", "models", "training", "evaluation", "reporting"},
     "cli": {
         *("data", "models", "training", "evaluation", "reporting", "pipeline"),
-        *("auditing", *STACKED, "distilling", "verifying", "tuning"),
+        *("auditing", *STACKED, "distilling", "verifying", "tuning", "slimming"),
     },
     "__main__": {"cli"},
 }

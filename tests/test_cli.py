@@ -259,7 +259,7 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["order", "nowhere", "a.npz"], "nowhere: not a run folder"),
         (["report", "nowhere"], "nowhere: not a run folder"),
         (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
-        (["predict"], "Missing from twinrank predict: --run PATH Run folder, or stack folder. (required) --data"),
+        (["predict"], "Missing from twinrank predict: --data PATH A pair file"),
         (["dat"], "Unrecognized options: dat; Available subcommands: run, seeds, grid"),
         (["data"], "Expected one of {fetch, make, fresh, check, show}; 'twinrank COMMAND --help' shows the options"),
         (["data", "make", "--out", "d", "--severty", "3"], "--severty, 3; Perhaps you meant: --severity INT"),

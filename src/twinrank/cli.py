@@ -157,8 +157,8 @@ def run(
 
     Args:
         recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
-            with --workers 2), "stack" (ten base models and their ensembles, two hours), "ablations" (one thing
-            changed at a time, an hour), "guide" (the training guide's models and values, for a GPU), or a YAML file.
+            with --workers 2), "stack" (ten base models and their ensembles, two hours), "record" (the best network
+            for half an hour, twice), "ablations" (one thing changed at a time, an hour), "guide" (the training guide's models and values, for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
@@ -407,18 +407,20 @@ def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
 
 
 @_command_of(app, "predict")
-def predict(run: Path, data: Path, out: Path = Path("predictions.csv")) -> None:
+def predict(data: Path, run: Path | None = None, out: Path = Path("predictions.csv")) -> None:
     """Label a pair file of any length with a network or a stack: a CSV id,label, which is a submission.
 
     Args:
-        run: Run folder, or stack folder.
         data: A pair file; it needs neither labels nor ids, and labels in it are not used.
+        run: Run folder, or stack folder; by default the network that comes with twinrank, which knows the benchmark's
+            occluded digits.
         out: The CSV.
     """
     from twinrank.evaluation.label import write_labels
+    from twinrank.runs import PRETRAINED
     from twinrank.stacks import open_judge
 
-    judge = open_judge(run)
+    judge = open_judge(PRETRAINED if run is None else run)
     with _progress() as progress:
         count = write_labels(judge.logits, data, out, partial(progress, str(data)))
     print(f"{out}: {count:,} labels for {data}")
@@ -498,6 +500,20 @@ def verify(run: Argument) -> None:
     print(f"{run}: every figure is what the files give")
 
 
+@_command_of(app, "slim")
+def slim(run: Argument, out: Path) -> None:
+    """Copy a trained network into a folder small enough to be passed on: weights in half precision, no checkpoint.
+
+    Args:
+        run: Run folder.
+        out: Run folder, new; "twinrank evaluate" says how good it is.
+    """
+    from twinrank.slimming import slim as copy
+
+    weights = copy(Path(run), out).weights
+    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
+
+
 @_command_of(app, "leaderboard")
 def leaderboard(runs: Files, out: Path | None = None) -> None:
     """Compare runs and stacks in one table, the best on val first: accuracy, log-loss, calibration, cost, who ties.
@@ -533,6 +549,24 @@ def ablation(runs: Files, base: str = "base", out: Path | None = None) -> None:
     print(ablation_text(effects))
     if out is not None:
         for written in write_ablation(effects, out):
+            print(written)
+
+
+@_command_of(app, "record")
+def record(runs: Files, out: Path | None = None) -> None:
+    """Sum up evaluated runs over their seeds: accuracy on every file, training time, beside what others published.
+
+    Args:
+        runs: Run folders named TARGET_seedSEED, for example those of "twinrank run record".
+        out: A folder for the table as record.json and record.md, and for the picture record.png.
+    """
+    from twinrank.reporting.record import read_targets, record_text, write_record
+
+    _require_some(runs)
+    targets = read_targets(runs)
+    print(record_text(targets))
+    if out is not None:
+        for written in write_record(targets, out):
             print(written)
 
 

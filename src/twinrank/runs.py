@@ -15,6 +15,8 @@ from twinrank.config import TrainConfig, with_values
 from twinrank.errors import InputError
 from twinrank.files import read_json, write_json, write_text
 
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The run folder of the network that comes with twinrank."""
 MAX_THREADS = 1024
 """Of the CPU; beyond, the system may not have as many."""
 _LOOK_SECONDS = 0.2

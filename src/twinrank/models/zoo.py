@@ -23,7 +23,7 @@ _PYRAMID_CHANNELS = 128
 _LATENT = {"contrastive_weight": 1.0, "balance_weight": 2.0, "easy_share": 0.3, "shift": 2, "augment_from": 0.3}
 _PLAIN_TRAIN = TrainConfig(epochs=30, lr=3e-3, **_LATENT)
 _DEEP_TRAIN = TrainConfig(epochs=14, lr=6e-3, **_LATENT)
-_ORDER_TRAIN = TrainConfig(epochs=14, lr=1.5e-2, **_LATENT)
+_ORDER_TRAIN = TrainConfig(epochs=14, optimizer="muon", lr=2.5e-2, **_LATENT)
 
 
 @register(1, "the training guide's baseline; Bromley et al. 1993, Siamese time delay neural network", _PLAIN_TRAIN)

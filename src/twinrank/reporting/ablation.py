@@ -1,6 +1,5 @@
 """What each factor is worth: runs that differ from a base in one thing, with the same seeds, compared row by row."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import RunContents, distinct_runs, read_run
+from twinrank.reporting.contents import RunContents, distinct_runs, factor_and_seed, read_run
 from twinrank.reporting.formats import table_line
 
-_NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ROWS = {"val": ("val",), "tests": ("test_public", "test_private")}
 _HEADINGS = ("factor", "rows", "accuracy", "difference, points", "95% interval", "by seed")
 
@@ -49,10 +47,8 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
     """
     found: dict[str, dict[int, RunContents]] = {}
     for run in distinct_runs(runs):
-        name = _NAME.fullmatch(run.resolve().name)
-        if name is None:
-            raise InputError(f"{run}: an ablation's runs are named FACTOR_seedSEED, for example no_mask_seed1")
-        found.setdefault(name["factor"], {})[int(name["seed"])] = read_run(run)
+        factor, seed = factor_and_seed(run)
+        found.setdefault(factor, {})[seed] = read_run(run)
     if base not in found:
         raise InputError(f"no run is named {base}_seed...; choose --base from {', '.join(found)}")
     effects = []

@@ -1,6 +1,7 @@
 """What a run folder holds, read for a report."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json
 
+_NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
 
 
@@ -81,6 +83,18 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
             raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
         seen[place] = run
     return list(seen.values())
+
+
+def factor_and_seed(run: Path) -> tuple[str, int]:
+    """What the name of a run folder, ``FACTOR_seedSEED``, says.
+
+    Raises:
+        InputError: it is of another form.
+    """
+    name = _NAME.fullmatch(Path(run).resolve().name)
+    if name is None:
+        raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
+    return name["factor"], int(name["seed"])
 
 
 def read_run(run: Path) -> RunContents:

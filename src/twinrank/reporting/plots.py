@@ -242,6 +242,33 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
     return figure
 
 
+def accuracy_by_seconds(
+    ours: Mapping[str, tuple[float, Estimate]],
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    others: Mapping[str, tuple[float, float]],
+) -> Figure:
+    """Accuracy on test_private against seconds of training, on a logarithmic axis.
+
+    Args:
+        ours: by name, seconds and accuracy.
+        curves: by the same names, seconds and accuracy on val during a training.
+        others: by name, seconds and accuracy.
+    """
+    figure, axes = blank_axes(8.4, 4.4)
+    for position, (name, (seconds, accuracy)) in enumerate(ours.items()):
+        look = line_look(position)
+        axes.plot(*curves[name], color=look["color"], linewidth=1, alpha=0.5)
+        spread = [[accuracy.value - accuracy.low], [accuracy.high - accuracy.value]]
+        axes.errorbar([seconds], [accuracy.value], spread, linewidth=1.4, markersize=6, label=name, **look)
+    for position, (name, (seconds, accuracy)) in enumerate(others.items()):
+        axes.plot([seconds], [accuracy], color=MUTED, marker=MARKERS[position], linestyle="none", label=name)
+    axes.set_xscale("log")
+    axes.set(xlabel="seconds of training", ylabel="share right on test_private", ylim=(0.7, 0.94))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    legend(axes, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[str]) -> Figure:
     """Accuracy of many runs with 95% intervals: a row each, a mark for each file.
 

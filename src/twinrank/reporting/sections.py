@@ -187,7 +187,9 @@ def our_standing(contents: RunContents) -> Standing:
         system=f"{config.get('name', 'this run')} (this run{'' if track == PAIRS_ONLY else f', {track} track'})",
         parameters=count(config["parameters"]) if "parameters" in config else "",
         cost=", ".join(filter(None, (duration(seconds) if seconds is not None else "", processors(contents)))),
-        **shown,
+        val=shown["val"],
+        test_public=shown["test_public"],
+        test_private=shown["test_private"],
     )
 
 

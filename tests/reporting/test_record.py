@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinrank.config import TrainConfig
+from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.record import metrics_record
+from twinrank.files import write_json
+from twinrank.reporting.record import read_targets, record_text, write_record
+from twinrank.runs import RunFolder
+
+STEMS = ("val", "test_public", "test_private")
+
+
+def run(folder: Path, name: str, share: float, **train: float) -> Path:
+    """A run of two passes of 10 and 20 seconds that is right on this share of 200 rows of every file."""
+    made = RunFolder(folder / name)
+    seed = int(name[-1])
+    config = {
+        "name": name,
+        "track": "pairs-only",
+        "model": {"name": "order_net", "options": {"width": 8}},
+        "parameters": 77_102,
+        "train": {"seed": seed, "epochs": TrainConfig.epochs} | train,
+        "data": {"train": {"path": "train.npz", "sha256": "0", "n": 500}},
+    }
+    write_json(made.config, config)
+    made.write_history([{"epoch": e, "seconds": 10.0 * e, "val": {"accuracy": 0.4 + 0.1 * e}} for e in (1, 2)])
+    y = np.arange(200) % 2
+    logit = np.where((np.arange(200) < 200 * share) == (y == 1), 1.0, -1.0).astype(np.float32)
+    for stem in STEMS:
+        meta = {"data": {"path": f"{stem}.npz", "sha256": stem, "n": 200}, "rows": "all 200 rows"}
+        said = Predictions(np.arange(200).astype(str), logit, y.astype(np.int8), meta=meta)
+        said.save(made.predictions(stem))
+        write_json(made.metrics(stem), metrics_record(said))
+    return made.path
+
+
+def test_seeds_are_put_together_and_every_figure_has_its_rows(tmp_path: Path) -> None:
+    runs = [
+        run(tmp_path, "half-hour_seed7", 0.9),
+        run(tmp_path, "half-hour_seed1", 0.8),
+        run(tmp_path, "two_seed1", 0.7),
+    ]
+    half, two = read_targets(runs)
+    assert (half.name, half.seeds, half.seconds, two.seeds) == ("half-hour", (1, 7), 30, (1,))
+    assert half.by_seed["test_private"] == (0.8, 0.9)
+    written = write_record([half, two], tmp_path / "out")
+    assert all(path.stat().st_size for path in written)
+    first = json.loads(written[0].read_text())[0]
+    assert {key: first[key] for key in ("target", "seconds", "seeds")} == {
+        "target": "half-hour",
+        "seconds": 30.0,
+        "seeds": [1, 7],
+    }
+    for stem in STEMS:
+        assert first[stem]["accuracy"] == pytest.approx(0.85)
+        assert first[stem]["low"] < 0.85 < first[stem]["high"]
+        assert (first[stem]["n"], first[stem]["by_seed"]) == (200, [0.8, 0.9])
+    assert "| half-hour | pairs-only | `order_net` | 77,102 | 30 s | 1, 7 | 85.00% (" in record_text([half])
+
+
+def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
+    good = run(tmp_path, "hour_seed1", 0.9)
+    with pytest.raises(InputError, match="hour: its runs differ in more than their seed"):
+        read_targets([good, run(tmp_path, "hour_seed2", 0.9, epochs=3)])
+    RunFolder(good).metrics("test_public").unlink()
+    with pytest.raises(InputError, match="hour_seed1: has not been evaluated on test_public"):
+        read_targets([good])
