@@ -66,9 +66,25 @@ def test_all_pairs_are_what_they_are_as_pairs(
     assert (found.levels is not None) == (name == "order_net")
 
 
-def test_each_image_goes_through_the_tower_once() -> None:
+@pytest.mark.parametrize("views", [1, 5])
+def test_each_view_of_an_image_goes_through_the_tower_once(views: int) -> None:
     model = network(*NETWORKS[0])
+    model.views = views
     seen: list[int] = []
     model.tower.register_forward_hook(lambda tower, given, made: seen.append(len(given[0])))
     pairwise_logits(model, images(0))
-    assert seen == [IMAGES]
+    assert seen == views * [IMAGES]
+
+
+def test_the_views_are_the_image_and_its_four_neighbours() -> None:
+    model, shown = network("order_net", {"width": 4, "levels": 4}), images(0)
+    assert model.views == 5
+    with torch.inference_mode():
+        averaged = model.embed_batch(torch.from_numpy(shown)).features
+        model.views = 1
+        padded = np.pad(shown, ((0, 0), (0, 0), (1, 1), (1, 1)), "reflect")
+        height, width = shown.shape[2:]
+        places = [(1, 1), (1, 0), (1, 2), (0, 1), (2, 1)]
+        alone = [torch.from_numpy(padded[:, :, top : top + height, left : left + width]) for top, left in places]
+        expected = torch.stack([model.embed_batch(view).features for view in alone]).mean(0)
+    torch.testing.assert_close(averaged, expected)
