@@ -225,16 +225,8 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "distill_temperature"):
             _require(self, name, above=0)
         for name in (
-            *(
-                "weight_decay",
-                "contrastive_weight",
-                "balance_weight",
-                "class_weight",
-                "focal_alpha",
-                "focal_gamma",
-                "min_delta",
-            ),
-            *("shift", "brightness", "contrast", "seed"),
+            *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
+            *("class_weight", "shift", "brightness", "contrast", "seed"),
         ):
             _require(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):

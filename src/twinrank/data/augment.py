@@ -12,6 +12,7 @@ import torch
 from twinrank.config import TrainConfig
 from twinrank.data.geometry import rotation, scaling, shear, translation, warp
 from twinrank.data.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
+from twinrank.pixels import mirrored
 
 _LONGEST_CUTOUT = 0.5
 _WIDEST_LINE = 0.1
@@ -129,7 +130,7 @@ def shift(images: torch.Tensor, distance: int, draws: torch.Tensor) -> torch.Ten
     distance = min(distance, height - 1, width - 1)
     moves = (draws * (2 * distance + 1)).long() - distance
     rows, columns = (
-        _mirrored(torch.arange(size, device=images.device) + move[:, None], size)
+        mirrored(torch.arange(size, device=images.device) + move[:, None], size)
         for size, move in zip((height, width), moves.T, strict=True)
     )
     each = torch.arange(len(images), device=images.device)[:, None, None]
@@ -222,7 +223,3 @@ def _grid(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _between(places: torch.Tensor, start: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
     first = start.floor()[:, None, None]
     return (places >= first) & (places < first + length.floor()[:, None, None])
-
-
-def _mirrored(position: torch.Tensor, size: int) -> torch.Tensor:
-    return size - 1 - (size - 1 - position.abs()).abs()

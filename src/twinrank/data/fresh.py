@@ -17,7 +17,8 @@ from twinrank.files import require_ending, write_npz
 from twinrank.randomness import torch_generator
 
 _CHUNK = 256
-_CLASSES = 10
+DIGITS = 10
+"""Classes of MNIST."""
 
 
 class FreshPairs:
@@ -42,7 +43,7 @@ class FreshPairs:
         self._labels = torch.from_numpy(mnist.train_labels.astype(np.int64))
         self._members = torch.from_numpy(np.argsort(mnist.train_labels, kind="stable"))
         """Positions of the digits, class after class."""
-        self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=_CLASSES))
+        self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=DIGITS))
 
     def __call__(self, pairs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Draw a batch: left and right images uint8 (N, 1, 28, 28), and labels float32 (N,), on the digits' device.
@@ -68,9 +69,9 @@ class FreshPairs:
         device = generator.device
         near, first, second, *which = torch.rand(5, pairs, generator=generator, device=device)
         left_greater = torch.randperm(pairs, generator=generator, device=device) < pairs // 2
-        low = (first * (_CLASSES - 1)).long()
+        low = (first * (DIGITS - 1)).long()
         left = low + left_greater.long()
-        far = torch.where(left_greater, (second * left).long(), left + 1 + (second * (_CLASSES - 1 - left)).long())
+        far = torch.where(left_greater, (second * left).long(), left + 1 + (second * (DIGITS - 1 - left)).long())
         neighbour = torch.where(left_greater, low, left + 1)
         classes = torch.stack([left, torch.where(near < self._weight_diff1, neighbour, far)], 1)
         counts = self._counts.to(device)

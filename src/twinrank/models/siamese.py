@@ -10,6 +10,7 @@ from twinrank.device import autocast
 from twinrank.models.comparators import Antisymmetric, LatentOrder
 from twinrank.models.encode import Encode
 from twinrank.models.towers.tower import Tower
+from twinrank.pixels import mirrored
 
 
 class Embedded(NamedTuple):
@@ -94,9 +95,8 @@ def _moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
     """Images (N, C, H, W) moved by whole pixels, the border mirrored: noise and what is covered stay as they are."""
     for axis, distance in ((2, down), (3, right)):
         if distance:
-            last = images.shape[axis] - 1
-            place = (torch.arange(last + 1, device=images.device) - distance).abs()
-            images = images.index_select(axis, last - (last - place).abs())
+            size = images.shape[axis]
+            images = images.index_select(axis, mirrored(torch.arange(size, device=images.device) - distance, size))
     return images
 
 

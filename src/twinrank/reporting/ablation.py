@@ -10,7 +10,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import RunContents, distinct_runs, factor_and_seed, read_run
+from twinrank.reporting.contents import RunContents, read_by_factor
 from twinrank.reporting.formats import table_line
 
 _ROWS = {"val": ("val",), "tests": ("test_public", "test_private")}
@@ -45,10 +45,7 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
         InputError: a folder is given twice, a name is of another form, there is no base, a seed is missing, or a run
             has not been evaluated.
     """
-    found: dict[str, dict[int, RunContents]] = {}
-    for run in distinct_runs(runs):
-        factor, seed = factor_and_seed(run)
-        found.setdefault(factor, {})[seed] = read_run(run)
+    found = read_by_factor(runs)
     if base not in found:
         raise InputError(f"no run is named {base}_seed...; choose --base from {', '.join(found)}")
     effects = []

@@ -85,16 +85,19 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
     return list(seen.values())
 
 
-def factor_and_seed(run: Path) -> tuple[str, int]:
-    """What the name of a run folder, ``FACTOR_seedSEED``, says.
+def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
+    """Run folders named ``FACTOR_seedSEED``, by factor and seed, in the order in which they are given.
 
     Raises:
-        InputError: it is of another form.
+        InputError: a folder is given twice, a name is of another form, or as :func:`read_run`.
     """
-    name = _NAME.fullmatch(Path(run).resolve().name)
-    if name is None:
-        raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
-    return name["factor"], int(name["seed"])
+    found: dict[str, dict[int, RunContents]] = {}
+    for run in distinct_runs(runs):
+        name = _NAME.fullmatch(run.resolve().name)
+        if name is None:
+            raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
+        found.setdefault(name["factor"], {})[int(name["seed"])] = read_run(run)
+    return found
 
 
 def read_run(run: Path) -> RunContents:

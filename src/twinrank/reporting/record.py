@@ -10,7 +10,7 @@ import numpy as np
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate
 from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import RunContents, distinct_runs, factor_and_seed, read_run
+from twinrank.reporting.contents import RunContents, read_by_factor
 from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
@@ -59,11 +59,7 @@ def read_targets(runs: Sequence[Path]) -> list[Target]:
         InputError: a folder is given twice, a name is of another form, a run has not been evaluated on every file, or
             the runs of a target differ in more than their seed.
     """
-    found: dict[str, dict[int, RunContents]] = {}
-    for run in distinct_runs(runs):
-        name, seed = factor_and_seed(run)
-        found.setdefault(name, {})[seed] = read_run(run)
-    return [_target(name, dict(sorted(seeds.items()))) for name, seeds in found.items()]
+    return [_target(name, dict(sorted(seeds.items()))) for name, seeds in read_by_factor(runs).items()]
 
 
 def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
+from twinrank.data.fresh import DIGITS
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
-DIGITS = 10
 _MEANS_MOMENTUM = 0.1
 
 
