@@ -20,6 +20,7 @@ bench: .venv/installed-dev  ## speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/renderer.py
+	$(BIN)/python benchmarks/matrix_limit.py
 
 clean:  ## what the targets above have made
 	rm -rf .venv data runs

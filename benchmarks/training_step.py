@@ -74,7 +74,7 @@ def ours(name: str, file: Path, batch_size: int) -> tuple[Pass, Pass]:
 
     def train() -> None:
         model.train()
-        for xa, xb, y in batches.epoch(1):
+        for xa, xb, y, *_ in batches.epoch(1):
             objective(model, xa, xb, y).total.backward()
             optimizer.step()
             optimizer.zero_grad()

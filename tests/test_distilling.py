@@ -61,6 +61,10 @@ def taught(files: tuple[Path, Path], teacher: RunFolder, tmp_path: Path) -> Dist
     return distilled
 
 
+def no_levels(n: int) -> np.ndarray:
+    return np.empty((n, 2, 0), np.float32)
+
+
 def never(*_: Any) -> Any:
     raise AssertionError("the teacher was asked")
 
@@ -73,7 +77,7 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
     np.savez(tmp_path / "coin.npz", x=x, y=np.random.default_rng(0).permutation(y))
     pairs = load_pairs(tmp_path / "coin.npz")
     about = {"of_sha256": pairs.sha256, "track": "open", "answered": {}, "seen": {}}
-    sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), about)
+    sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
     config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
     run = train("order_net", *files, tmp_path / "run", config, {"width": 4}, 1, teacher=sure)
@@ -82,6 +86,19 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
     assert {"pair_loss", "soft_loss"} <= history[0]["train"].keys()
     assert run.read_config()["track"] == "open", "the teacher's"
     assert load_weights(run.weights).antisymmetric
+
+
+def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    levelled = train("order_net", *files, tmp_path / "levelled", replace(TINY, lr=1.5e-2), OPTIONS, 1)
+    run = taught("run", levelled.path, level_weight=1.0, epochs=4)
+    with np.load(run.teacher) as kept:
+        np.testing.assert_allclose(np.exp(kept["levels"]).sum(2), 1, atol=1e-5)
+    losses = [epoch["train"]["level_loss"] for epoch in run.read_history()]
+    assert losses[-1] < losses[0]
+    with pytest.raises(InputError, match="level_weight needs levels that are told: fresh pairs, or a teacher that has"):
+        taught("untold", teacher.path, level_weight=1.0)
 
 
 def test_without_weight_a_teacher_changes_no_bit(taught: Distill, files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -123,7 +140,7 @@ def test_what_a_teacher_said_before_the_training_began_is_taken(
     (tmp_path / "begun").mkdir()
     shutil.copy(whole.teacher, tmp_path / "begun")
     with monkeypatch.context() as patch:
-        patch.setattr(Network, "logits", never)
+        patch.setattr(Network, "answer", never)
         begun = taught("begun")
         with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
             taught("begun")
@@ -147,20 +164,22 @@ def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFold
             resume(run.path)
         assert str(found.value).count("\n") == 0
 
-    np.savez(run.teacher, **stored | {"logit": -stored["logit"]})
-    refused("teacher.npz: has been edited since the teacher was asked")
-    Teacher(pairs.row_ids, -stored["logit"], about).save(run.teacher)
+    said = pairs.row_ids, stored["logit"], stored["levels"]
+    for key in ("logit", "levels"):
+        np.savez(run.teacher, **stored | {key: -stored[key]})
+        refused("teacher.npz: has been edited since the teacher was asked")
+    Teacher(pairs.row_ids, -stored["logit"], stored["levels"], about).save(run.teacher)
     refused("teacher.npz: has changed since the run began")
-    Teacher(pairs.row_ids[::-1], stored["logit"], about).save(run.teacher)
+    Teacher(pairs.row_ids[::-1], stored["logit"], stored["levels"], about).save(run.teacher)
     refused("teacher.npz: was asked about other rows than those of .*train.npz")
-    Teacher(pairs.row_ids, stored["logit"], about | {"answered": {"weights_sha256": "0"}}).save(run.teacher)
+    Teacher(*said, about | {"answered": {"weights_sha256": "0"}}).save(run.teacher)
     refused(r"teacher.npz: is what another teacher said \(weights_sha256 is '0', not")
     run.teacher.write_bytes(b"PK")
     refused("teacher.npz: not an NPZ file")
     run.teacher.unlink()
     refused("teacher.npz")
     # Whoever edits both is found out by the checkpoint.
-    Teacher(pairs.row_ids, -stored["logit"], about).save(run.teacher)
+    Teacher(pairs.row_ids, -stored["logit"], stored["levels"], about).save(run.teacher)
     config = run.read_config()
     write_json(run.config, config | {"teacher": config["teacher"] | {"sha256": sha256(run.teacher)}})
     refused("config.json: has been changed since the run began .teacher.sha256 is")
@@ -178,7 +197,8 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
         train("order_net", *files, out, STUDENT.train, OPTIONS, 1)
     pairs = load_pairs(files[1])
-    foreign = Teacher(pairs.row_ids, np.zeros(len(pairs), np.float32), {"of_sha256": pairs.sha256})
+    nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
+    foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})
     with pytest.raises(InputError, match="the teacher: was asked about other rows than those of"):
         train("order_net", *files, out, STUDENT.train, OPTIONS, 1, teacher=foreign)
     assert not out.exists()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Files = tyro.conf.Positional[tuple[Path, ...]]
 Argument = tyro.conf.Positional[Path]
 Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
+Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]
 
 app = tyro.extras.SubcommandApp()
 data = tyro.extras.SubcommandApp()
@@ -554,17 +555,23 @@ def ablation(runs: Files, base: str = "base", out: Path | None = None) -> None:
 
 
 @_command_of(app, "record")
-def record(runs: Files, out: Path | None = None) -> None:
+def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
     """Sum up evaluated runs over their seeds: accuracy on every file, training time, beside what others published.
 
     Args:
         runs: Run folders named TARGET_seedSEED, for example those of "twinrank run record".
+        mean: TARGET=RUN,RUN,...: also an ensemble of evaluated runs, which is the mean of their logits; may be repeated.
         out: A folder for the table as record.json and record.md, and for the picture record.png.
     """
-    from twinrank.reporting.record import read_targets, record_text, write_record
+    from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 
     _require_some(runs)
     targets = read_targets(runs)
+    for each in mean:
+        name, _, members = each.partition("=")
+        if not (name and members):
+            raise InputError(f"--mean: '{each}' is not of the form TARGET=RUN,RUN")
+        targets.append(read_ensemble(name, [Path(member) for member in members.split(",")]))
     print(record_text(targets))
     if out is not None:
         for written in write_record(targets, out):

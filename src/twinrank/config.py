@@ -169,9 +169,9 @@ class TrainConfig:
     fresh: bool = False
     """Open track: train on pairs rendered anew from MNIST's clean training digits, as many an epoch as the training
     file has, instead of on those of the file. Curriculum and augmentation are of the file's pairs."""
-    class_weight: float = 0.0
-    """Open track: weight of the cross-entropy of the latent levels against the digits' classes, which fresh pairs
-    tell."""
+    level_weight: float = 0.0
+    """Weight of the cross-entropy of the latent levels against those that are told: of fresh pairs the digits' classes;
+    of a teacher's, its latent levels as the label of the pair corrects them."""
     easy_share: float = 1.0
     """Share of the pairs, those that show most, with which training begins; 1 is all of them from the start."""
     easy_until: float = 0.5
@@ -226,7 +226,7 @@ class TrainConfig:
             _require(self, name, above=0)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
-            *("class_weight", "shift", "brightness", "contrast", "seed"),
+            *("level_weight", "shift", "brightness", "contrast", "seed"),
         ):
             _require(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
@@ -239,8 +239,6 @@ class TrainConfig:
         _require(self, "magnitude", at_least=0, at_most=30)
         _require(self, "auxiliary_levels", at_least=2, at_most=1000)
         _require(self, "rotate", at_least=0, at_most=180)
-        if self.class_weight and not self.fresh:
-            raise InputError("class_weight needs fresh, the open track: pairs of a file do not tell their classes")
         if self.fresh and self.distill_weight:
             raise InputError(
                 "distill_weight is for the pairs of a file, which a teacher was asked about, not for fresh ones"

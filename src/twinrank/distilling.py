@@ -69,9 +69,9 @@ def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Cal
         teacher = read_teacher(run.teacher, answered, pairs)
         say(f"{run.teacher}: has what {path} said about {rows}")
         return teacher
-    run.require_room(pairs.row_ids.nbytes)
+    run.require_room(2 * pairs.row_ids.nbytes)
     say(f"asking {path} about {rows}")
-    logit = judge.logits(pairs).astype(np.float32)
+    logit, levels = judge.answer(pairs)
     if (silent := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
     about = {
@@ -82,4 +82,4 @@ def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Cal
         "rows": rows,
         "seen": judge.seen,
     }
-    return Teacher(pairs.row_ids, logit, about)
+    return Teacher(pairs.row_ids, logit.astype(np.float32), levels.astype(np.float32), about)

@@ -183,6 +183,10 @@ class StackJudge:
 
         return self._decide(data.row_ids, ask)
 
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`twinrank.evaluation.label.Judge`; its networks' levels are not one set, so there are none."""
+        return self.logits(data), np.empty((len(data), 2, 0))
+
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.evaluation.label.Judge`."""
         first, second = np.nonzero(~np.eye(len(pool), dtype=bool))

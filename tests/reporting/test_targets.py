@@ -9,14 +9,14 @@ from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record
 from twinrank.files import write_json
-from twinrank.reporting.record import read_targets, record_text, write_record
+from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
 STEMS = ("val", "test_public", "test_private")
 
 
-def run(folder: Path, name: str, share: float, **train: float) -> Path:
-    """A run of two passes of 10 and 20 seconds that is right on this share of 200 rows of every file."""
+def run(folder: Path, name: str, share: float, sure: float = 1.0, **train: float) -> Path:
+    """A run of two passes of 10 and 20 seconds that is right on this share of 200 rows of every file, the first ones."""
     made = RunFolder(folder / name)
     seed = int(name[-1])
     config = {
@@ -30,7 +30,7 @@ def run(folder: Path, name: str, share: float, **train: float) -> Path:
     write_json(made.config, config)
     made.write_history([{"epoch": e, "seconds": 10.0 * e, "val": {"accuracy": 0.4 + 0.1 * e}} for e in (1, 2)])
     y = np.arange(200) % 2
-    logit = np.where((np.arange(200) < 200 * share) == (y == 1), 1.0, -1.0).astype(np.float32)
+    logit = np.where((np.arange(200) < 200 * share) == (y == 1), sure, -sure).astype(np.float32)
     for stem in STEMS:
         meta = {"data": {"path": f"{stem}.npz", "sha256": stem, "n": 200}, "rows": "all 200 rows"}
         said = Predictions(np.arange(200).astype(str), logit, y.astype(np.int8), meta=meta)
@@ -47,7 +47,7 @@ def test_seeds_are_put_together_and_every_figure_has_its_rows(tmp_path: Path) ->
     ]
     half, two = read_targets(runs)
     assert (half.name, half.seeds, half.seconds, two.seeds) == ("half-hour", (1, 7), 30, (1,))
-    assert half.by_seed["test_private"] == (0.8, 0.9)
+    assert half.each["test_private"] == (0.8, 0.9)
     written = write_record([half, two], tmp_path / "out")
     assert all(path.stat().st_size for path in written)
     first = json.loads(written[0].read_text())[0]
@@ -59,8 +59,38 @@ def test_seeds_are_put_together_and_every_figure_has_its_rows(tmp_path: Path) ->
     for stem in STEMS:
         assert first[stem]["accuracy"] == pytest.approx(0.85)
         assert first[stem]["low"] < 0.85 < first[stem]["high"]
-        assert (first[stem]["n"], first[stem]["by_seed"]) == (200, [0.8, 0.9])
+        assert (first[stem]["n"], first[stem]["each"]) == (200, [0.8, 0.9])
     assert "| half-hour | pairs-only | `order_net` | 77,102 | 30 s | 1, 7 | 85.00% (" in record_text([half])
+
+
+def test_an_ensemble_is_the_mean_of_logits_and_costs_what_all_its_runs_cost(tmp_path: Path) -> None:
+    sure, unsure = run(tmp_path, "good_seed1", 0.9, sure=3.0), run(tmp_path, "bad_seed2", 0.6)
+    config = json.loads((sure / "config.json").read_text())
+    write_json(sure / "config.json", config | {"track": "open", "teacher": {"path": "runs/teacher"}})
+    both = read_ensemble("both", [sure, unsure])
+    assert both.ensemble
+    assert (both.track, both.seconds, both.seeds, both.parameters) == ("open", 60, (1, 2), 154_204)
+    assert both.each["val"] == (0.9, 0.6)
+    assert {stem: (each.value, each.n) for stem, each in both.accuracy.items()} == dict.fromkeys(STEMS, (0.9, 200))
+    text = record_text([both])
+    assert "| both | open | mean of 2 `order_net` | 154,204 | 60 s | 1, 2 | 90.00% (" in text
+    assert "Taught: both, by runs/teacher." in text
+    assert all(path.stat().st_size for path in write_record([both], tmp_path / "out"))
+
+
+def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Path) -> None:
+    first, second = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "one_seed2", 0.8)
+    with pytest.raises(InputError, match="few: 1 runs; an ensemble is of two or more"):
+        read_ensemble("few", [first])
+    with pytest.raises(InputError, match="the same run as"):
+        read_ensemble("twice", [first, first])
+    said = Predictions.load(RunFolder(second).predictions("val"))
+    Predictions(said.id[::-1], said.logit, said.y, meta=said.meta).save(RunFolder(second).predictions("val"))
+    with pytest.raises(InputError, match="one_seed2: was evaluated on another val than .*one_seed1"):
+        read_ensemble("other", [first, second])
+    RunFolder(second).predictions("val").unlink()
+    with pytest.raises(InputError, match="one_seed2: has no predictions of labelled val; run 'twinrank evaluate'"):
+        read_ensemble("none", [first, second])
 
 
 def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:

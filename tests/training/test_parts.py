@@ -31,7 +31,7 @@ def pairs(n: int, size: int = 8, seed: int = 0) -> PairData:
 def rows_of(batches: Batches, data: PairData, epoch: int) -> list[int]:
     """The rows of an epoch, recognised by their pixels."""
     known = {image.tobytes(): row for row, image in enumerate(data.xa)}
-    return [known[image.numpy().tobytes()] for xa, _, _ in batches.epoch(epoch) for image in xa]
+    return [known[image.numpy().tobytes()] for batch in batches.epoch(epoch) for image in batch.xa]
 
 
 def test_an_epoch_has_every_row_once_in_an_order_of_its_own() -> None:
@@ -58,7 +58,7 @@ def test_the_curriculum_begins_with_the_pairs_that_show_most_and_ends_with_all()
 
 def test_a_batch_larger_than_the_file_is_the_file() -> None:
     batches = Batches(pairs(7), TrainConfig(batch_size=100), torch.device("cpu"))
-    assert [len(y) for _, _, y in batches.epoch(1)] == [7]
+    assert [len(batch.y) for batch in batches.epoch(1)] == [7]
 
 
 def test_augmentation_begins_when_it_is_told_to() -> None:
@@ -67,7 +67,7 @@ def test_augmentation_begins_when_it_is_told_to() -> None:
     batches = Batches(data, config, torch.device("cpu"))
     known = {image.tobytes() for image in data.xa}
     unchanged = [
-        np.mean([image.numpy().tobytes() in known for xa, _, _ in batches.epoch(epoch) for image in xa])
+        np.mean([image.numpy().tobytes() in known for batch in batches.epoch(epoch) for image in batch.xa])
         for epoch in range(1, 5)
     ]
     assert unchanged[:2] == [1, 1]
@@ -80,7 +80,7 @@ def test_the_draws_of_a_row_do_not_depend_on_the_batch_size() -> None:
     for size in (6, 16):
         config = TrainConfig(batch_size=size, rotate=10, randaugment=2, cutout=1, shift=1, brightness=0.2, swap=True)
         batches = Batches(data, config, torch.device("cpu"))
-        augmented.append([torch.cat(part) for part in zip(*batches.epoch(3), strict=True)])
+        augmented.append([torch.cat(part) for part in list(zip(*batches.epoch(3), strict=True))[:3]])
     for first, second in zip(*augmented, strict=True):
         assert torch.equal(first, second)
 
@@ -90,7 +90,7 @@ def test_a_swapped_pair_has_the_other_label() -> None:
     labels = {(a.tobytes(), b.tobytes()): y for a, b, y in zip(data.xa, data.xb, data.y, strict=True)}  # pyright: ignore[reportArgumentType]
     batches = Batches(data, TrainConfig(batch_size=80, swap=True), torch.device("cpu"))
     swapped = 0
-    for xa, xb, y in batches.epoch(1):
+    for xa, xb, y, *_ in batches.epoch(1):
         for left, right, label in zip(xa.numpy(), xb.numpy(), y, strict=True):
             pair = left.tobytes(), right.tobytes()
             swapped += pair not in labels
@@ -98,20 +98,44 @@ def test_a_swapped_pair_has_the_other_label() -> None:
     assert 20 < swapped < 60
 
 
-def test_a_teachers_logits_stay_with_their_pairs_and_a_swap_negates_them() -> None:
+def test_what_a_teacher_said_stays_with_its_pairs_and_is_swapped_with_them() -> None:
     data = pairs(60)
     teacher = np.arange(1, 61, dtype=np.float32)
+    levels = np.arange(60 * 2 * 3, dtype=np.float32).reshape(60, 2, 3)
     known = {image.tobytes(): row for side in (data.xa, data.xb) for row, image in enumerate(side)}
     lefts = {image.tobytes() for image in data.xa}
     config = TrainConfig(epochs=2, batch_size=10, swap=True, easy_share=0.4)
     seen = []
-    for xa, _, y, soft in Batches(data, config, torch.device("cpu"), teacher).epoch(1):
-        for left, label, logit in zip(xa.numpy(), y, soft, strict=True):
+    for batch in Batches(data, config, torch.device("cpu"), teacher, levels).epoch(1):
+        assert batch.teacher is not None
+        assert batch.levels is not None
+        for left, label, logit, both in zip(batch.xa.numpy(), batch.y, batch.teacher, batch.levels, strict=True):
             row, sign = known[left.tobytes()], 1 if left.tobytes() in lefts else -1
             assert logit == sign * teacher[row]
+            np.testing.assert_array_equal(both, levels[row][::sign])
             assert label == (data.y[row] if sign > 0 else 1 - data.y[row])  # pyright: ignore[reportOptionalSubscript]
             seen.append(sign)
     assert 15 < seen.count(-1) < 45
+
+
+def test_levels_that_are_inferred_are_bayes_rule() -> None:
+    head = LatentOrder(4, 3)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        head.table.copy_(torch.from_numpy(rng.normal(size=(3, 3))))
+    left, right = (torch.from_numpy(rng.normal(size=(2, 3))).float().log_softmax(1) for _ in range(2))
+    y = torch.tensor([1.0, 0.0])
+    found = head.inferred(left, right, y)
+    table = head.table.detach().exp().numpy()
+    for row, label in enumerate(y):
+        weights = table if label else table.T
+        joint = np.outer(left[row].exp(), right[row].exp()) * weights
+        np.testing.assert_allclose(found[0][row].detach(), joint.sum(1) / joint.sum(), rtol=1e-5)
+        np.testing.assert_allclose(found[1][row].detach(), joint.sum(0) / joint.sum(), rtol=1e-5)
+    # What is certain stays certain.
+    certain = torch.tensor([[0.0, -torch.inf, -torch.inf], [-torch.inf, 0.0, -torch.inf]])
+    for side in head.inferred(certain, certain.flip(0), y):
+        assert set(side.flatten().tolist()) == {0.0, 1.0}
 
 
 def factors(config: TrainConfig, steps: int = 100) -> list[float]:

@@ -22,7 +22,7 @@ from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.randomness import torch_generator
 from twinrank.runs import RunFolder
-from twinrank.training.loop import TrainState, _Step
+from twinrank.training.loop import TrainState, Step
 from twinrank.training.progress import EpochProgress
 from twinrank.training.run import finished, resume, train
 
@@ -347,7 +347,7 @@ SWITCHED_ON: dict[str, Any] = {
     [
         {"schedule": "plateau"},
         {"schedule": "one_cycle", "optimizer": "muon"},
-        {"fresh": True, "class_weight": 1.0, "auxiliary_levels": 10},
+        {"fresh": True, "level_weight": 1.0, "auxiliary_levels": 10},
     ],
     ids=["plateau", "muon", "fresh"],
 )
@@ -376,8 +376,10 @@ def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted:
     pairs_only, opened = fitted("pairs", epochs=1), fitted("open", epochs=1, fresh=True)
     assert [run.read_config()["track"] for run in (pairs_only, opened)] == ["pairs-only", "open"]
     assert sha256(pairs_only.weights) != sha256(opened.weights)
-    with pytest.raises(InputError, match="a latent level for each of 10 digits, but has 4"):
-        fitted("few", epochs=1, fresh=True, class_weight=1.0)
+    with pytest.raises(InputError, match="a latent level for each of 10 told, but has 4"):
+        fitted("few", epochs=1, fresh=True, level_weight=1.0)
+    with pytest.raises(InputError, match="level_weight needs levels that are told"):
+        fitted("untold", epochs=1, level_weight=1.0)
 
 
 def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., RunFolder]) -> None:
@@ -391,7 +393,7 @@ def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., Ru
 
 def test_the_gradient_of_several_batches_is_their_mean() -> None:
     layer = torch.nn.Linear(3, 1)
-    step = _Step(layer, None, TrainConfig(accumulate=2, clip_norm=1e9))
+    step = Step(layer, None, TrainConfig(accumulate=2, clip_norm=1e9))
     batches = [torch.randn(4, 3, generator=torch_generator(seed, "batch")) for seed in (0, 1)]
     for batch in batches:
         step.backward(layer(batch).square().mean())
@@ -427,7 +429,7 @@ def test_float16_needs_cuda(fitted: Callable[..., RunFolder]) -> None:
 
 def test_gradients_of_float16_are_scaled_back_and_an_overflow_leaves_the_weights_alone() -> None:
     layer = torch.nn.Linear(3, 1)
-    step = _Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9))
+    step = Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9))
     # The scaler of a CUDA training, on this processor.
     step.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     x = torch.randn(4, 3, generator=torch_generator(0, "batch"))
@@ -465,7 +467,6 @@ def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
         ({"beta2": 1.0}, "beta2 is 1.0; it must be at least 0 and below 1"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"patience": 0}, "patience is 0"),
-        ({"class_weight": 1.0}, "class_weight needs fresh"),
         ({"fresh": True, "distill_weight": 0.5}, "not for fresh ones"),
     ],
 )

@@ -98,24 +98,6 @@ class Augmentation:
         return matrix
 
 
-def symmetric_swap(
-    xa: torch.Tensor, xb: torch.Tensor, y: torch.Tensor, draws: torch.Tensor, *logits: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    """Swap a random half of the pairs, and flip their labels; of any logits, the sign.
-
-    Args:
-        xa: left images (N, C, H, W).
-        xb: right images, the same.
-        y: labels float32 (N,).
-        draws: float32 (N,), uniform in [0, 1).
-        logits: float32 (N,) each.
-    """
-    swapped = draws < 0.5
-    where = swapped[:, None, None, None]
-    negated = [torch.where(swapped, -logit, logit) for logit in logits]
-    return torch.where(where, xb, xa), torch.where(where, xa, xb), torch.where(swapped, 1 - y, y), *negated
-
-
 def shift(images: torch.Tensor, distance: int, draws: torch.Tensor) -> torch.Tensor:
     """Move each image by its own whole number of pixels along each axis; the border is mirrored.
 

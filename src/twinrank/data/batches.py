@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
-from twinrank.data.augment import Augmentation, symmetric_swap
+from twinrank.data.augment import Augmentation
+from twinrank.data.batch import Batch
 from twinrank.data.pairs import PairData
 from twinrank.randomness import numpy_generator, torch_generator
 
@@ -25,40 +26,46 @@ class Batches:
         config: batch size, curriculum, augmentation, seed.
         device: where the pairs live.
         teacher: float32 (N,), a teacher's logits of the pairs, which then come with them; None, there is no teacher.
+        levels: float32 (N, 2, K), log-probabilities of levels that are told with the pairs; None, none are.
     """
 
     def __init__(
-        self, data: PairData, config: TrainConfig, device: torch.device, teacher: np.ndarray | None = None
+        self,
+        data: PairData,
+        config: TrainConfig,
+        device: torch.device,
+        teacher: np.ndarray | None = None,
+        levels: np.ndarray | None = None,
     ) -> None:
         self.config = config
         self.size = min(config.batch_size, len(data))
         self.steps = len(data) // self.size
         """Steps of an epoch."""
-        self._xa, self._xb = (torch.from_numpy(images).to(device) for images in (data.xa, data.xb))
-        self._y = torch.from_numpy(np.asarray(data.y, np.float32)).to(device)
-        self._soft = [] if teacher is None else [torch.from_numpy(teacher).to(device)]
+        self.levels = 0 if levels is None else levels.shape[2]
+        """Number of levels that are told, K."""
+        parts = (data.xa, data.xb, np.asarray(data.y, np.float32), teacher, levels)
+        self._all = Batch(*(part if part is None else torch.from_numpy(part).to(device) for part in parts))  # pyright: ignore[reportArgumentType]
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
 
-    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """The batches of an epoch, counted from 1: left and right images (B, C, H, W), labels float32 (B,).
-
-        With a teacher, its logits float32 (B,) come fourth.
-        """
-        rows, device = torch.from_numpy(self._rows(epoch)).to(self._y.device), self._y.device
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 1."""
+        device = self._all.y.device
+        rows = torch.from_numpy(self._rows(epoch)).to(device)
         draws = self._draws(epoch)
         for step in range(self.steps):
             place = slice(step * self.size, (step + 1) * self.size)
-            batch = rows[place]
-            xa, xb, y, *soft = (part[batch] for part in (self._xa, self._xb, self._y, *self._soft))
+            batch = Batch(*(part if part is None else part[rows[place]] for part in self._all))  # pyright: ignore[reportArgumentType]
             progress = (epoch - 1 + step / self.steps) / self.config.epochs
             if draws is not None and progress >= self.config.augment_from:
                 swap, left, right = (part.to(device) for part in draws[place].split(self._widths, 1))
                 if self._augmentation:
-                    xa, xb = self._augmentation(xa, left), self._augmentation(xb, right)
+                    batch = batch._replace(
+                        xa=self._augmentation(batch.xa, left), xb=self._augmentation(batch.xb, right)
+                    )
                 if self.config.swap:
-                    xa, xb, y, *soft = symmetric_swap(xa, xb, y, swap[:, 0], *soft)
-            yield xa, xb, y, *soft
+                    batch = batch.swapped(swap[:, 0])
+            yield batch
 
     @property
     def _widths(self) -> list[int]:

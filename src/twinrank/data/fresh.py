@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from twinrank.config import OPEN_IDS, FreshConfig, TrainConfig
+from twinrank.data.batch import Batch
 from twinrank.data.benchmark import read_meta
 from twinrank.data.corruption import IMAGE_SIZE
 from twinrank.data.mnist import Mnist
@@ -113,19 +115,20 @@ class FreshBatches:
         self.size = min(config.batch_size, pairs)
         self.steps = pairs // self.size
         """Steps of an epoch."""
+        self.levels = DIGITS
+        """Number of levels that are told, K."""
         self._fresh, self._seed, self._device = fresh, config.seed, device
 
-    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor | None, ...]]:
-        """The batches of an epoch, counted from 1, see :meth:`twinrank.data.batches.Batches.epoch`.
-
-        There is no teacher; the classes int64 (B, 2) of left and right digits come fifth.
-        """
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 1; levels that are told are the digits' classes."""
         generator = torch_generator(self._seed, "fresh", epoch)
         for _ in range(self.steps):
             positions, y = self._fresh.draw(self.size, generator)
-            batch = *self._fresh.render(positions, generator), y, self._fresh.classes(positions)
-            xa, xb, y, classes = (part.to(self._device) for part in batch)
-            yield xa, xb, y, None, classes
+            levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
+            xa, xb, y, levels = (
+                part.to(self._device) for part in (*self._fresh.render(positions, generator), y, levels)
+            )
+            yield Batch(xa, xb, y, levels=levels)
 
 
 def refuse_other_place(out: Path) -> None:

@@ -119,6 +119,11 @@ class Network:
         """See :class:`twinrank.evaluation.label.Judge`."""
         return self.predict(data).logit
 
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        said = self.predict(data)
+        return said.logit, np.empty((len(data), 2, 0)) if said.levels is None else said.levels
+
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.evaluation.predict.pairwise_logits`."""
         self.require_channels(pool.path, pool.images)

@@ -20,6 +20,13 @@ class Judge(Protocol):
         """Logits of pairs, float (N,), positive where the left image is held to rank higher."""
         ...
 
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of pairs, float (N,), and log-posteriors of both images over latent levels, lowest first, float (N, 2, K).
+
+        K is 0 for a judge without latent levels.
+        """
+        ...
+
     def tournament(self, pool: Pool) -> np.ndarray:
         """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
         ...

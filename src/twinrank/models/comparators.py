@@ -93,6 +93,26 @@ class LatentOrder(nn.Module):
         """
         return torch.logsumexp(greater[:, :, None] + lesser[:, None, :] + self.table, (1, 2))
 
+    def inferred(
+        self, left: torch.Tensor, right: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What both levels are once it is known which image ranks higher, by Bayes' rule with the table.
+
+        It is the expectation step of Dempster et al. 1977, Maximum likelihood from incomplete data via the EM algorithm.
+
+        Args:
+            left: log-posteriors (N, K).
+            right: log-posteriors (N, K).
+            y: labels (N,), 1 where the left image ranks higher.
+
+        Returns:
+            Probabilities of the levels of both images, float32 (N, K) each.
+        """
+        table = torch.where(y[:, None, None] > 0.5, self.table, self.table.T)
+        joint = left[:, :, None] + right[:, None, :] + table
+        joint = joint.flatten(1).softmax(1).view_as(joint)
+        return joint.sum(2), joint.sum(1)
+
     def compare(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Log-posteriors (N, K) of both images to logits (N,)."""
         return self.log_joint(left, right) - self.log_joint(right, left)

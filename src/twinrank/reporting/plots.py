@@ -251,13 +251,14 @@ def accuracy_by_seconds(
 
     Args:
         ours: by name, seconds and accuracy.
-        curves: by the same names, seconds and accuracy on val during a training.
+        curves: by the same names, seconds and accuracy on val during a training; an ensemble has none.
         others: by name, seconds and accuracy.
     """
     figure, axes = blank_axes(8.4, 4.4)
     for position, (name, (seconds, accuracy)) in enumerate(ours.items()):
         look = line_look(position)
-        axes.plot(*curves[name], color=look["color"], linewidth=1, alpha=0.5)
+        if name in curves:
+            axes.plot(*curves[name], color=look["color"], linewidth=1, alpha=0.5)
         spread = [[accuracy.value - accuracy.low], [accuracy.high - accuracy.value]]
         axes.errorbar([seconds], [accuracy.value], spread, linewidth=1.4, markersize=6, label=name, **look)
     for position, (name, (seconds, accuracy)) in enumerate(others.items()):

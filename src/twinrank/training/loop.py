@@ -99,11 +99,11 @@ def fit(
     """
     device = next(model.parameters()).device
     seed_torch(config.seed, "objective")
-    objective = Objective(config, model).to(device)
+    objective = Objective(config, model, batches.levels).to(device)
     trained = nn.ModuleDict({"model": model, "objective": objective})
     mean = _running_mean(model, config)
     kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
-    step = _Step(trained, mean, config)
+    step = Step(trained, mean, config)
     state, history, asked = TrainState(), [], run.asked()
     if run.checkpoint.is_file():
         recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
@@ -156,7 +156,7 @@ def _running_mean(model: SiameseNet, config: TrainConfig) -> AveragedModel | Non
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
 
 
-class _Step:
+class Step:
     """From the gradients of one or more batches to new weights.
 
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) or :class:`Muon`, with decay of kernels and matrices of layers
@@ -203,7 +203,7 @@ def _train_epoch(
     state: TrainState,
     model: SiameseNet,
     objective: Objective,
-    step: _Step,
+    step: Step,
     batches: Batches | FreshBatches,
     config: TrainConfig,
     progress: EpochProgress,

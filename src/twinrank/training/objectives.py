@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
-from twinrank.data.fresh import DIGITS
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
@@ -29,7 +28,7 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Pair loss, against labels or a teacher as well, and on demand the latent order term and that of known classes.
+    """Pair loss, against labels or a teacher as well, and on demand the latent order term and that of told levels.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
     that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own.
@@ -41,24 +40,30 @@ class Objective(nn.Module):
     Args:
         config: of the training.
         model: the network.
+        told: number of levels that are told with the pairs; 0, none.
+
+    Raises:
+        InputError: levels are to be learned that are not told, or more than there are.
     """
 
-    def __init__(self, config: TrainConfig, model: SiameseNet) -> None:
+    def __init__(self, config: TrainConfig, model: SiameseNet, told: int = 0) -> None:
         super().__init__()
         self.config = config
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None
         contrasted = config.contrastive_weight > 0 or config.balance_weight > 0
-        self._levelled = contrasted or config.class_weight > 0
+        self._levelled = contrasted or config.level_weight > 0
         if self._levelled:
             if not isinstance(model.comparator, LatentOrder):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
-            if config.class_weight and head.levels < DIGITS:
+            if config.level_weight and not told:
                 raise InputError(
-                    f"class_weight needs a latent level for each of {DIGITS} digits, but has {head.levels}"
+                    "level_weight needs levels that are told: fresh pairs, or a teacher that has latent levels itself"
                 )
+            if config.level_weight and head.levels < told:
+                raise InputError(f"level_weight needs a latent level for each of {told} told, but has {head.levels}")
             if contrasted:
                 self.latent = LatentTerm(head.levels)
 
@@ -69,7 +74,7 @@ class Objective(nn.Module):
         xb: torch.Tensor,
         y: torch.Tensor,
         teacher: torch.Tensor | None = None,
-        classes: torch.Tensor | None = None,
+        told: torch.Tensor | None = None,
     ) -> Loss:
         """The loss of a batch.
 
@@ -79,7 +84,7 @@ class Objective(nn.Module):
             xb: right images, the same.
             y: labels float32 (B,).
             teacher: any teacher's logits float32 (B,).
-            classes: of the left and the right digit, where they are known, int64 (B, 2).
+            told: log-probabilities of levels, lowest first, of the left and the right image, float32 (B, 2, K).
         """
         left, right = model.embed(xa, xb, shielded=self.auxiliary is not None)
         if not self._levelled:
@@ -101,11 +106,14 @@ class Objective(nn.Module):
             contrastive, balance = self.latent(*levels, head.table, y)
             total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
             terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
-        if self.config.class_weight:
-            assert classes is not None
-            class_loss = functional.nll_loss(torch.cat(levels), classes.T.flatten())
-            total = total + self.config.class_weight * class_loss
-            terms["class_loss"] = class_loss
+        if self.config.level_weight:
+            assert told is not None
+            with torch.no_grad():
+                known = functional.pad(told, (0, head.levels - told.shape[2]), value=-math.inf)
+                inferred = head.inferred(*known.unbind(1), y)
+            level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
+            total = total + self.config.level_weight * level_loss
+            terms["level_loss"] = level_loss
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def _pair_loss(

@@ -217,7 +217,9 @@ def _batches(
 ) -> Batches | FreshBatches:
     device = pick_device()
     if not config.fresh:
-        return Batches(pairs, config, device, None if teacher is None else teacher.logit)
+        if teacher is None:
+            return Batches(pairs, config, device)
+        return Batches(pairs, config, device, teacher.logit, teacher.levels if teacher.levels.shape[2] else None)
     mnist = fetch_mnist(say=progress.say)
     if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
         raise InputError(

@@ -14,16 +14,18 @@ from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, differences
 from twinrank.files import write_npz
 
-_KINDS = {"id": "U", "logit": "f", "about": "U", "sha256": "U"}
+_KINDS = {"id": "U", "logit": "f", "levels": "f", "about": "U", "sha256": "U"}
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A teacher's logits of the training pairs.
+    """What a teacher says of the training pairs.
 
     Attributes:
         id: str (N,), row ids of the pairs.
         logit: float32 (N,), positive where it holds that the left image ranks higher.
+        levels: float32 (N, 2, K), log-posteriors of the left and the right image over its latent levels, lowest first;
+            K is 0 if it has none.
         about: JSON values: ``path`` of the teacher, its ``track``, ``answered`` (who did, with digests), ``of_sha256``
             (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and ``seen`` (the same of
             all files that its training was given, by digest).
@@ -31,6 +33,7 @@ class Teacher:
 
     id: np.ndarray
     logit: np.ndarray
+    levels: np.ndarray
     about: dict[str, Any]
 
     def require_rows(self, pairs: PairData, where: str = "the teacher") -> None:
@@ -44,7 +47,8 @@ class Teacher:
             InputError: it speaks of others.
         """
         ids = pairs.row_ids
-        if self.about["of_sha256"] != pairs.sha256 or len(self.logit) != len(ids) or not np.array_equal(self.id, ids):
+        alike = len(self.logit) == len(self.levels) == len(ids) and np.array_equal(self.id, ids)
+        if self.about["of_sha256"] != pairs.sha256 or not alike:
             raise InputError(f"{where}: was asked about other rows than those of {pairs.path}; ask it about these")
 
     def save(self, path: Path) -> None:
@@ -54,8 +58,9 @@ class Teacher:
             InputError: the file cannot be written.
         """
         about = json.dumps(self.about, allow_nan=False)
-        digest = _digest(self.id, self.logit, about)
-        write_npz(path, {"id": self.id, "logit": self.logit, "about": about, "sha256": digest})
+        digest = _digest(self.id, self.logit, self.levels, about)
+        said = {"id": self.id, "logit": self.logit, "levels": self.levels}
+        write_npz(path, said | {"about": about, "sha256": digest})
 
 
 def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Teacher:
@@ -70,20 +75,21 @@ def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Te
         InputError: the file is missing, damaged or has been edited, speaks of other rows, or is another teacher's.
     """
     arrays = read_written(path, _KINDS, "what a teacher said")
-    ids, logit, about = arrays["id"], arrays["logit"], str(arrays["about"])
-    if str(arrays["sha256"]) != _digest(ids, logit, about):
+    ids, logit, levels, about = arrays["id"], arrays["logit"], arrays["levels"], str(arrays["about"])
+    if str(arrays["sha256"]) != _digest(ids, logit, levels, about):
         raise InputError(
             f"{path}: has been edited since the teacher was asked (SHA-256 differs); restore it, or distill into"
             " another folder"
         )
-    teacher = Teacher(ids, logit, json.loads(about))
+    teacher = Teacher(ids, logit, levels, json.loads(about))
     teacher.require_rows(pairs, str(path))
     if other := differences(teacher.about["answered"], dict(answered)):
         raise InputError(f"{path}: is what another teacher said ({'; '.join(other)}); distill into another folder")
     return teacher
 
 
-def _digest(ids: np.ndarray, logit: np.ndarray, about: str) -> str:
-    content = hashlib.sha256(json.dumps([about, ids.tolist()]).encode())
+def _digest(ids: np.ndarray, logit: np.ndarray, levels: np.ndarray, about: str) -> str:
+    content = hashlib.sha256(json.dumps([about, ids.tolist(), levels.shape]).encode())
     content.update(logit.astype("<f4").tobytes())
+    content.update(levels.astype("<f4").tobytes())
     return content.hexdigest()

@@ -1,0 +1,78 @@
+"""Images a second in training and inference, and which share of the machine's matrix products that is.
+
+Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is a product of two bfloat16 matrices of 2,048 on
+the same threads, measured in every round. A training step counts as three times the forward pass: the gradients by
+the input and by the weights cost as much as the product itself.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from twinrank.config import TrainConfig
+from twinrank.data.batch import Batch
+from twinrank.device import available_threads, prepare_cpu
+from twinrank.models.profile import multiply_adds
+from twinrank.models.registry import create_model, entry
+from twinrank.training.loop import Step
+from twinrank.training.objectives import Objective
+
+PAIRS = 128
+SIDE = 2048
+STEPS = 10
+
+
+def seconds(each: Callable[[], object]) -> float:
+    each()
+    started = time.perf_counter()
+    for _ in range(STEPS):
+        each()
+    return (time.perf_counter() - started) / STEPS
+
+
+def main() -> None:
+    width = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    threads = available_threads()
+    prepare_cpu(threads)
+    torch.manual_seed(0)
+    config: TrainConfig = entry("order_net").train
+    model = create_model("order_net", options={"width": width, "views": 1})
+    objective = Objective(config, model)
+    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config)
+    xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
+    batch = Batch(xa, xb, (torch.rand(PAIRS) < 0.5).float())
+    matrix = torch.randn(SIDE, SIDE, dtype=torch.bfloat16)
+
+    def training() -> None:
+        model.train()
+        step.backward(objective(model, *batch).total)
+        step.update(1e-3, config.beta1)
+
+    def inference() -> None:
+        model.eval()
+        with torch.inference_mode():
+            model(xa, xb)
+
+    operations = 2 * multiply_adds(model) * PAIRS
+    shares: list[tuple[float, float]] = []
+    for _ in range(rounds):
+        limit = 2 * SIDE**3 / seconds(lambda: matrix @ matrix)
+        trained, asked = seconds(training), seconds(inference)
+        shares.append((3 * operations / trained / limit, operations / asked / limit))
+        print(
+            f"limit {limit / 1e9:.0f} GFLOP/s; training {2 * PAIRS / trained:.0f} images/s, {shares[-1][0]:.0%} of it;"
+            f" inference {2 * PAIRS / asked:.0f} images/s, {shares[-1][1]:.0%} of it"
+        )
+    training_share, inference_share = np.median(shares, 0)
+    print(
+        f"order_net, width {width}: median {training_share:.0%} of the limit in training and {inference_share:.0%} in"
+        f" inference with one view, {rounds} rounds on {threads} threads"
+    )
+
+
+if __name__ == "__main__":
+    main()
