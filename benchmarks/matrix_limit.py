@@ -1,7 +1,7 @@
 """Images a second in training and inference, and which share of the machine's matrix products that is.
 
-Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is a product of two bfloat16 matrices of 2,048 on
-the same threads, measured in every round. A training step counts as three times the forward pass: the gradients by
+Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is a product of two bfloat16 matrices of 2,048
+on the same threads, measured in every round. A training step counts as three times the forward pass: the gradients by
 the input and by the weights cost as much as the product itself.
 """
 

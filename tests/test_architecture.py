@@ -27,7 +27,7 @@ ALLOWED = {
     "distilling": {"training", "stacks"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
     "tuning": {"training", "evaluation", "reporting"},
-    "pipeline": {"auditing", *STACKED, "data", "models", "training", "evaluation", "reporting"},
+    "pipeline": {"auditing", *STACKED, "distilling", "data", "models", "training", "evaluation", "reporting"},
     "cli": {
         *("data", "models", "training", "evaluation", "reporting", "pipeline"),
         *("auditing", *STACKED, "distilling", "verifying", "tuning", "slimming"),

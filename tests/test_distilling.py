@@ -15,7 +15,7 @@ from twinrank.config import BenchmarkConfig, RunSpec
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.mnist import Mnist
 from twinrank.data.pairs import load_pairs
-from twinrank.distilling import distill
+from twinrank.distilling import distill, train_or_distill
 from twinrank.ensembling.folder import StackFolder
 from twinrank.errors import InputError, Interrupted
 from twinrank.evaluation.evaluate import Network, evaluate
@@ -25,6 +25,7 @@ from twinrank.models.weights import load_weights
 from twinrank.reporting.contents import read_run
 from twinrank.runs import RunFolder
 from twinrank.stacks import make_stack, open_judge
+from twinrank.training.grid import Job
 from twinrank.training.progress import EpochProgress
 from twinrank.training.run import holds, resume, train
 from twinrank.training.teacher import Teacher
@@ -97,7 +98,7 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
         np.testing.assert_allclose(np.exp(kept["levels"]).sum(2), 1, atol=1e-5)
     losses = [epoch["train"]["level_loss"] for epoch in run.read_history()]
     assert losses[-1] < losses[0]
-    with pytest.raises(InputError, match="level_weight needs levels that are told: fresh pairs, or a teacher that has"):
+    with pytest.raises(InputError, match="level_weight needs a teacher that has latent levels itself"):
         taught("untold", teacher.path, level_weight=1.0)
 
 
@@ -133,6 +134,17 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
     assert resumed.read_config()["teacher"]["answered"] == moved
 
 
+def test_a_job_of_a_recipe_learns_from_the_run_that_teaches_it(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", *files, "order_net", STUDENT.train, OPTIONS, teacher.path)
+    train_or_distill(job, 1)
+    assert sha256(RunFolder(job.folder).weights) == sha256(taught().weights)
+    before = RunFolder(job.folder).weights.stat().st_mtime_ns
+    train_or_distill(job, 1)
+    assert RunFolder(job.folder).weights.stat().st_mtime_ns == before, "done"
+
+
 def test_what_a_teacher_said_before_the_training_began_is_taken(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,8 +177,12 @@ def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFold
         assert str(found.value).count("\n") == 0
 
     said = pairs.row_ids, stored["logit"], stored["levels"]
-    for key in ("logit", "levels"):
-        np.savez(run.teacher, **stored | {key: -stored[key]})
+    others: list[dict[str, Any]] = [
+        {"logit": -stored["logit"]},
+        {"levels": np.zeros((len(pairs), 2, 1), np.float32)},
+    ]
+    for other in others:
+        np.savez(run.teacher, **stored | other)
         refused("teacher.npz: has been edited since the teacher was asked")
     Teacher(pairs.row_ids, -stored["logit"], stored["levels"], about).save(run.teacher)
     refused("teacher.npz: has changed since the run began")
@@ -196,6 +212,9 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     out = tmp_path / "run"
     with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
         train("order_net", *files, out, STUDENT.train, OPTIONS, 1)
+    fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
+    with pytest.raises(InputError, match="fresh pairs are none that a teacher was asked about"):
+        distill(tmp_path / "never-asked", fresh, *files, out, 1)
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})

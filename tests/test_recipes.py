@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         ("runs: {a: {model: fpn, optoins: {}}}", "run 'a': unknown key 'optoins'; did you mean 'options'"),
         ("runs: {a: 3}", "run 'a' is 3; it must be a mapping"),
         ("runs: {fpn: {options: {width: 3}}}", "model 'fpn' has no option 'width'; did you mean 'width_mult'"),
+        (
+            "runs: {a: {model: fpn, teacher: b}, b: {model: fpn}}",
+            "run 'a': 'teacher' is 'b'; it must name a run above it",
+        ),
+        ("runs: {a: {model: fpn, teacher: []}}", "run 'a': 'teacher' is []; it must name a run above it"),
         ("[", "not valid YAML"),
         ("model: 2020-99-99", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
@@ -79,5 +85,5 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     ],
 )
 def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said.replace("(", "\\(")):
+    with pytest.raises(InputError, match=re.escape(said)):
         read_recipe(recipe(tmp_path, text))

@@ -159,8 +159,9 @@ def run(
     Args:
         recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
             with --workers 2), "stack" (ten base models and their ensembles, two hours), "record" (the best network
-            for half an hour, twice), "ablations" (one thing changed at a time, an hour), "guide" (the training
-            guide's models and values, for a GPU), or a YAML file.
+            for half an hour, twice, and one that learns from it, two hours), "open" (the same with digits told, an
+            hour), "ablations" (one thing changed at a time, an hour), "guide" (the training guide's models and values,
+            for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
@@ -560,7 +561,7 @@ def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
 
     Args:
         runs: Run folders named TARGET_seedSEED, for example those of "twinrank run record".
-        mean: TARGET=RUN,RUN,...: also an ensemble of evaluated runs, which is the mean of their logits; may be repeated.
+        mean: TARGET=RUN,RUN,...: also an ensemble of evaluated runs, the mean of their logits; may be repeated.
         out: A folder for the table as record.json and record.md, and for the picture record.png.
     """
     from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
@@ -569,8 +570,8 @@ def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
     targets = read_targets(runs)
     for each in mean:
         name, _, members = each.partition("=")
-        if not (name and members):
-            raise InputError(f"--mean: '{each}' is not of the form TARGET=RUN,RUN")
+        if not (name and members) or name in [target.name for target in targets]:
+            raise InputError(f"--mean: '{each}' is not of the form TARGET=RUN,RUN, with a TARGET of its own")
         targets.append(read_ensemble(name, [Path(member) for member in members.split(",")]))
     print(record_text(targets))
     if out is not None:

@@ -156,7 +156,7 @@ class TrainConfig:
     """In the pair loss, labels become smoothing / 2 and 1 - smoothing / 2."""
     distill_weight: float = 0.0
     """Share of the pair loss that is held against a teacher's logits, and not against labels; 0, no teacher. 'twinrank
-    distill' names one, and takes 0.7."""
+    distill' names one, and takes 0.7; so may a run of a recipe, which takes what it says."""
     distill_temperature: float = 3.0
     """The teacher's logits and the network's are divided by it before they are compared."""
     contrastive_weight: float = 0.0
@@ -239,10 +239,6 @@ class TrainConfig:
         _require(self, "magnitude", at_least=0, at_most=30)
         _require(self, "auxiliary_levels", at_least=2, at_most=1000)
         _require(self, "rotate", at_least=0, at_most=180)
-        if self.fresh and self.distill_weight:
-            raise InputError(
-                "distill_weight is for the pairs of a file, which a teacher was asked about, not for fresh ones"
-            )
         for name in ("randaugment", "cutout", "lines"):
             _require(self, name, at_least=0, at_most=100)
 
@@ -257,6 +253,8 @@ class RunSpec:
     """Its training."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the network that differ from its defaults."""
+    teacher: str = ""
+    """Run of the same recipe, above this one, that it is distilled from; empty, none."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from twinrank.config import RunSpec
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.stacks import open_judge
-from twinrank.training.run import load_data, train
+from twinrank.training.grid import Job, train_job
+from twinrank.training.run import load_data, require_told, train
 from twinrank.training.teacher import Teacher, read_teacher
 
 
@@ -23,15 +24,17 @@ def distill(
     command: str = "",
     say: Callable[[str], None] = lambda line: None,
 ) -> RunFolder:
-    """Train a network on labels and on what a teacher says of the same pairs, see
-    :func:`twinrank.training.objectives.soft_loss`.
+    """Train a network on labels and on what a teacher says of the same pairs.
+
+    Its logits, see :func:`twinrank.training.objectives.soft_loss`, or its latent levels, see
+    :meth:`twinrank.models.comparators.LatentOrder.inferred`, or both.
 
     The teacher is asked once. What it said is kept in the run folder, and :func:`twinrank.training.run.resume` needs
     nothing else of it; so does this, where an earlier call has kept it and no training has begun.
 
     Args:
         teacher: run folder or stack folder.
-        student: the network, its options and its training, with ``distill_weight``.
+        student: the network, its options and its training, with ``distill_weight``, ``level_weight`` or both.
         train_file: labelled pairs that are fitted, and that the teacher is asked about.
         val_file: labelled pairs that choose the epoch.
         out: run folder, new.
@@ -46,12 +49,32 @@ def distill(
     """
     run = RunFolder(Path(out))
     run.require_new()
+    require_told(student.train, taught=True)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
     said = _said(Path(teacher), run, train_file, val_file, say)
-    if not student.train.distill_weight:
-        say("distill_weight is 0: the student does not listen to its teacher")
+    if not (student.train.distill_weight or student.train.level_weight):
+        say("distill_weight and level_weight are 0: the student does not listen to its teacher")
     values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
     return train(*values, teacher=said)
+
+
+def train_or_distill(job: Job, threads: int | None = None, command: str = "") -> None:
+    """Begin a job of a recipe, one that has a teacher with what that says, or go on with it.
+
+    Args:
+        job: whose folder is new or holds its run, and whose teacher is trained.
+        threads: of the CPU; all cores by default.
+        command: recorded.
+
+    Raises:
+        InputError: as :func:`distill`.
+        Interrupted: stopped by Ctrl-C.
+    """
+    if job.teacher is None or RunFolder(job.folder).config.is_file():
+        train_job(job, threads, command)
+    else:
+        student = RunSpec(job.model, job.config, job.options)
+        distill(job.teacher, student, job.train_file, job.val_file, job.folder, threads, command, print)
 
 
 def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Callable[[str], None]) -> Teacher:

@@ -12,6 +12,7 @@ from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec, wi
 from twinrank.data.benchmark import Progress, make_benchmark, refuse_other_benchmark
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.submission import check_submission
+from twinrank.distilling import train_or_distill
 from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.stack import require_folds
 from twinrank.errors import InputError, nearest
@@ -27,15 +28,17 @@ from twinrank.stacks import finish_stack, make_stack, open_judge
 from twinrank.steps import Steps, digests
 from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid, train_job
 from twinrank.training.grid import Progress as GridProgress
+from twinrank.training.run import require_told
 from twinrank.yaml_files import packaged_names, parse_yaml, read_yaml
 
-_RUN_KEYS = ("model", "options", "train")
+_SHARED_KEYS = ("model", "options", "train")
+_RUN_KEYS = (*_SHARED_KEYS, "teacher")
 _FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _SIMPLE = 4
 _POOL = 200
 """Images whose order is asked for."""
 _GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
-_KEYS = ("runs", *_RUN_KEYS, "benchmark", "runs_of", "grids")
+_KEYS = ("runs", *_SHARED_KEYS, "benchmark", "runs_of", "grids")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 _FOLDER = "recipes"
@@ -134,8 +137,8 @@ def run_recipe(
     """Do every step of a recipe that is not done yet: fetch, make, train, evaluate, submit, report.
 
     A step is done when its record in ``steps.json`` has the same inputs and its files are as it left them. A training
-    that was stopped goes on where it was. With several trainings, one that fails does not stop the others, and a table
-    of all of them is written at the end.
+    that was stopped goes on where it was. With several trainings, one that fails stops those alone that it was to
+    teach, and a table of all of them is written at the end.
 
     Args:
         recipe: what to do.
@@ -157,9 +160,9 @@ def run_recipe(
     """
     require_workers(workers)
     out, files = Path(out), _Files(Path(data))
-    runs = recipe.runs.items()
-    jobs = [Job(out / name, files.train, files.val, spec.model, spec.train, spec.options) for name, spec in runs]
+    jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
+        require_told(job.config, job.teacher is not None)
         refuse_other_settings(job)
     refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
     steps = Steps(RunFolder(out).steps, say)
@@ -175,7 +178,7 @@ def run_recipe(
                 train_job(job, threads, command)
         _finish(job, files, steps)
         return {}
-    failed = run_grid(jobs, workers, threads, command, show)
+    failed = run_grid(jobs, workers, threads, command, show, train_or_distill)
     trained = [job for job in jobs if job.name not in failed]
     for job in trained:
         _finish(job, files, Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))
@@ -229,6 +232,11 @@ class _Files:
         self.train, self.val, *self.tests = (folder / name for name in _SPLIT_FILES)
         self.labels = [folder / name for name in _LABEL_FILES]
         self.all = [self.train, self.val, *self.tests, *self.labels]
+
+
+def _job(out: Path, name: str, spec: RunSpec, files: _Files) -> Job:
+    teacher = out / spec.teacher if spec.teacher else None
+    return Job(out / name, files.train, files.val, spec.model, spec.train, spec.options, teacher)
 
 
 def _asked(job: Job, files: _Files) -> dict[str, Any]:
@@ -290,7 +298,10 @@ def _checked(values: Any, where: str) -> Recipe:
                 raise InputError(f"{place} is {own!r}; it must be a mapping")
             _refuse_unknown(own, _RUN_KEYS, place)
             options, train = (shared[key] | _mapping(own, key, place) for key in ("options", "train"))
-            runs[name] = _run_spec(own.get("model", name), options, train, place)
+            teacher = own.get("teacher", "")
+            if teacher != "" and teacher not in list(runs):
+                raise InputError(f"{place}: 'teacher' is {teacher!r}; it must name a run above it")
+            runs[name] = replace(_run_spec(own.get("model", name), options, train, place), teacher=teacher)
         if not runs:
             raise InputError(f"{where}: 'runs' is empty; name one training or more")
     return Recipe(runs, benchmark=benchmark)

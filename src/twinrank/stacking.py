@@ -30,7 +30,7 @@ def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec
         models: names, separated by commas; empty, all of them.
 
     Raises:
-        InputError: the recipe has no such run, or a name comes twice.
+        InputError: the recipe has no such run, a name comes twice, or a run has a teacher.
     """
     if not runs or "" in runs:
         raise InputError("--recipe: has no runs by name; base models are runs of a recipe such as cpu")
@@ -40,6 +40,8 @@ def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec
             raise InputError(f"--models: the recipe has no run '{name}'{nearest(name, runs)}")
         if names.count(name) > 1:
             raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
+        if runs[name].teacher:
+            raise InputError(f"--models: '{name}' has a teacher, which knows rows that it must not; leave it out")
     return {name: runs[name] for name in names}
 
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,15 @@ from twinrank.runs import RunFolder
 STEMS = ("val", "test_public", "test_private")
 
 
-def run(folder: Path, name: str, share: float, sure: float = 1.0, **train: float) -> Path:
-    """A run of two passes of 10 and 20 seconds that is right on this share of 200 rows of every file, the first ones."""
+def run(
+    folder: Path,
+    name: str,
+    share: float,
+    sure: float = 1.0,
+    seconds: Sequence[float] = (10.0, 20.0),
+    **train: float,
+) -> Path:
+    """A run of two passes that took so many seconds and that is right on this share of 200 rows of every file."""
     made = RunFolder(folder / name)
     seed = int(name[-1])
     config = {
@@ -28,7 +36,8 @@ def run(folder: Path, name: str, share: float, sure: float = 1.0, **train: float
         "data": {"train": {"path": "train.npz", "sha256": "0", "n": 500}},
     }
     write_json(made.config, config)
-    made.write_history([{"epoch": e, "seconds": 10.0 * e, "val": {"accuracy": 0.4 + 0.1 * e}} for e in (1, 2)])
+    passes = [{"epoch": e, "seconds": took, "val": {"accuracy": 0.4 + 0.1 * e}} for e, took in enumerate(seconds, 1)]
+    made.write_history(passes)
     y = np.arange(200) % 2
     logit = np.where((np.arange(200) < 200 * share) == (y == 1), sure, -sure).astype(np.float32)
     for stem in STEMS:
@@ -64,18 +73,39 @@ def test_seeds_are_put_together_and_every_figure_has_its_rows(tmp_path: Path) ->
 
 
 def test_an_ensemble_is_the_mean_of_logits_and_costs_what_all_its_runs_cost(tmp_path: Path) -> None:
-    sure, unsure = run(tmp_path, "good_seed1", 0.9, sure=3.0), run(tmp_path, "bad_seed2", 0.6)
-    config = json.loads((sure / "config.json").read_text())
-    write_json(sure / "config.json", config | {"track": "open", "teacher": {"path": "runs/teacher"}})
+    sure, unsure = run(tmp_path, "good_seed1", 0.9, sure=3.0), run(tmp_path, "bad_seed2", 0.6, seconds=(5.0, 15.0))
+    config = json.loads((sure / "config.json").read_text()) | {"track": "open"}
+    write_json(sure / "config.json", config)
     both = read_ensemble("both", [sure, unsure])
     assert both.ensemble
-    assert (both.track, both.seconds, both.seeds, both.parameters) == ("open", 60, (1, 2), 154_204)
+    assert (both.track, both.seconds, both.seeds, both.parameters) == ("open", 50, (1, 2), 154_204)
     assert both.each["val"] == (0.9, 0.6)
     assert {stem: (each.value, each.n) for stem, each in both.accuracy.items()} == dict.fromkeys(STEMS, (0.9, 200))
     text = record_text([both])
-    assert "| both | open | mean of 2 `order_net` | 154,204 | 60 s | 1, 2 | 90.00% (" in text
-    assert "Taught: both, by runs/teacher." in text
+    assert "| both | open | mean of 2 `order_net` | 0.15 M | 50 s | 1, 2 | 90.00% (" in text
     assert all(path.stat().st_size for path in write_record([both], tmp_path / "out"))
+
+
+def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
+    teacher, student = run(tmp_path, "taught_seed1", 0.6), run(tmp_path, "taught_seed2", 0.9, seconds=(50.0, 50.0))
+    config = json.loads((student / "config.json").read_text())
+    taught = {"path": "runs/elsewhere/taught_seed1", "answered": {"weights_sha256": "abc"}}
+    write_json(student / "config.json", config | {"teacher": taught})
+    for stem in STEMS:
+        record = json.loads(RunFolder(teacher).metrics(stem).read_text())
+        write_json(RunFolder(teacher).metrics(stem), record | {"weights_sha256": "abc"})
+    (alone,) = read_targets([student])
+    assert (alone.seconds, alone.uncounted) == (130, ())
+    assert alone.curves[0][0].tolist() == [80, 130], "it begins where its teacher ends"
+    assert read_ensemble("both", [teacher, student]).seconds == 130
+    write_json(student / "config.json", config | {"teacher": taught | {"answered": {"weights_sha256": "other"}}})
+    (alone,) = read_targets([student])
+    assert alone.seconds == 100
+    said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is no run folder"
+    assert said in record_text([alone])
+    RunFolder(student).history.unlink()
+    with pytest.raises(InputError, match=r"taught_seed2: has no history\.jsonl"):
+        read_targets([student])
 
 
 def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Path) -> None:
@@ -86,7 +116,7 @@ def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Pa
         read_ensemble("twice", [first, first])
     said = Predictions.load(RunFolder(second).predictions("val"))
     Predictions(said.id[::-1], said.logit, said.y, meta=said.meta).save(RunFolder(second).predictions("val"))
-    with pytest.raises(InputError, match="one_seed2: was evaluated on another val than .*one_seed1"):
+    with pytest.raises(InputError, match=r"one_seed2: was evaluated on another val than .*one_seed1"):
         read_ensemble("other", [first, second])
     RunFolder(second).predictions("val").unlink()
     with pytest.raises(InputError, match="one_seed2: has no predictions of labelled val; run 'twinrank evaluate'"):

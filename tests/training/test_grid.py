@@ -43,13 +43,20 @@ def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_fold
     assert not any(progress.running for progress in seen)
 
 
-def test_a_job_that_fails_does_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:
     diverging, fine = jobs(tmp_path, benchmark_folder)
     diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
-    failed = run_grid([diverging, fine], workers=2)
-    assert list(failed) == ["seed_1"]
+    taught = replace(fine, folder=tmp_path / "taught", teacher=diverging.folder)
+    seen: list[Progress] = []
+    later = replace(fine, folder=tmp_path / "later", teacher=taught.folder)
+    failed = run_grid([later, taught, diverging, fine], workers=3, show=seen.append)
+    assert sorted(failed) == ["later", "seed_1", "taught"]
     assert "not finite" in failed["seed_1"]
+    assert failed["taught"] == f"its teacher {diverging.folder} failed"
     assert finished(fine.folder)
+    assert not any({taught.folder, later.folder} & {job.folder for job in progress.running} for progress in seen)
+    with pytest.raises(InputError, match=r"taught: its teacher .*seed_1 is not trained beside it"):
+        run_grid([taught])
 
 
 def test_a_folder_with_another_run_is_refused_before_anything_starts(benchmark_folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a training step is given."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ class Batch(NamedTuple):
         xb: right images, the same.
         y: labels float32 (B,), 1 where the left image ranks higher.
         teacher: a teacher's logits float32 (B,), or None.
-        levels: log-probabilities of K levels, lowest first, of the left and the right image, float32 (B, 2, K), or None.
+        levels: log-probabilities of K levels, lowest first, of left and right images, float32 (B, 2, K), or None.
     """
 
     xa: torch.Tensor
@@ -21,6 +22,10 @@ class Batch(NamedTuple):
     y: torch.Tensor
     teacher: torch.Tensor | None = None
     levels: torch.Tensor | None = None
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """The same change to each part that there is."""
+        return Batch(*(part if part is None else change(part) for part in self))  # pyright: ignore[reportArgumentType]
 
     def swapped(self, draws: torch.Tensor) -> "Batch":
         """A random half of the pairs swapped, with their labels flipped, and all else as it belongs to that.

@@ -43,8 +43,9 @@ class Batches:
         """Steps of an epoch."""
         self.levels = 0 if levels is None else levels.shape[2]
         """Number of levels that are told, K."""
-        parts = (data.xa, data.xb, np.asarray(data.y, np.float32), teacher, levels)
-        self._all = Batch(*(part if part is None else torch.from_numpy(part).to(device) for part in parts))  # pyright: ignore[reportArgumentType]
+        told = (None if part is None else torch.from_numpy(part) for part in (teacher, levels))
+        labelled = map(torch.from_numpy, (data.xa, data.xb, np.asarray(data.y, np.float32)))
+        self._all = Batch(*labelled, *told).map(lambda part: part.to(device))
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
 
@@ -55,7 +56,8 @@ class Batches:
         draws = self._draws(epoch)
         for step in range(self.steps):
             place = slice(step * self.size, (step + 1) * self.size)
-            batch = Batch(*(part if part is None else part[rows[place]] for part in self._all))  # pyright: ignore[reportArgumentType]
+            chosen = rows[place]
+            batch = self._all.map(lambda part, chosen=chosen: part[chosen])
             progress = (epoch - 1 + step / self.steps) / self.config.epochs
             if draws is not None and progress >= self.config.augment_from:
                 swap, left, right = (part.to(device) for part in draws[place].split(self._widths, 1))

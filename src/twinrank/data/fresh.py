@@ -125,10 +125,8 @@ class FreshBatches:
         for _ in range(self.steps):
             positions, y = self._fresh.draw(self.size, generator)
             levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
-            xa, xb, y, levels = (
-                part.to(self._device) for part in (*self._fresh.render(positions, generator), y, levels)
-            )
-            yield Batch(xa, xb, y, levels=levels)
+            batch = Batch(*self._fresh.render(positions, generator), y, levels=levels)
+            yield batch.map(lambda part: part.to(self._device))
 
 
 def refuse_other_place(out: Path) -> None:

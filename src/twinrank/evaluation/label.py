@@ -21,9 +21,9 @@ class Judge(Protocol):
         ...
 
     def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """Logits of pairs, float (N,), and log-posteriors of both images over latent levels, lowest first, float (N, 2, K).
+        """Logits of pairs, float (N,), and log-posteriors of both images over K latent levels, float (N, 2, K).
 
-        K is 0 for a judge without latent levels.
+        Levels stand lowest first; K is 0 for a judge without any.
         """
         ...
 

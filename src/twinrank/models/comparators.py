@@ -93,12 +93,11 @@ class LatentOrder(nn.Module):
         """
         return torch.logsumexp(greater[:, :, None] + lesser[:, None, :] + self.table, (1, 2))
 
-    def inferred(
-        self, left: torch.Tensor, right: torch.Tensor, y: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def inferred(self, left: torch.Tensor, right: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What both levels are once it is known which image ranks higher, by Bayes' rule with the table.
 
-        It is the expectation step of Dempster et al. 1977, Maximum likelihood from incomplete data via the EM algorithm.
+        It is the expectation step of Dempster et al. 1977, Maximum likelihood from incomplete data via the EM
+        algorithm.
 
         Args:
             left: log-posteriors (N, K).

@@ -48,19 +48,23 @@ class RunContents:
     """A run folder.
 
     Attributes:
+        path: of the folder.
         config: of ``config.json``.
         history: one mapping an epoch, of ``history.jsonl``; empty if there is none.
         records: by stem, in reading order: val, the tests, the tests together, others.
         predictions: by stem, in the same order.
         steps: of ``steps.json``; empty if there is none.
+        weights_sha256: of the weights that were evaluated; None where there was no evaluation that says so.
         milliseconds: that a pair took in the largest evaluation; None where there was none.
     """
 
+    path: Path
     config: dict[str, Any]
     history: list[dict[str, Any]]
     records: dict[str, Record]
     predictions: dict[str, Predictions]
     steps: list[dict[str, Any]]
+    weights_sha256: str | None
     milliseconds: float | None
 
     def predictions_of(self, record: Record) -> dict[str, Predictions]:
@@ -119,11 +123,13 @@ def read_run(run: Path) -> RunContents:
     given = _given(run / "config.json", config)
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     return RunContents(
+        path=run,
         config=config,
         history=_read_lines(run / "history.jsonl"),
         records={path.stem: _record(path, document, given) for path, document in documents.items()},
         predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
         steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
+        weights_sha256=next(iter(weights - {None}), None),
         milliseconds=max(timed)[1] if timed else None,
     )
 

@@ -110,7 +110,7 @@ def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
     notes = [
         f"Ranked by `{board.ranked_on}`{', which chose epochs, so it reads slightly too well' if chosen else ''}; never"
         " by a test. Accuracy and errors with 95% intervals: other rows, not other seeds. `tests` is the test files"
-        " together. Seconds are of all trainings; milliseconds decide one pair."
+        " together. Seconds are of all trainings, but not of teachers'; milliseconds decide one pair."
     ]
     if len(board.rows) > 1 and board.detectable is not None:
         notes.append(

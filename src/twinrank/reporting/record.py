@@ -22,9 +22,9 @@ _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_
 _NOTE = (
     "Accuracy of one network is the mean over the seeds, with the 95% interval (Wilson) that a network of this accuracy"
     " has on so many rows: other rows, not other seeds. An ensemble is the mean of its networks' logits; nothing is"
-    " fitted. `val` chose epochs and values, so it reads slightly too well; the tests chose nothing. Training is the time"
-    " of a run's passes, for one network the mean over the seeds, for an ensemble the sum over its networks; looking at"
-    " `val` after each pass is not counted, nor is a teacher that is not one of them."
+    " fitted. `val` chose epochs and values, so it reads slightly too well; the tests chose nothing. Training is the"
+    " time of a run's passes and of those of its teacher, for one network the mean over the seeds, for an ensemble the"
+    " sum, each training once; looking at `val` after each pass is not counted."
 )
 
 
@@ -38,12 +38,12 @@ class Target:
         model: of the network; of several, each once.
         ensemble: the runs decide together.
         parameters: of the network; of an ensemble, of all.
-        seconds: of training, mean over the seeds; of an ensemble, the sum.
+        seconds: of training with that of teachers, mean over the seeds; of an ensemble, the sum, each training once.
         seeds: in rising order; of an ensemble, in the order of its runs.
-        teachers: paths of the teachers that runs had, each once.
+        uncounted: paths of teachers that are not here as run folders, so that their training is not in the seconds.
         accuracy: by stem, mean over the seeds; of an ensemble, its own.
         each: by stem, accuracy of each run.
-        curves: for each run, seconds of training and accuracy on val after each pass.
+        curves: for each run, seconds of training, its teacher's before it, and accuracy on val after each pass.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Target:
     parameters: int
     seconds: float
     seeds: tuple[int, ...]
-    teachers: tuple[str, ...]
+    uncounted: tuple[str, ...]
     accuracy: Mapping[str, Estimate]
     each: Mapping[str, tuple[float, ...]]
     curves: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -82,11 +82,11 @@ def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
     folders = distinct_runs(runs)
     if len(folders) < 2:
         raise InputError(f"{name}: {len(folders)} runs; an ensemble is of two or more")
-    members = {str(folder): read_run(folder) for folder in folders}
+    members = [read_run(folder) for folder in folders]
     accuracy: dict[str, Estimate] = {}
     for stem in _STEMS:
-        said = [_predictions(folder, contents, stem) for folder, contents in members.items()]
-        for folder, other in zip(members, said, strict=True):
+        said = [_predictions(contents, stem) for contents in members]
+        for folder, other in zip(folders, said, strict=True):
             if other.data_sha256 != said[0].data_sha256 or not np.array_equal(other.id, said[0].id):
                 raise InputError(f"{folder}: was evaluated on another {stem} than {folders[0]}; evaluate it again")
         logit = np.mean([each.logit for each in said], 0, dtype=np.float64)
@@ -96,15 +96,15 @@ def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
     return _target(name, members, accuracy)
 
 
-def _predictions(folder: str, contents: RunContents, stem: str) -> Predictions:
+def _predictions(contents: RunContents, stem: str) -> Predictions:
     said = contents.predictions.get(stem)
     if said is None or said.y is None:
-        raise InputError(f"{folder}: has no predictions of labelled {stem}; run 'twinrank evaluate'")
+        raise InputError(f"{contents.path}: has no predictions of labelled {stem}; run 'twinrank evaluate'")
     return said
 
 
 def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:
-    """The targets as JSON values; accuracy as ``accuracy``, ``low``, ``high``, ``n`` and that of ``each`` run by file."""
+    """The targets as JSON values; by file ``accuracy``, ``low``, ``high``, ``n``, and that of ``each`` run."""
     return [
         {
             "target": each.name,
@@ -114,7 +114,7 @@ def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:
             "parameters": each.parameters,
             "seconds": round(each.seconds, 1),
             "seeds": list(each.seeds),
-            "teachers": list(each.teachers),
+            "uncounted": list(each.uncounted),
         }
         | {
             stem: {"accuracy": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
@@ -136,8 +136,13 @@ def record_text(targets: Sequence[Target]) -> str:
         model = f"mean of {len(each.seeds)} `{each.model}`" if each.ensemble else f"`{each.model}`"
         cells = (each.name, each.track, model, count(each.parameters), duration(each.seconds))
         lines.append(table_line([*cells, ", ".join(map(str, each.seeds)), *accuracy, apart]))
-    taught = [f"Taught: {each.name}, by {', '.join(each.teachers)}." for each in targets if each.teachers]
-    return "\n".join([*lines, "", _NOTE, *taught])
+    uncounted = [
+        f"Not counted for {each.name}: the training of its teacher {', '.join(each.uncounted)}, which is no run folder"
+        " here."
+        for each in targets
+        if each.uncounted
+    ]
+    return "\n".join([*lines, "", _NOTE, *uncounted])
 
 
 def write_record(targets: Sequence[Target], out: Path) -> list[Path]:
@@ -162,43 +167,73 @@ def _of_seeds(name: str, seeds: dict[int, RunContents]) -> Target:
     alike = {_but_seed(contents) for contents in seeds.values()}
     if len(alike) > 1:
         raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
-    return _target(name, {f"{name}_seed{seed}": contents for seed, contents in seeds.items()})
+    return _target(name, list(seeds.values()))
 
 
-def _target(name: str, runs: Mapping[str, RunContents], together: Mapping[str, Estimate] | None = None) -> Target:
-    """Of runs by name; accuracy is the mean over them, if they do not decide together."""
-    each: dict[str, tuple[float, ...]] = {}
-    accuracy: dict[str, Estimate] = {}
-    for stem in _STEMS:
-        for run, contents in runs.items():
-            if stem not in contents.records:
-                raise InputError(f"{run}: has not been evaluated on {stem}; run 'twinrank evaluate'")
-        values = [contents.records[stem].metrics["accuracy"] for contents in runs.values()]
-        each[stem] = tuple(value.value for value in values)
-        accuracy[stem] = rate(float(np.mean(each[stem])) * values[0].n, values[0].n)
-    configs, curves = [contents.config for contents in runs.values()], tuple(map(_curve, runs.values()))
-    total, parameters = (sum(seconds[-1] for seconds, _ in curves), sum(config["parameters"] for config in configs))
-    share = 1 if together else len(configs)
+def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estimate] | None = None) -> Target:
+    """Of some runs; accuracy is the mean over them, if they do not decide together."""
+    configs, trainings = [contents.config for contents in runs], [_trainings(contents) for contents in runs]
+    spent = [sum(seconds.values()) for seconds, _ in trainings]
+    parameters = [config["parameters"] for config in configs]
+    if together is None:
+        total, size = float(np.mean(spent)), parameters[0]
+    else:
+        once = {history: took for seconds, _ in trainings for history, took in seconds.items()}
+        total, size = sum(once.values()), sum(parameters)
+    each = {stem: tuple(_accuracy(contents, stem).value for contents in runs) for stem in _STEMS}
+    rows = {stem: _accuracy(runs[0], stem).n for stem in _STEMS}
+    mean = {stem: rate(float(np.mean(values)) * rows[stem], rows[stem]) for stem, values in each.items()}
     return Target(
         name=name,
         track="open" if any(config["track"] == "open" for config in configs) else configs[0]["track"],
         model=" and ".join(dict.fromkeys(config["model"]["name"] for config in configs)),
         ensemble=together is not None,
-        parameters=parameters // share,
-        seconds=float(total / share),
+        parameters=size,
+        seconds=total,
         seeds=tuple(config["train"]["seed"] for config in configs),
-        teachers=tuple(dict.fromkeys(config["teacher"]["path"] for config in configs if "teacher" in config)),
-        accuracy=together or accuracy,
+        uncounted=tuple(dict.fromkeys(path for _, missing in trainings for path in missing)),
+        accuracy=mean if together is None else together,
         each=each,
-        curves=curves,
+        curves=tuple(_curve(contents, all_of_it) for contents, all_of_it in zip(runs, spent, strict=True)),
     )
+
+
+def _accuracy(contents: RunContents, stem: str) -> Estimate:
+    if stem not in contents.records:
+        raise InputError(f"{contents.path}: has not been evaluated on {stem}; run 'twinrank evaluate'")
+    return contents.records[stem].metrics["accuracy"]
+
+
+def _trainings(contents: RunContents) -> tuple[dict[str, float], list[str]]:
+    """Seconds of a run's training and of its teachers', by history, and the paths of teachers that are not here.
+
+    A run and its copy, as the one that comes with twinrank, have the same history: it is one training.
+    """
+    if not contents.history:
+        raise InputError(f"{contents.path}: has no history.jsonl, so its time is not known; restore it")
+    own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
+    taught = contents.config.get("teacher")
+    if taught is None:
+        return own, []
+    said = Path(taught["path"])
+    # Published results stand beside each other, wherever they were trained.
+    for path in (said, contents.path.parent / said.name):
+        if (path / "config.json").is_file():
+            teacher = read_run(path)
+            if teacher.weights_sha256 == taught["answered"].get("weights_sha256"):
+                earlier, missing = _trainings(teacher)
+                return earlier | own, missing
+    return own, [str(said)]
 
 
 def _but_seed(contents: RunContents) -> str:
     config = contents.config
-    return repr((config["model"], config["track"], config["train"] | {"seed": None}, config["data"]))
+    return repr(
+        (config["model"], config["track"], config["train"] | {"seed": None}, config["data"], "teacher" in config)
+    )
 
 
-def _curve(contents: RunContents) -> tuple[np.ndarray, np.ndarray]:
+def _curve(contents: RunContents, until: float) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds and accuracy on val after each pass, the last of which ends at ``until``."""
     seconds = np.cumsum([epoch["seconds"] for epoch in contents.history])
-    return seconds, np.array([epoch["val"]["accuracy"] for epoch in contents.history])
+    return until - seconds[-1] + seconds, np.array([epoch["val"]["accuracy"] for epoch in contents.history])

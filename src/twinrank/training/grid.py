@@ -31,6 +31,7 @@ class Job:
         model: name of the network.
         config: of the training.
         options: of the network, where they differ from its defaults.
+        teacher: run folder of another job, which has to be finished before this one begins.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Job:
     model: str
     config: TrainConfig
     options: dict[str, Any] = field(default_factory=dict)
+    teacher: Path | None = None
 
     @property
     def name(self) -> str:
@@ -68,17 +70,22 @@ class Progress:
     failed: dict[str, str]
 
 
+Begin = Callable[[Job, int | None, str], None]
+"""Does a job with so many threads; the command is recorded."""
+
+
 def run_grid(
     jobs: Sequence[Job],
     workers: int = 1,
     threads: int | None = None,
     command: str = "",
     show: Callable[[Progress], None] = lambda progress: None,
+    begin: Begin | None = None,
 ) -> dict[str, str]:
     """Train all jobs; those that are finished are skipped, those that were stopped go on.
 
-    A job that fails does not stop the others. Since each has its own process, memory (a GPU's, too) is free again after
-    each.
+    A job that fails does not stop the others, but for those that it was to teach. Since each has its own process,
+    memory (a GPU's, too) is free again after each.
 
     Args:
         jobs: of different folders.
@@ -86,17 +93,21 @@ def run_grid(
         threads: of the CPU; all cores by default.
         command: recorded.
         show: called whenever something may have changed.
+        begin: does a job, in a process of its own; :func:`train_job` if None.
 
     Returns:
         What was wrong, by job name; empty if nothing was.
 
     Raises:
-        InputError: ``workers`` is impossible, or a folder holds a run with other settings.
+        InputError: ``workers`` is impossible, a folder holds a run with other settings, or a teacher is not among the
+            jobs.
         Interrupted: stopped by Ctrl-C; every job keeps its finished epochs.
     """
     require_workers(workers)
     for job in jobs:
         refuse_other_settings(job)
+        if job.teacher and job.teacher not in [each.folder for each in jobs]:
+            raise InputError(f"{job.folder}: its teacher {job.teacher} is not trained beside it")
     finished = [job for job in jobs if training.finished(job.folder)]
     waiting = [job for job in jobs if job not in finished]
     share = divided(threads, min(workers, len(waiting)))
@@ -105,9 +116,15 @@ def run_grid(
     context = multiprocessing.get_context("spawn")
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.pop(0)
-                process = context.Process(target=_work, args=(job, share, command))
+            for job in [each for each in waiting if each.teacher and each.teacher.name in failed]:
+                waiting.remove(job)
+                failed[job.name] = f"its teacher {job.teacher} failed"
+            taught = {None, *(each.folder for each in finished)}
+            ready = [each for each in waiting if each.teacher in taught]
+            while ready and len(running) < workers:
+                job = ready.pop(0)
+                waiting.remove(job)
+                process = context.Process(target=_work, args=(begin or train_job, job, share, command))
                 process.start()
                 running[process] = job
             show(Progress(waiting, list(running.values()), finished, failed))
@@ -160,7 +177,11 @@ def refuse_other_settings(job: Job) -> None:
         InputError: it holds another one.
     """
     run = RunFolder(job.folder)
-    if run.config.is_file() and not training.holds(run, job.model, job.options, job.config):
+    if not run.config.is_file():
+        return
+    path = run.read_config().get("teacher", {}).get("path")
+    same_teacher = (path and Path(path).name) == (job.teacher and job.teacher.name)
+    if not (same_teacher and training.holds(run, job.model, job.options, job.config)):
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 
 
@@ -184,14 +205,14 @@ def train_job(job: Job, threads: int | None = None, command: str = "", progress:
         training.train(job.model, *files, job.folder, job.config, job.options, threads, command, progress=progress)
 
 
-def _work(job: Job, threads: int, command: str) -> None:
+def _work(begin: Begin, job: Job, threads: int, command: str) -> None:
     """A process of its own: errors go to its log, and its exit code tells."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("a", encoding="utf-8", buffering=1) as log:
         sys.stdout = sys.stderr = log
         os.dup2(log.fileno(), 2)
         try:
-            train_job(job, threads, command)
+            begin(job, threads, command)
         except (InputError, Interrupted) as error:
             print(error)
             sys.exit(2)

@@ -40,13 +40,13 @@ class Objective(nn.Module):
     Args:
         config: of the training.
         model: the network.
-        told: number of levels that are told with the pairs; 0, none.
+        told_levels: number of levels that are told with the pairs; 0, none.
 
     Raises:
         InputError: levels are to be learned that are not told, or more than there are.
     """
 
-    def __init__(self, config: TrainConfig, model: SiameseNet, told: int = 0) -> None:
+    def __init__(self, config: TrainConfig, model: SiameseNet, told_levels: int = 0) -> None:
         super().__init__()
         self.config = config
         self.auxiliary: LatentOrder | None = None
@@ -58,12 +58,12 @@ class Objective(nn.Module):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
-            if config.level_weight and not told:
+            if config.level_weight and not told_levels:
+                raise InputError("level_weight needs a teacher that has latent levels itself")
+            if config.level_weight and head.levels < told_levels:
                 raise InputError(
-                    "level_weight needs levels that are told: fresh pairs, or a teacher that has latent levels itself"
+                    f"level_weight needs a latent level for each of {told_levels} told, but has {head.levels}"
                 )
-            if config.level_weight and head.levels < told:
-                raise InputError(f"level_weight needs a latent level for each of {told} told, but has {head.levels}")
             if contrasted:
                 self.latent = LatentTerm(head.levels)
 
@@ -110,7 +110,7 @@ class Objective(nn.Module):
             assert told is not None
             with torch.no_grad():
                 known = functional.pad(told, (0, head.levels - told.shape[2]), value=-math.inf)
-                inferred = head.inferred(*known.unbind(1), y)
+                inferred = head.inferred(known[:, 0], known[:, 1], y)
             level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
             total = total + self.config.level_weight * level_loss
             terms["level_loss"] = level_loss

@@ -72,6 +72,7 @@ def train(
     config = found.train if config is None else config
     threads = available_threads() if threads is None else threads
     require_threads(threads)
+    require_told(config, teacher is not None)
     # Refuses a precision that the device has not.
     autocast(pick_device(), config.precision)
     # First of all: sums depend on the number of threads in their last bit.
@@ -79,10 +80,6 @@ def train(
     pairs, val = load_data(train_file, val_file)
     if teacher is not None:
         teacher.require_rows(pairs)
-    elif config.distill_weight:
-        raise InputError(
-            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill'"
-        )
     model = _new_model(name, pairs, config, options or {})
     run = RunFolder(Path(out))
     size = parameters(model)
@@ -159,6 +156,27 @@ def load_data(train_file: Path, val_file: Path) -> tuple[PairData, PairData]:
     if pairs.sha256 == val.sha256:
         raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
     return pairs, val
+
+
+def require_told(config: TrainConfig, taught: bool) -> None:
+    """Make sure that someone tells what the network is to learn besides the labels.
+
+    Args:
+        config: of the training.
+        taught: there is a teacher.
+
+    Raises:
+        InputError: nobody does, or the teacher was asked about other pairs than those that are trained on.
+    """
+    if taught and config.fresh:
+        raise InputError("fresh pairs are none that a teacher was asked about; train without fresh, or without it")
+    if config.distill_weight and not taught:
+        raise InputError(
+            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill', or"
+            " in a recipe"
+        )
+    if config.level_weight and not (taught or config.fresh):
+        raise InputError(f"level_weight is {config.level_weight}, but only fresh pairs or a teacher tell levels")
 
 
 def require_threads(threads: int) -> None:
