@@ -119,7 +119,7 @@ def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Pa
     with pytest.raises(InputError, match=r"one_seed2: was evaluated on another val than .*one_seed1"):
         read_ensemble("other", [first, second])
     RunFolder(second).predictions("val").unlink()
-    with pytest.raises(InputError, match="one_seed2: has no predictions of labelled val; run 'twinrank evaluate'"):
+    with pytest.raises(InputError, match="one_seed2: no labelled predictions on val; evaluate it first"):
         read_ensemble("none", [first, second])
 
 

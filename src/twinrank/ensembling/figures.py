@@ -12,7 +12,7 @@ from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conform
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
 from twinrank.evaluation.leaderboard import best_first
-from twinrank.evaluation.metrics import accuracy, confusion_matrix, rate, reliability_curve, scores
+from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores, share_right
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
 
@@ -74,7 +74,7 @@ def _folds(matrix: Matrix, name: str, logit: np.ndarray, fitted: Fitted) -> dict
         "folds": rates,
         "mean": float(np.mean(rates)),
         "deviation": float(np.std(rates, ddof=1)),
-        "pooled": asdict(rate(int(((logit > 0) == (y == 1)).sum()), len(y))),
+        "pooled": asdict(share_right(y, logit)),
         "in_sample": accuracy(y, decide(fitted, matrix.rows)),
     }
 

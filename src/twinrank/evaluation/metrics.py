@@ -86,6 +86,16 @@ def rate(successes: float, n: int) -> Estimate:
     return Estimate(float(successes / n), float(low), float(high), n, "Wilson 95%")
 
 
+def share_right(y: np.ndarray, logit: np.ndarray) -> Estimate:
+    """Accuracy with its Wilson 95% interval.
+
+    Args:
+        y: labels (N,), 0 or 1.
+        logit: (N,).
+    """
+    return rate(int(((logit > 0) == (y == 1)).sum()), len(y))
+
+
 def accuracy(y: np.ndarray, logit: np.ndarray) -> float:
     """Share of the rows that are decided rightly.
 

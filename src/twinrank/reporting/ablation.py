@@ -96,12 +96,7 @@ def write_ablation(effects: Sequence[Effect], out: Path) -> list[Path]:
 
 def _joined(contents: RunContents, stems: Sequence[str]) -> Predictions:
     """The predictions on several files as one; row ids get the file's stem."""
-    parts = []
-    for stem in stems:
-        part = contents.predictions.get(stem)
-        if part is None or part.y is None:
-            raise InputError(f"{contents.config.get('name')}: no labelled predictions on {stem}; evaluate it first")
-        parts.append(part)
+    parts = [contents.labelled(stem) for stem in stems]
     ids = np.concatenate([[f"{stem}/{each}" for each in part.id] for stem, part in zip(stems, parts, strict=True)])
     logit, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logit", "y"))
     return Predictions(ids, logit, y)

@@ -67,6 +67,17 @@ class RunContents:
     weights_sha256: str | None
     milliseconds: float | None
 
+    def labelled(self, stem: str) -> Predictions:
+        """The stored predictions of a labelled file.
+
+        Raises:
+            InputError: there are none.
+        """
+        said = self.predictions.get(stem)
+        if said is None or said.y is None:
+            raise InputError(f"{self.path}: no labelled predictions on {stem}; evaluate it first")
+        return said
+
     def predictions_of(self, record: Record) -> dict[str, Predictions]:
         """The stored predictions of the files that the record was made on, by stem; empty unless all are there."""
         digests = {file["sha256"] for file in record.files}

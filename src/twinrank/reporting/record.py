@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, rate
-from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.metrics import Estimate, rate, share_right
 from twinrank.files import write_json, write_text
 from twinrank.reporting.contents import RunContents, distinct_runs, read_by_factor, read_run
 from twinrank.reporting.formats import count, duration, interval, table_line
@@ -85,22 +84,14 @@ def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
     members = [read_run(folder) for folder in folders]
     accuracy: dict[str, Estimate] = {}
     for stem in _STEMS:
-        said = [_predictions(contents, stem) for contents in members]
+        said = [contents.labelled(stem) for contents in members]
         for folder, other in zip(folders, said, strict=True):
             if other.data_sha256 != said[0].data_sha256 or not np.array_equal(other.id, said[0].id):
                 raise InputError(f"{folder}: was evaluated on another {stem} than {folders[0]}; evaluate it again")
-        logit = np.mean([each.logit for each in said], 0, dtype=np.float64)
         y = said[0].y
         assert y is not None
-        accuracy[stem] = rate(int(((logit > 0) == (y == 1)).sum()), len(y))
+        accuracy[stem] = share_right(y, np.stack([each.logit for each in said]).mean(0, dtype=np.float64))
     return _target(name, members, accuracy)
-
-
-def _predictions(contents: RunContents, stem: str) -> Predictions:
-    said = contents.predictions.get(stem)
-    if said is None or said.y is None:
-        raise InputError(f"{contents.path}: has no predictions of labelled {stem}; run 'twinrank evaluate'")
-    return said
 
 
 def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:
