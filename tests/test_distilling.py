@@ -55,9 +55,9 @@ def teacher(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
 def taught(files: tuple[Path, Path], teacher: RunFolder, tmp_path: Path) -> Distill:
     """Distills into a folder of that name: ``taught("run", epochs=1)``."""
 
-    def distilled(name: str = "run", teacher: Path = teacher.path, **changes: Any) -> RunFolder:
+    def distilled(name: str = "run", *teachers: Path, **changes: Any) -> RunFolder:
         student = replace(STUDENT, train=replace(STUDENT.train, **changes))
-        return distill(teacher, student, *files, tmp_path / name, 1)
+        return distill(teachers or [teacher.path], student, *files, tmp_path / name, 1)
 
     return distilled
 
@@ -102,12 +102,37 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
         taught("untold", teacher.path, level_weight=1.0)
 
 
-def test_without_weight_a_teacher_changes_no_bit(taught: Distill, files: tuple[Path, Path], tmp_path: Path) -> None:
-    plain = train("order_net", *files, tmp_path / "plain", TINY, OPTIONS, 1)
-    deaf = taught(distill_weight=0.0)
-    assert sha256(deaf.weights) == sha256(plain.weights)
-    assert deaf.read_history()[-1]["train"] == plain.read_history()[-1]["train"]
-    assert sha256(taught("heard").weights) != sha256(plain.weights)
+def test_several_teach_by_their_mean(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ordered = [
+        train("order_net", *files, tmp_path / f"ordered{seed}", replace(TINY, seed=seed), OPTIONS, 1).path
+        for seed in (1, 2)
+    ]
+    pairs = load_pairs(files[0])
+    run = taught("levelled", *ordered, level_weight=1.0, epochs=1)
+    (first, first_levels), (second, second_levels) = (open_judge(each).answer(pairs) for each in ordered)
+    with np.load(run.teacher) as kept:
+        np.testing.assert_allclose(kept["logit"], (first + second) / 2, atol=1e-5)
+        product = np.exp(first_levels) * np.exp(second_levels)
+        geometric = np.sqrt(product) / np.sqrt(product).sum(2, keepdims=True)
+        np.testing.assert_allclose(np.exp(kept["levels"]), geometric, atol=1e-5)
+    recorded = run.read_config()["teacher"]
+    assert recorded["path"] == ",".join(map(str, ordered))
+    digests = [sha256(RunFolder(each).weights) for each in ordered]
+    assert [member["weights_sha256"] for member in recorded["answered"]["members"]] == digests
+    assert recorded["rows"] == "all 384 rows of train.npz, which the network was fitted to: an in-sample number"
+    # One of them has no levels, so that there are none of both.
+    with np.load(taught("mixed", ordered[0], teacher.path, epochs=1).teacher) as kept:
+        assert kept["levels"].shape == (384, 2, 0)
+    with pytest.raises(InputError, match="ordered1: is named 2 times; name it once"):
+        taught("twice", ordered[0], ordered[0])
+
+
+def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "answer", never)
+    with pytest.raises(InputError, match="distill_weight and level_weight are 0, so that a teacher changes nothing"):
+        taught(distill_weight=0.0)
 
 
 def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher(
@@ -137,7 +162,7 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
 def test_a_job_of_a_recipe_learns_from_the_run_that_teaches_it(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    job = Job(tmp_path / "job", *files, "order_net", STUDENT.train, OPTIONS, teacher.path)
+    job = Job(tmp_path / "job", *files, "order_net", STUDENT.train, OPTIONS, (teacher.path,))
     train_or_distill(job, 1)
     assert sha256(RunFolder(job.folder).weights) == sha256(taught().weights)
     before = RunFolder(job.folder).weights.stat().st_mtime_ns
@@ -214,7 +239,7 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
         train("order_net", *files, out, STUDENT.train, OPTIONS, 1)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="fresh pairs are none that a teacher was asked about"):
-        distill(tmp_path / "never-asked", fresh, *files, out, 1)
+        distill([tmp_path / "never-asked"], fresh, *files, out, 1)
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})
@@ -229,7 +254,7 @@ def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
     folder, said = StackFolder(tmp_path / "stack"), []
     fill(folder.path, benchmark_folder, "order", "holdout")
     make_stack(folder.path, folder)
-    run = distill(folder.path, STUDENT, *files, tmp_path / "run", 1, say=said.append)
+    run = distill([folder.path], STUDENT, *files, tmp_path / "run", 1, say=said.append)
     (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
     assert "holds to the teacher rows which meta-learners were fitted to: an in-sample number" in line
     with np.load(run.teacher) as kept:

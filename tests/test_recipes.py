@@ -77,6 +77,10 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
             "run 'a': 'teacher' is 'b'; it must name a run above it",
         ),
         ("runs: {a: {model: fpn, teacher: []}}", "run 'a': 'teacher' is []; it must name a run above it"),
+        (
+            "runs: {a: {model: fpn}, b: {model: fpn, teacher: [a, a]}}",
+            "'teacher' is ['a', 'a']; it must name a run above it, or some, each once, in a list",
+        ),
         ("[", "not valid YAML"),
         ("model: 2020-99-99", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),

@@ -10,6 +10,7 @@ from tests.test_stacking import fill, in_process
 
 from twinrank import auditing, stacking
 from twinrank.auditing import audit, check_chance, check_unseen, permuted_pipeline
+from twinrank.cli import main
 from twinrank.data.mnist import Mnist
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.folder import StackFolder
@@ -98,6 +99,23 @@ def test_a_stack_is_antisymmetric_to_the_bit_about_all_pairs(stacked: StackFolde
     found = order(open_judge(stacked.path), benchmark_folder / "val.npz", 20)
     assert (found.report.pairs, found.report.swap_violations) == (190, 0)
     assert "in-sample" in found.meta["rows"], "meta-learners were fitted to val"
+
+
+def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_folder: Path, tmp_path: Path) -> None:
+    test, cells = (
+        benchmark_folder / "test_private.npz",
+        [stacked.path / "cells" / name for name in ("order", "compare")],
+    )
+    folders = [stacked.path, *cells]
+    main(["predict", "--run", ",".join(map(str, folders)), "--data", str(test), "--out", str(tmp_path / "mean.csv")])
+    each = [open_judge(folder).logits(load_pairs(test)) for folder in folders]
+    decided = [line.split(",")[1] for line in (tmp_path / "mean.csv").read_text().splitlines()[1:]]
+    assert decided == (np.mean(each, 0) > 0).astype(int).astype(str).tolist()
+    asked = [",".join(map(str, cells)), str(benchmark_folder / "train.npz"), "--images", "20"]
+    main(["order", *asked, "--out", str(tmp_path / "order")])
+    found = json.loads((tmp_path / "order" / "order.json").read_text())
+    assert found["model"] == "mean of order_net, compare_net"
+    assert found["rows"] == "20 images of train.npz, which the network was fitted to: an in-sample number"
 
 
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Files = tyro.conf.Positional[tuple[Path, ...]]
 Argument = tyro.conf.Positional[Path]
 Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
+Folders = Annotated[str, tyro.conf.arg(metavar="RUN,RUN")]
 Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]
 
 app = tyro.extras.SubcommandApp()
@@ -339,7 +340,7 @@ def tune(
 
 @_command_of(app, "distill")
 def distill(
-    teacher: Path,
+    teacher: Folders,
     student: str,
     train: Path,
     val: Path,
@@ -352,7 +353,7 @@ def distill(
     The teacher is asked once; "twinrank resume" goes on without it.
 
     Args:
-        teacher: Run folder, or stack folder.
+        teacher: Run folder, or stack folder; with several, separated by commas, their mean teaches.
         student: A network that "twinrank models" lists.
         train: Labelled pairs to fit.
         val: Labelled pairs that choose the epoch.
@@ -365,7 +366,7 @@ def distill(
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
-    teach(teacher, spec, train, val, out, threads, _command(), _say)
+    teach(_folders(teacher), spec, train, val, out, threads, _command(), _say)
 
 
 @_command_of(app, "resume")
@@ -410,33 +411,35 @@ def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
 
 
 @_command_of(app, "predict")
-def predict(data: Path, run: Path | None = None, out: Path = Path("predictions.csv")) -> None:
+def predict(data: Path, run: Folders | None = None, out: Path = Path("predictions.csv")) -> None:
     """Label a pair file of any length with a network or a stack: a CSV id,label, which is a submission.
 
     Args:
         data: A pair file; it needs neither labels nor ids, and labels in it are not used.
-        run: Run folder, or stack folder; by default the network that comes with twinrank, which knows the benchmark's
-            occluded digits.
+        run: Run folder, or stack folder; with several, separated by commas, their mean decides; by default the network
+            that comes with twinrank, which knows the benchmark's occluded digits.
         out: The CSV.
     """
     from twinrank.evaluation.label import write_labels
     from twinrank.runs import PRETRAINED
     from twinrank.stacks import open_judge
 
-    judge = open_judge(PRETRAINED if run is None else run)
+    judge = open_judge(*([PRETRAINED] if run is None else _folders(run)))
     with _progress() as progress:
         count = write_labels(judge.logits, data, out, partial(progress, str(data)))
     print(f"{out}: {count:,} labels for {data}")
 
 
 @_command_of(app, "order")
-def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: Path | None = None) -> None:
+def order(
+    run: tyro.conf.Positional[Folders], file: Argument, images: int = 200, seed: int = 0, out: Path | None = None
+) -> None:
     """Ask a network or a stack about all pairs of some images: does swapping matter, are there cycles, is it an order?
 
     All pairs are not like those of a file: some are of equal rank, or so far apart as training never showed any.
 
     Args:
-        run: Run folder, or stack folder.
+        run: Run folder, or stack folder; with several, separated by commas, their mean is asked.
         file: A pair file; labels in it are not used.
         images: How many different ones, taken at random from both sides.
         seed: Chooses them.
@@ -446,7 +449,7 @@ def order(run: Argument, file: Argument, images: int = 200, seed: int = 0, out: 
     from twinrank.reporting.ordering import order_text, write_order
     from twinrank.stacks import open_judge
 
-    pool, report, meta = ask(open_judge(run), file, images, seed)
+    pool, report, meta = ask(open_judge(*_folders(run)), file, images, seed)
     print(order_text(report, meta["rows"]))
     if out is not None:
         for written in write_order(pool, report, meta, out):
@@ -572,7 +575,7 @@ def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
         name, _, members = each.partition("=")
         if not (name and members) or name in [target.name for target in targets]:
             raise InputError(f"--mean: '{each}' is not of the form TARGET=RUN,RUN, with a TARGET of its own")
-        targets.append(read_ensemble(name, [Path(member) for member in members.split(",")]))
+        targets.append(read_ensemble(name, _folders(members)))
     print(record_text(targets))
     if out is not None:
         for written in write_record(targets, out):
@@ -809,6 +812,10 @@ def _report_failures(failed: dict[str, str]) -> None:
     if failed:
         lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
+
+
+def _folders(text: str) -> list[Path]:
+    return [Path(name.strip()) for name in text.split(",")]
 
 
 def _require_some(files: tuple[Path, ...]) -> None:

@@ -253,8 +253,8 @@ class RunSpec:
     """Its training."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the network that differ from its defaults."""
-    teacher: str = ""
-    """Run of the same recipe, above this one, that it is distilled from; empty, none."""
+    teachers: tuple[str, ...] = ()
+    """Runs of the same recipe, above this one, that it is distilled from."""
 
 
 @dataclass(frozen=True)

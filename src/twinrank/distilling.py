@@ -1,6 +1,6 @@
 """A student that learns from a teacher, a network or a stack, which is asked about the training pairs first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from twinrank.training.teacher import Teacher, read_teacher
 
 
 def distill(
-    teacher: Path,
+    teachers: Sequence[Path],
     student: RunSpec,
     train_file: Path,
     val_file: Path,
@@ -33,7 +33,7 @@ def distill(
     nothing else of it; so does this, where an earlier call has kept it and no training has begun.
 
     Args:
-        teacher: run folder or stack folder.
+        teachers: run folder or stack folder; of several, it is the mean that teaches.
         student: the network, its options and its training, with ``distill_weight``, ``level_weight`` or both.
         train_file: labelled pairs that are fitted, and that the teacher is asked about.
         val_file: labelled pairs that choose the epoch.
@@ -43,17 +43,16 @@ def distill(
         say: told what happens, a line each.
 
     Raises:
-        InputError: as :func:`twinrank.training.run.train`; or the teacher is neither a run nor a stack, or cannot say
-            anything about the pairs, or the folder has what another teacher said or what was said of other pairs.
+        InputError: as :func:`twinrank.training.run.train`; or a teacher is neither a run nor a stack, or cannot say
+            anything about the pairs, or has nothing to say that the student listens to, or the folder has what another
+            teacher said or what was said of other pairs.
         Interrupted: stopped by Ctrl-C.
     """
     run = RunFolder(Path(out))
     run.require_new()
     require_told(student.train, taught=True)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    said = _said(Path(teacher), run, train_file, val_file, say)
-    if not (student.train.distill_weight or student.train.level_weight):
-        say("distill_weight and level_weight are 0: the student does not listen to its teacher")
+    said = _said([*map(Path, teachers)], run, train_file, val_file, say)
     values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
     return train(*values, teacher=said)
 
@@ -62,7 +61,7 @@ def train_or_distill(job: Job, threads: int | None = None, command: str = "") ->
     """Begin a job of a recipe, one that has a teacher with what that says, or go on with it.
 
     Args:
-        job: whose folder is new or holds its run, and whose teacher is trained.
+        job: whose folder is new or holds its run, and whose teachers are trained.
         threads: of the CPU; all cores by default.
         command: recorded.
 
@@ -70,17 +69,19 @@ def train_or_distill(job: Job, threads: int | None = None, command: str = "") ->
         InputError: as :func:`distill`.
         Interrupted: stopped by Ctrl-C.
     """
-    if job.teacher is None or RunFolder(job.folder).config.is_file():
+    if not job.teachers or RunFolder(job.folder).config.is_file():
         train_job(job, threads, command)
     else:
         student = RunSpec(job.model, job.config, job.options)
-        distill(job.teacher, student, job.train_file, job.val_file, job.folder, threads, command, print)
+        distill(job.teachers, student, job.train_file, job.val_file, job.folder, threads, command, print)
 
 
-def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Callable[[str], None]) -> Teacher:
+def _said(
+    paths: Sequence[Path], run: RunFolder, train_file: Path, val_file: Path, say: Callable[[str], None]
+) -> Teacher:
     """What a teacher says about the training pairs, or said before the run came to begin."""
     pairs, val = load_data(train_file, val_file)
-    judge = open_judge(path)
+    judge, path = open_judge(*paths), ",".join(map(str, paths))
     answered = judge.said(f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)
     rows, track = (answered.pop(key) for key in ("rows", "track"))
     if val.sha256 in judge.seen:
@@ -98,7 +99,7 @@ def _said(path: Path, run: RunFolder, train_file: Path, val_file: Path, say: Cal
     if (silent := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
     about = {
-        "path": str(path),
+        "path": path,
         "track": track,
         "answered": answered,
         "of_sha256": pairs.sha256,

@@ -162,7 +162,7 @@ def run_recipe(
     out, files = Path(out), _Files(Path(data))
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
-        require_told(job.config, job.teacher is not None)
+        require_told(job.config, bool(job.teachers))
         refuse_other_settings(job)
     refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
     steps = Steps(RunFolder(out).steps, say)
@@ -235,8 +235,8 @@ class _Files:
 
 
 def _job(out: Path, name: str, spec: RunSpec, files: _Files) -> Job:
-    teacher = out / spec.teacher if spec.teacher else None
-    return Job(out / name, files.train, files.val, spec.model, spec.train, spec.options, teacher)
+    teachers = tuple(out / teacher for teacher in spec.teachers)
+    return Job(out / name, files.train, files.val, spec.model, spec.train, spec.options, teachers)
 
 
 def _asked(job: Job, files: _Files) -> dict[str, Any]:
@@ -298,13 +298,18 @@ def _checked(values: Any, where: str) -> Recipe:
                 raise InputError(f"{place} is {own!r}; it must be a mapping")
             _refuse_unknown(own, _RUN_KEYS, place)
             options, train = (shared[key] | _mapping(own, key, place) for key in ("options", "train"))
-            teacher = own.get("teacher", "")
-            if teacher != "" and teacher not in list(runs):
-                raise InputError(f"{place}: 'teacher' is {teacher!r}; it must name a run above it")
-            runs[name] = replace(_run_spec(own.get("model", name), options, train, place), teacher=teacher)
+            spec = _run_spec(own.get("model", name), options, train, place)
+            runs[name] = replace(spec, teachers=_teachers(own["teacher"], runs, place) if "teacher" in own else ())
         if not runs:
             raise InputError(f"{where}: 'runs' is empty; name one training or more")
     return Recipe(runs, benchmark=benchmark)
+
+
+def _teachers(value: Any, above: Mapping[str, RunSpec], place: str) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not names or any(each not in list(above) or names.count(each) > 1 for each in names):
+        raise InputError(f"{place}: 'teacher' is {value!r}; it must name a run above it, or some, each once, in a list")
+    return tuple(names)
 
 
 def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict[str, GridSpec]:

@@ -40,7 +40,7 @@ def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec
             raise InputError(f"--models: the recipe has no run '{name}'{nearest(name, runs)}")
         if names.count(name) > 1:
             raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
-        if runs[name].teacher:
+        if runs[name].teachers:
             raise InputError(f"--models: '{name}' has a teacher, which knows rows that it must not; leave it out")
     return {name: runs[name] for name in names}
 

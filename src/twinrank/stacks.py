@@ -1,11 +1,12 @@
 """From a ledger to a stack with its leaderboard, its page and its submission; and a stack that is asked about pairs."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
@@ -231,11 +232,69 @@ class StackJudge:
         return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), np.stack(logits, 1), levels))
 
 
-def open_judge(path: Path) -> Judge:
-    """Whoever decides in a folder: the network of a run, or the best ensemble of a stack.
+class MeanJudge:
+    """The mean of some judges' logits, and of their log-posteriors where all have as many levels: a
+    :class:`twinrank.evaluation.label.Judge`.
+
+    Args:
+        judges: two or more.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        self._judges = judges
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        return _mean([judge.logits(data) for judge in self._judges])
+
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`twinrank.evaluation.label.Judge`; the n-th levels of all judges count as the same."""
+        logits, levels = zip(*(judge.answer(data) for judge in self._judges), strict=True)
+        if len({each.shape for each in levels}) > 1 or not levels[0].shape[2]:
+            return _mean(logits), np.empty((len(data), 2, 0))
+        return _mean(logits), log_softmax(_mean(levels), axis=2)
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        return _mean([judge.tournament(pool) for judge in self._judges])
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        seen: dict[str, list[str]] = {}
+        for judge in self._judges:
+            for digest, words in judge.seen.items():
+                seen.setdefault(digest, []).extend(words.split("; "))
+        return {digest: "; ".join(dict.fromkeys(each)) for digest, each in seen.items()}
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.evaluation.label.Judge`."""
+        seen, members = self.seen, [judge.said(rows, digest) for judge in self._judges]
+        tracks = [member.pop("track") for member in members]
+        for member in members:
+            del member["rows"]
+        return {
+            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
+            "model": f"mean of {', '.join(member['model'] for member in members)}",
+            "members": members,
+            "track": next((track for track in tracks if track != "pairs-only"), "pairs-only"),
+        }
+
+
+def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack(each).mean(0, dtype=np.float64)
+
+
+def open_judge(*folders: Path) -> Judge:
+    """Whoever decides in a folder: the network of a run, or the best ensemble of a stack; in several, their mean.
 
     Raises:
-        InputError: it is neither, or what it needs is missing.
+        InputError: one is neither, or comes twice, or what it needs is missing.
     """
-    folder = StackFolder(Path(path))
-    return StackJudge(folder) if folder.config.is_file() else Network(RunFolder(Path(path)))
+    if twice := [path for path in folders if folders.count(path) > 1]:
+        raise InputError(f"{twice[0]}: is named {len(twice)} times; name it once")
+    judges = [
+        StackJudge(StackFolder(path)) if StackFolder(path).config.is_file() else Network(RunFolder(path))
+        for path in map(Path, folders)
+    ]
+    return judges[0] if len(judges) == 1 else MeanJudge(judges)

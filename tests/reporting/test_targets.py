@@ -103,6 +103,13 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     assert alone.seconds == 100
     said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is no run folder"
     assert said in record_text([alone])
+    both = {
+        "path": "runs/elsewhere/taught_seed1,runs/elsewhere/gone",
+        "answered": {"members": [{"weights_sha256": "abc"}, {"weights_sha256": "def"}]},
+    }
+    write_json(student / "config.json", config | {"teacher": both})
+    (alone,) = read_targets([student])
+    assert (alone.seconds, alone.uncounted) == (130, ("runs/elsewhere/gone",))
     RunFolder(student).history.unlink()
     with pytest.raises(InputError, match=r"taught_seed2: has no history\.jsonl"):
         read_targets([student])

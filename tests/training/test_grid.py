@@ -46,9 +46,9 @@ def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_fold
 def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:
     diverging, fine = jobs(tmp_path, benchmark_folder)
     diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
-    taught = replace(fine, folder=tmp_path / "taught", teacher=diverging.folder)
+    taught = replace(fine, folder=tmp_path / "taught", teachers=(diverging.folder,))
     seen: list[Progress] = []
-    later = replace(fine, folder=tmp_path / "later", teacher=taught.folder)
+    later = replace(fine, folder=tmp_path / "later", teachers=(taught.folder,))
     failed = run_grid([later, taught, diverging, fine], workers=3, show=seen.append)
     assert sorted(failed) == ["later", "seed_1", "taught"]
     assert "not finite" in failed["seed_1"]

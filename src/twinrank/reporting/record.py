@@ -206,15 +206,19 @@ def _trainings(contents: RunContents) -> tuple[dict[str, float], list[str]]:
     taught = contents.config.get("teacher")
     if taught is None:
         return own, []
-    said = Path(taught["path"])
-    # Published results stand beside each other, wherever they were trained.
-    for path in (said, contents.path.parent / said.name):
-        if (path / "config.json").is_file():
-            teacher = read_run(path)
-            if teacher.weights_sha256 == taught["answered"].get("weights_sha256"):
-                earlier, missing = _trainings(teacher)
-                return earlier | own, missing
-    return own, [str(said)]
+    answered, uncounted = taught["answered"], []
+    for said, member in zip(map(Path, taught["path"].split(",")), answered.get("members", [answered]), strict=True):
+        # Published results stand beside each other, wherever they were trained.
+        for path in (said, contents.path.parent / said.name):
+            if (path / "config.json").is_file():
+                teacher = read_run(path)
+                if teacher.weights_sha256 == member.get("weights_sha256"):
+                    earlier, missing = _trainings(teacher)
+                    own, uncounted = earlier | own, [*uncounted, *missing]
+                    break
+        else:
+            uncounted.append(str(said))
+    return own, uncounted
 
 
 def _but_seed(contents: RunContents) -> str:

@@ -31,7 +31,7 @@ class Job:
         model: name of the network.
         config: of the training.
         options: of the network, where they differ from its defaults.
-        teacher: run folder of another job, which has to be finished before this one begins.
+        teachers: run folders of other jobs, which have to be finished before this one begins.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Job:
     model: str
     config: TrainConfig
     options: dict[str, Any] = field(default_factory=dict)
-    teacher: Path | None = None
+    teachers: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,8 +106,8 @@ def run_grid(
     require_workers(workers)
     for job in jobs:
         refuse_other_settings(job)
-        if job.teacher and job.teacher not in [each.folder for each in jobs]:
-            raise InputError(f"{job.folder}: its teacher {job.teacher} is not trained beside it")
+        if untrained := {*job.teachers} - {each.folder for each in jobs}:
+            raise InputError(f"{job.folder}: its teacher {min(untrained)} is not trained beside it")
     finished = [job for job in jobs if training.finished(job.folder)]
     waiting = [job for job in jobs if job not in finished]
     share = divided(threads, min(workers, len(waiting)))
@@ -116,11 +116,12 @@ def run_grid(
     context = multiprocessing.get_context("spawn")
     try:
         while waiting or running:
-            for job in [each for each in waiting if each.teacher and each.teacher.name in failed]:
-                waiting.remove(job)
-                failed[job.name] = f"its teacher {job.teacher} failed"
-            taught = {None, *(each.folder for each in finished)}
-            ready = [each for each in waiting if each.teacher in taught]
+            for job in list(waiting):
+                if missing := next((each for each in job.teachers if each.name in failed), None):
+                    waiting.remove(job)
+                    failed[job.name] = f"its teacher {missing} failed"
+            taught = {each.folder for each in finished}
+            ready = [each for each in waiting if taught.issuperset(each.teachers)]
             while ready and len(running) < workers:
                 job = ready.pop(0)
                 waiting.remove(job)
@@ -179,9 +180,9 @@ def refuse_other_settings(job: Job) -> None:
     run = RunFolder(job.folder)
     if not run.config.is_file():
         return
-    path = run.read_config().get("teacher", {}).get("path")
-    same_teacher = (path and Path(path).name) == (job.teacher and job.teacher.name)
-    if not (same_teacher and training.holds(run, job.model, job.options, job.config)):
+    taught = run.read_config().get("teacher", {}).get("path", "")
+    same_teachers = [Path(each).name for each in taught.split(",") if each] == [each.name for each in job.teachers]
+    if not (same_teachers and training.holds(run, job.model, job.options, job.config)):
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 
 

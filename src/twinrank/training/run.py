@@ -166,10 +166,13 @@ def require_told(config: TrainConfig, taught: bool) -> None:
         taught: there is a teacher.
 
     Raises:
-        InputError: nobody does, or the teacher was asked about other pairs than those that are trained on.
+        InputError: nobody does, or there is a teacher that tells nothing, or that was asked about other pairs than
+            those that are trained on.
     """
     if taught and config.fresh:
         raise InputError("fresh pairs are none that a teacher was asked about; train without fresh, or without it")
+    if taught and not (config.distill_weight or config.level_weight):
+        raise InputError("distill_weight and level_weight are 0, so that a teacher changes nothing; give one a weight")
     if config.distill_weight and not taught:
         raise InputError(
             f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill', or"
