@@ -98,6 +98,13 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     assert (alone.seconds, alone.uncounted) == (130, ())
     assert alone.curves[0][0].tolist() == [80, 130], "it begins where its teacher ends"
     assert read_ensemble("both", [teacher, student]).seconds == 130
+    grandchild, elsewhere = run(tmp_path, "later_seed3", 0.9, seconds=(1.0, 2.0)), tmp_path / "other" / "taught"
+    elsewhere.parent.mkdir()
+    student.rename(elsewhere)
+    taught_too = {"teacher": {"path": str(elsewhere), "answered": {"weights_sha256": None}}}
+    write_json(grandchild / "config.json", json.loads((grandchild / "config.json").read_text()) | taught_too)
+    assert read_targets([grandchild])[0].seconds == 133, "the student's teacher stands beside the grandchild"
+    elsewhere.rename(student)
     write_json(student / "config.json", config | {"teacher": taught | {"answered": {"weights_sha256": "other"}}})
     (alone,) = read_targets([student])
     assert alone.seconds == 100

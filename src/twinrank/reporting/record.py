@@ -195,10 +195,11 @@ def _accuracy(contents: RunContents, stem: str) -> Estimate:
     return contents.records[stem].metrics["accuracy"]
 
 
-def _trainings(contents: RunContents) -> tuple[dict[str, float], list[str]]:
+def _trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
     """Seconds of a run's training and of its teachers', by history, and the paths of teachers that are not here.
 
-    A run and its copy, as the one that comes with twinrank, have the same history: it is one training.
+    A run and its copy, as the one that comes with twinrank, have the same history: it is one training. Teachers may
+    also stand beside the run, or beside the students between, in these folders.
     """
     if not contents.history:
         raise InputError(f"{contents.path}: has no history.jsonl, so its time is not known; restore it")
@@ -206,14 +207,14 @@ def _trainings(contents: RunContents) -> tuple[dict[str, float], list[str]]:
     taught = contents.config.get("teacher")
     if taught is None:
         return own, []
-    answered, uncounted = taught["answered"], []
+    answered, uncounted, beside = taught["answered"], [], (contents.path.parent, *beside)
     for said, member in zip(map(Path, taught["path"].split(",")), answered.get("members", [answered]), strict=True):
         # Published results stand beside each other, wherever they were trained.
-        for path in (said, contents.path.parent / said.name):
+        for path in (said, *(folder / said.name for folder in beside)):
             if (path / "config.json").is_file():
                 teacher = read_run(path)
                 if teacher.weights_sha256 == member.get("weights_sha256"):
-                    earlier, missing = _trainings(teacher)
+                    earlier, missing = _trainings(teacher, beside)
                     own, uncounted = earlier | own, [*uncounted, *missing]
                     break
         else:
