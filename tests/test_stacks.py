@@ -115,7 +115,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
     main(["order", *asked, "--out", str(tmp_path / "order")])
     found = json.loads((tmp_path / "order" / "order.json").read_text())
     assert found["model"] == "mean of order_net, compare_net"
-    assert found["rows"] == "20 images of train.npz, which the network was fitted to: an in-sample number"
+    assert found["rows"] == "20 images of train.npz"
 
 
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:

@@ -1,5 +1,6 @@
 """Steps that are done once: what has been done with the same inputs is not done again."""
 
+import json
 import resource
 import sys
 import time
@@ -28,6 +29,8 @@ class Steps:
     def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
         """Give whether the step is still to do; afterwards record it with the digests of its outputs."""
         before = next((step for step in self._done if step["step"] == name), None)
+        # As they are read again: JSON has no tuples.
+        inputs = json.loads(json.dumps(inputs))
         unchanged = before and before["inputs"] == inputs and all(map(Path.is_file, outputs))
         if before and unchanged and before["outputs"] == digests(*outputs):
             self._say(f"{name}: done before ({before['seconds']:,.1f} s)")
@@ -43,7 +46,7 @@ class Steps:
                 "step": name,
                 "seconds": round(seconds, 1),
                 "peak_memory_mb": round(peak_memory() / 1e6),
-                "inputs": dict(inputs),
+                "inputs": inputs,
                 "outputs": digests(*outputs),
             }
         )
