@@ -159,10 +159,10 @@ def run(
 
     Args:
         recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
-            with --workers 2), "stack" (ten base models and their ensembles, two hours), "record" (the best network
-            for half an hour, twice, and one that learns from it, two hours), "open" (the same with digits told, an
-            hour), "ablations" (one thing changed at a time, an hour), "guide" (the training guide's models and values,
-            for a GPU), or a YAML file.
+            with --workers 2), "stack" (ten base models and their ensembles, two hours), "record" (the best networks
+            from the pairs alone, two and a half hours), "open" (the same with digits told, an hour and a half),
+            "ablations", "parts", "distillation", "ceiling" (what things are worth, half an hour to an hour each),
+            "guide" (the training guide's models and values, for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
         data: Folder for the benchmark's files.
         changes: A value that differs from the recipe, for example train.epochs=3; may be repeated.
