@@ -1,16 +1,19 @@
 """What no method can beat on the benchmark, as calibrated networks estimate it that were trained on pairs without end.
 
-Run as ``python benchmarks/ceiling.py RUN RUN ...`` with evaluated runs of one kind that differ in their seed. A judge
+Run as ``python benchmarks/ceiling.py seeds RUN RUN ...`` with evaluated runs of one kind that differ in their seed, or
+as ``python benchmarks/ceiling.py passes RUN RUN RUN ...`` with runs that differ in their number of passes. A judge
 whose probabilities are true is right about a pair as often as the more probable answer is: the mean of that needs no
 labels, and is its self-estimated accuracy. Temperatures are fitted on val (Guo et al. 2017, equation 9); all figures
 are of both tests' rows. What several networks of one kind would reach together is extrapolated from their mean: the
-part of a metric that seeds are to blame for falls with one over their number.
+part of a metric that seeds are to blame for falls with one over their number. What one network would reach after passes
+without end is extrapolated by the law limit + scale * passes ** -power (Hestness et al. 2017, arXiv:1712.00409).
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import curve_fit
 from scipy.special import expit
 
 from twinrank.evaluation.calibration import fit_temperature
@@ -44,14 +47,36 @@ def figures(name: str, runs: list[RunFolder]) -> np.ndarray:
     return np.array([right.value, sure.mean(), loss])
 
 
-def main() -> None:
-    runs = [RunFolder(Path(name)) for name in sys.argv[1:]]
-    if len(runs) < 2:
-        sys.exit("name two evaluated runs or more")
+def seeds(runs: list[RunFolder]) -> None:
     alone = np.mean([figures(run.path.name, [run]) for run in runs], 0)
     together = figures(f"mean of {len(runs)}", runs)
     right, sure, loss = together - (alone - together) / (len(runs) - 1)
     print(f"mean of many, extrapolated: right {right:.2%}; self-estimated {sure:.2%}; log-loss {loss:.4f}")
+
+
+def passes(runs: list[RunFolder]) -> None:
+    def law(n: np.ndarray, limit: float, scale: float, power: float) -> np.ndarray:
+        return limit + scale * n**-power
+
+    n = np.array([len(run.read_history()) for run in runs], float)
+    right, sure, loss = np.stack([figures(run.path.name, [run]) for run in runs], 1)
+    limits = {
+        name: curve_fit(law, n, values, p0=(values.min() / 2, values.max(), 0.5), bounds=(0, np.inf))[0]
+        for name, values in {"right": 1 - right, "self-estimated": 1 - sure, "log-loss": loss}.items()
+    }
+    said = "; ".join(
+        f"{name} {limit if name == 'log-loss' else 1 - limit:.4f} (power {power:.2f})"
+        for name, (limit, _, power) in limits.items()
+    )
+    print(f"passes without end, extrapolated from {len(runs)}: {said}")
+
+
+def main() -> None:
+    kinds = {"seeds": (seeds, 2), "passes": (passes, 3)}
+    kind, *names = sys.argv[1:] or [""]
+    if kind not in kinds or len(names) < kinds[kind][1]:
+        sys.exit("say 'seeds' and two evaluated runs or more, or 'passes' and three")
+    kinds[kind][0]([RunFolder(Path(name)) for name in names])
 
 
 if __name__ == "__main__":
