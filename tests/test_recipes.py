@@ -81,6 +81,8 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
             "runs: {a: {model: fpn}, b: {model: fpn, teacher: [a, a]}}",
             "'teacher' is ['a', 'a']; it must name a run above it, or some, each once, in a list",
         ),
+        ("runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}", "run 'b': distill_weight and level_weight are 0"),
+        ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: distill_weight is 0.5, but there is no teacher"),
         ("[", "not valid YAML"),
         ("model: 2020-99-99", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),

@@ -162,7 +162,6 @@ def run_recipe(
     out, files = Path(out), _Files(Path(data))
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
-        require_told(job.config, bool(job.teachers))
         refuse_other_settings(job)
     refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
     steps = Steps(RunFolder(out).steps, say)
@@ -302,6 +301,11 @@ def _checked(values: Any, where: str) -> Recipe:
             runs[name] = replace(spec, teachers=_teachers(own["teacher"], runs, place) if "teacher" in own else ())
         if not runs:
             raise InputError(f"{where}: 'runs' is empty; name one training or more")
+    for name, spec in runs.items():
+        try:
+            require_told(spec.train, bool(spec.teachers))
+        except InputError as error:
+            raise InputError(f"{where}: run '{name}': {error}" if name else f"{where}: {error}") from error
     return Recipe(runs, benchmark=benchmark)
 
 
