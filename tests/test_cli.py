@@ -229,7 +229,7 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "check", "missing.npz"], "missing.npz"),
         (["data", "check"], "nothing is given"),
         (["data", "show", "missing.npz"], "missing.npz"),
-        (["run", "nothing"], "recipe 'nothing' does not exist; choose ablations, cpu, demo"),
+        (["run", "nothing"], "recipe 'nothing' does not exist; choose ablations, ceiling, cpu, demo"),
         (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; did you mean 'epochs'? It is one of epochs"),
         (["run", "demo", "--set", "train.epochs=many"], "'epochs' is 'many'; it must be a whole number"),
         (["run", "demo", "--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),
@@ -256,7 +256,13 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["distill", "--teacher", "t", "--student", "ordernet", "--train", "a.npz", "--val", "b.npz"], "order_net"),
         (["predict", "--run", "nowhere", "--data", "a.npz"], "nowhere: not a run folder"),
+        (
+            ["predict", "--run", "a,,b", "--data", "a.npz"],
+            "'a,,b': folders are separated by commas, and one has no name",
+        ),
         (["order", "nowhere", "a.npz"], "nowhere: not a run folder"),
+        (["record", "--mean", "a|b=c,d"], "--mean: 'a|b=c,d' is not of the form TARGET=RUN,RUN"),
+        (["record", "--mean", "a=b"], "--mean: a is of one run; name two or more"),
         (["report", "nowhere"], "nowhere: not a run folder"),
         (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
         (["predict"], "Missing from twinrank predict: --data PATH A pair file"),
@@ -287,3 +293,16 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
     assert said in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_comma_in_its_name_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from twinrank.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("a,b").mkdir()
+    for named, said in (("a,b", "a,b: not a run folder"), ("c,d", "c: not a run folder")):
+        with pytest.raises(SystemExit):
+            main(["order", named, "a.npz"])
+        assert said in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
         x, y = arrays["x"], arrays["y"]
     np.savez(tmp_path / "coin.npz", x=x, y=np.random.default_rng(0).permutation(y))
     pairs = load_pairs(tmp_path / "coin.npz")
-    about = {"of_sha256": pairs.sha256, "track": "open", "answered": {}, "seen": {}}
+    about = {"path": "sure", "of_sha256": pairs.sha256, "track": "open", "answered": {}, "seen": {}}
     sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
     config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
@@ -98,7 +98,9 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
         np.testing.assert_allclose(np.exp(kept["levels"]).sum(2), 1, atol=1e-5)
     losses = [epoch["train"]["level_loss"] for epoch in run.read_history()]
     assert losses[-1] < losses[0]
-    with pytest.raises(InputError, match="level_weight needs a teacher that has latent levels itself"):
+    with pytest.raises(
+        InputError, match="level_weight needs a teacher's levels, and there are none: not of a stack or"
+    ):
         taught("untold", teacher.path, level_weight=1.0)
 
 
@@ -118,15 +120,22 @@ def test_several_teach_by_their_mean(
         geometric = np.sqrt(product) / np.sqrt(product).sum(2, keepdims=True)
         np.testing.assert_allclose(np.exp(kept["levels"]), geometric, atol=1e-5)
     recorded = run.read_config()["teacher"]
-    assert recorded["path"] == ",".join(map(str, ordered))
+    assert recorded["path"] == [*map(str, ordered)]
     digests = [sha256(RunFolder(each).weights) for each in ordered]
     assert [member["weights_sha256"] for member in recorded["answered"]["members"]] == digests
     assert recorded["rows"] == "all 384 rows of train.npz, which the network was fitted to: an in-sample number"
     # One of them has no levels, so that there are none of both.
     with np.load(taught("mixed", ordered[0], teacher.path, epochs=1).teacher) as kept:
         assert kept["levels"].shape == (384, 2, 0)
-    with pytest.raises(InputError, match="ordered1: is named 2 times; name it once"):
-        taught("twice", ordered[0], ordered[0])
+    with pytest.raises(InputError, match="level_weight needs a teacher's levels, and there are none"):
+        taught("unlike", ordered[0], teacher.path, level_weight=1.0)
+    assert not (tmp_path / "unlike").exists(), "refused before anybody was asked"
+    (tmp_path / "same").symlink_to(ordered[0])
+    with pytest.raises(InputError, match=r"same: the same run as .*ordered1; name each run once"):
+        taught("twice", ordered[0], tmp_path / "same")
+    shutil.copytree(ordered[0], tmp_path / "copy")
+    with pytest.raises(InputError, match=r"copy: has the weights of .*ordered1; name each network once"):
+        taught("twice", ordered[0], tmp_path / "copy")
 
 
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,17 +152,24 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
     shutil.copytree(teacher.path, tmp_path / "teacher")
     ended = EpochProgress.epoch_ended
 
-    def stop(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
-        ended(self, record, best)
+    def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
+    def stop_after_one(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
+        ended(self, record, best)
+        stop()
+
     with monkeypatch.context() as patch:
-        patch.setattr(EpochProgress, "epoch_ended", stop)
+        patch.setattr(EpochProgress, "epoch_ended", stop_after_one)
         with pytest.raises(Interrupted):
             taught("stopped", tmp_path / "teacher", **changes)
+        patch.setattr("twinrank.training.run._fit", stop)
+        with pytest.raises(Interrupted, match=r"stopped before the first epoch\. Go on with: twinrank resume .*early"):
+            taught("early", tmp_path / "teacher", **changes)
     shutil.rmtree(tmp_path / "teacher")
     resumed = resume(tmp_path / "stopped")
     assert sha256(resumed.weights) == sha256(whole.weights)
+    assert sha256(resume(tmp_path / "early").weights) == sha256(whole.weights)
     assert len(resumed.read_history()) == 2
     moved = json.loads(whole.config.read_text())["teacher"]["answered"]
     assert resumed.read_config()["teacher"]["answered"] == moved
@@ -181,12 +197,11 @@ def test_what_a_teacher_said_before_the_training_began_is_taken(
         begun = taught("begun")
         with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
             taught("begun")
-        # Another network has other weights.
-        (tmp_path / "other").mkdir()
-        shutil.copy(whole.teacher, tmp_path / "other")
-        with pytest.raises(InputError, match=r"teacher\.npz: is what another teacher said \(weights_sha256 is"):
-            taught("other", whole.path)
     assert_same_checkpoint(begun, whole)
+    # Another network has other weights.
+    (tmp_path / "other").mkdir()
+    shutil.copy(whole.teacher, tmp_path / "other")
+    assert RunFolder(tmp_path / "other").teacher.read_bytes() != taught("other", whole.path).teacher.read_bytes()
 
 
 def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFolder, files: tuple[Path, Path]) -> None:

@@ -74,12 +74,16 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         ("runs: {fpn: {options: {width: 3}}}", "model 'fpn' has no option 'width'; did you mean 'width_mult'"),
         (
             "runs: {a: {model: fpn, teacher: b}, b: {model: fpn}}",
-            "run 'a': 'teacher' is 'b'; it must name a run above it",
+            "run 'a': 'teacher' is 'b', which is no run above it; there is none",
         ),
-        ("runs: {a: {model: fpn, teacher: []}}", "run 'a': 'teacher' is []; it must name a run above it"),
+        ("runs: {a: {model: fpn, teacher: []}}", "run 'a': 'teacher' is empty; name a run above it, or some"),
+        (
+            "runs: {first: {model: fpn}, b: {model: fpn, teacher: [first, firts]}}",
+            "run 'b': 'teacher' is 'firts', which is no run above it; did you mean 'first'",
+        ),
         (
             "runs: {a: {model: fpn}, b: {model: fpn, teacher: [a, a]}}",
-            "'teacher' is ['a', 'a']; it must name a run above it, or some, each once, in a list",
+            "run 'b': 'teacher' has 'a' 2 times; name it once",
         ),
         ("runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}", "run 'b': distill_weight and level_weight are 0"),
         ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: distill_weight is 0.5, but there is no teacher"),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Files = tyro.conf.Positional[tuple[Path, ...]]
 Argument = tyro.conf.Positional[Path]
 Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
-Folders = Annotated[str, tyro.conf.arg(metavar="RUN,RUN")]
+Folders = Annotated[str, tyro.conf.arg(metavar="RUN[,RUN]")]
 Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]
 
 app = tyro.extras.SubcommandApp()
@@ -353,7 +353,8 @@ def distill(
     The teacher is asked once; "twinrank resume" goes on without it.
 
     Args:
-        teacher: Run folder, or stack folder; with several, separated by commas, their mean teaches.
+        teacher: Run folder, or stack folder; with several, separated by commas, their mean teaches. For their levels
+            (train.level_weight) each must be a network that has them, and as many.
         student: A network that "twinrank models" lists.
         train: Labelled pairs to fit.
         val: Labelled pairs that choose the epoch.
@@ -569,12 +570,18 @@ def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
     """
     from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 
-    _require_some(runs)
+    _require_some((*runs, *mean))
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is no folder; choose another one with --out")
     targets = read_targets(runs)
     for each in mean:
-        name, _, members = each.partition("=")
-        if not (name and members) or name in [target.name for target in targets]:
-            raise InputError(f"--mean: '{each}' is not of the form TARGET=RUN,RUN, with a TARGET of its own")
+        name, _, members = map(str.strip, each.partition("="))
+        if not re.fullmatch(r"[\w.-]+", name) or not members:
+            raise InputError(
+                f"--mean: '{each}' is not of the form TARGET=RUN,RUN, with letters, digits, '_', '-' and '.'"
+            )
+        if name in [target.name for target in targets]:
+            raise InputError(f"--mean: {name} is there already; give '{each}' another TARGET")
         targets.append(read_ensemble(name, _folders(members)))
     print(record_text(targets))
     if out is not None:
@@ -815,10 +822,16 @@ def _report_failures(failed: dict[str, str]) -> None:
 
 
 def _folders(text: str) -> list[Path]:
-    return [Path(name.strip()) for name in text.split(",")]
+    """Folders separated by commas; one that is there may have commas in its name."""
+    if text.strip() and os.path.exists(text):  # noqa: PTH110 (a Path would fail where the list is too long for a name)
+        return [Path(text)]
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"'{text}': folders are separated by commas, and one has no name; name each, '.' for this one")
+    return [*map(Path, names)]
 
 
-def _require_some(files: tuple[Path, ...]) -> None:
+def _require_some(files: tuple[Path | str, ...]) -> None:
     if not files:
         raise InputError("nothing is given; name one or more")
 

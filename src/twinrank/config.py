@@ -156,7 +156,7 @@ class TrainConfig:
     """In the pair loss, labels become smoothing / 2 and 1 - smoothing / 2."""
     distill_weight: float = 0.0
     """Share of the pair loss that is held against a teacher's logits, and not against labels; 0, no teacher. 'twinrank
-    distill' names one, and takes 0.7; so may a run of a recipe, which takes what it says."""
+    distill' names one, and takes 0.7; so may a run of a recipe, which says how much."""
     distill_temperature: float = 3.0
     """The teacher's logits and the network's are divided by it before they are compared."""
     contrastive_weight: float = 0.0

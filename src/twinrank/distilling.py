@@ -44,15 +44,14 @@ def distill(
 
     Raises:
         InputError: as :func:`twinrank.training.run.train`; or a teacher is neither a run nor a stack, or cannot say
-            anything about the pairs, or has nothing to say that the student listens to, or the folder has what another
-            teacher said or what was said of other pairs.
+            anything about the pairs, or has nothing to say that the student listens to.
         Interrupted: stopped by Ctrl-C.
     """
     run = RunFolder(Path(out))
     run.require_new()
     require_told(student.train, taught=True)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    said = _said([*map(Path, teachers)], run, train_file, val_file, say)
+    said = _said([*map(Path, teachers)], run, train_file, val_file, student.train.level_weight > 0, say)
     values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
     return train(*values, teacher=said)
 
@@ -77,11 +76,16 @@ def train_or_distill(job: Job, threads: int | None = None, command: str = "") ->
 
 
 def _said(
-    paths: Sequence[Path], run: RunFolder, train_file: Path, val_file: Path, say: Callable[[str], None]
+    paths: Sequence[Path],
+    run: RunFolder,
+    train_file: Path,
+    val_file: Path,
+    by_level: bool,
+    say: Callable[[str], None],
 ) -> Teacher:
     """What a teacher says about the training pairs, or said before the run came to begin."""
     pairs, val = load_data(train_file, val_file)
-    judge, path = open_judge(*paths), ",".join(map(str, paths))
+    judge, path = open_judge(*paths), " and ".join(map(str, paths))
     answered = judge.said(f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)
     rows, track = (answered.pop(key) for key in ("rows", "track"))
     if val.sha256 in judge.seen:
@@ -90,16 +94,27 @@ def _said(
             " student reads too well on it"
         )
     if run.teacher.is_file():
-        teacher = read_teacher(run.teacher, answered, pairs)
-        say(f"{run.teacher}: has what {path} said about {rows}")
-        return teacher
+        try:
+            teacher = read_teacher(run.teacher, answered, pairs)
+        except InputError:
+            say(f"{run.teacher}: is not what {path} says about these pairs, and is written anew")
+        else:
+            say(f"{run.teacher}: has what {path} said about {rows}")
+            return teacher
+    # Whatever is wrong with one of them shows before the first is asked about all pairs.
+    _, levels = judge.answer(pairs.select(slice(1)))
+    if by_level and not levels.shape[2]:
+        raise InputError(
+            f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
+            " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"
+        )
     run.require_room(2 * pairs.row_ids.nbytes)
     say(f"asking {path} about {rows}")
     logit, levels = judge.answer(pairs)
     if (silent := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
     about = {
-        "path": path,
+        "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
         "track": track,
         "answered": answered,
         "of_sha256": pairs.sha256,

@@ -60,7 +60,7 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         InputError: the recipe does not exist, or a key or value of it is wrong.
     """
     values, where = read_yaml(name, _FOLDER, "recipe")
-    return _changed(values, changes, where)
+    return _told(_changed(values, changes, where), where)
 
 
 def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence[str] = ()) -> Recipe:
@@ -78,7 +78,8 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
     numbers = parse_seeds(seeds, "--seeds")
     train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
     runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
-    return _changed({"runs": runs, "train": train}, changes, f"seeds {model}")
+    where = f"seeds {model}"
+    return _told(_changed({"runs": runs, "train": train}, changes, where), where)
 
 
 def parse_seeds(text: str, flag: str) -> list[int]:
@@ -301,18 +302,29 @@ def _checked(values: Any, where: str) -> Recipe:
             runs[name] = replace(spec, teachers=_teachers(own["teacher"], runs, place) if "teacher" in own else ())
         if not runs:
             raise InputError(f"{where}: 'runs' is empty; name one training or more")
-    for name, spec in runs.items():
+    return Recipe(runs, benchmark=benchmark)
+
+
+def _told(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, after making sure that each run is told what it is to learn."""
+    for name, spec in recipe.runs.items():
         try:
             require_told(spec.train, bool(spec.teachers))
         except InputError as error:
             raise InputError(f"{where}: run '{name}': {error}" if name else f"{where}: {error}") from error
-    return Recipe(runs, benchmark=benchmark)
+    return recipe
 
 
 def _teachers(value: Any, above: Mapping[str, RunSpec], place: str) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
-    if not names or any(each not in list(above) or names.count(each) > 1 for each in names):
-        raise InputError(f"{place}: 'teacher' is {value!r}; it must name a run above it, or some, each once, in a list")
+    if not names:
+        raise InputError(f"{place}: 'teacher' is empty; name a run above it, or some, each once, in a list")
+    for name in names:
+        if name not in list(above):
+            known = nearest(str(name), above) if above else "; there is none"
+            raise InputError(f"{place}: 'teacher' is {name!r}, which is no run above it{known}")
+        if names.count(name) > 1:
+            raise InputError(f"{place}: 'teacher' has '{name}' {names.count(name)} times; name it once")
     return tuple(names)
 
 

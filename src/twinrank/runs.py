@@ -215,10 +215,16 @@ class RunFolder:
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
 
+def teachers_of(config: dict[str, Any]) -> list[Path]:
+    """Folders of whoever taught a run of this configuration, as they were named then; of several, it was their mean."""
+    path = config.get("teacher", {}).get("path", [])
+    return [Path(each) for each in (path if isinstance(path, list) else [path])]
+
+
 def _taught(config: dict[str, Any]) -> bool:
     """Whether a configuration says all of its teacher, if it has one."""
     match config.get("teacher"):
-        case None | {"sha256": str(), "answered": dict(), "seen": dict()}:
+        case None | {"path": str() | list(), "sha256": str(), "answered": dict(), "seen": dict()}:
             return True
     return False
 

@@ -22,6 +22,7 @@ from twinrank.evaluation.label import Judge
 from twinrank.evaluation.leaderboard import best_first
 from twinrank.files import read_json, sha256, write_json
 from twinrank.provenance import provenance
+from twinrank.reporting.contents import distinct_runs
 from twinrank.reporting.leaderboard import board_files, read_field, write_leaderboard
 from twinrank.reporting.stack_page import write_stack_page
 from twinrank.runs import RunFolder
@@ -291,10 +292,15 @@ def open_judge(*folders: Path) -> Judge:
     Raises:
         InputError: one is neither, or comes twice, or what it needs is missing.
     """
-    if twice := [path for path in folders if folders.count(path) > 1]:
-        raise InputError(f"{twice[0]}: is named {len(twice)} times; name it once")
-    judges = [
-        StackJudge(StackFolder(path)) if StackFolder(path).config.is_file() else Network(RunFolder(path))
-        for path in map(Path, folders)
-    ]
-    return judges[0] if len(judges) == 1 else MeanJudge(judges)
+    judges: dict[Path, Judge] = {
+        path: StackJudge(StackFolder(path)) if StackFolder(path).config.is_file() else Network(RunFolder(path))
+        for path in distinct_runs(folders)
+    }
+    if len(judges) == 1:
+        return judges[folders[0]]
+    by_weights: dict[str, Path] = {}
+    for path, judge in judges.items():
+        weights = judge.said("", "").get("weights_sha256", str(path))
+        if (other := by_weights.setdefault(weights, path)) != path:
+            raise InputError(f"{path}: has the weights of {other}; name each network once")
+    return MeanJudge([*judges.values()])

@@ -111,7 +111,7 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is no run folder"
     assert said in record_text([alone])
     both = {
-        "path": "runs/elsewhere/taught_seed1,runs/elsewhere/gone",
+        "path": ["runs/elsewhere/taught_seed1", "runs/elsewhere/gone"],
         "answered": {"members": [{"weights_sha256": "abc"}, {"weights_sha256": "def"}]},
     }
     write_json(student / "config.json", config | {"teacher": both})
@@ -124,10 +124,16 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
 
 def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Path) -> None:
     first, second = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "one_seed2", 0.8)
-    with pytest.raises(InputError, match="few: 1 runs; an ensemble is of two or more"):
+    with pytest.raises(InputError, match="--mean: few is of one run; name two or more"):
         read_ensemble("few", [first])
     with pytest.raises(InputError, match="the same run as"):
         read_ensemble("twice", [first, first])
+    for path in (first, second):
+        record = json.loads(RunFolder(path).metrics("val").read_text())
+        write_json(RunFolder(path).metrics("val"), record | {"weights_sha256": "abc"})
+    for read in (lambda: read_ensemble("copies", [first, second]), lambda: read_targets([first, second])):
+        with pytest.raises(InputError, match=r"one_seed2: has the weights of .*one_seed1; name each network of"):
+            read()
     said = Predictions.load(RunFolder(second).predictions("val"))
     Predictions(said.id[::-1], said.logit, said.y, meta=said.meta).save(RunFolder(second).predictions("val"))
     with pytest.raises(InputError, match=r"one_seed2: was evaluated on another val than .*one_seed1"):

@@ -15,6 +15,7 @@ from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.standing import PUBLISHED
+from twinrank.runs import teachers_of
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
@@ -80,7 +81,7 @@ def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
     """
     folders = distinct_runs(runs)
     if len(folders) < 2:
-        raise InputError(f"{name}: {len(folders)} runs; an ensemble is of two or more")
+        raise InputError(f"--mean: {name} is of one run; name two or more, separated by commas")
     members = [read_run(folder) for folder in folders]
     accuracy: dict[str, Estimate] = {}
     for stem in _STEMS:
@@ -163,6 +164,11 @@ def _of_seeds(name: str, seeds: dict[int, RunContents]) -> Target:
 
 def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estimate] | None = None) -> Target:
     """Of some runs; accuracy is the mean over them, if they do not decide together."""
+    by_weights: dict[str, Path] = {}
+    for contents in runs:
+        weights = contents.weights_sha256 or str(contents.path)
+        if (other := by_weights.setdefault(weights, contents.path)) != contents.path:
+            raise InputError(f"{contents.path}: has the weights of {other}; name each network of {name} once")
     configs, trainings = [contents.config for contents in runs], [_trainings(contents) for contents in runs]
     spent = [sum(seconds.values()) for seconds, _ in trainings]
     parameters = [config["parameters"] for config in configs]
@@ -204,11 +210,11 @@ def _trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[di
     if not contents.history:
         raise InputError(f"{contents.path}: has no history.jsonl, so its time is not known; restore it")
     own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
-    taught = contents.config.get("teacher")
-    if taught is None:
+    taught = teachers_of(contents.config)
+    if not taught:
         return own, []
-    answered, uncounted, beside = taught["answered"], [], (contents.path.parent, *beside)
-    for said, member in zip(map(Path, taught["path"].split(",")), answered.get("members", [answered]), strict=True):
+    answered, uncounted, beside = contents.config["teacher"]["answered"], [], (contents.path.parent, *beside)
+    for said, member in zip(taught, answered.get("members", [answered]), strict=True):
         # Published results stand beside each other, wherever they were trained.
         for path in (said, *(folder / said.name for folder in beside)):
             if (path / "config.json").is_file():

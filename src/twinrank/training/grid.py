@@ -13,7 +13,7 @@ from typing import Any
 from twinrank.config import TrainConfig
 from twinrank.device import available_threads
 from twinrank.errors import InputError, Interrupted
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, teachers_of
 from twinrank.training import run as training
 from twinrank.training.progress import EpochProgress
 
@@ -180,8 +180,7 @@ def refuse_other_settings(job: Job) -> None:
     run = RunFolder(job.folder)
     if not run.config.is_file():
         return
-    taught = run.read_config().get("teacher", {}).get("path", "")
-    same_teachers = [Path(each).name for each in taught.split(",") if each] == [each.name for each in job.teachers]
+    same_teachers = [each.name for each in teachers_of(run.read_config())] == [each.name for each in job.teachers]
     if not (same_teachers and training.holds(run, job.model, job.options, job.config)):
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 

@@ -59,7 +59,7 @@ class Objective(nn.Module):
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
             if config.level_weight and not told_levels:
-                raise InputError("level_weight needs a teacher that has latent levels itself")
+                raise InputError("level_weight needs a teacher that has latent levels itself; choose another one")
             if config.level_weight and head.levels < told_levels:
                 raise InputError(
                     f"level_weight needs a latent level for each of {told_levels} told, but has {head.levels}"

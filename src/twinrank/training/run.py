@@ -16,7 +16,7 @@ from twinrank.data.fresh import FreshBatches, FreshPairs
 from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
-from twinrank.errors import InputError
+from twinrank.errors import InputError, Interrupted
 from twinrank.files import sha256
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
@@ -111,6 +111,8 @@ def train(
             if not (run.history.is_file() or run.checkpoint.is_file()):
                 run.config.unlink(missing_ok=True)
             raise
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"stopped before the first epoch. Go on with: twinrank resume {run.path}") from error
     return run
 
 

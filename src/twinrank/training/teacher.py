@@ -26,9 +26,9 @@ class Teacher:
         logit: float32 (N,), positive where it holds that the left image ranks higher.
         levels: float32 (N, 2, K), log-posteriors of the left and the right image over its latent levels, lowest first;
             K is 0 if it has none.
-        about: JSON values: ``path`` of the teacher, its ``track``, ``answered`` (who did, with digests), ``of_sha256``
-            (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and ``seen`` (the same of
-            all files that its training was given, by digest).
+        about: JSON values: ``path`` of the teacher, or a list of several; its ``track``; ``answered`` (who did, with
+            digests), ``of_sha256`` (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and
+            ``seen`` (the same of all files that its training was given, by digest).
     """
 
     id: np.ndarray
