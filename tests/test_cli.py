@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], argum
         main([*arguments, "--help"])
     assert stopped.value.code == 0
     assert "usage: twinrank" in capsys.readouterr().out
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    from twinrank.cli import main
+
+    main(["--version"])
+    assert capsys.readouterr().out == f"twinrank {version('twinrank')}\n"
 
 
 def test_a_recipe_leaves_everything(done: Path) -> None:

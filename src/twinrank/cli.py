@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import tyro
 
+from twinrank import __version__
 from twinrank.config import (
     DISTILL_WEIGHT,
     SPLITS,
@@ -767,6 +768,9 @@ def main(arguments: list[str] | None = None) -> None:
     # A scheduler's polite stop is a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if arguments == ["--version"]:
+            print(f"twinrank {__version__}")
+            return
         if arguments[:1] == ["train"]:
             command = _parse(_networks(), "twinrank train", None, arguments[1:])
         else:
