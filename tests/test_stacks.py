@@ -177,7 +177,8 @@ def test_stacks_and_runs_stand_in_one_leaderboard(stacked: StackFolder, tmp_path
     make_stack(stacked.path, folder, "order")
     board = read_field([stacked.path, folder.path]).rank()
     names = [row.entrant.name for row in board.rows]
-    assert {"order", "one/order", "compare", "one/mean_logit"} <= {*names}
+    first = stacked.path.name
+    assert {f"{first}/order", "one/order", "compare", f"{first}/mean_logit", "one/mean_logit"} <= {*names}
     assert len(names) == len({*names})
 
 
@@ -295,15 +296,18 @@ grids:
 }
 
 
-def test_one_recipe_goes_all_the_way_and_again_does_nothing(
+def test_one_recipe_goes_on_after_a_failure_then_all_the_way_and_again_does_nothing(
     mnist: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacking, "run_grid", in_process)
     monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 1})
     for name, text in RECIPES.items():
         (tmp_path / name).write_text(text)
     said: list[str] = []
     with chdir(tmp_path):
+        monkeypatch.setattr(stacking, "run_grid", lambda jobs, *_: in_process(jobs[1:]) | {jobs[0].name: "killed"})
+        with pytest.raises(InputError, match="1 training failed; the others are done. order: killed"):
+            run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), said.append)
+        monkeypatch.setattr(stacking, "run_grid", in_process)
         for _ in range(2):
             said.clear()
             assert run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), said.append) == {}

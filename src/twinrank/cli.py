@@ -171,6 +171,7 @@ def run(
         workers: Trainings at a time; the threads are divided among them.
     """
     from twinrank.pipeline import read_recipe, run_recipe
+    from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
 
     out = Path("runs") / Path(recipe).stem if out is None else out
@@ -180,7 +181,7 @@ def run(
     if list(chosen.runs) == [""]:
         _print_metrics(out)
         print(f"report: {out / 'report.html'}\nsubmission: {out / 'pred_private.csv'}")
-    _report_failures(failed)
+    require_all_done(failed)
 
 
 @_command_of(app, "seeds")
@@ -210,7 +211,7 @@ def seeds(
     """
     from twinrank.pipeline import seeds_recipe
     from twinrank.reporting.seeds import seeds_summary
-    from twinrank.training.grid import Job, run_grid
+    from twinrank.training.grid import Job, require_all_done, run_grid
     from twinrank.training.live import grid_table
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
@@ -221,7 +222,7 @@ def seeds(
     trained = [job.folder for job in jobs if job.name not in failed]
     if trained:
         print(seeds_summary(trained))
-    _report_failures(failed)
+    require_all_done(failed)
 
 
 @_command_of(app, "grid")
@@ -256,6 +257,7 @@ def grid(
     from twinrank.ensembling.stack import require_folds
     from twinrank.pipeline import read_recipe
     from twinrank.stacking import LEDGER, choose_models, fill_ledger
+    from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
 
     require_folds(folds)
@@ -266,7 +268,7 @@ def grid(
         spec = GridSpec(mode, runs, folds, stop_share, seed)
         failed = fill_ledger(spec, out, train, val, tests, workers, threads, _command(), _say, show)
     print(f"ledger: {out / LEDGER}")
-    _report_failures(failed)
+    require_all_done(failed)
 
 
 @_command_of(app, "stack")
@@ -325,6 +327,7 @@ def tune(
     from twinrank.files import read_json
     from twinrank.pipeline import model_spec, parse_seeds
     from twinrank.reporting.search import search_text
+    from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
     from twinrank.training.space import read_space
     from twinrank.tuning import SUMMARY
@@ -336,7 +339,7 @@ def tune(
     with grid_table() as show:
         failed = search(spec, chosen, train, val, out, trials, storage, seeds, workers, threads, _command(), _say, show)
     print(search_text(read_json(out / SUMMARY)))
-    _report_failures(failed)
+    require_all_done(failed)
 
 
 @_command_of(app, "distill")
@@ -817,12 +820,6 @@ def _unboxed(box: str) -> str:
 def _fail(line: str, status: int) -> None:
     print(line, file=sys.stderr)
     sys.exit(status)
-
-
-def _report_failures(failed: dict[str, str]) -> None:
-    if failed:
-        lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
 
 
 def _folders(text: str) -> list[Path]:

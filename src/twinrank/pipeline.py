@@ -26,7 +26,7 @@ from twinrank.runs import RunFolder
 from twinrank.stacking import LEDGER, choose_models, fill_ledger
 from twinrank.stacks import finish_stack, make_stack, open_judge
 from twinrank.steps import Steps, digests
-from twinrank.training.grid import Job, refuse_other_settings, require_workers, run_grid, train_job
+from twinrank.training.grid import Job, refuse_other_settings, require_all_done, require_workers, run_grid, train_job
 from twinrank.training.grid import Progress as GridProgress
 from twinrank.training.run import require_told
 from twinrank.yaml_files import packaged_names, parse_yaml, read_yaml
@@ -156,7 +156,7 @@ def run_recipe(
         What was wrong, by name of the training; empty if nothing was.
 
     Raises:
-        InputError: something that was given is wrong, or a step failed.
+        InputError: something that was given is wrong, or a step failed; a base model of a stack, too.
         Interrupted: stopped by Ctrl-C.
     """
     require_workers(workers)
@@ -170,7 +170,8 @@ def run_recipe(
         if todo:
             make_benchmark(fetch_mnist(say=say), files.folder, recipe.benchmark, progress=progress)
     if recipe.grids:
-        return _stack_grids(recipe, out, files, say, command, threads, workers, show)
+        _stack_grids(recipe, out, files, say, command, threads, workers, show)
+        return {}
     if list(recipe.runs) == [""]:
         (job,) = jobs
         with steps.step("train", _asked(job, files), [RunFolder(out).weights]) as todo:
@@ -198,7 +199,7 @@ def _stack_grids(
     threads: int | None,
     workers: int,
     show: Callable[[GridProgress], None],
-) -> dict[str, str]:
+) -> None:
     """Fill a ledger, stack it, ask for the order, audit it, and write the page: all that for each grid."""
     for name, grid in recipe.grids.items():
         folder = StackFolder(out / name)
@@ -207,8 +208,8 @@ def _stack_grids(
         with steps.step("ledger", asked, [folder.path / LEDGER / "ledger.json"]) as todo:
             if todo:
                 where = folder.path, files.train, files.val, files.tests
-                if failed := fill_ledger(grid, *where, workers, threads, command, say, show):
-                    return failed
+                # Raises inside of the step, which is so not recorded as done.
+                require_all_done(fill_ledger(grid, *where, workers, threads, command, say, show))
         make_stack(folder.path, folder, command=command, say=say)
         steps = Steps(folder.steps, say)
         written = [folder.order / "order.json", folder.order / "cycles.png"]
@@ -221,7 +222,6 @@ def _stack_grids(
                 for check in audit(folder):
                     say(f"    {check}")
         finish_stack(folder, say)
-    return {}
 
 
 class _Files:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     again = runs[1] / ".." / runs[0].name
     with pytest.raises(InputError, match=r"the same run as .*seed_1; name each run once"):
         read_field([*runs, again])
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(runs: list[Path], tmp_path: Path) -> None:
+    folders = [tmp_path / place / "seed_1" for place in ("a", "b", "b/deeper/b", "c")]
+    for folder in folders:
+        shutil.copytree(runs[0], folder)
+    names = [each.name for each in read_field(folders).entrants]
+    assert names == ["a/seed_1", f"{tmp_path.name}/b/seed_1", "deeper/b/seed_1", "c/seed_1"]
 
 
 def test_a_covered_spot_counts_by_what_it_changes() -> None:

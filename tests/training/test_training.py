@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from twinrank.config import TrainConfig
+from twinrank.config import OptimizerName, TrainConfig
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.mnist import Mnist
 from twinrank.errors import InputError, Interrupted
@@ -391,12 +391,18 @@ def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., Ru
     assert steps(fitted("five", epochs=1, accumulate=5)) == {3}
 
 
+def test_the_last_step_of_an_epoch_may_be_of_fewer_batches(fitted: Callable[..., RunFolder]) -> None:
+    all_of_them, more = (fitted(str(count), epochs=1, accumulate=count) for count in (12, 24))
+    assert more.read_history()[0]["train"] == all_of_them.read_history()[0]["train"]
+    assert sha256(more.weights) == sha256(all_of_them.weights)
+
+
 def test_the_gradient_of_several_batches_is_their_mean() -> None:
     layer = torch.nn.Linear(3, 1)
-    step = Step(layer, None, TrainConfig(accumulate=2, clip_norm=1e9))
+    step = Step(layer, None, TrainConfig(clip_norm=1e9))
     batches = [torch.randn(4, 3, generator=torch_generator(seed, "batch")) for seed in (0, 1)]
     for batch in batches:
-        step.backward(layer(batch).square().mean())
+        step.backward(layer(batch).square().mean(), len(batches))
     found = layer.weight.grad
     layer.weight.grad = None
     layer(torch.cat(batches)).square().mean().backward()
@@ -427,9 +433,10 @@ def test_float16_needs_cuda(fitted: Callable[..., RunFolder]) -> None:
         fitted(precision="float16")
 
 
-def test_gradients_of_float16_are_scaled_back_and_an_overflow_leaves_the_weights_alone() -> None:
+@pytest.mark.parametrize("optimizer", get_args(OptimizerName))
+def test_gradients_of_float16_are_scaled_back_and_an_overflow_leaves_the_weights_alone(optimizer: OptimizerName) -> None:
     layer = torch.nn.Linear(3, 1)
-    step = Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9))
+    step = Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9, optimizer=optimizer))
     # The scaler of a CUDA training, on this processor.
     step.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     x = torch.randn(4, 3, generator=torch_generator(0, "batch"))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,19 +67,27 @@ def read_field(folders: Sequence[Path]) -> Field:
     ]
     if not fields:
         raise InputError("nothing to compare; give one run or more")
-    asked = fields[0].asked
-    entrants: list[Entrant] = []
+    asked, places = fields[0].asked, []
     for folder, field in zip(folders, fields, strict=True):
         for stem in asked.keys() | field.asked.keys():
             if stem not in asked or stem not in field.asked or not np.array_equal(asked[stem].id, field.asked[stem].id):
                 raise InputError(f"{folder}: is not about the same rows of '{stem}' as {folders[0]}; evaluate it there")
-        taken = {each.name for each in entrants}
-        name = Path(folder).resolve().name
-        entrants += [
-            replace(each, name=f"{name}/{each.name}") if each.name in taken else each for each in field.entrants
-        ]
+        place = Path(folder).resolve()
+        places += [(place.parent if each.name == place.name else place, each) for each in field.entrants]
     every = [field.benchmark for field in fields], [field.chosen for field in fields]
-    return Field(tuple(entrants), asked, all(every[0]), any(every[1]))
+    return Field(tuple(_told_apart(places)), asked, all(every[0]), any(every[1]))
+
+
+def _told_apart(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
+    """Entrants in folders; those of the same name get as many of the folder's names before it as tell them apart."""
+    names, depth = [each.name for _, each in places], 0
+    while twice := {name for name in names if names.count(name) > 1}:
+        depth += 1
+        names = [
+            "/".join((*place.parts[-depth:], each.name)) if name in twice else name
+            for name, (place, each) in zip(names, places, strict=True)
+        ]
+    return (replace(each, name=name) for name, (_, each) in zip(names, places, strict=True))
 
 
 def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:

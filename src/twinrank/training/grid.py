@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -144,6 +144,20 @@ def run_grid(
         raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
     show(Progress(waiting, [], finished, failed))
     return failed
+
+
+def require_all_done(failed: Mapping[str, str]) -> None:
+    """Make sure that no training failed.
+
+    Args:
+        failed: as :func:`run_grid` returns it.
+
+    Raises:
+        InputError: some did; says which and why.
+    """
+    if failed:
+        lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
 
 
 def require_workers(workers: int) -> None:

@@ -180,9 +180,9 @@ class Step:
         self._mean = mean
         self._config = config
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add a batch's share of the gradient."""
-        self.scaler.scale(loss / self._config.accumulate).backward()
+    def backward(self, loss: torch.Tensor, batches: int = 1) -> None:
+        """Add a batch's share of the gradient of so many batches."""
+        self.scaler.scale(loss / batches).backward()
 
     def update(self, learning_rate: float, beta1: float) -> torch.Tensor:
         """Change the weights, and give the norm that the gradient had, float32 ()."""
@@ -190,7 +190,7 @@ class Step:
             group["lr"], group["betas"] = learning_rate, (beta1, self._config.beta2)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._trained.parameters(), self._config.clip_norm)
-        if self.scaler.is_enabled() or norm.isfinite():
+        if norm.isfinite():
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -215,7 +215,9 @@ def _train_epoch(
     learning_rate = 0.0
     for number, batch in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
         loss = objective(model, *batch)
-        step.backward(loss.total)
+        # The epoch's last step may be of fewer batches.
+        first = (number - 1) // config.accumulate * config.accumulate
+        step.backward(loss.total, min(config.accumulate, batches.steps - first))
         measured = {"loss": loss.total, **loss.terms}
         if number % config.accumulate == 0 or number == batches.steps:
             done = (epoch - 1 + number / batches.steps) / config.epochs
