@@ -28,6 +28,16 @@ settings.load_profile("twinrank")
 
 SMALL_BENCHMARK = BenchmarkConfig(severity=1, pairs_train=384, pairs_val=96, pairs_public=40, pairs_private=60)
 
+RECORDED = {
+    "model": {"name": "order_net", "options": {}},
+    "track": "pairs-only",
+    "parameters": 77_102,
+    "train": {},
+    "data": {part: {"path": f"{part}.npz", "sha256": part, "n": 200} for part in ("train", "val")},
+    "threads": 1,
+}
+"""What every run's ``config.json`` has."""
+
 
 @pytest.fixture(autouse=True)
 def denormals() -> None:

@@ -94,7 +94,7 @@ def data_make(
         if (split := split_named(name.strip())) is None:
             raise InputError(f"--splits: '{name}' is not a file of the benchmark; those are {','.join(SPLITS)}")
         chosen.append(split)
-    refuse_other_benchmark(out, config, "--out")
+    refuse_other_benchmark(out, config, "--out", chosen)
     with _progress() as progress:
         make_benchmark(fetch_mnist(say=print), out, config, chosen, jobs, progress)
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")

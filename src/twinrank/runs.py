@@ -163,6 +163,8 @@ class RunFolder:
             case {
                 "model": {"name": str(), "options": dict()},
                 "train": dict(),
+                "track": str(),
+                "parameters": int(),
                 "data": {"train": {"path": str(), "sha256": str()}, "val": {"path": str(), "sha256": str()}},
                 "threads": int(threads),
             } if 1 <= threads <= MAX_THREADS and _taught(config):

@@ -9,7 +9,9 @@ import pytest
 from benchmarks import one_pass
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import SMALL_BENCHMARK
 
+from twinrank.cli import main
 from twinrank.config import SPLITS, BenchmarkConfig, Split
 from twinrank.data.benchmark import (
     benchmark_digits,
@@ -28,11 +30,13 @@ from twinrank.errors import InputError
 X_DIGESTS = {
     "train": "36ec7f129b771c8b66ffe07c680347b34e41a248c52d58795f04c7138ae8f64d",
     "val": "d7435c974f5a97cf0cd4c21090d93296ae25fbd70d0a5aee2a49210b3b298e40",
+    "test_private": "40793a34cac3c2f9f9db003568b1dadfaaa43189a30ac2eb28044a3e29415500",
     "test_public": "1f5f67c457be47ddc66a1dc35d3ba3613f11694a0e58bd04c61806a3371cea4d",
 }
 Y_DIGESTS = {
     "train": "923ed2a0643c14838d5213d2643bed39128d802b5e09b88fc3872a727196a71b",
     "val": "367df002f5749790b9d0cf7165d639f39c10d11d6faaf1a03e8b4212dbbf95df",
+    "test_private": "1ace23375b17d75e0ead37a43c20399197313fc06197c1a3689d853e4de44ed2",
     "test_public": "3658216709cdd9010f0583629d003fc682b87a76d1963134be24ba728eb76610",
 }
 
@@ -41,7 +45,7 @@ def sha256(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("split", ["val", "test_public"])
+@pytest.mark.parametrize("split", ["val", "test_public", "test_private"])
 def test_the_benchmark_proper_is_remade_bit_for_bit(mnist: Mnist, split: Split) -> None:
     drawn = drawn_split(mnist, BenchmarkConfig(), split)
     pool = mnist.train_images if split == "val" else mnist.test_images
@@ -133,14 +137,35 @@ def test_one_split_can_have_its_own_severity(digits: Mnist, tmp_path: Path) -> N
 
 
 def test_a_folder_of_another_benchmark_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
-    same = BenchmarkConfig(severity=1)
+    same = SMALL_BENCHMARK
     refuse_other_benchmark(tmp_path, same, "--out")
     refuse_other_benchmark(benchmark_folder, same, "--out")
     with pytest.raises(InputError, match=r"severity.private is 1, not 3\); choose another folder with --out"):
         refuse_other_benchmark(benchmark_folder, replace(same, severity_private=3), "--out")
+    fewer = replace(same, pairs_val=90)
+    with pytest.raises(InputError, match=r"another benchmark \(val.npz has 96 pairs, not 90\); choose another folder"):
+        refuse_other_benchmark(benchmark_folder, fewer, "--out")
+    refuse_other_benchmark(benchmark_folder, fewer, "--out", ["train"])
     (tmp_path / "meta.json").write_text("[]")
     with pytest.raises(InputError, match=r"holds another benchmark \(it is \[\], not "):
         refuse_other_benchmark(tmp_path, same, "--out")
+
+
+def test_files_of_ones_own_are_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "val.npz"
+    mine.write_bytes(b"mine")
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "demo", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+    assert stopped.value.code == 2
+    assert "val.npz: is there already, and no meta.json says that it is of a benchmark" in capsys.readouterr().err
+    assert mine.read_bytes() == b"mine"
+    assert [*tmp_path.rglob("*")] == [mine]
+
+
+def test_a_small_or_easy_benchmark_is_not_the_benchmark_proper(digits: Mnist, tmp_path: Path) -> None:
+    for number, config in enumerate([BenchmarkConfig(pairs_val=20), BenchmarkConfig(severity=0)]):
+        make_benchmark(digits, tmp_path / str(number), config, ["val"], jobs=1)
+        assert not is_benchmark(tmp_path / str(number) / "val.npz")
 
 
 def test_true_digits_are_drawn_again_from_the_files(mnist: Mnist, tmp_path: Path) -> None:

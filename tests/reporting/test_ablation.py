@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import RECORDED
 
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
@@ -14,7 +15,7 @@ from twinrank.runs import RunFolder
 def run(folder: Path, name: str, shares: tuple[float, float]) -> Path:
     """A run that is right on this share of the rows of val, and of each test file."""
     made = RunFolder(folder / name)
-    write_json(made.config, {"name": name})
+    write_json(made.config, RECORDED)
     for stem, share in (("val", shares[0]), ("test_public", shares[1]), ("test_private", shares[1])):
         y = np.arange(100) % 2
         right = np.arange(100) < 100 * share

@@ -7,6 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from tests.conftest import RECORDED
 
 from twinrank.cli import main
 from twinrank.config import TrainConfig
@@ -30,7 +31,7 @@ def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     model = {"name": "order_net", "options": {"width": 4, "levels": 4}}
     files = {part: benchmark_folder / f"{part}.npz" for part in ("train", "val")}
     data = {part: {"path": str(file), "sha256": sha256(file)} for part, file in files.items()}
-    made.create({"model": model, "train": asdict(TrainConfig()), "data": data, "threads": 1, "track": "pairs-only"})
+    made.create(RECORDED | {"model": model, "train": asdict(TrainConfig()), "data": data})
     torch.manual_seed(0)
     save_weights(made.weights, create_model(**model), {**model, "channels": 1, "image_size": 28})
     return made

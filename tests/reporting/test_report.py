@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
+from tests.conftest import RECORDED
 
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
@@ -67,7 +68,7 @@ def make_run(path: Path, *, stems: tuple[str, ...] = tuple(ROWS), **config: Any)
     tests = [part for stem, part in run.predictions.items() if stem.startswith("test")]
     if tests:
         write_json(path / "metrics" / "tests.json", pooled_record(tests, draws=50))
-    files: dict[str, Any] = {"train": {"path": "data/train.npz", "sha256": "f" * 64, "n": 500}}
+    files: dict[str, Any] = RECORDED["data"] | {"train": {"path": "data/train.npz", "sha256": "f" * 64, "n": 500}}
     if "val" in run.predictions:
         files["val"] = run.predictions["val"].meta["data"]
     base = {
@@ -267,7 +268,7 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     record["rows"] = record["data"]["path"] = HOSTILE
     write_json(tmp_path / "metrics" / "val.json", record)
     write_json(tmp_path / "steps.json", [{"step": HOSTILE, "seconds": 1.0}])
-    hostile_epoch = {"epoch": 1, "train": {"loss": 1.0, f"{HOSTILE}_loss": 2.0, "$_loss": 1.0}}
+    hostile_epoch = {"epoch": 1, "train": {"loss": 1.0, f"{HOSTILE}_loss": 2.0, "$_loss": 1.0}, "val": {}}
     (tmp_path / "history.jsonl").write_text(json.dumps(hostile_epoch), encoding="utf-8")
     text = drawn_from(lambda: write_report(made.path, pictures=made.pictures, digits=made.digits))
     assert "<script" not in text
@@ -293,7 +294,7 @@ def test_a_file_that_training_was_given_is_never_called_a_test(tmp_path: Path) -
 
 
 def test_a_run_that_has_only_begun_still_has_a_page(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"name": "begun"})
+    write_json(tmp_path / "config.json", RECORDED)
     text = words(drawn_from(lambda: write_report(tmp_path, tmp_path / "out" / "page.html")))
     assert "Nothing has been evaluated yet" in text
 
@@ -324,7 +325,8 @@ def test_another_track_is_never_mixed_in_silently(tmp_path: Path) -> None:
 
 def test_epochs_may_lack_what_others_have(tmp_path: Path) -> None:
     make_run(tmp_path, stems=())
-    lines = [{"epoch": 1, "train": {"loss": 1.0}}, {"epoch": 2, "val": {"accuracy": 0.5}}, {"epoch": 3, "note": "text"}]
+    own = [{"train": {"loss": 1.0}}, {"val": {"accuracy": 0.5}}, {"note": "text"}]
+    lines = [{"epoch": epoch, "train": {}, "val": {}} | each for epoch, each in enumerate(own, start=1)]
     (tmp_path / "history.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     text = drawn_from(lambda: write_report(tmp_path))
     assert 'aria-label="Loss of a pair' in text
@@ -347,7 +349,7 @@ def test_wrong_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
         write_report(made.path, digits={"val": digits[:, ::-1]})
     with pytest.raises(InputError, match="has no picture"):
         write_report(made.path, pictures={"val": Pairs(pictures.xa[:0], pictures.xb[:0], pictures.row_ids[:0])})
-    (made.path / "history.jsonl").write_text('{"epoch": 1}\n{"epo', encoding="utf-8")
+    (made.path / "history.jsonl").write_text('{"epoch": 1, "train": {}, "val": {}}\n{"epo', encoding="utf-8")
     with pytest.raises(InputError, match=r"history\.jsonl: line 2"):
         write_report(made.path)
 

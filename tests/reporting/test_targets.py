@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import RECORDED
 
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record
-from twinrank.files import write_json
+from twinrank.files import sha256, write_json
 from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
@@ -27,16 +28,12 @@ def run(
     """A run of two passes that took so many seconds and that is right on this share of 200 rows of every file."""
     made = RunFolder(folder / name)
     seed = int(name[-1])
-    config = {
-        "name": name,
-        "track": "pairs-only",
-        "model": {"name": "order_net", "options": {"width": 8}},
-        "parameters": 77_102,
-        "train": {"seed": seed, "epochs": TrainConfig.epochs} | train,
-        "data": {"train": {"path": "train.npz", "sha256": "0", "n": 500}},
-    }
+    config = RECORDED | {"train": {"seed": seed, "epochs": TrainConfig.epochs} | train}
     write_json(made.config, config)
-    passes = [{"epoch": e, "seconds": took, "val": {"accuracy": 0.4 + 0.1 * e}} for e, took in enumerate(seconds, 1)]
+    passes = [
+        {"epoch": e, "seconds": took, "train": {}, "val": {"accuracy": 0.4 + 0.1 * e}}
+        for e, took in enumerate(seconds, 1)
+    ]
     made.write_history(passes)
     y = np.arange(200) % 2
     logit = np.where((np.arange(200) < 200 * share) == (y == 1), sure, -sure).astype(np.float32)
@@ -89,7 +86,7 @@ def test_an_ensemble_is_the_mean_of_logits_and_costs_what_all_its_runs_cost(tmp_
 def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     teacher, student = run(tmp_path, "taught_seed1", 0.6), run(tmp_path, "taught_seed2", 0.9, seconds=(50.0, 50.0))
     config = json.loads((student / "config.json").read_text())
-    taught = {"path": "runs/elsewhere/taught_seed1", "answered": {"weights_sha256": "abc"}}
+    taught = {"path": "runs/elsewhere/taught_seed1", "answered": {"weights_sha256": "abc"}, "sha256": "0", "seen": {}}
     write_json(student / "config.json", config | {"teacher": taught})
     for stem in STEMS:
         record = json.loads(RunFolder(teacher).metrics(stem).read_text())
@@ -101,16 +98,20 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     grandchild, elsewhere = run(tmp_path, "later_seed3", 0.9, seconds=(1.0, 2.0)), tmp_path / "other" / "taught"
     elsewhere.parent.mkdir()
     student.rename(elsewhere)
-    taught_too = {"teacher": {"path": str(elsewhere), "answered": {"weights_sha256": None}}}
+    taught_too = {"teacher": taught | {"path": str(elsewhere), "answered": {"weights_sha256": None}}}
     write_json(grandchild / "config.json", json.loads((grandchild / "config.json").read_text()) | taught_too)
     assert read_targets([grandchild])[0].seconds == 133, "the student's teacher stands beside the grandchild"
     elsewhere.rename(student)
     write_json(student / "config.json", config | {"teacher": taught | {"answered": {"weights_sha256": "other"}}})
     (alone,) = read_targets([student])
     assert alone.seconds == 100
-    said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is no run folder"
+    said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is not here"
     assert said in record_text([alone])
-    both = {
+    RunFolder(teacher).weights.write_bytes(b"weights")
+    mine = {"answered": {"weights_sha256": sha256(RunFolder(teacher).weights)}}
+    write_json(student / "config.json", config | {"teacher": taught | mine})
+    assert read_targets([student])[0].seconds == 130, "a teacher need not have been evaluated"
+    both = taught | {
         "path": ["runs/elsewhere/taught_seed1", "runs/elsewhere/gone"],
         "answered": {"members": [{"weights_sha256": "abc"}, {"weights_sha256": "def"}]},
     }
@@ -147,6 +148,13 @@ def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
     good = run(tmp_path, "hour_seed1", 0.9)
     with pytest.raises(InputError, match="hour: its runs differ in more than their seed"):
         read_targets([good, run(tmp_path, "hour_seed2", 0.9, epochs=3)])
+    with pytest.raises(InputError, match=r"other/hour_seed1: seed 1 of hour is also .*hour_seed1; give one of the two"):
+        read_targets([good, run(tmp_path / "other", "hour_seed1", 0.8)])
+    elsewhere = run(tmp_path, "hour_seed3", 0.8)
+    record = json.loads(RunFolder(elsewhere).metrics("val").read_text())
+    write_json(RunFolder(elsewhere).metrics("val"), record | {"data": record["data"] | {"sha256": "other"}})
+    with pytest.raises(InputError, match=r"hour_seed3: was evaluated on another val than .*hour_seed1"):
+        read_targets([good, elsewhere])
     RunFolder(good).metrics("test_public").unlink()
     with pytest.raises(InputError, match="hour_seed1: has not been evaluated on test_public"):
         read_targets([good])

@@ -434,7 +434,7 @@ def test_float16_needs_cuda(fitted: Callable[..., RunFolder]) -> None:
 
 
 @pytest.mark.parametrize("optimizer", get_args(OptimizerName))
-def test_gradients_of_float16_are_scaled_back_and_an_overflow_leaves_the_weights_alone(optimizer: OptimizerName) -> None:
+def test_gradients_of_float16_are_scaled_back_and_an_overflow_changes_no_weight(optimizer: OptimizerName) -> None:
     layer = torch.nn.Linear(3, 1)
     step = Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9, optimizer=optimizer))
     # The scaler of a CUDA training, on this processor.

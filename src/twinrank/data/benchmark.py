@@ -14,6 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
+from twinrank.data.archive import Archive
 from twinrank.data.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, render
 from twinrank.data.mnist import Mnist, cached_mnist
 from twinrank.data.pairs import PairData
@@ -150,12 +151,13 @@ def make_benchmark(
     Raises:
         InputError: a file cannot be written.
     """
+    # First, so that a making that was stopped can be begun again.
+    write_json(Path(out) / _META, meta(config))
     for split in splits:
         drawn = drawn_split(mnist, config, split)
         pairs = len(drawn.positions)
         x = render_split(_pool(mnist, split)[0], drawn, jobs, lambda done: progress(split, done, pairs))  # noqa: B023
         _write_split(Path(out), split, x, drawn.y)
-    write_json(Path(out) / _META, meta(config))
 
 
 def meta(config: BenchmarkConfig) -> dict[str, Any]:
@@ -173,28 +175,54 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def refuse_other_benchmark(folder: Path, config: BenchmarkConfig, option: str) -> None:
-    """Make sure that a folder holds no benchmark but this one.
+def refuse_other_benchmark(
+    folder: Path, config: BenchmarkConfig, option: str, splits: Sequence[Split] = SPLITS
+) -> None:
+    """Make sure that nothing in a folder is replaced but by the same.
 
     Args:
         folder: that files are to be written to.
         config: of the benchmark.
         option: names the folder on the command line, for the message.
+        splits: that are to be written.
 
     Raises:
-        InputError: it holds another one.
+        InputError: it holds another benchmark, or files of one's own.
     """
-    found, wanted = read_meta(folder), meta(config)
-    if found is not None and found != wanted:
+    found = read_meta(folder)
+    files = {split: file for split in splits if (file := Path(folder) / f"{split}.npz").exists()}
+    if found is None and files:
         raise InputError(
-            f"{folder}: holds another benchmark ({'; '.join(differences(found, wanted))});"
-            f" choose another folder with {option}, or remove this one"
+            f"{next(iter(files.values()))}: is there already, and no {_META} says that it is of a benchmark; choose"
+            f" another folder with {option}, or move it away"
+        )
+    other = [] if found is None else differences(found, meta(config))
+    for split, file in files.items():
+        pairs, wanted = _pairs(file), config.pairs_of(split)
+        # What is damaged may be replaced.
+        if pairs not in (None, wanted):
+            other.append(f"{file.name} has {pairs:,} pairs, not {wanted:,}")
+    if other:
+        raise InputError(
+            f"{folder}: holds another benchmark ({'; '.join(other)}); choose another folder with {option}, or remove"
+            " this one"
         )
 
 
 def is_benchmark(file: Path) -> bool:
-    """Whether a file stands beside the ``meta.json`` of the benchmark proper."""
-    return read_meta(Path(file).parent) == meta(BenchmarkConfig())
+    """Whether a file is one of the benchmark proper, by its name, its pairs and the ``meta.json`` beside it."""
+    file, proper = Path(file), BenchmarkConfig()
+    split = split_named(file.stem)
+    return split is not None and read_meta(file.parent) == meta(proper) and _pairs(file) == proper.pairs_of(split)
+
+
+def _pairs(file: Path) -> int | None:
+    """How many pairs a file of a benchmark has; None if it is none."""
+    try:
+        with Archive(file) as archive:
+            return archive.headers["x"].shape[0]
+    except (InputError, KeyError, IndexError):
+        return None
 
 
 def benchmark_digits(data: PairData) -> np.ndarray | None:

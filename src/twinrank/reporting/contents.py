@@ -1,6 +1,5 @@
 """What a run folder holds, read for a report."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json
+from twinrank.runs import RunFolder
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -104,14 +104,17 @@ def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
     """Run folders named ``FACTOR_seedSEED``, by factor and seed, in the order in which they are given.
 
     Raises:
-        InputError: a folder is given twice, a name is of another form, or as :func:`read_run`.
+        InputError: a folder or a factor's seed is given twice, a name is of another form, or as :func:`read_run`.
     """
     found: dict[str, dict[int, RunContents]] = {}
     for run in distinct_runs(runs):
         name = _NAME.fullmatch(run.resolve().name)
         if name is None:
             raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
-        found.setdefault(name["factor"], {})[int(name["seed"])] = read_run(run)
+        seeds, seed = found.setdefault(name["factor"], {}), int(name["seed"])
+        if seed in seeds:
+            raise InputError(f"{run}: seed {seed} of {name['factor']} is also {seeds[seed].path}; give one of the two")
+        seeds[seed] = read_run(run)
     return found
 
 
@@ -119,24 +122,20 @@ def read_run(run: Path) -> RunContents:
     """Read a run folder.
 
     Raises:
-        InputError: there is no ``config.json``, a file is damaged, or the records are those of different weights.
+        InputError: it is no run folder, a file is damaged, or the records are those of different weights.
     """
-    run = Path(run)
-    if not (run / "config.json").is_file():
-        raise InputError(f"{run}: not a run folder (no config.json); give the folder that training wrote")
-    config = read_json(run / "config.json")
-    if not isinstance(config, dict):
-        raise InputError(f"{run / 'config.json'}: must be a JSON object")
+    run, folder = Path(run), RunFolder(Path(run))
+    config = folder.read_config()
     documents = {path: read_json(path) for path in _in_order(run / "metrics", ".json")}
     weights = {document.get("weights_sha256") for document in documents.values() if isinstance(document, dict)}
     if len(weights - {None}) > 1:
         raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
-    given = _given(run / "config.json", config)
+    given = _given(config)
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     return RunContents(
         path=run,
         config=config,
-        history=_read_lines(run / "history.jsonl"),
+        history=folder.read_history(),
         records={path.stem: _record(path, document, given) for path, document in documents.items()},
         predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
         steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
@@ -151,14 +150,9 @@ def _in_order(folder: Path, suffix: str) -> list[Path]:
     return sorted(found, key=lambda path: (place.get(path.stem, len(place)), path.stem))
 
 
-def _given(path: Path, config: dict[str, Any]) -> set[str]:
+def _given(config: dict[str, Any]) -> set[str]:
     """Digests of the data files that training was given, or that of its teacher."""
-    try:
-        files = [file for file in config.get("data", {}).values() if file]
-        taught = config.get("teacher", {}).get("seen", {})
-        return {file["sha256"] for file in files if file["path"] and file["n"]} | {*taught}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: key 'data' must hold path, sha256 and n of every file ({error})") from error
+    return {file["sha256"] for file in config["data"].values()} | {*config.get("teacher", {}).get("seen", {})}
 
 
 def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -176,16 +170,3 @@ def _record(path: Path, document: Any, given: set[str]) -> Record:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a record of metrics ({error}); evaluate the file again") from error
     return record
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    epochs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            epoch = json.loads(line)
-            epochs.append(epoch | {"epoch": float(epoch["epoch"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{path}: line {number} is not an epoch ({error}); remove the line") from error
-    return epochs

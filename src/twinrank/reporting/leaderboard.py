@@ -202,21 +202,18 @@ def _run(folder: Path) -> Field:
     config = contents.config
     said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
     if _CHOSEN_ON not in said:
-        val = config.get("data", {}).get("val", {}).get("path", "VAL.npz")
+        val = config["data"].get("val", {}).get("path", "VAL.npz")
         raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")
-    try:
-        entrant = Entrant(
-            name=folder.resolve().name,
-            kind="model",
-            track=config["track"],
-            parameters=config["parameters"],
-            seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
-            milliseconds=contents.milliseconds,
-            logits={stem: part.logit for stem, part in said.items()},
-        )
-        benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from error
+    entrant = Entrant(
+        name=folder.resolve().name,
+        kind="model",
+        track=config["track"],
+        parameters=config["parameters"],
+        seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
+        milliseconds=contents.milliseconds,
+        logits={stem: part.logit for stem, part in said.items()},
+    )
+    benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
     asked = {stem: Asked(part.id, part.y) for stem, part in said.items() if part.y is not None}
     return Field((entrant,), asked, benchmark, True)
 

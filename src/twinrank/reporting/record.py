@@ -9,13 +9,13 @@ import numpy as np
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate, share_right
-from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import RunContents, distinct_runs, read_by_factor, read_run
+from twinrank.files import sha256, write_json, write_text
+from twinrank.reporting.contents import Record, RunContents, distinct_runs, read_by_factor, read_run
 from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.standing import PUBLISHED
-from twinrank.runs import teachers_of
+from twinrank.runs import RunFolder, teachers_of
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
@@ -40,7 +40,8 @@ class Target:
         parameters: of the network; of an ensemble, of all.
         seconds: of training with that of teachers, mean over the seeds; of an ensemble, the sum, each training once.
         seeds: in rising order; of an ensemble, in the order of its runs.
-        uncounted: paths of teachers that are not here as run folders, so that their training is not in the seconds.
+        uncounted: paths of teachers that are not here with the weights that taught, so that their training is not in
+            the seconds.
         accuracy: by stem, mean over the seeds; of an ensemble, its own.
         each: by stem, accuracy of each run.
         curves: for each run, seconds of training, its teacher's before it, and accuracy on val after each pass.
@@ -64,7 +65,7 @@ def read_targets(runs: Sequence[Path]) -> list[Target]:
 
     Raises:
         InputError: a folder is given twice, a name is of another form, a run has not been evaluated on every file, or
-            the runs of a target differ in more than their seed.
+            the runs of a target differ in more than their seed, or in what they were evaluated on.
     """
     return [_of_seeds(name, dict(sorted(seeds.items()))) for name, seeds in read_by_factor(runs).items()]
 
@@ -129,8 +130,8 @@ def record_text(targets: Sequence[Target]) -> str:
         cells = (each.name, each.track, model, count(each.parameters), duration(each.seconds))
         lines.append(table_line([*cells, ", ".join(map(str, each.seeds)), *accuracy, apart]))
     uncounted = [
-        f"Not counted for {each.name}: the training of its teacher {', '.join(each.uncounted)}, which is no run folder"
-        " here."
+        f"Not counted for {each.name}: the training of its teacher {', '.join(each.uncounted)}, which is not"
+        " here with the weights that taught."
         for each in targets
         if each.uncounted
     ]
@@ -159,6 +160,13 @@ def _of_seeds(name: str, seeds: dict[int, RunContents]) -> Target:
     alike = {_but_seed(contents) for contents in seeds.values()}
     if len(alike) > 1:
         raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
+    first, *others = seeds.values()
+    for contents in others:
+        for stem in _STEMS:
+            if _record(contents, stem).data.get("sha256") != _record(first, stem).data.get("sha256"):
+                raise InputError(
+                    f"{contents.path}: was evaluated on another {stem} than {first.path}; evaluate it again"
+                )
     return _target(name, list(seeds.values()))
 
 
@@ -177,8 +185,8 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
     else:
         once = {history: took for seconds, _ in trainings for history, took in seconds.items()}
         total, size = sum(once.values()), sum(parameters)
-    each = {stem: tuple(_accuracy(contents, stem).value for contents in runs) for stem in _STEMS}
-    rows = {stem: _accuracy(runs[0], stem).n for stem in _STEMS}
+    each = {stem: tuple(_record(contents, stem).metrics["accuracy"].value for contents in runs) for stem in _STEMS}
+    rows = {stem: _record(runs[0], stem).metrics["accuracy"].n for stem in _STEMS}
     mean = {stem: rate(float(np.mean(values)) * rows[stem], rows[stem]) for stem, values in each.items()}
     return Target(
         name=name,
@@ -195,10 +203,10 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
     )
 
 
-def _accuracy(contents: RunContents, stem: str) -> Estimate:
+def _record(contents: RunContents, stem: str) -> Record:
     if stem not in contents.records:
         raise InputError(f"{contents.path}: has not been evaluated on {stem}; run 'twinrank evaluate'")
-    return contents.records[stem].metrics["accuracy"]
+    return contents.records[stem]
 
 
 def _trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
@@ -219,13 +227,19 @@ def _trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[di
         for path in (said, *(folder / said.name for folder in beside)):
             if (path / "config.json").is_file():
                 teacher = read_run(path)
-                if teacher.weights_sha256 == member.get("weights_sha256"):
+                if member.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
                     earlier, missing = _trainings(teacher, beside)
                     own, uncounted = earlier | own, [*uncounted, *missing]
                     break
         else:
             uncounted.append(str(said))
     return own, uncounted
+
+
+def _weights(run: Path) -> str | None:
+    """Digest of a run's weights, which need not be published with it."""
+    weights = RunFolder(run).weights
+    return sha256(weights) if weights.is_file() else None
 
 
 def _but_seed(contents: RunContents) -> str:
