@@ -255,6 +255,8 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="fresh pairs are none that a teacher was asked about"):
         distill([tmp_path / "never-asked"], fresh, *files, out, 1)
+    with pytest.raises(InputError, match="--threads: 0 is not possible"):
+        distill([tmp_path / "never-asked"], STUDENT, *files, out, 0)
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})

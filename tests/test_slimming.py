@@ -32,6 +32,10 @@ def test_a_slim_run_decides_as_the_run_does(benchmark_folder: Path, tmp_path: Pa
         slim(run.path, copy.path)
     with pytest.raises(InputError, match="not a run folder"):
         slim(tmp_path, tmp_path / "other")
+    run.history.unlink()
+    with pytest.raises(InputError, match=r"history\.jsonl: is missing or empty"):
+        slim(run.path, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_network_that_comes_along_is_as_good_as_it_says() -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from tests.conftest import RECORDED
 
 from twinrank.cli import _command, main
 from twinrank.config import RunSpec
@@ -65,10 +66,9 @@ def test_an_earlier_winner_is_moved_out_of_the_way(benchmark_folder: Path, tmp_p
     study._study.enqueue_trial({"train.lr": 2e-3})
     study._study.tell(study._study.ask(study._distributions), 0.5)
     earlier = replace(spec.train, lr=2e-3, seed=7)
-    data = {part: {"path": "", "sha256": ""} for part in ("train", "val")}
     model = {"name": "order_net", "options": entry("order_net").options}
     folder = tmp_path / "winner_seed7"
-    RunFolder(folder).create({"model": model, "train": asdict(earlier), "data": data, "threads": 1})
+    RunFolder(folder).create(RECORDED | {"model": model, "train": asdict(earlier)})
     said: list[str] = []
     same = Job(folder, *files, "order_net", earlier)
     _move_earlier_winner(same, search, study.ranked(), said.append)

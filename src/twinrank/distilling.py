@@ -10,7 +10,7 @@ from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.stacks import open_judge
 from twinrank.training.grid import Job, train_job
-from twinrank.training.run import load_data, require_told, train
+from twinrank.training.run import load_data, require_trainable, train
 from twinrank.training.teacher import Teacher, read_teacher
 
 
@@ -49,7 +49,7 @@ def distill(
     """
     run = RunFolder(Path(out))
     run.require_new()
-    require_told(student.train, taught=True)
+    require_trainable(student.train, taught=True, threads=threads)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
     said = _said([*map(Path, teachers)], run, train_file, val_file, student.train.level_weight > 0, say)
     values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
@@ -108,7 +108,7 @@ def _said(
             f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
             " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"
         )
-    run.require_room(2 * pairs.row_ids.nbytes)
+    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + levels.size)))
     say(f"asking {path} about {rows}")
     logit, levels = judge.answer(pairs)
     if (silent := np.flatnonzero(np.isnan(logit))).size:

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from twinrank.errors import InputError
-from twinrank.files import write_text
 from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.runs import RunFolder
 
@@ -19,11 +18,13 @@ def slim(run: Path, out: Path) -> RunFolder:
             same.
 
     Raises:
-        InputError: it is no run folder, a weight is out of float16's range, there is a run in ``out`` already, or it
-            cannot be written.
+        InputError: it is no run folder or has no history, a weight is out of float16's range, there is a run in ``out``
+            already, or it cannot be written.
     """
     source, copy = RunFolder(Path(run)), RunFolder(Path(out))
-    recorded = source.read_config()
+    recorded, history = source.read_config(), source.read_history()
+    if not history:
+        raise InputError(f"{source.history}: is missing or empty, so that nobody could judge the copy; restore it")
     load_weights(source.weights, recorded["model"])
     tensors, description = read_tensors(source.weights)
     halved = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
@@ -32,6 +33,6 @@ def slim(run: Path, out: Path) -> RunFolder:
             raise InputError(f"{source.weights}: '{name}' is out of float16's range; pass on the run as it is")
     copy.require_new()
     write_tensors(copy.weights, halved, description)
-    write_text(copy.history, source.history.read_text(encoding="utf-8"))
+    copy.write_history(history)
     copy.create(recorded)
     return copy

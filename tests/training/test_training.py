@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from tests.conftest import RECORDED
 
 from twinrank.config import OptimizerName, TrainConfig
 from twinrank.data.benchmark import make_benchmark
@@ -262,16 +263,15 @@ def test_parts_of_a_run_that_do_not_belong_together_are_refused(fitted: Callable
         {"train": None},
         {"threads": "q"},
         {"threads": -1},
+        {"parameters": None},
+        {"track": 3},
     ],
 )
 def test_a_damaged_configuration_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
-    file = {"path": "a.npz", "sha256": ""}
-    model = {"name": "order_net", "options": {}}
-    sound = {"model": model, "train": {}, "data": {"train": file, "val": file}, "threads": 1}
     run = RunFolder(tmp_path)
-    write_json(run.config, sound)
-    assert run.read_config() == sound
-    write_json(run.config, sound | changes)
+    write_json(run.config, RECORDED)
+    assert run.read_config() == RECORDED
+    write_json(run.config, RECORDED | changes)
     with pytest.raises(InputError, match=r"config.json: not the configuration of a run"):
         run.read_config()
 

@@ -190,16 +190,16 @@ def refuse_other_benchmark(
         InputError: it holds another benchmark, or files of one's own.
     """
     found = read_meta(folder)
-    files = {split: file for split in splits if (file := Path(folder) / f"{split}.npz").exists()}
-    if found is None and files:
+    files = [Path(folder) / f"{split}.npz" for split in splits]
+    if found is None and (own := next(filter(Path.exists, files), None)):
         raise InputError(
-            f"{next(iter(files.values()))}: is there already, and no {_META} says that it is of a benchmark; choose"
+            f"{own}: is there already, and no {_META} says that it is of a benchmark; choose"
             f" another folder with {option}, or move it away"
         )
     other = [] if found is None else differences(found, meta(config))
-    for split, file in files.items():
+    for split, file in zip(splits, files, strict=True):
         pairs, wanted = _pairs(file), config.pairs_of(split)
-        # What is damaged may be replaced.
+        # What is missing or damaged may be written.
         if pairs not in (None, wanted):
             other.append(f"{file.name} has {pairs:,} pairs, not {wanted:,}")
     if other:

@@ -71,10 +71,7 @@ def train(
     found = entry(name)
     config = found.train if config is None else config
     threads = available_threads() if threads is None else threads
-    require_threads(threads)
-    require_told(config, teacher is not None)
-    # Refuses a precision that the device has not.
-    autocast(pick_device(), config.precision)
+    require_trainable(config, teacher is not None, threads)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
     pairs, val = load_data(train_file, val_file)
@@ -158,6 +155,23 @@ def load_data(train_file: Path, val_file: Path) -> tuple[PairData, PairData]:
     if pairs.sha256 == val.sha256:
         raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
     return pairs, val
+
+
+def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
+    """Make sure that nothing but the data stands in the way of a training.
+
+    Args:
+        config: of the training.
+        taught: there is a teacher.
+        threads: of the CPU; all cores by default.
+
+    Raises:
+        InputError: so many threads are impossible, the device has not the precision, or as :func:`require_told`.
+    """
+    if threads is not None:
+        require_threads(threads)
+    require_told(config, taught)
+    autocast(pick_device(), config.precision)
 
 
 def require_told(config: TrainConfig, taught: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 from twinrank.config import RunSpec, TrainConfig, described, fits, with_values
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
+from twinrank.training.run import require_trainable
 from twinrank.yaml_files import packaged_names, read_yaml
 
 _FOLDER = "recipes/spaces"
@@ -97,7 +98,11 @@ def _dimension(key: str, value: Any, spec: RunSpec, where: str) -> Range | list[
         dimension = _range(key, value, hints[key], where)
         tried = [dimension.low, dimension.high]
     for each in tried:
-        with_choices(spec, {key: each}, f"{where}: '{key}'")
+        changed = with_choices(spec, {key: each}, f"{where}: '{key}'")
+        try:
+            require_trainable(changed.train, taught=False)
+        except InputError as error:
+            raise InputError(f"{where}: '{key}': {error}") from error
     return dimension
 
 
