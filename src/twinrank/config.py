@@ -2,7 +2,7 @@
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +15,8 @@ Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
 PairLoss = Literal["bce", "focal"]
 Mode = Literal["holdout", "oof"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_LOWER_IS_BETTER: set[Monitor] = {"log_loss"}
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 _SPLITS_BY_NAME: dict[str, Split] = {split: split for split in SPLITS}
@@ -241,6 +243,10 @@ class TrainConfig:
         _require(self, "rotate", at_least=0, at_most=180)
         for name in ("randaugment", "cutout", "lines"):
             _require(self, name, at_least=0, at_most=100)
+
+    def scores(self, values: Sequence[float]) -> list[float]:
+        """Values of the monitored metric, the higher the better."""
+        return [-value if self.monitor in _LOWER_IS_BETTER else value for value in values]
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,18 @@ class RunFolder:
                 ) from error
         return epochs
 
+    def best_epoch(self) -> dict[str, Any]:
+        """The record of the epoch whose weights are kept, the first of the best.
+
+        Raises:
+            InputError: it is not a run folder, or none has ended.
+        """
+        config, history = self.train_config(), self.read_history()
+        if not history:
+            raise InputError(f"{self.history}: is missing or empty, so no epoch has ended; restore it")
+        scores = config.scores([epoch["val"][config.monitor] for epoch in history])
+        return history[scores.index(max(scores))]
+
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the history, atomically."""
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))

@@ -14,6 +14,7 @@ from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.evaluation.evaluate import evaluate
 from twinrank.files import sha256
+from twinrank.reporting.seeds import seeds_summary
 from twinrank.runs import RunFolder
 from twinrank.training import grid
 from twinrank.training.grid import Job, Progress, run_grid
@@ -89,13 +90,18 @@ def test_seeds_are_summed_up(
 ) -> None:
     monkeypatch.setattr(grid, "run_grid", in_process)
     files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
-    small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple"
+    small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple", "--set", "train.monitor=log_loss"
     main(["seeds", "order_net", *map(str, files), "--seeds", "1,2", "--out", str(tmp_path / "grid"), *small])
     said = capsys.readouterr().out
     epochs = [len(RunFolder(tmp_path / "grid" / f"seed_{seed}").read_history()) for seed in (1, 2)]
     assert epochs == [4, 4], "a quarter of 14 passes, rounded up"
     assert "deviation over 2 seeds" in said
     assert "other rows (n = 96)" in said
+    for seed in (1, 2):
+        history = RunFolder(tmp_path / "grid" / f"seed_{seed}").read_history()
+        kept = min((epoch["val"] for epoch in history), key=lambda val: val["log_loss"])
+        assert f"seed_{seed}: val {kept['accuracy']:.2%}" in said
+    assert "deviation" not in seeds_summary([tmp_path / "grid" / "seed_1"])
     for seed in (1, 2):
         evaluate(RunFolder(tmp_path / "grid" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
     main(

@@ -7,10 +7,11 @@ import numpy as np
 
 from twinrank.evaluation.metrics import wilson
 from twinrank.reporting.contents import read_run
+from twinrank.runs import RunFolder
 
 
 def seeds_summary(runs: Sequence[Path]) -> str:
-    """Accuracy of each run's best epoch on ``val``, and of its evaluated files, with mean and deviation over the runs.
+    """Accuracy of each run's kept epoch on ``val``, and on its evaluated files, with mean and deviation over the runs.
 
     Args:
         runs: run folders of one network that differ in their seed, one or more, each with a history.
@@ -20,8 +21,7 @@ def seeds_summary(runs: Sequence[Path]) -> str:
     lines = []
     for run in map(Path, runs):
         contents = read_run(run)
-        best = max(epoch["val"]["accuracy"] for epoch in contents.history)
-        values = {"val": best}
+        values = {"val": RunFolder(run).best_epoch()["val"]["accuracy"]}
         rows["val"] = contents.config["data"]["val"]["n"]
         for stem, record in contents.records.items():
             if stem != "val":
@@ -35,9 +35,9 @@ def seeds_summary(runs: Sequence[Path]) -> str:
             continue
         mean, n = float(np.mean(values)), rows[stem]
         low, high = wilson(mean * n, n)
-        deviation = f", deviation over {len(values)} seeds {100 * np.std(values, ddof=1):.2f} points" * (
-            len(values) > 1
-        )
+        deviation = ""
+        if len(values) > 1:
+            deviation = f", deviation over {len(values)} seeds {100 * np.std(values, ddof=1):.2f} points"
         sampling = f"other rows (n = {n:,}) would give {100 * low:.2f}–{100 * high:.2f} (Wilson 95%)"
         lines.append(f"{stem}: mean {mean:.2%}{deviation}; {sampling}")
     return "\n".join(lines)

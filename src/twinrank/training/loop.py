@@ -28,8 +28,6 @@ from twinrank.training.objectives import Objective
 from twinrank.training.progress import EpochProgress
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 
-_LOWER_IS_BETTER = {"log_loss"}
-
 
 @dataclass(frozen=True)
 class TrainState:
@@ -46,13 +44,9 @@ class TrainState:
         """The last one that has ended; 0 before the first."""
         return len(self.values)
 
-    def scores(self, config: TrainConfig) -> list[float]:
-        """The values, the higher the better."""
-        return [-value if config.monitor in _LOWER_IS_BETTER else value for value in self.values]
-
     def best_epoch(self, config: TrainConfig) -> int:
         """The one whose weights are kept, the first of the best; 0 before the first."""
-        scores = self.scores(config)
+        scores = config.scores(self.values)
         return scores.index(max(scores)) + 1 if scores else 0
 
     def finished(self, config: TrainConfig) -> bool:
@@ -62,7 +56,7 @@ class TrainState:
     def stopped_early(self, config: TrainConfig) -> bool:
         """Whether the patience is over."""
         best, since = -math.inf, 0
-        for score in self.scores(config):
+        for score in config.scores(self.values):
             since += 1
             if score > best + config.min_delta:
                 best, since = score, 0
@@ -208,7 +202,7 @@ def _train_epoch(
     config: TrainConfig,
     progress: EpochProgress,
 ) -> dict[str, Any]:
-    epoch, scores = state.epoch + 1, state.scores(config)
+    epoch, scores = state.epoch + 1, config.scores(state.values)
     seed_torch(config.seed, "epoch", epoch)
     model.train()
     started, sums, updates = time.perf_counter(), defaultdict(float), 0

@@ -27,7 +27,6 @@ from twinrank.models.registry import entry
 from twinrank.randomness import derive
 from twinrank.runs import RunFolder, is_locked, locked
 from twinrank.training.grid import Job, refuse_other_settings, train_job
-from twinrank.training.loop import TrainState
 from twinrank.training.progress import EpochProgress, Item
 from twinrank.training.space import Range, Space, with_choices
 
@@ -222,8 +221,7 @@ class SharedStudy:
         history = run.read_history()
         accuracy = None
         if state == TrialState.COMPLETE:
-            values = tuple(epoch["val"][spec.train.monitor] for epoch in history)
-            accuracy = history[TrainState(values).best_epoch(spec.train) - 1]["val"]["accuracy"]
+            accuracy = run.best_epoch()["val"]["accuracy"]
         seconds = round(sum(epoch["seconds"] for epoch in history), 1)
         with locked(self._lock):
             for name, value in zip(_TOLD, (len(history), seconds, reason), strict=True):
