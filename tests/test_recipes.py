@@ -60,6 +60,7 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("modle: fpn", "unknown key 'modle'; did you mean 'model'"),
+        ("{model: fpn, runs_of: cpu}", "'runs_of' has no place in a recipe without 'grids'; remove it"),
         ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with one of the keys 'model', 'runs' and 'grids'"),
         ("{model: fpn, trian: {}}", "unknown key 'trian'; did you mean 'train'"),
         ("{model: fpn, train: {learning_rate: 1}}", "'train': unknown key 'learning_rate'"),

@@ -324,9 +324,11 @@ def test_one_recipe_goes_on_after_a_failure_then_all_the_way_and_again_does_noth
     [
         (("runs_of: small.yaml", "runs_of: 3"), "'runs_of' is 3"),
         (("holdout", "both"), "grid '.': must be a mapping with 'mode', holdout or oof"),
-        (("folds: 4", "folds: 3"), "--folds: 3 is not possible"),
+        (("folds: 4", "folds: 3"), "grid '.': 'folds': 3 is not possible"),
+        (("runs_of: small.yaml", "runs_of: stack.yaml"), "'runs_of' is 'stack.yaml', a recipe of stacks itself"),
+        (("grids:", "options: {width: 4}\ngrids:"), "'options' has no place in a recipe with 'grids'"),
         (("folds: 4", "folds: many"), "'folds' is 'many'"),
-        (("folds: 4", "models: [ordr]"), "has no run 'ordr'; did you mean 'order'"),
+        (("folds: 4", "models: [ordr]"), "grid '.': 'models': the recipe has no run 'ordr'; did you mean 'order'"),
         (("folds: 4", "models: order"), "'models' is 'order'; it must be a list"),
         (("folds: 4", "fold: 4"), "unknown key 'fold'"),
         (("  .:", "  ../up:"), "grid '../up': names become folders"),

@@ -70,12 +70,16 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
         model: as registered.
         seeds: separated by commas.
         simple: a quarter of the network's passes.
-        changes: as in :func:`read_recipe`.
+        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
 
     Raises:
         InputError: the network does not exist, or a seed or a value is impossible.
     """
     numbers = parse_seeds(seeds, "--seeds")
+    _require_of_a_run(changes)
+    for change in changes:
+        if re.match(r"train(\.seed)?=", change):
+            raise InputError(f"--set {change}: the seeds are those of --seeds; set other values one by one")
     train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
     runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
     where = f"seeds {model}"
@@ -104,10 +108,14 @@ def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
     Raises:
         InputError: the network does not exist, or a value is impossible.
     """
+    _require_of_a_run(changes)
+    return _changed({"model": model}, changes, f"model {model}").runs[""]
+
+
+def _require_of_a_run(changes: Sequence[str]) -> None:
     for change in changes:
         if not re.match(r"(train|options)[.=]", change):
             raise InputError(f"--set {change}: write train.KEY=value or options.KEY=value")
-    return _changed({"model": model}, changes, f"model {model}").runs[""]
 
 
 def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
@@ -281,6 +289,12 @@ def _checked(values: Any, where: str) -> Recipe:
             f"{where}: a recipe is a mapping with one of the keys 'model', 'runs' and 'grids';"
             " 'twinrank models' lists the networks"
         )
+    unused = "options" if "grids" in values else "runs_of"
+    if unused in values:
+        raise InputError(
+            f"{where}: '{unused}' has no place in a recipe {'with' if 'grids' in values else 'without'} 'grids'; remove"
+            " it"
+        )
     shared = {key: _mapping(values, key, where) for key in ("train", "options", "benchmark")}
     benchmark = with_values(BenchmarkConfig(), shared["benchmark"], f"{where}: 'benchmark'")
     if "grids" in values:
@@ -332,7 +346,10 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
     """Stacks of the runs of another recipe."""
     if not isinstance(source := values.get("runs_of"), str):
         raise InputError(f"{where}: 'runs_of' is {source!r}; it must name the recipe that the base models are from")
-    runs, grids = read_recipe(source).runs, {}
+    found, at = read_yaml(source, _FOLDER, "recipe")
+    if isinstance(found, dict) and "grids" in found:
+        raise InputError(f"{where}: 'runs_of' is {source!r}, a recipe of stacks itself; name one with 'runs'")
+    runs, grids = _told(_checked(found, at), at).runs, {}
     for name, own in _mapping(values, "grids", where).items():
         place = f"{where}: grid '{name}'"
         if name != "." and not re.fullmatch(_FOLDER_NAME, str(name)):
@@ -346,11 +363,11 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
         changes = _mapping(own, "train", place) | train
         chosen = {
             each: replace(spec, train=with_values(spec.train, changes, f"{place}: 'train'"))
-            for each, spec in choose_models(runs, ",".join(models)).items()
+            for each, spec in choose_models(runs, ",".join(models), f"{place}: 'models'").items()
         }
         numbers = {key: own[key] for key in ("folds", "stop_share", "seed") if key in own}
         grids[str(name)] = with_values(GridSpec(own["mode"], chosen), numbers, place)
-        require_folds(grids[str(name)].folds)
+        require_folds(grids[str(name)].folds, f"{place}: 'folds'")
     return grids
 
 

@@ -22,26 +22,27 @@ LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
 
 
-def choose_models(runs: Mapping[str, RunSpec], models: str) -> dict[str, RunSpec]:
+def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "--models") -> dict[str, RunSpec]:
     """Some runs of a recipe.
 
     Args:
         runs: by name.
         models: names, separated by commas; empty, all of them.
+        where: they come from, for the message.
 
     Raises:
         InputError: the recipe has no such run, a name comes twice, or a run has a teacher.
     """
     if not runs or "" in runs:
-        raise InputError("--recipe: has no runs by name; base models are runs of a recipe such as cpu")
+        raise InputError(f"{where}: the recipe has no runs by name; base models are runs of a recipe such as cpu")
     names = [name.strip() for name in models.split(",")] if models else list(runs)
     for name in names:
         if name not in runs:
-            raise InputError(f"--models: the recipe has no run '{name}'{nearest(name, runs)}")
+            raise InputError(f"{where}: the recipe has no run '{name}'{nearest(name, runs)}")
         if names.count(name) > 1:
-            raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
+            raise InputError(f"{where}: '{name}' is given {names.count(name)} times; name it once")
         if runs[name].teachers:
-            raise InputError(f"--models: '{name}' has a teacher, which knows rows that it must not; leave it out")
+            raise InputError(f"{where}: '{name}' has a teacher, which knows rows that it must not; leave it out")
     return {name: runs[name] for name in names}
 
 
@@ -88,7 +89,7 @@ def fill_ledger(
     assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
     if not assignment.stop.any():
         raise InputError(
-            f"--stop-share: {grid.stop_share} of {len(train):,} rows is none to choose epochs on; use more"
+            f"a stop share of {grid.stop_share} of {len(train):,} rows is none to choose epochs on; use more"
         )
     tests = {path.stem: load_pairs(Path(path)) for path in test_files}
     rows, row_folds = train, assignment.fold

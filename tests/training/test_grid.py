@@ -112,3 +112,10 @@ def test_seeds_are_summed_up(
     with pytest.raises(SystemExit):
         main(["seeds", "order_net", *map(str, files), "--seeds", "1,x"])
     assert "--seeds: '1,x' is not possible" in capsys.readouterr().err
+    for change, problem in (
+        ("train.seed=7", "the seeds are those of --seeds"),
+        ("benchmark.seed=1", "write train.KEY"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["seeds", "order_net", *map(str, files), "--set", change])
+        assert f"--set {change}: {problem}" in capsys.readouterr().err

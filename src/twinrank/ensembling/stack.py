@@ -59,15 +59,19 @@ def stack(
     return Stack(tuple(entrants), fitted)
 
 
-def require_folds(count: int) -> None:
+def require_folds(count: int, where: str = "--folds") -> None:
     """Refuse fewer folds than stacking takes: one to judge, one to calibrate, and two in which sizes are chosen.
+
+    Args:
+        count: of the folds.
+        where: it comes from, for the message.
 
     Raises:
         InputError: there are fewer.
     """
     if count < _FEWEST_FOLDS:
         raise InputError(
-            f"--folds: {count} is not possible; use {_FEWEST_FOLDS} to {MAX_FOLDS}: one to judge, one to calibrate, and"
+            f"{where}: {count} is not possible; use {_FEWEST_FOLDS} to {MAX_FOLDS}: one to judge, one to calibrate, and"
             " two in which sizes are chosen"
         )
 
