@@ -34,8 +34,9 @@ Pass = Callable[[], None]
 
 def new_model(name: str) -> SiameseNet:
     torch.manual_seed(0)
-    guides = {key: False for key in ("mask", "antisymmetric") if key in entry(name).options}
-    return create_model(name, options=guides)
+    # One view, as the usual way has.
+    guides = {"mask": False, "antisymmetric": False, "views": 1}
+    return create_model(name, options={key: guides[key] for key in guides.keys() & entry(name).options})
 
 
 def usual(name: str, file: Path, batch_size: int, threads: int) -> tuple[Pass, Pass]:

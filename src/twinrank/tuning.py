@@ -10,6 +10,7 @@ from twinrank.config import RunSpec
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import accuracy_difference
 from twinrank.evaluation.evaluate import evaluate
+from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json
 from twinrank.reporting.search import FEWEST_FOR_IMPORTANCES, draw_search
@@ -141,13 +142,13 @@ def _move_earlier_winner(job: Job, search: Search, trials: Sequence[Any], say: C
 def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
     predictions = {name: [_predictions(job, stem) for job in each] for name, each in jobs.items()}
     difference = accuracy_difference(predictions[DEFAULT], predictions[WINNER])
-    accuracy = {
-        name: [float(((one.logit > 0) == (one.y == 1)).mean()) for one in each] for name, each in predictions.items()
-    }
     return {
         "rows": predictions[WINNER][0].meta["rows"],
         "seeds": [job.config.seed for job in jobs[WINNER]],
-        "accuracy": accuracy,
+        "accuracy": {
+            name: [accuracy(one.y, one.logit) for one in each if one.y is not None]
+            for name, each in predictions.items()
+        },
         "difference": asdict(difference.estimate),
         "by_seed": list(difference.by_seed),
         # The interval knows rows alone, so each seed is asked, too.

@@ -11,6 +11,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record
 from twinrank.files import sha256, write_json
+from twinrank.reporting.leaderboard import read_field
 from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
@@ -155,6 +156,13 @@ def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
     write_json(RunFolder(elsewhere).metrics("val"), record | {"data": record["data"] | {"sha256": "other"}})
     with pytest.raises(InputError, match=r"hour_seed3: was evaluated on another val than .*hour_seed1"):
         read_targets([good, elsewhere])
+    chosen_on_a_test = run(tmp_path, "hour_seed4", 0.8)
+    config = json.loads((chosen_on_a_test / "config.json").read_text())
+    config["data"]["val"]["sha256"] = "test_public"
+    write_json(chosen_on_a_test / "config.json", config)
+    for read in (read_targets, read_field):
+        with pytest.raises(InputError, match="hour_seed4: its training was given test_public, which is therefore no"):
+            read([chosen_on_a_test])
     RunFolder(good).metrics("test_public").unlink()
     with pytest.raises(InputError, match="hour_seed1: has not been evaluated on test_public"):
         read_targets([good])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, rate
+from twinrank.evaluation.metrics import Estimate, is_right, rate
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the pairs that are decided."""
@@ -26,7 +26,7 @@ def accuracy_at_coverage(
         logit: float (N,); the larger its size, the surer.
         coverages: in (0, 1]; at least one pair is decided.
     """
-    right = ((logit > 0) == (y == 1))[np.argsort(-np.abs(logit), kind="stable")]
+    right = is_right(y, logit)[np.argsort(-np.abs(logit), kind="stable")]
     decided = {share: right[: max(1, round(share * len(right)))] for share in coverages}
     return {share: rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
 

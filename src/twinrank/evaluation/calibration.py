@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from twinrank.evaluation.metrics import log_loss
+from twinrank.evaluation.metrics import is_right, log_loss
 
 Calibration = Callable[[np.ndarray], np.ndarray]
 _LEAST = 0.5 + 1e-6
@@ -67,7 +67,7 @@ def fit_isotonic(y: np.ndarray, logit: np.ndarray) -> OddIsotonic:
 
     # A block of rows that are all right would be given certainty, and one wrong row an infinite loss.
     model = IsotonicRegression(y_min=_LEAST, y_max=1 - 1 / (2 * len(y) + 2))
-    model.fit(np.abs(logit), ((logit > 0) == (y == 1)).astype(np.float64))
+    model.fit(np.abs(logit), is_right(y, logit).astype(np.float64))
     right = model.y_thresholds_
     return OddIsotonic(model.X_thresholds_, np.log(right / (1 - right)))
 

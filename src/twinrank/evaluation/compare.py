@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.metrics import Estimate, is_right
 from twinrank.evaluation.predictions import Predictions
 from twinrank.randomness import numpy_generator
 
@@ -51,7 +51,7 @@ def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictio
     for each in (*first, *second):
         if each.y is None or not np.array_equal(each.id, ids) or not np.array_equal(each.y, labels):
             raise InputError("the runs were evaluated on different rows; evaluate all of them on the same file")
-    right = [np.stack([(each.logit > 0) == (labels == 1) for each in runs]) for runs in (first, second)]
+    right = [is_right(labels, np.stack([each.logit for each in runs])) for runs in (first, second)]
     gained = right[1].astype(np.float64) - right[0]
     rows = gained.mean(0)
     generator = numpy_generator(seed, "compare")
@@ -89,7 +89,7 @@ def mcnemar(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
     # Takes a second and a half to import.
     from scipy.stats import binomtest
 
-    right, also = (((logit > 0) == (y == 1)) for logit in (first, second))
+    right, also = is_right(y, first), is_right(y, second)
     one, other = int((right & ~also).sum()), int((also & ~right).sum())
     p = float(binomtest(one, one + other).pvalue) if one + other else 1.0
     return McNemar(one, other, p)

@@ -86,6 +86,16 @@ def rate(successes: float, n: int) -> Estimate:
     return Estimate(float(successes / n), float(low), float(high), n, "Wilson 95%")
 
 
+def is_right(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """Which pairs are decided rightly, bool (..., N).
+
+    Args:
+        y: labels (N,), 0 or 1.
+        logit: (..., N); the left image is held for the greater one where it is above 0.
+    """
+    return (logit > 0) == (y == 1)
+
+
 def share_right(y: np.ndarray, logit: np.ndarray) -> Estimate:
     """Accuracy with its Wilson 95% interval.
 
@@ -93,7 +103,7 @@ def share_right(y: np.ndarray, logit: np.ndarray) -> Estimate:
         y: labels (N,), 0 or 1.
         logit: (N,).
     """
-    return rate(int(((logit > 0) == (y == 1)).sum()), len(y))
+    return rate(int(is_right(y, logit).sum()), len(y))
 
 
 def accuracy(y: np.ndarray, logit: np.ndarray) -> float:
@@ -160,7 +170,7 @@ def reliability_curve(y: np.ndarray, logit: np.ndarray) -> ReliabilityCurve:
         InputError: as :func:`accuracy`.
     """
     y, logit = _checked(y, logit)
-    confidence, right = expit(np.abs(logit)), (logit > 0) == (y == 1)
+    confidence, right = expit(np.abs(logit)), is_right(y, logit)
     place = _confidence_bin(confidence)
     n, sums, successes = (
         np.bincount(place, weights, CALIBRATION_BINS) for weights in (None, confidence, right.astype(np.float64))

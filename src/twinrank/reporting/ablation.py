@@ -8,6 +8,7 @@ import numpy as np
 
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
+from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
 from twinrank.files import write_json, write_text
 from twinrank.reporting.contents import RunContents, read_by_factor
@@ -56,8 +57,8 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
             first, second = (
                 [_joined(contents[seed], stems) for seed in sorted(seeds)] for contents in (found[base], seeds)
             )
-            accuracy = float(np.mean([((each.logit > 0) == (each.y == 1)).mean() for each in second]))
-            effects.append(Effect(factor, rows, accuracy, accuracy_difference(first, second)))
+            mean = float(np.mean([accuracy(each.y, each.logit) for each in second if each.y is not None]))
+            effects.append(Effect(factor, rows, mean, accuracy_difference(first, second)))
     return effects
 
 

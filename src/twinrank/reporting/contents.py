@@ -67,6 +67,20 @@ class RunContents:
     weights_sha256: str | None
     milliseconds: float | None
 
+    def require_unseen_tests(self) -> None:
+        """Make sure that what is called a test was not given to the training, nor to that of a teacher.
+
+        Raises:
+            InputError: a test file was.
+        """
+        given = _given(self.config)
+        for stem, said in self.predictions.items():
+            if stem.startswith("test") and said.data_sha256 in given:
+                raise InputError(
+                    f"{self.path}: its training was given {stem}, which is therefore no test; evaluate it on others,"
+                    f" and remove predictions/{stem}.npz"
+                )
+
     def labelled(self, stem: str) -> Predictions:
         """The stored predictions of a labelled file.
 
@@ -104,7 +118,8 @@ def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
     """Run folders named ``FACTOR_seedSEED``, by factor and seed, in the order in which they are given.
 
     Raises:
-        InputError: a folder or a factor's seed is given twice, a name is of another form, or as :func:`read_run`.
+        InputError: a folder or a factor's seed is given twice, a name is of another form, a test file was given
+            to a training, or as :func:`read_run`.
     """
     found: dict[str, dict[int, RunContents]] = {}
     for run in distinct_runs(runs):
@@ -115,6 +130,7 @@ def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
         if seed in seeds:
             raise InputError(f"{run}: seed {seed} of {name['factor']} is also {seeds[seed].path}; give one of the two")
         seeds[seed] = read_run(run)
+        seeds[seed].require_unseen_tests()
     return found
 
 

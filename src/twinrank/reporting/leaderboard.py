@@ -199,6 +199,7 @@ def _stack(folder: Path) -> Field:
 
 def _run(folder: Path) -> Field:
     contents = read_run(folder)
+    contents.require_unseen_tests()
     config = contents.config
     said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
     if _CHOSEN_ON not in said:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import reliability_curve
+from twinrank.evaluation.metrics import is_right, reliability_curve
 from twinrank.evaluation.record import POOLED
 from twinrank.files import replacing
 from twinrank.reporting import plots
@@ -138,7 +138,7 @@ def decisions(contents: RunContents, record: Record, digits: Mapping[str, np.nda
     drawings.append(Drawing("Reliability", record.rows, plots.reliability_curve(reliability_curve(y, logit))))
     if digits.keys() >= parts.keys():
         pairs = np.concatenate([digits[stem] for stem in parts]).astype(np.int64)
-        figure = plots.accuracy_by_difference((logit > 0) == (y == 1), np.abs(pairs[:, 0] - pairs[:, 1]))
+        figure = plots.accuracy_by_difference(is_right(y, logit), np.abs(pairs[:, 0] - pairs[:, 1]))
         drawings.append(Drawing("Right answers by distance", record.rows, figure))
     return drawings
 
