@@ -159,8 +159,8 @@ def run(
     """Do a whole recipe, from nothing to a report. Steps that are done already are skipped.
 
     Args:
-        recipe: "demo" (one network in a quarter of an hour), "cpu" (the whole family, little over an hour on two cores
-            with --workers 2), "stack" (ten base models and their ensembles, two hours), "record" (the best networks
+        recipe: "demo" (one network in ten minutes), "cpu" (the whole family, an hour and a half on two cores with
+            --workers 2), "stack" (ten base models and their ensembles, over two hours), "record" (the best networks
             from the pairs alone, two and a half hours), "open" (the same with digits told, an hour and a half),
             "ablations", "parts", "distillation", "ceiling" (what things are worth, half an hour to an hour each),
             "guide" (the training guide's models and values, for a GPU), or a YAML file.

@@ -75,8 +75,8 @@ def tune(
         raise InputError(f"--retrain-seeds: {spec.train.seed} is the seed of the search; give others")
     share = divided(threads, min(workers, trials))
     files, out = (Path(train_file), Path(val_file)), Path(out)
-    pairs, val = load_data(*files)
-    data, stem = {"train": pairs.sha256, "val": val.sha256}, val.path.stem
+    # Read for what may be wrong with them, and not kept: each trial reads its own.
+    data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files), strict=True)}
     search = Search(out, *files, data, spec, space, trials, storage, share, command)
     study = run_search(search, workers)
     with _alone(out / _LOCK, say):
@@ -96,7 +96,7 @@ def tune(
             _move_earlier_winner(job, search, ranked, say)
         failed = run_grid([job for each in jobs.values() for job in each], workers, threads, command, show)
         if not failed:
-            write_json(out / SUMMARY, record | {"retrained": _compared(jobs, stem)})
+            write_json(out / SUMMARY, record | {"retrained": _compared(jobs, files[1].stem)})
     return failed
 
 

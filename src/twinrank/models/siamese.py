@@ -36,8 +36,8 @@ class SiameseNet(nn.Module):
         encode: what the tower sees.
         tower: encoded images to features.
         comparator: features of both images to a logit; it always runs in float32.
-        views: in evaluation, features are the mean of those of so many views of an image, 1 to 5: itself, and moved by
-            a pixel to each side. Strided layers see each of them differently.
+        views: test-time augmentation: features are the mean of those of so many views of an image, 1 to 5: itself, and
+            moved by a pixel to each side. Strided layers see each of them differently.
 
     Attributes:
         precision: arithmetic of the tower, see :func:`twinrank.device.autocast`.

@@ -215,7 +215,8 @@ def order_net(
         width: Channels of the tower's stem; its last stage has eight times as many.
         levels: Latent levels, K.
         mask: The tower sees which pixels are covered.
-        views: Views of an image whose features are averaged to decide: itself, or moved by a pixel to each side, too.
+        views: Test-time augmentation: views of an image whose features are averaged, itself, or moved by a pixel to
+            each side, too.
     """
     encode = Encode(images.channels, mask, images.size)
     widths = (2 * width, 4 * width, 8 * width)
