@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from twinrank.errors import InputError
-from twinrank.pipeline import read_recipe, recipe_names
+from twinrank.pipeline import RECIPES, read_recipe
+from twinrank.yaml_files import packaged_names
 
 TEN = {
     *("resnet_optimized_1.12", "resnet_fusion", "resnet_optimized", "seed_2025", "seed_2023", "seed_2024", "fpn"),
@@ -17,7 +18,7 @@ def recipe(folder: Path, text: str) -> str:
     return str(folder / "own.yaml")
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", packaged_names(RECIPES))
 def test_every_recipe_is_valid(name: str) -> None:
     found = read_recipe(name)
     assert found.runs or found.grids

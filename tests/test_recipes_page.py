@@ -12,7 +12,8 @@ import pytest
 
 from twinrank.config import BenchmarkConfig, TrainConfig
 from twinrank.models.registry import entries
-from twinrank.pipeline import read_recipe, recipe_names
+from twinrank.pipeline import RECIPES, read_recipe
+from twinrank.yaml_files import packaged_names
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
 
@@ -42,7 +43,7 @@ def test_every_option_of_a_network_is_documented() -> None:
 
 
 def test_every_recipe_is_named() -> None:
-    assert not [name for name in recipe_names() if f"`{name}`" not in PAGE]
+    assert not [name for name in packaged_names(RECIPES) if f"`{name}`" not in PAGE]
 
 
 def test_its_examples_are_valid(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from twinrank.runs import RunFolder
 from twinrank.training.grid import Job
 from twinrank.training.run import holds
 from twinrank.training.search import Search, SharedStudy
-from twinrank.training.space import Range, read_space, space_names
+from twinrank.training.space import SPACES, Range, read_space
 from twinrank.tuning import _move_earlier_winner, tune
+from twinrank.yaml_files import packaged_names
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text(encoding="utf-8")
 TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]
@@ -127,7 +128,7 @@ def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_has_every_space_and_its_examples_are_valid(tmp_path: Path) -> None:
-    assert not [name for name in space_names() if f"`{name}`" not in PAGE]
+    assert not [name for name in packaged_names(SPACES) if f"`{name}`" not in PAGE]
     examples = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert examples
     for text in examples:

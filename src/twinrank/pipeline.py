@@ -29,8 +29,10 @@ from twinrank.steps import Steps, digests
 from twinrank.training.grid import Job, refuse_other_settings, require_all_done, require_workers, run_grid, train_job
 from twinrank.training.grid import Progress as GridProgress
 from twinrank.training.run import require_told
-from twinrank.yaml_files import packaged_names, parse_yaml, read_yaml
+from twinrank.yaml_files import parse_yaml, read_yaml
 
+RECIPES = "recipes"
+"""Folder of those that come with twinrank."""
 _SHARED_KEYS = ("model", "options", "train")
 _RUN_KEYS = (*_SHARED_KEYS, "teacher")
 _FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -41,25 +43,19 @@ _GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
 _KEYS = ("runs", *_SHARED_KEYS, "benchmark", "runs_of", "grids")
 _SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
-_FOLDER = "recipes"
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with twinrank."""
-    return packaged_names(_FOLDER)
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe by its name or from a YAML file.
 
     Args:
-        name: one of :func:`recipe_names`, or the path of a YAML file.
+        name: of a recipe that comes with twinrank, or the path of a YAML file.
         changes: ``key=value`` each, for example ``train.epochs=3``; the value is YAML.
 
     Raises:
         InputError: the recipe does not exist, or a key or value of it is wrong.
     """
-    values, where = read_yaml(name, _FOLDER, "recipe")
+    values, where = read_yaml(name, RECIPES, "recipe")
     return _told(_changed(values, changes, where), where)
 
 
@@ -346,7 +342,7 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
     """Stacks of the runs of another recipe."""
     if not isinstance(source := values.get("runs_of"), str):
         raise InputError(f"{where}: 'runs_of' is {source!r}; it must name the recipe that the base models are from")
-    found, at = read_yaml(source, _FOLDER, "recipe")
+    found, at = read_yaml(source, RECIPES, "recipe")
     if isinstance(found, dict) and "grids" in found:
         raise InputError(f"{where}: 'runs_of' is {source!r}, a recipe of stacks itself; name one with 'runs'")
     runs, grids = _told(_checked(found, at), at).runs, {}

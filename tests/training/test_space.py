@@ -6,7 +6,8 @@ import pytest
 from twinrank.config import RunSpec
 from twinrank.errors import InputError
 from twinrank.models.registry import entry
-from twinrank.training.space import Range, read_space, space_names, with_choices
+from twinrank.training.space import SPACES, Range, read_space, with_choices
+from twinrank.yaml_files import packaged_names
 
 SPEC = RunSpec("order_net", entry("order_net").train)
 
@@ -17,7 +18,7 @@ def space(folder: Path, text: str) -> str:
 
 
 def test_every_space_is_valid_and_the_guides_is_the_guides() -> None:
-    for name in space_names():
+    for name in packaged_names(SPACES):
         assert read_space(name, SPEC)
     assert read_space("guide", SPEC) == {
         "train.lr": Range(1e-4, 1e-2, log=True),

@@ -9,9 +9,10 @@ from twinrank.config import RunSpec, TrainConfig, described, fits, with_values
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
 from twinrank.training.run import require_trainable
-from twinrank.yaml_files import packaged_names, read_yaml
+from twinrank.yaml_files import read_yaml
 
-_FOLDER = "recipes/spaces"
+SPACES = "recipes/spaces"
+"""Folder of those that come with twinrank."""
 _PARTS = ("train.", "options.")
 _LIMITS = ("low", "high", "log")
 _FIXED = {
@@ -40,22 +41,17 @@ Space = Mapping[str, Range | list[Any]]
 """Ranges, and lists of choices, by ``train.KEY`` or ``options.KEY``."""
 
 
-def space_names() -> list[str]:
-    """The spaces that come with twinrank."""
-    return packaged_names(_FOLDER)
-
-
 def read_space(name: str, spec: RunSpec) -> Space:
     """A space by its name or from a YAML file.
 
     Args:
-        name: one of :func:`space_names`, or the path of a YAML file.
+        name: of a space that comes with twinrank, or the path of a YAML file.
         spec: the training whose values are searched for.
 
     Raises:
         InputError: the space does not exist, or a key of it or a value in it is impossible.
     """
-    values, where = read_yaml(name, _FOLDER, "space")
+    values, where = read_yaml(name, SPACES, "space")
     if not isinstance(values, dict) or not values:
         raise InputError(
             f"{where}: a space is a mapping of train.KEY or options.KEY to {{low, high, log}} or to a list of choices"
