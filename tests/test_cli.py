@@ -188,8 +188,8 @@ def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_pa
         "data", "make", "--out", "d", "--splits", "val", "--seed", "1", "--severity-val", "2", cwd=tmp_path
     )
     assert one_line(other) == (
-        "twinrank: error: d: holds another benchmark (seed is 42, not 1; severity.val is 6, not 2);"
-        " choose another folder with --out, or remove this one\n"
+        "twinrank: error: d: holds another benchmark (seed is 42, not 1; severity.val is 6, not 2; val.npz has"
+        " 30 pairs, not 10,000); choose another folder with --out, or remove this one\n"
     )
     assert sha256(tmp_path / "d" / "val.npz") == before
     checked = twinrank("data", "check", "d/val.npz", "d/test_public.npz", cwd=tmp_path)
