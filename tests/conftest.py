@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from twinrank.cli import main
 from twinrank.config import BenchmarkConfig
 from twinrank.data.benchmark import make_benchmark
 from twinrank.data.mnist import Mnist, fetch_mnist
@@ -64,6 +66,23 @@ def benchmark_folder(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("benchmark")
     make_benchmark(digits, folder, SMALL_BENCHMARK, jobs=1)
     return folder
+
+
+@pytest.fixture
+def called(capsys: pytest.CaptureFixture[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As ``twinrank``, but in this process, which saves its start."""
+
+    def call(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        status: str | int | None = 0
+        with chdir(cwd):
+            try:
+                main([*map(str, arguments)])
+            except SystemExit as stopped:
+                status = stopped.code
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

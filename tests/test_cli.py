@@ -112,20 +112,20 @@ def test_training_was_not_given_a_test_file(done: Path) -> None:
     assert {file["path"] for file in config["data"].values()} == {"data/train.npz", "data/val.npz"}
 
 
-def test_steps_that_are_done_are_skipped(twinrank: Call, done: Path) -> None:
-    result = twinrank("run", "demo", *SMALL, cwd=done)
+def test_steps_that_are_done_are_skipped(called: Call, done: Path) -> None:
+    result = called("run", "demo", *SMALL, cwd=done)
     assert result.returncode == 0
     assert result.stdout.count("done before") == 5
     (done / "runs" / "demo" / "report.html").unlink()
-    again = twinrank("run", "demo", *SMALL, cwd=done)
+    again = called("run", "demo", *SMALL, cwd=done)
     assert again.stdout.count("done before") == 4
     assert (done / "runs" / "demo" / "report.html").is_file()
 
 
-def test_a_folder_of_another_run_is_not_overwritten(twinrank: Call, done: Path) -> None:
-    other = twinrank("run", "demo", *SMALL, "--set", "train.epochs=3", cwd=done)
+def test_a_folder_of_another_run_is_not_overwritten(called: Call, done: Path) -> None:
+    other = called("run", "demo", *SMALL, "--set", "train.epochs=3", cwd=done)
     assert "holds a run with other settings; choose another folder with --out" in one_line(other)
-    other = twinrank("run", "demo", *SMALL, "--set", "benchmark.severity=1", "--out", "runs/other", cwd=done)
+    other = called("run", "demo", *SMALL, "--set", "benchmark.severity=1", "--out", "runs/other", cwd=done)
     assert "data: holds another benchmark" in one_line(other)
 
 
@@ -148,8 +148,8 @@ def test_predict_agrees_with_evaluate(done: Path) -> None:
     assert {row.split(",")[0]: int(row.split(",")[1]) for row in lines} == decided
 
 
-def test_evaluating_a_training_file_says_so(twinrank: Call, done: Path) -> None:
-    result = twinrank("evaluate", "runs/demo", "data/train.npz", cwd=done)
+def test_evaluating_a_training_file_says_so(called: Call, done: Path) -> None:
+    result = called("evaluate", "runs/demo", "data/train.npz", cwd=done)
     assert result.returncode == 0
     assert "fitted to: an in-sample number" in result.stdout
     (done / "runs/demo/predictions/train.npz").unlink()
@@ -174,8 +174,8 @@ def test_nothing_of_another_kind_is_overwritten(done: Path, capsys: pytest.Captu
     assert (sha256(test), sha256(run / "weights.safetensors")) == before
 
 
-def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_path: Path) -> None:
-    made = twinrank(
+def test_data_can_be_made_checked_and_shown(called: Call, mnist: Mnist, tmp_path: Path) -> None:
+    made = called(
         *("data", "make", "--out", "d", "--splits", "val,test_public", "--pairs_val", "30", "--pairs-public", "20"),
         cwd=tmp_path,
     )
@@ -184,29 +184,27 @@ def test_data_can_be_made_checked_and_shown(twinrank: Call, mnist: Mnist, tmp_pa
         *("val.npz", "test_public.npz", "test_public_labels.csv", "meta.json")
     }
     before = sha256(tmp_path / "d" / "val.npz")
-    other = twinrank(
-        "data", "make", "--out", "d", "--splits", "val", "--seed", "1", "--severity-val", "2", cwd=tmp_path
-    )
+    other = called("data", "make", "--out", "d", "--splits", "val", "--seed", "1", "--severity-val", "2", cwd=tmp_path)
     assert one_line(other) == (
         "twinrank: error: d: holds another benchmark (seed is 42, not 1; severity.val is 6, not 2; val.npz has"
         " 30 pairs, not 10,000); choose another folder with --out, or remove this one\n"
     )
     assert sha256(tmp_path / "d" / "val.npz") == before
-    checked = twinrank("data", "check", "d/val.npz", "d/test_public.npz", cwd=tmp_path)
+    checked = called("data", "check", "d/val.npz", "d/test_public.npz", cwd=tmp_path)
     assert checked.returncode == 0
     assert "30 pairs of 28 x 28 grey uint8" in checked.stdout
-    shown = twinrank("data", "show", "d/val.npz", "--out", "sheet.png", cwd=tmp_path)
+    shown = called("data", "show", "d/val.npz", "--out", "sheet.png", cwd=tmp_path)
     assert shown.returncode == 0
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_fresh_pairs_are_written_and_never_beside_a_benchmark(twinrank: Call, mnist: Mnist, tmp_path: Path) -> None:
-    made = twinrank("data", "fresh", "--out", "d/fresh.npz", "--pairs", "50", "--seed", "3", cwd=tmp_path)
+def test_fresh_pairs_are_written_and_never_beside_a_benchmark(called: Call, mnist: Mnist, tmp_path: Path) -> None:
+    made = called("data", "fresh", "--out", "d/fresh.npz", "--pairs", "50", "--seed", "3", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stdout.endswith("d/fresh.npz: 50 pairs of the open track\n")
-    assert "50 pairs of 28 x 28 grey uint8" in twinrank("data", "check", "d/fresh.npz", cwd=tmp_path).stdout
+    assert "50 pairs of 28 x 28 grey uint8" in called("data", "check", "d/fresh.npz", cwd=tmp_path).stdout
     (tmp_path / "d" / "meta.json").write_text("{}")
-    refused = twinrank("data", "fresh", "--out", "d/train.npz", "--pairs", "50", cwd=tmp_path)
+    refused = called("data", "fresh", "--out", "d/train.npz", "--pairs", "50", cwd=tmp_path)
     assert "d/train.npz: the folder holds a benchmark" in one_line(refused)
     assert not (tmp_path / "d" / "train.npz").exists()
 

@@ -171,9 +171,9 @@ def test_augmentations_are_drawn(benchmark_folder: Path, tmp_path: Path) -> None
     ids=lambda arguments: arguments[0],
 )
 def test_pictures_from_the_command_line(
-    twinrank: Any, runs: list[Path], benchmark_folder: Path, tmp_path: Path, arguments: tuple[str, ...]
+    called: Any, runs: list[Path], benchmark_folder: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     names = {"RUN": str(runs[0]), "VAL": str(benchmark_folder / "val.npz")}
-    result = twinrank("plot", *(names.get(each, each) for each in arguments), cwd=tmp_path)
+    result = called("plot", *(names.get(each, each) for each in arguments), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert opened(tmp_path / result.stdout.strip())

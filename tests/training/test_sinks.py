@@ -5,10 +5,11 @@ import io
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -33,40 +34,45 @@ RAISES = "raise RuntimeError('no account')"
 HANGS = "import time\ntime.sleep(1000)"
 
 
-def train(folder: Path, data: Path, run: Path, wandb: str | None) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-    if wandb is not None:
-        (folder / "wandb.py").write_text(wandb)
-    command = [sys.executable, "-m", "twinrank", "train", "order_net", "--train", str(data / "train.npz")]
-    command += ["--val", str(data / "val.npz"), "--out", str(run), "--epochs", "2", "--width", "4", "--threads", "1"]
-    return subprocess.run(
-        [*command, "--log_to", "wandb"],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+Train = Callable[[str | None], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def train(called: Any, benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    """Train into ``run``, followed by a sink with this module."""
+
+    def call(wandb: str | None) -> subprocess.CompletedProcess[str]:
+        # For this process, which asks whether there is a sink, and for that of the sink.
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        if wandb is not None:
+            (tmp_path / "wandb.py").write_text(wandb)
+        files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz", "--out", tmp_path / "run"
+        small = "--epochs", "2", "--width", "4", "--threads", "1"
+        return called("train", "order_net", *files, *small, "--log_to", "wandb", cwd=tmp_path)
+
+    return call
 
 
 @pytest.mark.parametrize("wandb", [RAISES, HANGS], ids=["raises", "hangs"])
-def test_a_sink_that_fails_does_not_stop_a_training(benchmark_folder: Path, tmp_path: Path, wandb: str) -> None:
-    result = train(tmp_path, benchmark_folder, tmp_path / "run", wandb)
+def test_a_sink_that_fails_does_not_stop_a_training(train: Train, tmp_path: Path, wandb: str) -> None:
+    result = train(wandb)
     assert result.returncode == 0, result.stderr
     assert len(RunFolder(tmp_path / "run").read_history()) == 2
     assert (tmp_path / "run" / "wandb.log").is_file()
     subprocess.run(["pkill", "-f", str(tmp_path / "run")], check=False)
 
 
-def test_a_sink_that_is_absent_is_named(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_a_sink_that_is_absent_is_named(train: Train) -> None:
     if importlib.util.find_spec("wandb"):
         pytest.skip("wandb is installed")
-    result = train(tmp_path, benchmark_folder, tmp_path / "run", None)
+    result = train(None)
     assert result.returncode == 0
     assert "wandb is not installed (pip install 'twinrank[track]'); training goes on without it" in result.stderr
 
 
-def test_a_sink_gets_every_epoch(benchmark_folder: Path, tmp_path: Path) -> None:
-    assert train(tmp_path, benchmark_folder, tmp_path / "run", RECORDS).returncode == 0
+def test_a_sink_gets_every_epoch(train: Train, tmp_path: Path) -> None:
+    assert train(RECORDS).returncode == 0
     logged = tmp_path / "run" / "logged.jsonl"
     deadline = time.monotonic() + 60
     while not (logged.is_file() and logged.read_text().count("\n") == 2):
