@@ -47,8 +47,8 @@ def train(called: Any, benchmark_folder: Path, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         if wandb is not None:
             (tmp_path / "wandb.py").write_text(wandb)
-        files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz", "--out", tmp_path / "run"
-        small = "--epochs", "2", "--width", "4", "--threads", "1"
+        files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
+        small = "--out", tmp_path / "run", "--epochs", "2", "--width", "4", "--threads", "1"
         return called("train", "order_net", *files, *small, "--log_to", "wandb", cwd=tmp_path)
 
     return call
