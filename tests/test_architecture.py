@@ -24,7 +24,7 @@ ALLOWED = {
     "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
     "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
     "slimming": {"models"},
-    "distilling": {"training", "stacks"},
+    "distilling": {"models", "training", "stacks"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
     "tuning": {"training", "evaluation", "reporting"},
     "pipeline": {"auditing", *STACKED, "distilling", "data", "models", "training", "evaluation", "reporting"},

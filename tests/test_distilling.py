@@ -130,6 +130,11 @@ def test_several_teach_by_their_mean(
     with pytest.raises(InputError, match="level_weight needs a teacher's levels, and there are none"):
         taught("unlike", ordered[0], teacher.path, level_weight=1.0)
     assert not (tmp_path / "unlike").exists(), "refused before anybody was asked"
+    by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
+    fewer = replace(STUDENT, train=by_level, options=OPTIONS | {"levels": 3})
+    with pytest.raises(InputError, match=r"tells \d+ levels, and the student has 3; give it as many by its option"):
+        distill(ordered[:1], fewer, *files, tmp_path / "fewer", 1)
+    assert not (tmp_path / "fewer").exists()
     (tmp_path / "same").symlink_to(ordered[0])
     with pytest.raises(InputError, match=r"same: the same run as .*ordered1; name each run once"):
         taught("twice", ordered[0], tmp_path / "same")

@@ -61,6 +61,9 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("modle: fpn", "unknown key 'modle'; did you mean 'model'"),
+        ("{model: order_net, options: {views: 3}}", "views"),
+        ("{runs: {leaderboard.md: {model: fpn}}}", "run 'leaderboard.md': this is a file beside the runs"),
+        ("{runs: {fpn: {}, fpn.log: {model: fpn}}}", "run 'fpn.log': this is a file beside the runs"),
         ("{model: fpn, runs_of: cpu}", "'runs_of' has no place in a recipe without 'grids'; remove it"),
         ("{model: fpn, runs: {fpn: {}}}", "a recipe is a mapping with one of the keys 'model', 'runs' and 'grids'"),
         ("{model: fpn, trian: {}}", "unknown key 'trian'; did you mean 'train'"),

@@ -327,6 +327,7 @@ def test_one_recipe_goes_on_after_a_failure_then_all_the_way_and_again_does_noth
         (("folds: 4", "folds: 3"), "grid '.': 'folds': 3 is not possible"),
         (("runs_of: small.yaml", "runs_of: stack.yaml"), "'runs_of' is 'stack.yaml', a recipe of stacks itself"),
         (("grids:", "options: {width: 4}\ngrids:"), "'options' has no place in a recipe with 'grids'"),
+        (("folds: 4", "stop_share: 1.0"), "grid '.': stop_share is 1.0; it must be at least 0 and below 1"),
         (("folds: 4", "folds: many"), "'folds' is 'many'"),
         (("folds: 4", "models: [ordr]"), "grid '.': 'models': the recipe has no run 'ordr'; did you mean 'order'"),
         (("folds: 4", "models: order"), "'models' is 'order'; it must be a list"),

@@ -278,6 +278,10 @@ class GridSpec:
     seed: int = 42
     """Of the folds."""
 
+    def __post_init__(self) -> None:
+        _require(self, "stop_share", at_least=0, below=1)
+        _require(self, "seed", at_least=0)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -336,7 +340,7 @@ def fits(value: Any, hint: Any) -> bool:
 def described(hint: Any) -> str:
     """A type in words."""
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(get_args(hint))}"
+        return f"one of {', '.join(map(str, get_args(hint)))}"
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(described(option) for option in get_args(hint))
     if get_origin(hint) is tuple:

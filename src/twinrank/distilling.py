@@ -7,6 +7,7 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.errors import InputError
+from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.stacks import open_judge
 from twinrank.training.grid import Job, train_job
@@ -51,7 +52,7 @@ def distill(
     run.require_new()
     require_trainable(student.train, taught=True, threads=threads)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    said = _said([*map(Path, teachers)], run, train_file, val_file, student.train.level_weight > 0, say)
+    said = _said([*map(Path, teachers)], run, train_file, val_file, student, say)
     values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
     return train(*values, teacher=said)
 
@@ -80,7 +81,7 @@ def _said(
     run: RunFolder,
     train_file: Path,
     val_file: Path,
-    by_level: bool,
+    student: RunSpec,
     say: Callable[[str], None],
 ) -> Teacher:
     """What a teacher says about the training pairs, or said before the run came to begin."""
@@ -103,7 +104,14 @@ def _said(
             return teacher
     # Whatever is wrong with one of them shows before the first is asked about all pairs.
     _, levels = judge.answer(pairs.select(slice(1)))
-    if by_level and not levels.shape[2]:
+    by_level, told = student.train.level_weight > 0, levels.shape[2]
+    own = entry(student.model).complete(student.options).get("levels", student.train.auxiliary_levels)
+    if by_level and told > own:
+        raise InputError(
+            f"{path}: tells {told} levels, and the student has {own}; give it as many by its option levels, or by"
+            " auxiliary_levels"
+        )
+    if by_level and not told:
         raise InputError(
             f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
             " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"

@@ -1,5 +1,6 @@
 """Atomic files: written beside their place, flushed to disk, renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -34,9 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
+        remedy = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place"
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from twinrank.errors import InputError, nearest
 from twinrank.evaluation.evaluate import Network, evaluate, order
 from twinrank.evaluation.label import write_labels
 from twinrank.models.registry import entry
-from twinrank.reporting.leaderboard import read_field, write_leaderboard
+from twinrank.reporting.leaderboard import board_files, read_field, write_leaderboard
 from twinrank.reporting.ordering import write_order
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
@@ -36,6 +36,7 @@ RECIPES = "recipes"
 _SHARED_KEYS = ("model", "options", "train")
 _RUN_KEYS = (*_SHARED_KEYS, "teacher")
 _FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_TAKEN = {RunFolder(Path()).steps.name, *(path.name for path in board_files(Path()))}
 _SIMPLE = 4
 _POOL = 200
 """Images whose order is asked for."""
@@ -75,7 +76,7 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
     _require_of_a_run(changes)
     for change in changes:
         if re.match(r"train(\.seed)?=", change):
-            raise InputError(f"--set {change}: the seeds are those of --seeds; set other values one by one")
+            raise InputError(f"--set {change}: the seeds are those of --seeds; write train.KEY=value of another key")
     train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
     runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
     where = f"seeds {model}"
@@ -302,7 +303,9 @@ def _checked(values: Any, where: str) -> Recipe:
         for name, own in _mapping(values, "runs", where).items():
             place = f"{where}: run '{name}'"
             if not isinstance(name, str) or not re.fullmatch(_FOLDER_NAME, name):
-                raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.'")
+                raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', as text")
+            if name in _TAKEN or name.endswith(".log"):
+                raise InputError(f"{place}: this is a file beside the runs; choose another name")
             own = {} if own is None else own
             if not isinstance(own, dict):
                 raise InputError(f"{place} is {own!r}; it must be a mapping")

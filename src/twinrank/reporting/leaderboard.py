@@ -21,6 +21,7 @@ from twinrank.reporting.formats import count, duration, interval, p_value, table
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
 from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
+from twinrank.runs import RunFolder
 
 _CHOSEN_ON = "val"
 _ABOUT = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
@@ -120,21 +121,31 @@ def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
         " by a test. Accuracy and errors with 95% intervals: other rows, not other seeds. `tests` is the test files"
         " together. Seconds are of all trainings, but not of teachers'; milliseconds decide one pair."
     ]
-    if len(board.rows) > 1 and board.detectable is not None:
+    opened = [row.entrant.name for row in board.rows if row.entrant.track != "pairs-only"]
+    if 0 < len(opened) < len(board.rows):
+        notes.append(f"Of the open track, which may learn from more than the pairs: {', '.join(opened)}.")
+    if board.detectable is not None:
+        others = "All others differ" if len(tied) < len(board.rows) else "Nobody differs"
         notes.append(
-            f"Tied for first: {', '.join(tied)}. All others differ from the first at 5% (exact McNemar on"
-            f" {board.compared_on}, n = {board.n:,}, Holm-corrected). The smallest difference to the first that so"
-            f" many rows show four times in five, for who disagrees with it as often as the middle one of them:"
-            f" {100 * board.detectable:.2f} points."
+            f"Tied for first: {', '.join(tied)}. {others} from the first at 5% (exact McNemar on {board.compared_on},"
+            f" n = {board.n:,}, Holm-corrected)."
+        )
+    if board.detectable:
+        notes.append(
+            "The smallest difference to the first that so many rows show four times in five, for who disagrees with it"
+            f" as often as the middle one of them: {100 * board.detectable:.2f} points."
         )
     if board.best_model is not None and any(row.entrant.kind == "ensemble" for row in board.rows):
         first = next(row for row in board.rows if row.entrant.kind == "ensemble")
         test = first.against_best_model
         assert test is not None
-        better = test.second_alone > test.first_alone and test.p < 0.05
+        verdict = "NOT significantly better"
+        if test.p < 0.05:
+            verdict = f"significantly {'better' if test.second_alone > test.first_alone else 'WORSE'}"
+        n = first.metrics[board.decided_on]["accuracy"].n
         notes.append(
-            f"The best ensemble, {first.entrant.name}, is {'' if better else 'NOT '}significantly better than the"
-            f" best single model, {board.best_model}, on {board.decided_on} (exact McNemar, p {p_value(test.p)}:"
+            f"The best ensemble, {first.entrant.name}, is {verdict} than the best single model, {board.best_model}, on"
+            f" {board.decided_on} (n = {n:,}; exact McNemar, p {p_value(test.p)}:"
             f" {test.second_alone} rows that it alone gets right, {test.first_alone} that the model alone does)."
         )
     return notes
@@ -202,6 +213,10 @@ def _run(folder: Path) -> Field:
     contents.require_unseen_tests()
     config = contents.config
     said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
+    if _CHOSEN_ON not in said and not RunFolder(folder).weights.is_file():
+        raise InputError(
+            f"{folder}: nothing is known of it on {_CHOSEN_ON}, and it has no weights to ask; leave it out"
+        )
     if _CHOSEN_ON not in said:
         val = config["data"].get("val", {}).get("path", "VAL.npz")
         raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")
