@@ -214,9 +214,7 @@ def _run(folder: Path) -> Field:
     config = contents.config
     said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
     if _CHOSEN_ON not in said and not RunFolder(folder).weights.is_file():
-        raise InputError(
-            f"{folder}: nothing is known of it on {_CHOSEN_ON}, and it has no weights to ask; leave it out"
-        )
+        raise InputError(f"{folder}: has said nothing about {_CHOSEN_ON}, and has no weights to be asked; leave it out")
     if _CHOSEN_ON not in said:
         val = config["data"].get("val", {}).get("path", "VAL.npz")
         raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")

@@ -205,9 +205,8 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
 
 def _record(contents: RunContents, stem: str) -> Record:
     if stem not in contents.records:
-        raise InputError(
-            f"{contents.path}: has not been evaluated on {stem}; run 'twinrank evaluate {contents.path} {stem}.npz'"
-        )
+        run = contents.path
+        raise InputError(f"{run}: has not been evaluated on {stem}; run 'twinrank evaluate {run} {stem}.npz'")
     return contents.records[stem]
 
 

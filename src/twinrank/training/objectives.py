@@ -62,8 +62,8 @@ class Objective(nn.Module):
                 raise InputError("level_weight needs a teacher that has latent levels itself; choose another one")
             if config.level_weight and head.levels < told_levels:
                 raise InputError(
-                    f"level_weight needs a latent level for each of {told_levels} told, but the network has {head.levels};"
-                    " raise its option levels, or auxiliary_levels"
+                    f"level_weight needs a latent level for each of {told_levels} told, but the network has"
+                    f" {head.levels}; raise its option levels, or auxiliary_levels"
                 )
             if contrasted:
                 self.latent = LatentTerm(head.levels)
