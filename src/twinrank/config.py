@@ -248,6 +248,11 @@ class TrainConfig:
         """Values of the monitored metric, the higher the better."""
         return [-value if self.monitor in _LOWER_IS_BETTER else value for value in values]
 
+    def best(self, values: Sequence[float]) -> int:
+        """Place of the best value of the monitored metric, the first of equal ones; there is one or more."""
+        scores = self.scores(values)
+        return scores.index(max(scores))
+
 
 @dataclass(frozen=True)
 class RunSpec:

@@ -221,8 +221,7 @@ class RunFolder:
         config, history = self.train_config(), self.read_history()
         if not history:
             raise InputError(f"{self.history}: is missing or empty, so no epoch has ended; restore it")
-        scores = config.scores([epoch["val"][config.monitor] for epoch in history])
-        return history[scores.index(max(scores))]
+        return history[config.best([epoch["val"][config.monitor] for epoch in history])]
 
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the history, atomically."""

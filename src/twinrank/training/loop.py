@@ -46,8 +46,7 @@ class TrainState:
 
     def best_epoch(self, config: TrainConfig) -> int:
         """The one whose weights are kept, the first of the best; 0 before the first."""
-        scores = config.scores(self.values)
-        return scores.index(max(scores)) + 1 if scores else 0
+        return config.best(self.values) + 1 if self.values else 0
 
     def finished(self, config: TrainConfig) -> bool:
         """Whether nothing is left to train."""
