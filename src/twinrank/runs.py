@@ -20,6 +20,10 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 MAX_THREADS = 1024
 """Of the CPU; beyond, the system may not have as many."""
 _LOOK_SECONDS = 0.2
+_SEEN = {
+    "train": "which the network was fitted to: an in-sample number",
+    "val": "which chose the epoch, so it reads slightly too well",
+}
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,15 @@ def teachers_of(config: dict[str, Any]) -> list[Path]:
     """Folders of whoever taught a run of this configuration, as they were named then; of several, it was their mean."""
     path = config.get("teacher", {}).get("path", [])
     return [Path(each) for each in (path if isinstance(path, list) else [path])]
+
+
+def seen_by(config: dict[str, Any]) -> dict[str, str]:
+    """What a training of this configuration had to do with files, and its teacher's training, in words by digest."""
+    seen = {file["sha256"]: _SEEN[part] for part, file in config["data"].items() if part in _SEEN}
+    for digest, words in config.get("teacher", {}).get("seen", {}).items():
+        taught = f"to its teacher rows {words}"
+        seen[digest] = f"{seen[digest]}; {taught}" if digest in seen else taught
+    return seen
 
 
 def _taught(config: dict[str, Any]) -> bool:

@@ -15,12 +15,12 @@ from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
 from twinrank.errors import CheckFailed, InputError
-from twinrank.evaluation.evaluate import records_of, seen_by
+from twinrank.evaluation.evaluate import records_of
 from twinrank.files import read_json, sha256
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.leaderboard import board_files, leaderboard_records, read_field
 from twinrank.reporting.publish import publish_report
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, seen_by
 from twinrank.stacks import publish_stack, submit_stack
 
 _CLOSE = 1e-9
@@ -95,7 +95,7 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     if not contents.records:
         raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
     labelled = {stem: predictions for stem, predictions in contents.predictions.items() if predictions.y is not None}
-    records = records_of(labelled, seen_by(run))
+    records = records_of(labelled, seen_by(run.read_config()))
     for stem, record in records.items():
         written = read_json(run.metrics(stem))
         yield from _differences(

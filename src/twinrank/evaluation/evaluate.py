@@ -21,14 +21,9 @@ from twinrank.files import sha256, write_json
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.randomness import numpy_generator
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, seen_by
 
 _MOST_EXPLAINED = 40
-
-_SEEN = {
-    "train": "which the network was fitted to: an in-sample number",
-    "val": "which chose the epoch, so it reads slightly too well",
-}
 
 
 def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -56,7 +51,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         )
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    seen = seen_by(run)
+    seen = seen_by(run.read_config())
     loaded = [load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
@@ -80,7 +75,7 @@ def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[s
 
     Args:
         made: predictions by stem.
-        seen: digests of the files that its training was given, see :func:`seen_by`.
+        seen: digests of the files that its training was given, see :func:`twinrank.runs.seen_by`.
 
     Returns:
         By stem, and under :data:`POOLED` of the unseen files together, if they are several.
@@ -136,7 +131,7 @@ class Network:
     @property
     def seen(self) -> dict[str, str]:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        return seen_by(self._run)
+        return seen_by(self._run.read_config())
 
     def said(self, rows: str, digest: str) -> dict[str, Any]:
         """See :class:`twinrank.evaluation.label.Judge`."""
@@ -155,20 +150,6 @@ class Network:
             raise InputError(
                 f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
             )
-
-
-def seen_by(run: RunFolder) -> dict[str, str]:
-    """What a run's training had to do with files, and what that of its teacher had, in words by digest.
-
-    Raises:
-        InputError: it is not a run folder.
-    """
-    recorded = run.read_config()
-    seen = {file["sha256"]: _SEEN[part] for part, file in recorded["data"].items() if part in _SEEN}
-    for digest, words in recorded.get("teacher", {}).get("seen", {}).items():
-        taught = f"to its teacher rows {words}"
-        seen[digest] = f"{seen[digest]}; {taught}" if digest in seen else taught
-    return seen
 
 
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:

@@ -1,7 +1,7 @@
 """What a run folder holds, read for a report."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, seen_by
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -73,9 +73,9 @@ class RunContents:
         Raises:
             InputError: a test file was.
         """
-        given = _given(self.config)
+        seen = seen_by(self.config)
         for stem, said in self.predictions.items():
-            if stem.startswith("test") and said.data_sha256 in given:
+            if stem.startswith("test") and said.data_sha256 in seen:
                 raise InputError(
                     f"{self.path}: its training was given {stem}, which is therefore no test; evaluate it on others,"
                     f" and remove predictions/{stem}.npz"
@@ -146,13 +146,13 @@ def read_run(run: Path) -> RunContents:
     weights = {document.get("weights_sha256") for document in documents.values() if isinstance(document, dict)}
     if len(weights - {None}) > 1:
         raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
-    given = _given(config)
+    seen = seen_by(config)
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     return RunContents(
         path=run,
         config=config,
         history=folder.read_history(),
-        records={path.stem: _record(path, document, given) for path, document in documents.items()},
+        records={path.stem: _record(path, document, seen) for path, document in documents.items()},
         predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
         steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
         weights_sha256=next(iter(weights - {None}), None),
@@ -166,19 +166,14 @@ def _in_order(folder: Path, suffix: str) -> list[Path]:
     return sorted(found, key=lambda path: (place.get(path.stem, len(place)), path.stem))
 
 
-def _given(config: dict[str, Any]) -> set[str]:
-    """Digests of the data files that training was given, or that of its teacher."""
-    return {file["sha256"] for file in config["data"].values()} | {*config.get("teacher", {}).get("seen", {})}
-
-
 def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
     return data.get("files", [data])
 
 
-def _record(path: Path, document: Any, given: set[str]) -> Record:
+def _record(path: Path, document: Any, seen: Collection[str]) -> Record:
     try:
         metrics = {name: Estimate(**estimate) for name, estimate in document["metrics"].items()}
-        unseen = not given & {file["sha256"] for file in _files(document["data"])}
+        unseen = not any(file["sha256"] in seen for file in _files(document["data"]))
         held_out = unseen and path.stem.startswith("test")
         record = Record(path.stem, document["data"], document["rows"], metrics, document["confusion"], held_out)
         if "accuracy" not in metrics:
