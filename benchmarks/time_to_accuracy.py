@@ -14,7 +14,7 @@ from typing import Any
 from twinrank.config import RunSpec
 from twinrank.data.pairs import load_pairs
 from twinrank.device import available_threads
-from twinrank.pipeline import read_recipe
+from twinrank.recipe import read_recipe
 from twinrank.runs import RunFolder
 from twinrank.training.progress import EpochProgress
 from twinrank.training.run import train

@@ -27,9 +27,10 @@ ALLOWED = {
     "distilling": {"models", "training", "stacks"},
     "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
     "tuning": {"training", "evaluation", "reporting"},
-    "pipeline": {"auditing", *STACKED, "distilling", "data", "models", "training", "evaluation", "reporting"},
+    "recipe": {"models", "training", "reporting", "ensembling", "stacking"},
+    "pipeline": {"auditing", *STACKED, "distilling", "data", "training", "evaluation", "reporting"},
     "cli": {
-        *("data", "models", "training", "evaluation", "reporting", "pipeline"),
+        *("data", "models", "training", "evaluation", "reporting", "recipe", "pipeline"),
         *("auditing", *STACKED, "distilling", "verifying", "tuning", "slimming"),
     },
     "__main__": {"cli"},

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from twinrank.errors import InputError
-from twinrank.pipeline import RECIPES, read_recipe
+from twinrank.recipe import RECIPES, read_recipe
 from twinrank.yaml_files import packaged_names
 
 TEN = {

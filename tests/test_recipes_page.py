@@ -12,7 +12,7 @@ import pytest
 
 from twinrank.config import BenchmarkConfig, TrainConfig
 from twinrank.models.registry import entries
-from twinrank.pipeline import RECIPES, read_recipe
+from twinrank.recipe import RECIPES, read_recipe
 from twinrank.yaml_files import packaged_names
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")

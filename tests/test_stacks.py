@@ -20,7 +20,8 @@ from twinrank.evaluation.entrants import load_entrants
 from twinrank.evaluation.evaluate import evaluate, order
 from twinrank.evaluation.label import write_labels
 from twinrank.files import sha256
-from twinrank.pipeline import read_recipe, run_recipe
+from twinrank.pipeline import run_recipe
+from twinrank.recipe import read_recipe
 from twinrank.reporting.leaderboard import read_field
 from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder

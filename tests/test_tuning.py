@@ -11,7 +11,7 @@ from twinrank.config import RunSpec
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.registry import entry
-from twinrank.pipeline import model_spec
+from twinrank.recipe import model_spec
 from twinrank.runs import RunFolder
 from twinrank.training.grid import Job
 from twinrank.training.run import holds

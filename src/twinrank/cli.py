@@ -170,7 +170,8 @@ def run(
         threads: Of the CPU; all cores by default.
         workers: Trainings at a time; the threads are divided among them.
     """
-    from twinrank.pipeline import read_recipe, run_recipe
+    from twinrank.pipeline import run_recipe
+    from twinrank.recipe import read_recipe
     from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
 
@@ -209,7 +210,7 @@ def seeds(
         threads: Of the CPU; all cores by default.
         changes: A value that differs from the network's own, for example train.epochs=3 or options.width=8.
     """
-    from twinrank.pipeline import seeds_recipe
+    from twinrank.recipe import seeds_recipe
     from twinrank.reporting.seeds import seeds_summary
     from twinrank.training.grid import Job, require_all_done, run_grid
     from twinrank.training.live import grid_table
@@ -255,7 +256,7 @@ def grid(
         threads: Of the CPU; all cores by default.
     """
     from twinrank.ensembling.stack import require_folds
-    from twinrank.pipeline import read_recipe
+    from twinrank.recipe import read_recipe
     from twinrank.stacking import LEDGER, choose_models, fill_ledger
     from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
@@ -325,7 +326,7 @@ def tune(
         changes: A value that differs from the network's own, for all trials, for example train.epochs=3.
     """
     from twinrank.files import read_json
-    from twinrank.pipeline import model_spec, parse_seeds
+    from twinrank.recipe import model_spec, parse_seeds
     from twinrank.reporting.search import search_text
     from twinrank.training.grid import require_all_done
     from twinrank.training.live import grid_table
@@ -367,7 +368,7 @@ def distill(
         threads: Of the CPU; all cores by default.
     """
     from twinrank.distilling import distill as teach
-    from twinrank.pipeline import model_spec
+    from twinrank.recipe import model_spec
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))

@@ -1,0 +1,233 @@
+"""Recipes, read: from YAML and from ``--set key=value`` to what is to be trained."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec, with_values
+from twinrank.ensembling.stack import require_folds
+from twinrank.errors import InputError, nearest
+from twinrank.models.registry import entry
+from twinrank.reporting.leaderboard import board_files
+from twinrank.runs import RunFolder
+from twinrank.stacking import choose_models
+from twinrank.training.run import require_told
+from twinrank.yaml_files import parse_yaml, read_yaml
+
+RECIPES = "recipes"
+"""Folder of those that come with twinrank."""
+_SHARED_KEYS = ("model", "options", "train")
+_RUN_KEYS = (*_SHARED_KEYS, "teacher")
+_FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_TAKEN = {RunFolder(Path()).steps.name, *(path.name for path in board_files(Path()))}
+_SIMPLE = 4
+_GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
+_KEYS = ("runs", *_SHARED_KEYS, "benchmark", "runs_of", "grids")
+
+
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """A recipe by its name or from a YAML file.
+
+    Args:
+        name: of a recipe that comes with twinrank, or the path of a YAML file.
+        changes: ``key=value`` each, for example ``train.epochs=3``; the value is YAML.
+
+    Raises:
+        InputError: the recipe does not exist, or a key or value of it is wrong.
+    """
+    values, where = read_yaml(name, RECIPES, "recipe")
+    return _told(_changed(values, changes, where), where)
+
+
+def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence[str] = ()) -> Recipe:
+    """One network with several seeds, in runs named ``seed_SEED``.
+
+    Args:
+        model: as registered.
+        seeds: separated by commas.
+        simple: a quarter of the network's passes.
+        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
+
+    Raises:
+        InputError: the network does not exist, or a seed or a value is impossible.
+    """
+    numbers = parse_seeds(seeds, "--seeds")
+    _require_of_a_run(changes)
+    for change in changes:
+        if re.match(r"train(\.seed)?=", change):
+            raise InputError(f"--set {change}: the seeds are those of --seeds; write train.KEY=value of another key")
+    train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
+    runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
+    where = f"seeds {model}"
+    return _told(_changed({"runs": runs, "train": train}, changes, where), where)
+
+
+def parse_seeds(text: str, flag: str) -> list[int]:
+    """Seeds separated by commas.
+
+    Raises:
+        InputError: one is no whole number, or comes twice.
+    """
+    names = [seed.strip() for seed in text.split(",")]
+    if not all(map(str.isdecimal, names)) or len({*map(int, names)}) < len(names):
+        raise InputError(f"{flag}: '{text}' is not possible; write whole numbers, each once, for example 42,2023")
+    return [*map(int, names)]
+
+
+def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
+    """One network with its own values, but for some.
+
+    Args:
+        model: as registered.
+        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
+
+    Raises:
+        InputError: the network does not exist, or a value is impossible.
+    """
+    _require_of_a_run(changes)
+    return _changed({"model": model}, changes, f"model {model}").runs[""]
+
+
+def _require_of_a_run(changes: Sequence[str]) -> None:
+    for change in changes:
+        if not re.match(r"(train|options)[.=]", change):
+            raise InputError(f"--set {change}: write train.KEY=value or options.KEY=value")
+
+
+def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set {change}: write key=value, for example train.epochs=3")
+        parsed = parse_yaml(value, f"--set {change}")
+        _change(values, key, parsed, change)
+        # What is said on the command line goes before what a single run has.
+        if key.partition(".")[0] in ("train", "options") and isinstance(values.get("runs"), dict):
+            for own in filter(None, values["runs"].values()):
+                _change(own, key, parsed, change)
+    return _checked(values, where)
+
+
+def _change(values: Any, key: str, value: Any, change: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {}) if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        raise InputError(f"--set {change}: '{key}' is not a key of a recipe; those are {', '.join(_KEYS)}")
+    values[last] = value
+
+
+def _checked(values: Any, where: str) -> Recipe:
+    if isinstance(values, dict):
+        _refuse_unknown(values, _KEYS, where)
+    if not isinstance(values, dict) or sum(key in values for key in ("model", "runs", "grids")) != 1:
+        raise InputError(
+            f"{where}: a recipe is a mapping with one of the keys 'model', 'runs' and 'grids';"
+            " 'twinrank models' lists the networks"
+        )
+    unused = "options" if "grids" in values else "runs_of"
+    if unused in values:
+        raise InputError(
+            f"{where}: '{unused}' has no place in a recipe {'with' if 'grids' in values else 'without'} 'grids'; remove"
+            " it"
+        )
+    shared = {key: _mapping(values, key, where) for key in ("train", "options", "benchmark")}
+    benchmark = with_values(BenchmarkConfig(), shared["benchmark"], f"{where}: 'benchmark'")
+    if "grids" in values:
+        return Recipe({}, _grids(values, shared["train"], where), benchmark)
+    if "model" in values:
+        runs = {"": _run_spec(values["model"], shared["options"], shared["train"], where)}
+    else:
+        runs = {}
+        for name, own in _mapping(values, "runs", where).items():
+            place = f"{where}: run '{name}'"
+            if not isinstance(name, str) or not re.fullmatch(_FOLDER_NAME, name):
+                raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', as text")
+            if name in _TAKEN or name.endswith(".log"):
+                raise InputError(f"{place}: this is a file beside the runs; choose another name")
+            own = {} if own is None else own
+            if not isinstance(own, dict):
+                raise InputError(f"{place} is {own!r}; it must be a mapping")
+            _refuse_unknown(own, _RUN_KEYS, place)
+            options, train = (shared[key] | _mapping(own, key, place) for key in ("options", "train"))
+            spec = _run_spec(own.get("model", name), options, train, place)
+            runs[name] = replace(spec, teachers=_teachers(own["teacher"], runs, place) if "teacher" in own else ())
+        if not runs:
+            raise InputError(f"{where}: 'runs' is empty; name one training or more")
+    return Recipe(runs, benchmark=benchmark)
+
+
+def _told(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, after making sure that each run is told what it is to learn."""
+    for name, spec in recipe.runs.items():
+        try:
+            require_told(spec.train, bool(spec.teachers))
+        except InputError as error:
+            raise InputError(f"{where}: run '{name}': {error}" if name else f"{where}: {error}") from error
+    return recipe
+
+
+def _teachers(value: Any, above: Mapping[str, RunSpec], place: str) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not names:
+        raise InputError(f"{place}: 'teacher' is empty; name a run above it, or some, each once, in a list")
+    for name in names:
+        if name not in list(above):
+            known = nearest(str(name), above) if above else "; there is none"
+            raise InputError(f"{place}: 'teacher' is {name!r}, which is no run above it{known}")
+        if names.count(name) > 1:
+            raise InputError(f"{place}: 'teacher' has '{name}' {names.count(name)} times; name it once")
+    return tuple(names)
+
+
+def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict[str, GridSpec]:
+    """Stacks of the runs of another recipe."""
+    if not isinstance(source := values.get("runs_of"), str):
+        raise InputError(f"{where}: 'runs_of' is {source!r}; it must name the recipe that the base models are from")
+    found, at = read_yaml(source, RECIPES, "recipe")
+    if isinstance(found, dict) and "grids" in found:
+        raise InputError(f"{where}: 'runs_of' is {source!r}, a recipe of stacks itself; name one with 'runs'")
+    runs, grids = _told(_checked(found, at), at).runs, {}
+    for name, own in _mapping(values, "grids", where).items():
+        place = f"{where}: grid '{name}'"
+        if name != "." and not re.fullmatch(_FOLDER_NAME, str(name)):
+            raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', or '.' alone")
+        if not isinstance(own, dict) or own.get("mode") not in get_args(Mode):
+            raise InputError(f"{place}: must be a mapping with 'mode', {' or '.join(get_args(Mode))}")
+        _refuse_unknown(own, _GRID_KEYS, place)
+        models = own.get("models", list(runs))
+        if not isinstance(models, list) or not all(isinstance(each, str) for each in models):
+            raise InputError(f"{place}: 'models' is {models!r}; it must be a list of runs of recipe {source}")
+        changes = _mapping(own, "train", place) | train
+        chosen = {
+            each: replace(spec, train=with_values(spec.train, changes, f"{place}: 'train'"))
+            for each, spec in choose_models(runs, ",".join(models), f"{place}: 'models'").items()
+        }
+        numbers = {key: own[key] for key in ("folds", "stop_share", "seed") if key in own}
+        grids[str(name)] = with_values(GridSpec(own["mode"], chosen), numbers, place)
+        require_folds(grids[str(name)].folds, f"{place}: 'folds'")
+    return grids
+
+
+def _run_spec(model: Any, options: dict[str, Any], train: dict[str, Any], where: str) -> RunSpec:
+    if not isinstance(model, str):
+        raise InputError(f"{where}: 'model' is {model!r}; it must be a name that 'twinrank models' lists")
+    found = entry(model)
+    found.complete(options)
+    return RunSpec(model, with_values(found.train, train, f"{where}: 'train'"), options)
+
+
+def _mapping(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = values.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: '{key}' is {value!r}; it must be a mapping")
+    return value
+
+
+def _refuse_unknown(values: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
