@@ -539,9 +539,9 @@ def leaderboard(runs: Files, out: Path | None = None) -> None:
     _require_some(runs)
     field = read_field(runs)
     board = field.rank()
-    print(leaderboard_text(board, field.benchmark, field.chosen))
+    print(leaderboard_text(board, field))
     if out is not None:
-        for written in write_leaderboard(board, out, field.benchmark, field.chosen):
+        for written in write_leaderboard(board, field, out):
             print(written)
 
 

@@ -91,7 +91,7 @@ def run_recipe(
         _finish(job, files, Steps(RunFolder(job.folder).steps, lambda line, job=job: say(f"{job.name}: {line}")))
     if trained:
         field = read_field([job.folder for job in trained])
-        for table in write_leaderboard(field.rank(), out, field.benchmark, field.chosen):
+        for table in write_leaderboard(field.rank(), field, out):
             say(f"table: {table}")
     return failed
 

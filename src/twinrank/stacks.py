@@ -72,7 +72,7 @@ def make_stack(
     with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
             field = read_field([folder.path])
-            write_leaderboard(field.rank(), folder.path, field.benchmark, field.chosen)
+            write_leaderboard(field.rank(), field, folder.path)
     stacked = folder.read_stack()
     with steps.step("figures", digests(folder.entrants, folder.learners), [folder.figures]) as todo:
         if todo:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     (row,) = board.rows
     assert set(row.metrics) == {"val", "test_public", "test_private", "tests"}
     assert row.entrant.milliseconds is not None
-    text = leaderboard_text(board, field.benchmark, field.chosen)
+    text = leaderboard_text(board, field)
     assert "| seed_1 | model |" in text
     assert "which chose epochs" in text
     assert "the guide" not in text, "published results are of the benchmark proper alone"
-    assert "the guide" in leaderboard_text(board, True, field.chosen)
-    written = write_leaderboard(board, tmp_path, field.benchmark, field.chosen)
+    assert "the guide" in leaderboard_text(board, replace(field, benchmark=True))
+    written = write_leaderboard(board, field, tmp_path)
     assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("md", "csv", "json", "png")]
     assert json.loads((tmp_path / "leaderboard.json").read_text()) == leaderboard_records(board)
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 2

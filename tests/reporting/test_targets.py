@@ -11,7 +11,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import metrics_record
 from twinrank.files import sha256, write_json
-from twinrank.reporting.leaderboard import read_field
+from twinrank.reporting.leaderboard import leaderboard_text, read_field
 from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
@@ -95,6 +95,8 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     (alone,) = read_targets([student])
     assert (alone.seconds, alone.uncounted) == (130, ())
     assert alone.curves[0][0].tolist() == [80, 130], "it begins where its teacher ends"
+    field = read_field([student])
+    assert (field.entrants[0].seconds, field.uncounted) == (130, ())
     assert read_ensemble("both", [teacher, student]).seconds == 130
     grandchild, elsewhere = run(tmp_path, "later_seed3", 0.9, seconds=(1.0, 2.0)), tmp_path / "other" / "taught"
     elsewhere.parent.mkdir()
@@ -108,6 +110,9 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     assert alone.seconds == 100
     said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is not here"
     assert said in record_text([alone])
+    field = read_field([student])
+    assert (field.entrants[0].seconds, field.uncounted) == (100, ("runs/elsewhere/taught_seed1",))
+    assert "the weights that taught: runs/elsewhere/taught_seed1." in leaderboard_text(field.rank(), field)
     RunFolder(teacher).weights.write_bytes(b"weights")
     mine = {"answered": {"weights_sha256": sha256(RunFolder(teacher).weights)}}
     write_json(student / "config.json", config | {"teacher": taught | mine})

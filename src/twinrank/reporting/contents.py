@@ -10,8 +10,8 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
-from twinrank.files import read_json
-from twinrank.runs import RunFolder, seen_by
+from twinrank.files import read_json, sha256
+from twinrank.runs import RunFolder, seen_by, teachers_of
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -158,6 +158,42 @@ def read_run(run: Path) -> RunContents:
         weights_sha256=next(iter(weights - {None}), None),
         milliseconds=max(timed)[1] if timed else None,
     )
+
+
+def trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
+    """Seconds of a run's training and of its teachers', by history, and the paths of teachers that are not here.
+
+    A run and its copy, as the one that comes with twinrank, have the same history: it is one training. Teachers may
+    also stand beside the run, or beside the students between, in these folders.
+
+    Raises:
+        InputError: the time of one of them is not known.
+    """
+    if not contents.history or not all("seconds" in epoch for epoch in contents.history):
+        raise InputError(f"{contents.path}: has no history.jsonl with seconds, so its time is not known; restore it")
+    own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
+    taught = teachers_of(contents.config)
+    if not taught:
+        return own, []
+    answered, uncounted, beside = contents.config["teacher"]["answered"], [], (contents.path.parent, *beside)
+    for said, member in zip(taught, answered.get("members", [answered]), strict=True):
+        # Published results stand beside each other, wherever they were trained.
+        for path in (said, *(folder / said.name for folder in beside)):
+            if (path / "config.json").is_file():
+                teacher = read_run(path)
+                if member.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
+                    earlier, missing = trainings(teacher, beside)
+                    own, uncounted = earlier | own, [*uncounted, *missing]
+                    break
+        else:
+            uncounted.append(str(said))
+    return own, uncounted
+
+
+def _weights(run: Path) -> str | None:
+    """Digest of a run's weights, which need not be published with it."""
+    weights = RunFolder(run).weights
+    return sha256(weights) if weights.is_file() else None
 
 
 def _in_order(folder: Path, suffix: str) -> list[Path]:

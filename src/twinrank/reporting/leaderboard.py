@@ -16,7 +16,7 @@ from twinrank.evaluation.leaderboard import Entrant, Leaderboard, rank
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json, write_json, write_text
-from twinrank.reporting.contents import distinct_runs, read_run
+from twinrank.reporting.contents import distinct_runs, read_run, trainings
 from twinrank.reporting.formats import count, duration, interval, p_value, table_line, value
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
@@ -38,12 +38,15 @@ class Field:
         asked: rows by stem; those that rank first.
         benchmark: all of it is of the benchmark proper.
         chosen: the rows that rank also chose epochs, so that they read slightly too well.
+        uncounted: paths of teachers that are not here with the weights that taught, so that their training is not in
+            the seconds.
     """
 
     entrants: tuple[Entrant, ...]
     asked: dict[str, Asked]
     benchmark: bool
     chosen: bool
+    uncounted: tuple[str, ...] = ()
 
     def rank(self) -> Leaderboard:
         """The leaderboard.
@@ -75,8 +78,13 @@ def read_field(folders: Sequence[Path]) -> Field:
                 raise InputError(f"{folder}: is not about the same rows of '{stem}' as {folders[0]}; evaluate it there")
         place = Path(folder).resolve()
         places += [(place.parent if each.name == place.name else place, each) for each in field.entrants]
-    every = [field.benchmark for field in fields], [field.chosen for field in fields]
-    return Field(tuple(_told_apart(places)), asked, all(every[0]), any(every[1]))
+    return Field(
+        tuple(_told_apart(places)),
+        asked,
+        benchmark=all(field.benchmark for field in fields),
+        chosen=any(field.chosen for field in fields),
+        uncounted=tuple(dict.fromkeys(path for field in fields for path in field.uncounted)),
+    )
 
 
 def _told_apart(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
@@ -113,14 +121,20 @@ def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
     return records
 
 
-def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
+def leaderboard_notes(board: Leaderboard, field: Field) -> list[str]:
     """What a reader must know, in sentences."""
     tied = [row.entrant.name for row in board.rows if row.tied]
+    chosen = ", which chose epochs, so it reads slightly too well" if field.chosen else ""
     notes = [
-        f"Ranked by `{board.ranked_on}`{', which chose epochs, so it reads slightly too well' if chosen else ''}; never"
-        " by a test. Accuracy and errors with 95% intervals: other rows, not other seeds. `tests` is the test files"
-        " together. Seconds are of all trainings, but not of teachers'; milliseconds decide one pair."
+        f"Ranked by `{board.ranked_on}`{chosen}; never by a test. Accuracy and errors with 95% intervals: other rows,"
+        " not other seeds. `tests` is the test files together. Seconds are of all trainings, those of teachers, too;"
+        " milliseconds decide one pair."
     ]
+    if field.uncounted:
+        notes.append(
+            "Not counted: the training of teachers that are not here with the weights that taught:"
+            f" {', '.join(field.uncounted)}."
+        )
     opened = [row.entrant.name for row in board.rows if row.entrant.track != "pairs-only"]
     if 0 < len(opened) < len(board.rows):
         notes.append(f"Of the open track, which may learn from more than the pairs: {', '.join(opened)}.")
@@ -151,7 +165,7 @@ def leaderboard_notes(board: Leaderboard, chosen: bool) -> list[str]:
     return notes
 
 
-def leaderboard_text(board: Leaderboard, benchmark: bool, chosen: bool) -> str:
+def leaderboard_text(board: Leaderboard, field: Field) -> str:
     """The table as Markdown, with published results below if it is of the benchmark proper."""
     stems = list(board.rows[0].metrics)
     ranked = board.ranked_on
@@ -165,8 +179,8 @@ def leaderboard_text(board: Leaderboard, benchmark: bool, chosen: bool) -> str:
         cells += [_estimate(own["accuracy"], "accuracy"), *(_estimate(own[name], name) for name in _EXTRA)]
         cells += [_estimate(row.metrics[stem]["accuracy"], "accuracy") for stem in stems if stem != ranked]
         lines.append(table_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
-    notes = leaderboard_notes(board, chosen)
-    if benchmark:
+    notes = leaderboard_notes(board, field)
+    if field.benchmark:
         for each in PUBLISHED:
             known = {"val": each.val, "test_public": each.test_public, "test_private": each.test_private}
             shown = [known.get(stem, "") for stem in stems if stem != ranked]
@@ -181,7 +195,7 @@ def board_files(folder: Path) -> list[Path]:
     return [Path(folder) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png")]
 
 
-def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bool) -> list[Path]:
+def write_leaderboard(board: Leaderboard, field: Field, out: Path) -> list[Path]:
     """Write the :func:`board_files` of a folder.
 
     Returns:
@@ -191,7 +205,7 @@ def write_leaderboard(board: Leaderboard, out: Path, benchmark: bool, chosen: bo
         InputError: a file cannot be written.
     """
     markdown, table, data, drawn = board_files(out)
-    write_text(markdown, leaderboard_text(board, benchmark, chosen) + "\n")
+    write_text(markdown, leaderboard_text(board, field) + "\n")
     write_text(table, _csv(board))
     write_json(data, leaderboard_records(board))
     accuracy = {row.entrant.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
@@ -218,18 +232,19 @@ def _run(folder: Path) -> Field:
     if _CHOSEN_ON not in said:
         val = config["data"].get("val", {}).get("path", "VAL.npz")
         raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")
+    seconds, uncounted = trainings(contents)
     entrant = Entrant(
         name=folder.resolve().name,
         kind="model",
         track=config["track"],
         parameters=config["parameters"],
-        seconds=round(sum(epoch.get("seconds", 0.0) for epoch in contents.history), 1),
+        seconds=round(sum(seconds.values()), 1),
         milliseconds=contents.milliseconds,
         logits={stem: part.logit for stem, part in said.items()},
     )
     benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
     asked = {stem: Asked(part.id, part.y) for stem, part in said.items() if part.y is not None}
-    return Field((entrant,), asked, benchmark, True)
+    return Field((entrant,), asked, benchmark, True, tuple(uncounted))
 
 
 def _csv(board: Leaderboard) -> str:

@@ -9,13 +9,12 @@ import numpy as np
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate, share_right
-from twinrank.files import sha256, write_json, write_text
-from twinrank.reporting.contents import Record, RunContents, distinct_runs, read_by_factor, read_run
+from twinrank.files import write_json, write_text
+from twinrank.reporting.contents import Record, RunContents, distinct_runs, read_by_factor, read_run, trainings
 from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.standing import PUBLISHED
-from twinrank.runs import RunFolder, teachers_of
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
@@ -177,13 +176,13 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
         weights = contents.weights_sha256 or str(contents.path)
         if (other := by_weights.setdefault(weights, contents.path)) != contents.path:
             raise InputError(f"{contents.path}: has the weights of {other}; name each network of {name} once")
-    configs, trainings = [contents.config for contents in runs], [_trainings(contents) for contents in runs]
-    spent = [sum(seconds.values()) for seconds, _ in trainings]
+    configs, trained = [contents.config for contents in runs], [trainings(contents) for contents in runs]
+    spent = [sum(seconds.values()) for seconds, _ in trained]
     parameters = [config["parameters"] for config in configs]
     if together is None:
         total, size = float(np.mean(spent)), parameters[0]
     else:
-        once = {history: took for seconds, _ in trainings for history, took in seconds.items()}
+        once = {history: took for seconds, _ in trained for history, took in seconds.items()}
         total, size = sum(once.values()), sum(parameters)
     each = {stem: tuple(_record(contents, stem).metrics["accuracy"].value for contents in runs) for stem in _STEMS}
     rows = {stem: _record(runs[0], stem).metrics["accuracy"].n for stem in _STEMS}
@@ -196,7 +195,7 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
         parameters=size,
         seconds=total,
         seeds=tuple(config["train"]["seed"] for config in configs),
-        uncounted=tuple(dict.fromkeys(path for _, missing in trainings for path in missing)),
+        uncounted=tuple(dict.fromkeys(path for _, missing in trained for path in missing)),
         accuracy=mean if together is None else together,
         each=each,
         curves=tuple(_curve(contents, all_of_it) for contents, all_of_it in zip(runs, spent, strict=True)),
@@ -208,39 +207,6 @@ def _record(contents: RunContents, stem: str) -> Record:
         run = contents.path
         raise InputError(f"{run}: has not been evaluated on {stem}; run 'twinrank evaluate {run} {stem}.npz'")
     return contents.records[stem]
-
-
-def _trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
-    """Seconds of a run's training and of its teachers', by history, and the paths of teachers that are not here.
-
-    A run and its copy, as the one that comes with twinrank, have the same history: it is one training. Teachers may
-    also stand beside the run, or beside the students between, in these folders.
-    """
-    if not contents.history:
-        raise InputError(f"{contents.path}: has no history.jsonl, so its time is not known; restore it")
-    own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
-    taught = teachers_of(contents.config)
-    if not taught:
-        return own, []
-    answered, uncounted, beside = contents.config["teacher"]["answered"], [], (contents.path.parent, *beside)
-    for said, member in zip(taught, answered.get("members", [answered]), strict=True):
-        # Published results stand beside each other, wherever they were trained.
-        for path in (said, *(folder / said.name for folder in beside)):
-            if (path / "config.json").is_file():
-                teacher = read_run(path)
-                if member.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
-                    earlier, missing = _trainings(teacher, beside)
-                    own, uncounted = earlier | own, [*uncounted, *missing]
-                    break
-        else:
-            uncounted.append(str(said))
-    return own, uncounted
-
-
-def _weights(run: Path) -> str | None:
-    """Digest of a run's weights, which need not be published with it."""
-    weights = RunFolder(run).weights
-    return sha256(weights) if weights.is_file() else None
 
 
 def _but_seed(contents: RunContents) -> str:

@@ -182,11 +182,11 @@ def our_standing(contents: RunContents) -> Standing:
         else ""
         for stem in ("val", "test_public", "test_private")
     }
-    track = config.get("track", "")
+    track, taught = config.get("track", ""), "its teacher's not counted" if "teacher" in config else ""
     return Standing(
         system=f"{config.get('name', 'this run')} (this run{'' if track == PAIRS_ONLY else f', {track} track'})",
         parameters=count(config["parameters"]) if "parameters" in config else "",
-        cost=", ".join(filter(None, (duration(seconds) if seconds is not None else "", processors(contents)))),
+        cost=", ".join(filter(None, (duration(seconds) if seconds is not None else "", processors(contents), taught))),
         val=shown["val"],
         test_public=shown["test_public"],
         test_private=shown["test_private"],

@@ -105,7 +105,7 @@ def write_stack_page(
         config_text=json.dumps(config, indent=2, ensure_ascii=False),
         board=board,
         best=best,
-        notes=leaderboard_notes(board, field.chosen),
+        notes=leaderboard_notes(board, field),
         stems=list(best.metrics),
         figures=figures,
         usual=next((row for row in figures["folds"] if row["name"] == _USUAL), None),
