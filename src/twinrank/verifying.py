@@ -95,7 +95,7 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     if not contents.records:
         raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
     labelled = {stem: predictions for stem, predictions in contents.predictions.items() if predictions.y is not None}
-    records = records_of(labelled, seen_by(run.read_config()))
+    records = records_of(labelled, seen_by(contents.config))
     for stem, record in records.items():
         written = read_json(run.metrics(stem))
         yield from _differences(

@@ -135,7 +135,8 @@ class Network:
 
     def said(self, rows: str, digest: str) -> dict[str, Any]:
         """See :class:`twinrank.evaluation.label.Judge`."""
-        recorded, seen = self._run.read_config(), self.seen
+        recorded = self._run.read_config()
+        seen = seen_by(recorded)
         return {
             "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
             "weights_sha256": sha256(self._run.weights),
