@@ -18,6 +18,7 @@ from twinrank.reporting.seeds import seeds_summary
 from twinrank.runs import RunFolder
 from twinrank.training import grid
 from twinrank.training.grid import Job, Progress, run_grid
+from twinrank.training.live import grid_table
 from twinrank.training.run import finished, train
 
 TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
@@ -29,7 +30,9 @@ def jobs(folder: Path, data: Path, **changes: Any) -> list[Job]:
     return [Job(folder / f"seed_{config.seed}", *files, "order_net", config, OPTIONS) for config in configs]
 
 
-def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
     seen: list[Progress] = []
     assert run_grid(jobs(tmp_path / "grid", benchmark_folder), workers=2, threads=2, show=seen.append) == {}
@@ -42,6 +45,11 @@ def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(benchmark_fold
     assert run_grid(jobs(tmp_path / "grid", benchmark_folder), show=seen.append) == {}
     assert [path.stat().st_mtime_ns for path in weights] == before
     assert not any(progress.running for progress in seen)
+    capsys.readouterr()
+    with grid_table() as show:
+        run_grid(jobs(tmp_path / "grid", benchmark_folder), show=show)
+    told = capsys.readouterr().err.splitlines()
+    assert [line[: len("seed_1: epoch 2/2")] for line in told] == ["seed_1: epoch 2/2", "seed_2: epoch 2/2"]
 
 
 def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:

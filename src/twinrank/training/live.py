@@ -36,7 +36,9 @@ def grid_table(console: Console | None = None) -> Iterator[Callable[[Progress], 
     def tell(progress: Progress) -> None:
         for job in [*progress.running, *progress.finished]:
             history = RunFolder(job.folder).read_history()
-            for epoch in history[told.get(job.name, 0) :]:
+            # Of a run that was finished before, the end is enough.
+            before = len(history) - 1 if job in progress.finished else 0
+            for epoch in history[told.get(job.name, before) :]:
                 console.print(f"{job.name}: epoch {epoch['epoch']}/{job.config.epochs}  {_shown(epoch)}")
             told[job.name] = len(history)
         for name, reason in progress.failed.items():
