@@ -23,7 +23,7 @@ from twinrank.files import sha256, write_json
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights
 from twinrank.reporting.contents import read_run
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, seen_by
 from twinrank.stacks import make_stack, open_judge
 from twinrank.training.grid import Job
 from twinrank.training.progress import EpochProgress
@@ -278,7 +278,7 @@ def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
     make_stack(folder.path, folder)
     run = distill([folder.path], STUDENT, *files, tmp_path / "run", 1, say=said.append)
     (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
-    assert "holds to the teacher rows which meta-learners were fitted to: an in-sample number" in line
+    assert "given it, too (rows which meta-learners were fitted to: an in-sample number); so" in line
     with np.load(run.teacher) as kept:
         np.testing.assert_array_equal(
             kept["logit"], open_judge(folder.path).logits(load_pairs(files[0])).astype(np.float32)
@@ -322,3 +322,22 @@ def test_the_command_trains_a_student_of_a_network(
     assert not read_run(run.path).records["test_other"].held_out
     main(["report", str(run.path)])
     assert "<dt>teacher</dt>" in run.report.read_text()
+
+
+def test_what_teachers_of_teachers_were_given_is_said_once() -> None:
+    first: dict[str, Any] = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "b"}}}
+    taught = first | {"teacher": {"seen": seen_by(first)}}
+    again = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "c"}}, "teacher": {"seen": seen_by(taught)}}
+    fitted, chose = (
+        "which the network was fitted to: an in-sample number",
+        "which chose the epoch, so it reads slightly too well",
+    )
+    assert seen_by(taught) == {
+        "a": f"{fitted}; to its teacher rows {fitted}",
+        "b": f"{chose}; to its teacher rows {chose}",
+    }
+    assert seen_by(again) == {
+        "a": f"{fitted}; to its teacher rows {fitted}",
+        "b": f"to its teacher rows {chose}",
+        "c": chose,
+    }

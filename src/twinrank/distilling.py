@@ -91,8 +91,8 @@ def _said(
     rows, track = (answered.pop(key) for key in ("rows", "track"))
     if val.sha256 in judge.seen:
         say(
-            f"{val.path}: chooses the student's epoch, and holds to the teacher rows {judge.seen[val.sha256]}; so the"
-            " student reads too well on it"
+            f"{val.path}: chooses the student's epoch, and the teacher was given it, too (rows"
+            f" {judge.seen[val.sha256]}); so the student reads too well on it"
         )
     if run.teacher.is_file():
         try:

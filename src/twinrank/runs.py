@@ -24,6 +24,7 @@ _SEEN = {
     "train": "which the network was fitted to: an in-sample number",
     "val": "which chose the epoch, so it reads slightly too well",
 }
+_TAUGHT = "to its teacher rows"
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,9 @@ def seen_by(config: dict[str, Any]) -> dict[str, str]:
     """What a training of this configuration had to do with files, and its teacher's training, in words by digest."""
     seen = {file["sha256"]: _SEEN[part] for part, file in config["data"].items() if part in _SEEN}
     for digest, words in config.get("teacher", {}).get("seen", {}).items():
-        taught = f"to its teacher rows {words}"
-        seen[digest] = f"{seen[digest]}; {taught}" if digest in seen else taught
+        # A teacher's teacher is one of its teachers, too: what both were given files for is said once.
+        taught = [f"{_TAUGHT} {each.removeprefix(f'{_TAUGHT} ')}" for each in words.split("; ")]
+        seen[digest] = "; ".join(dict.fromkeys([seen[digest], *taught] if digest in seen else taught))
     return seen
 
 
