@@ -156,11 +156,10 @@ def write_record(targets: Sequence[Target], out: Path) -> list[Path]:
 
 
 def _of_seeds(name: str, seeds: dict[int, RunContents]) -> Target:
-    alike = {_but_seed(contents) for contents in seeds.values()}
-    if len(alike) > 1:
-        raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
     first, *others = seeds.values()
     for contents in others:
+        if _but_seed(contents) != _but_seed(first):
+            raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
         for stem in _STEMS:
             if _record(contents, stem).data.get("sha256") != _record(first, stem).data.get("sha256"):
                 raise InputError(
@@ -209,11 +208,9 @@ def _record(contents: RunContents, stem: str) -> Record:
     return contents.records[stem]
 
 
-def _but_seed(contents: RunContents) -> str:
+def _but_seed(contents: RunContents) -> tuple[Any, ...]:
     config = contents.config
-    return repr(
-        (config["model"], config["track"], config["train"] | {"seed": None}, config["data"], "teacher" in config)
-    )
+    return config["model"], config["track"], config["train"] | {"seed": None}, config["data"], "teacher" in config
 
 
 def _curve(contents: RunContents, until: float) -> tuple[np.ndarray, np.ndarray]:
