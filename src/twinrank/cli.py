@@ -161,7 +161,7 @@ def run(
     Args:
         recipe: "demo" (one network in ten minutes), "cpu" (the whole family, an hour and a half on two cores with
             --workers 2), "stack" (ten base models and their ensembles, over two hours), "record" (the best networks
-            from the pairs alone, two and a half hours), "open" (the same with digits told, an hour and a half),
+            from the pairs alone, four hours), "open" (the same with digits told, an hour and a half),
             "ablations", "parts", "distillation", "ceiling" (what things are worth, half an hour to an hour each),
             "guide" (the training guide's models and values, for a GPU), or a YAML file.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
