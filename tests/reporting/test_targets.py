@@ -156,6 +156,16 @@ def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
         read_targets([good, run(tmp_path, "hour_seed2", 0.9, epochs=3)])
     with pytest.raises(InputError, match=r"other/hour_seed1: seed 1 of hour is also .*hour_seed1; give one of the two"):
         read_targets([good, run(tmp_path / "other", "hour_seed1", 0.8)])
+    for seed, models in (5, ["order_net"]), (6, ["order_net", "order_net"]):
+        path = run(tmp_path, f"taught_seed{seed}", 0.8) / "config.json"
+        answered = {"members": [{"model": model} for model in models]}
+        write_json(
+            path,
+            json.loads(path.read_text())
+            | {"teacher": {"path": models, "answered": answered, "seen": {}, "sha256": "0"}},
+        )
+    with pytest.raises(InputError, match="taught: its runs differ in more than their seed"):
+        read_targets([tmp_path / "taught_seed5", tmp_path / "taught_seed6"])
     elsewhere = run(tmp_path, "hour_seed3", 0.8)
     record = json.loads(RunFolder(elsewhere).metrics("val").read_text())
     write_json(RunFolder(elsewhere).metrics("val"), record | {"data": record["data"] | {"sha256": "other"}})

@@ -210,7 +210,10 @@ def _record(contents: RunContents, stem: str) -> Record:
 
 def _but_seed(contents: RunContents) -> tuple[Any, ...]:
     config = contents.config
-    return config["model"], config["track"], config["train"] | {"seed": None}, config["data"], "teacher" in config
+    answered = config["teacher"]["answered"] if "teacher" in config else {"members": []}
+    # Teachers may differ in their seed, too, but not in their number and kind.
+    teachers = sorted(str(each.get("model")) for each in answered.get("members", [answered]))
+    return config["model"], config["track"], config["train"] | {"seed": None}, config["data"], teachers
 
 
 def _curve(contents: RunContents, until: float) -> tuple[np.ndarray, np.ndarray]:
