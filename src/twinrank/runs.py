@@ -239,6 +239,14 @@ def teachers_of(config: dict[str, Any]) -> list[Path]:
     return [Path(each) for each in (path if isinstance(path, list) else [path])]
 
 
+def answers_of(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Who answered of a configuration's teachers, in the order of :func:`teachers_of`; a stack is one teacher."""
+    if "teacher" not in config:
+        return []
+    answered = config["teacher"]["answered"]
+    return answered.get("members", [answered])
+
+
 def seen_by(config: dict[str, Any]) -> dict[str, str]:
     """What a training of this configuration had to do with files, and its teacher's training, in words by digest."""
     seen = {file["sha256"]: _SEEN[part] for part, file in config["data"].items() if part in _SEEN}

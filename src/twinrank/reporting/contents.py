@@ -11,7 +11,7 @@ from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.record import POOLED
 from twinrank.files import read_json, sha256
-from twinrank.runs import RunFolder, seen_by, teachers_of
+from twinrank.runs import RunFolder, answers_of, seen_by, teachers_of
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -172,11 +172,9 @@ def trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dic
     if not contents.history or not all("seconds" in epoch for epoch in contents.history):
         raise InputError(f"{contents.path}: has no history.jsonl with seconds, so its time is not known; restore it")
     own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
-    taught = teachers_of(contents.config)
-    if not taught:
-        return own, []
-    answered, uncounted, beside = contents.config["teacher"]["answered"], [], (contents.path.parent, *beside)
-    for said, member in zip(taught, answered.get("members", [answered]), strict=True):
+    uncounted: list[str] = []
+    beside = (contents.path.parent, *beside)
+    for said, member in zip(teachers_of(contents.config), answers_of(contents.config), strict=True):
         # Published results stand beside each other, wherever they were trained.
         for path in (said, *(folder / said.name for folder in beside)):
             if (path / "config.json").is_file():

@@ -15,6 +15,7 @@ from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.standing import PUBLISHED
+from twinrank.runs import answers_of
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
@@ -210,9 +211,8 @@ def _record(contents: RunContents, stem: str) -> Record:
 
 def _but_seed(contents: RunContents) -> tuple[Any, ...]:
     config = contents.config
-    answered = config["teacher"]["answered"] if "teacher" in config else {"members": []}
     # Teachers may differ in their seed, too, but not in their number and kind.
-    teachers = sorted(str(each.get("model")) for each in answered.get("members", [answered]))
+    teachers = sorted(str(each.get("model")) for each in answers_of(config))
     return config["model"], config["track"], config["train"] | {"seed": None}, config["data"], teachers
 
 
