@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from one_pass import make_split
+from twinrank.benchmark.generator import make_benchmark
+from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.config import BenchmarkConfig
-from twinrank.data.benchmark import make_benchmark
-from twinrank.data.mnist import Mnist, fetch_mnist
-from twinrank.device import available_threads
+from twinrank.core.device import available_threads
 
 
 def one_pass(mnist: Mnist, out: Path, config: BenchmarkConfig) -> None:

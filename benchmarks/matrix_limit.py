@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
-from twinrank.data.batch import Batch
-from twinrank.device import available_threads, prepare_cpu
+from twinrank.core.device import available_threads, prepare_cpu
+from twinrank.data.batches import Batch
 from twinrank.models.profile import multiply_adds
 from twinrank.models.registry import create_model, entry
 from twinrank.training.loop import Step

@@ -17,11 +17,12 @@ from scipy import ndimage, stats
 from torch import nn
 from torch.nn import functional
 
+from twinrank.benchmark.corruption import CORRUPTION, draw_corruption, render
+from twinrank.benchmark.mnist import fetch_mnist
+from twinrank.benchmark.renderer import corrupt_batch
 from twinrank.config import MAX_SEVERITY
-from twinrank.data.corruption import CORRUPTION, draw_corruption, render
-from twinrank.data.mnist import fetch_mnist
-from twinrank.data.renderer import corrupt_batch
-from twinrank.randomness import numpy_generator, seed_torch, torch_generator
+from twinrank.core.randomness import numpy_generator
+from twinrank.core.torch_random import seed_torch, torch_generator
 
 BATCH = 512
 ROUNDS = 9

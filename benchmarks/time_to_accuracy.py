@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import RunSpec
+from twinrank.core.device import available_threads
 from twinrank.data.pairs import load_pairs
-from twinrank.device import available_threads
-from twinrank.recipe import read_recipe
 from twinrank.runs import RunFolder
 from twinrank.training.progress import EpochProgress
-from twinrank.training.run import train
+from twinrank.training.train import train
+from twinrank.workflows.recipe import read_recipe
 
 ASKED = {0.85: 4, 0.875: 8}
 """Accuracies, and for how many passes order_net is trained for each."""

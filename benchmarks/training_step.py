@@ -17,14 +17,14 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from twinrank.benchmark.generator import make_benchmark
+from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import BenchmarkConfig, TrainConfig
+from twinrank.core.device import available_threads, prepare_cpu
 from twinrank.data.batches import Batches
-from twinrank.data.benchmark import make_benchmark
 from twinrank.data.dataset import PairNPZDataset
-from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import load_pairs
-from twinrank.device import available_threads, prepare_cpu
-from twinrank.evaluation.predict import predict_logits
+from twinrank.inference.predict import predict_logits
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.training.objectives import Objective

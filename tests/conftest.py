@@ -13,10 +13,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from twinrank.cli import main
+from twinrank.benchmark.generator import make_benchmark
+from twinrank.benchmark.mnist import Mnist, fetch_mnist
+from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig
-from twinrank.data.benchmark import make_benchmark
-from twinrank.data.mnist import Mnist, fetch_mnist
 
 # One thread: small networks gain nothing from more, and results do not depend on the machine.
 torch.set_num_threads(1)

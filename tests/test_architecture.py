@@ -1,6 +1,9 @@
-"""Who may import whom, read from the source."""
+"""Layers, sizes, and what may be imported: read from the source, and from fresh interpreters."""
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,37 +11,21 @@ import pytest
 import twinrank
 
 SOURCE = Path(twinrank.__file__).parent
-LEAVES = {
-    *("errors", "files", "yaml_files", "config", "randomness", "runs", "device", "pixels", "provenance", "steps"),
-    "__init__",
-}
-STACKED = {"ensembling", "stacking", "stacks"}
-ALLOWED = {
-    "data": {"data"},
-    "models": {"models"},
-    "training": {"training", "data", "models", "evaluation"},
-    "evaluation": {"evaluation", "data", "models"},
-    "reporting": {"reporting", "data", "evaluation"},
-    "ensembling": {"ensembling", "data", "evaluation"},
-    "stacking": {"data", "models", "training", "evaluation", "ensembling"},
-    "stacks": {"data", "evaluation", "reporting", "ensembling", "stacking"},
-    "auditing": {"data", "models", "evaluation", "ensembling", "stacking"},
-    "slimming": {"models"},
-    "distilling": {"models", "training", "stacks"},
-    "verifying": {"data", "evaluation", "reporting", "ensembling", "stacks"},
-    "tuning": {"training", "evaluation", "reporting"},
-    "recipe": {"models", "training", "reporting", "ensembling", "stacking"},
-    "pipeline": {"auditing", *STACKED, "distilling", "data", "training", "evaluation", "reporting"},
-    "cli": {
-        *("data", "models", "training", "evaluation", "reporting", "recipe", "pipeline"),
-        *("auditing", *STACKED, "distilling", "verifying", "tuning", "slimming"),
-    },
-    "__main__": {"cli"},
-}
-WITHOUT_TORCH = [
-    *("evaluation/metrics.py", "evaluation/predictions.py", "evaluation/record.py", "evaluation/order.py"),
-    "reporting/report.py",
+LAYERS: list[set[str]] = [
+    {"errors", "core", "config", "runs"},
+    {"data", "models", "evaluation"},
+    {"benchmark", "ensembling"},
+    {"inference"},
+    {"training"},
+    {"tuning"},
+    {"reporting"},
+    {"workflows"},
+    {"cli"},
+    {"__main__"},
 ]
+"""From the bottom to the top: a part imports parts of lower layers, and itself."""
+TOP = {"__init__.py", "__main__.py", "config.py", "errors.py", "runs.py", "py.typed"}
+WITHOUT_TORCH = ("ensembling", "evaluation", "reporting")
 
 
 def part_of(path: Path) -> str:
@@ -56,24 +43,30 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_one_way(path: Path) -> None:
-    ours = {name.split(".")[1] for name in imported(path) if name.startswith("twinrank.")} - {"__version__"}
-    assert ours - LEAVES <= ALLOWED.get(part_of(path), set())
+def test_imports_go_down(path: Path) -> None:
+    height = {part: place for place, layer in enumerate(LAYERS) for part in layer}
+    own = part_of(path)
+    if own == "__init__":
+        return
+    for name in imported(path):
+        if name.startswith("twinrank.") and (part := name.split(".")[1]) in height and part != own:
+            assert height[part] < height[own] or {part, own} <= LAYERS[0], name
 
 
-def test_metrics_and_reports_see_arrays_and_never_torch() -> None:
-    seen: set[str] = set()
+def test_little_stands_at_the_top() -> None:
+    files = {path.name for path in SOURCE.iterdir() if path.is_file()}
+    assert files == TOP
 
-    def follow(path: Path) -> None:
-        for name in imported(path) | {"twinrank"}:
-            assert name.split(".")[0] != "torch", path
-            target = SOURCE.joinpath(*name.split(".")[1:]).with_suffix(".py")
-            if name.startswith("twinrank.") and target.is_file() and name not in seen:
-                seen.add(name)
-                follow(target)
 
-    for name in WITHOUT_TORCH:
-        follow(SOURCE / name)
+@pytest.mark.parametrize("part", WITHOUT_TORCH)
+def test_arrays_and_pages_need_no_torch(part: str) -> None:
+    modules = [".".join(("twinrank", *path.relative_to(SOURCE).with_suffix("").parts)) for path in parts(part)]
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def parts(part: str) -> Iterator[Path]:
+    return (path for path in (SOURCE / part).rglob("*.py") if path.name != "__init__.py")
 
 
 def test_nothing_is_ever_unpickled_but_the_arrays_of_one_package() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twinrank.cli import main
+from twinrank.cli.main import main
 from twinrank.models.profile import describe_models
 
 DOCS = Path(__file__).parents[1] / "docs"

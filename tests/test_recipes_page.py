@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from twinrank.config import BenchmarkConfig, TrainConfig
+from twinrank.core.yaml_files import packaged_names
 from twinrank.models.registry import entries
-from twinrank.recipe import RECIPES, read_recipe
-from twinrank.yaml_files import packaged_names
+from twinrank.workflows.recipe import RECIPES, read_recipe
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
 

@@ -1,5 +1,5 @@
 """``python -m twinrank``."""
 
-from twinrank.cli import main
+from twinrank.cli.main import main
 
 main()

@@ -1,12 +1,10 @@
 """Frozen dataclasses: the only source of defaults. Command-line flags and recipes are derived from them."""
 
-import math
-import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
-from twinrank.errors import InputError, nearest
+from twinrank.core.values import require_range
 
 Split = Literal["train", "val", "test_public", "test_private"]
 Monitor = Literal["accuracy", "f1", "log_loss"]
@@ -29,8 +27,6 @@ OPEN_IDS = "OPEN_"
 """How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 DISTILL_WEIGHT = 0.7
 """Weight of a teacher where there is one."""
-
-Config = TypeVar("Config", "BenchmarkConfig", "TrainConfig", "GridSpec")
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,12 @@ class BenchmarkConfig:
     """Pairs in test_private.npz."""
 
     def __post_init__(self) -> None:
-        _require(self, "seed", at_least=0)
-        _require(self, "weight_diff1", at_least=0, at_most=1)
+        require_range(self, "seed", at_least=0)
+        require_range(self, "weight_diff1", at_least=0, at_most=1)
         for part in ("train", "val", "public", "private"):
-            _require(self, f"pairs_{part}", at_least=1, at_most=MAX_PAIRS)
-            _require(self, f"severity_{part}", at_least=0, at_most=MAX_SEVERITY)
-        _require(self, "severity", at_least=0, at_most=MAX_SEVERITY)
+            require_range(self, f"pairs_{part}", at_least=1, at_most=MAX_PAIRS)
+            require_range(self, f"severity_{part}", at_least=0, at_most=MAX_SEVERITY)
+        require_range(self, "severity", at_least=0, at_most=MAX_SEVERITY)
 
     def pairs_of(self, split: Split) -> int:
         """Number of pairs of a split."""
@@ -104,10 +100,10 @@ class FreshConfig:
     """Probability that a pair is drawn as neighbours, such as 4 and 5."""
 
     def __post_init__(self) -> None:
-        _require(self, "pairs", at_least=1, at_most=MAX_PAIRS)
-        _require(self, "seed", at_least=0)
-        _require(self, "severity", at_least=0, at_most=MAX_SEVERITY)
-        _require(self, "weight_diff1", at_least=0, at_most=1)
+        require_range(self, "pairs", at_least=1, at_most=MAX_PAIRS)
+        require_range(self, "seed", at_least=0)
+        require_range(self, "severity", at_least=0, at_most=MAX_SEVERITY)
+        require_range(self, "weight_diff1", at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -221,28 +217,28 @@ class TrainConfig:
     """Root of every random number of the run."""
 
     def __post_init__(self) -> None:
-        _require(self, "batch_size", at_least=2)
+        require_range(self, "batch_size", at_least=2)
         for name in ("epochs", "accumulate", "plateau_patience", "patience"):
-            _require(self, name, at_least=1)
+            require_range(self, name, at_least=1)
         for name in ("lr", "clip_norm", "distill_temperature"):
-            _require(self, name, above=0)
+            require_range(self, name, above=0)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
             *("level_weight", "shift", "brightness", "contrast", "seed"),
         ):
-            _require(self, name, at_least=0)
+            require_range(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
-            _require(self, name, at_least=0, at_most=1)
+            require_range(self, name, at_least=0, at_most=1)
         for name in ("easy_share", "crop_scale"):
-            _require(self, name, above=0, at_most=1)
+            require_range(self, name, above=0, at_most=1)
         for name in ("beta1", "beta2", "ema"):
-            _require(self, name, at_least=0, below=1)
-        _require(self, "plateau_factor", above=0, below=1)
-        _require(self, "magnitude", at_least=0, at_most=30)
-        _require(self, "auxiliary_levels", at_least=2, at_most=1000)
-        _require(self, "rotate", at_least=0, at_most=180)
+            require_range(self, name, at_least=0, below=1)
+        require_range(self, "plateau_factor", above=0, below=1)
+        require_range(self, "magnitude", at_least=0, at_most=30)
+        require_range(self, "auxiliary_levels", at_least=2, at_most=1000)
+        require_range(self, "rotate", at_least=0, at_most=180)
         for name in ("randaugment", "cutout", "lines"):
-            _require(self, name, at_least=0, at_most=100)
+            require_range(self, name, at_least=0, at_most=100)
 
     def scores(self, values: Sequence[float]) -> list[float]:
         """Values of the monitored metric, the higher the better."""
@@ -284,8 +280,8 @@ class GridSpec:
     """Of the folds."""
 
     def __post_init__(self) -> None:
-        _require(self, "stop_share", at_least=0, below=1)
-        _require(self, "seed", at_least=0)
+        require_range(self, "stop_share", at_least=0, below=1)
+        require_range(self, "seed", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -303,68 +299,3 @@ class Recipe:
 def split_named(name: str) -> Split | None:
     """The split of that name, or None."""
     return _SPLITS_BY_NAME.get(name)
-
-
-def with_values(config: Config, values: Mapping[str, Any], where: str) -> Config:
-    """A configuration with some values replaced, checked by name and type.
-
-    Args:
-        config: to start from.
-        values: by field, as YAML or JSON gives them.
-        where: they come from, for the message.
-
-    Raises:
-        InputError: a field does not exist, or a value has the wrong type or is out of range.
-    """
-    hints = get_type_hints(type(config))
-    known = [each.name for each in fields(config)]
-    for name, value in values.items():
-        if name not in known:
-            raise InputError(f"{where}: unknown key '{name}'{nearest(name, known)}")
-        if not fits(value, hints[name]):
-            raise InputError(f"{where}: '{name}' is {value!r}; it must be {described(hints[name])}")
-    try:
-        return replace(config, **values)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value, as YAML or JSON gives it, is of a type; a list is a tuple."""
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(fits(value, option) for option in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, list | tuple) and all(fits(part, get_args(hint)[0]) for part in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is hint
-
-
-def described(hint: Any) -> str:
-    """A type in words."""
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(str, get_args(hint)))}"
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(described(option) for option in get_args(hint))
-    if get_origin(hint) is tuple:
-        return f"a list, each {described(get_args(hint)[0])}"
-    return {int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}[hint]
-
-
-def _require(
-    config: Any,
-    name: str,
-    *,
-    at_least: float = -math.inf,
-    at_most: float = math.inf,
-    above: float = -math.inf,
-    below: float = math.inf,
-) -> None:
-    value = getattr(config, name)
-    if value is None or (math.isfinite(value) and at_least <= value <= at_most and above < value < below):
-        return
-    limits = {"at least": at_least, "at most": at_most, "above": above, "below": below}
-    possible = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
-    raise InputError(f"{name} is {value}; it must be {possible}")

@@ -5,15 +5,17 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from twinrank.config import TrainConfig, with_values
+from twinrank.config import TrainConfig
+from twinrank.core.files import read_json, write_json, write_text
+from twinrank.core.locks import is_locked, try_lock
+from twinrank.core.values import with_values
 from twinrank.errors import InputError
-from twinrank.files import read_json, write_json, write_text
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The run folder of the network that comes with twinrank."""
@@ -142,10 +144,10 @@ class RunFolder:
         """
         self.require_room(room)
         with self.lock.open("ab") as file:
-            if not _locked(file, fcntl.LOCK_EX):
+            if not try_lock(file, fcntl.LOCK_EX):
                 # It may have been a look by is_held(), which takes the lock for a moment.
                 time.sleep(_LOOK_SECONDS)
-                if not _locked(file, fcntl.LOCK_EX):
+                if not try_lock(file, fcntl.LOCK_EX):
                     raise InputError(
                         f"{self.path}: another process is training this run;"
                         f" follow it with 'twinrank watch {self.path}'"
@@ -265,26 +267,20 @@ def _taught(config: dict[str, Any]) -> bool:
     return False
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep a file for this process, after waiting for whoever has it. The system lets go of it however it ends."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def distinct_runs(runs: Sequence[Path]) -> list[Path]:
+    """The folders as they were given, each once.
+
+    Raises:
+        InputError: a folder is given twice.
+    """
+    seen: dict[Path, Path] = {}
+    for run in map(Path, runs):
+        if (place := run.resolve()) in seen:
+            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
+        seen[place] = run
+    return list(seen.values())
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process keeps a file now."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return not _locked(file, fcntl.LOCK_SH)
-
-
-def _locked(file: BinaryIO, kind: int) -> bool:
-    """Lock a file until it is closed; False if another process holds it."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def board_files(folder: Path) -> list[Path]:
+    """``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` in a folder."""
+    return [Path(folder) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png")]

@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import stats
 
+from twinrank.benchmark.fresh import FreshPairs, refuse_other_place, write_fresh
+from twinrank.benchmark.mnist import Mnist
 from twinrank.config import FreshConfig
-from twinrank.data.fresh import FreshPairs, refuse_other_place, write_fresh
-from twinrank.data.mnist import Mnist
+from twinrank.core.torch_random import torch_generator
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError
-from twinrank.randomness import torch_generator
 
 
 def expected_shares(weight_diff1: float) -> np.ndarray:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import SMALL_BENCHMARK
 
-from twinrank.cli import main
-from twinrank.config import SPLITS, BenchmarkConfig, Split
-from twinrank.data.benchmark import (
+from twinrank.benchmark.corruption import CORRUPTION, draw_corruption, render
+from twinrank.benchmark.generator import (
     benchmark_digits,
     drawn_split,
     is_benchmark,
@@ -21,10 +20,11 @@ from twinrank.data.benchmark import (
     refuse_other_benchmark,
     render_split,
 )
-from twinrank.data.corruption import CORRUPTION, draw_corruption, render
-from twinrank.data.mnist import Mnist
+from twinrank.benchmark.mnist import Mnist
+from twinrank.benchmark.submission import check_submission
+from twinrank.cli.main import main
+from twinrank.config import SPLITS, BenchmarkConfig, Split
 from twinrank.data.pairs import load_pairs
-from twinrank.data.submission import check_submission
 from twinrank.errors import InputError
 
 X_DIGESTS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.data import mnist as source
-from twinrank.data.mnist import Mnist, fetch_mnist
+from twinrank.benchmark import mnist as source
+from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.errors import InputError
 
 

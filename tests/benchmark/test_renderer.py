@@ -7,10 +7,10 @@ from benchmarks.renderer import compare, exact, fresh, statistics
 from PIL import Image, ImageDraw
 from scipy import stats
 
-from twinrank.data.corruption import CORRUPTION, draw_corruption, render
-from twinrank.data.mnist import Mnist
-from twinrank.data.renderer import Draws, corrupt_batch, draw_corruptions, render_batch
-from twinrank.randomness import torch_generator
+from twinrank.benchmark.corruption import CORRUPTION, draw_corruption, render
+from twinrank.benchmark.mnist import Mnist
+from twinrank.benchmark.renderer import Draws, corrupt_batch, draw_corruptions, render_batch
+from twinrank.core.torch_random import torch_generator
 
 SEVERITIES = range(7)
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twinrank.data.submission import check_submission, write_submission
+from twinrank.benchmark.submission import check_submission, write_submission
 from twinrank.errors import InputError
 
 IDS = ["PRV_0000000", "PRV_0000001", 'a "quoted", id', "ü"]

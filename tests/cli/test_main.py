@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.data.mnist import Mnist
-from twinrank.files import sha256
+from twinrank.benchmark.mnist import Mnist
+from twinrank.core.files import sha256
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,7 +43,7 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
-    code = "import sys, twinrank.cli; print(*sys.modules)"
+    code = "import sys, twinrank.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "joblib", "yaml", "optuna"}
     assert not heavy & set(loaded)
@@ -75,7 +75,7 @@ def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--help"])
@@ -84,7 +84,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], argum
 
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     main(["--version"])
     assert capsys.readouterr().out == f"twinrank {version('twinrank')}\n"
@@ -157,7 +157,7 @@ def test_evaluating_a_training_file_says_so(called: Call, done: Path) -> None:
 
 
 def test_nothing_of_another_kind_is_overwritten(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     run, test = done / "runs" / "demo", done / "data" / "test_private.npz"
     before = sha256(test), sha256(run / "weights.safetensors")
@@ -210,7 +210,7 @@ def test_fresh_pairs_are_written_and_never_beside_a_benchmark(called: Call, mnis
 
 
 def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     main(["models"])
     lines = capsys.readouterr().out.splitlines()
@@ -289,7 +289,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
@@ -304,7 +304,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_a_folder_with_a_comma_in_its_name_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from twinrank.cli import main
+    from twinrank.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     Path("a,b").mkdir()

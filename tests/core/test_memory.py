@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinrank.data import memory
+from twinrank.core import memory
 from twinrank.data.pairs import load_pairs
 
 Refusal = Callable[..., str]

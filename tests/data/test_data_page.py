@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.cli import main
+from twinrank.benchmark.submission import write_submission
+from twinrank.cli.main import main
 from twinrank.data.check import check_pairs
-from twinrank.data.submission import write_submission
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from twinrank.data import memory, pair_npz
+from twinrank.core import memory
+from twinrank.data.formats import pair_npz
+from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs, stream_pairs
-from twinrank.data.selection import Selection, write_selection
 from twinrank.errors import InputError
 
 Refusal = Callable[..., str]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from twinrank.config import Mode
+from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData
 from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
 from twinrank.errors import InputError
-from twinrank.files import sha256
 
 N, TESTS, FOLDS = 60, 20, 3
 RANDOM = np.random.default_rng(0)

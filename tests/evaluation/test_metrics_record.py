@@ -6,8 +6,8 @@ import pytest
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import metrics_record, pooled_record
 
 
 def predictions(name: str, n: int, **meta: Any) -> Predictions:

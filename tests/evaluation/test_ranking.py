@@ -3,8 +3,8 @@ import pytest
 
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import Asked, load_entrants, save_entrants
-from twinrank.evaluation.leaderboard import Entrant, Kind, rank
 from twinrank.evaluation.metrics import score
+from twinrank.evaluation.ranking import Entrant, Kind, rank
 
 FILES = {"val": 600, "test_public": 300, "test_private": 700}
 

@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinrank.data import arrays
+from twinrank.benchmark.submission import check_submission
+from twinrank.data.formats import arrays
 from twinrank.data.pairs import PairData, load_pairs, stream_pairs
-from twinrank.data.submission import check_submission
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import Network, predictions_of
-from twinrank.evaluation.label import write_labels
+from twinrank.inference.evaluate import predictions_of
+from twinrank.inference.label import write_labels
+from twinrank.inference.network import Network
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.training.run import train
+from twinrank.training.train import train
 
 MODELS = {"order_net": {"width": 4, "levels": 4}, "compare_net": {}}
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from twinrank.data import arrays
+from twinrank.data.formats import arrays
 from twinrank.data.pairs import PairData
-from twinrank.evaluation import predict as module
-from twinrank.evaluation.predict import pairwise_logits, predict, predict_logits
+from twinrank.inference import predict as module
+from twinrank.inference.predict import pairwise_logits, predict, predict_logits
 from twinrank.models.registry import create_model
 from twinrank.models.siamese import SiameseNet
 

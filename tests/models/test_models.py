@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from twinrank.config import TrainConfig
+from twinrank.core.torch_random import torch_generator
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.encode import Encode
@@ -18,7 +19,6 @@ from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet, probability
 from twinrank.models.towers.tower import Convolution
 from twinrank.models.weights import load_weights, save_weights
-from twinrank.randomness import torch_generator
 
 NAMES = [entry.name for entry in entries()]
 SMALL = {"width_mult": 0.125, "depth_mult": 0.25, "feat_dim": 16, "width": 4, "levels": 4}

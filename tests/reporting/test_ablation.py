@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tests.conftest import RECORDED
 
+from twinrank.core.files import write_json
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
-from twinrank.files import write_json
 from twinrank.reporting.ablation import ablation_text, read_ablation, write_ablation
 from twinrank.runs import RunFolder
 

@@ -9,17 +9,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tests.conftest import RECORDED
 
-from twinrank.cli import main
+from twinrank.cli.main import main
 from twinrank.config import TrainConfig
+from twinrank.core.files import sha256
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import Network, order
 from twinrank.evaluation.order import order_report
-from twinrank.files import sha256
+from twinrank.inference.network import Network
+from twinrank.inference.order import order
 from twinrank.models.registry import create_model
 from twinrank.models.weights import save_weights
 from twinrank.reporting import pictures
-from twinrank.reporting.ordering import order_text, write_order
+from twinrank.reporting.order import order_text, write_order
 from twinrank.reporting.plots import cycle_sheet
 from twinrank.runs import RunFolder
 

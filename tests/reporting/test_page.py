@@ -12,11 +12,11 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 from tests.conftest import RECORDED
 
+from twinrank.core.files import write_json
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import metrics_record, pooled_record
-from twinrank.files import write_json
-from twinrank.reporting.report import write_report
+from twinrank.reporting.page import write_report
 
 ROWS = {"val": 120, "test_public": 40, "test_private": 80}
 HOSTILE = "<script>alert('x')</script>&\"$x_1$"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.data.sheet import draw_sheet
 from twinrank.errors import InputError
+from twinrank.reporting.pair_sheet import draw_sheet
 
 MARK = (0xE6, 0x9F, 0x00)
 

@@ -10,16 +10,17 @@ import torch
 from PIL import Image
 
 from twinrank.config import TrainConfig
+from twinrank.data.augmentation.examples import augmented_examples
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import evaluate, explain
-from twinrank.evaluation.saliency import occlusion_saliency
+from twinrank.inference.evaluate import evaluate
+from twinrank.inference.saliency import explain, occlusion_saliency
 from twinrank.models.registry import create_model
 from twinrank.reporting.leaderboard import leaderboard_records, leaderboard_text, read_field, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
 from twinrank.reporting.plots import compared_curves, saliency_sheet
 from twinrank.runs import RunFolder
-from twinrank.training.run import train
+from twinrank.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,9 @@ def test_saliency_is_drawn_over_the_images_in_their_colours(channels: int) -> No
 
 
 def test_augmentations_are_drawn(benchmark_folder: Path, tmp_path: Path) -> None:
-    assert opened(draw_augmentations(load_pairs(benchmark_folder / "val.npz"), tmp_path / "augmentations.png"))
+    assert opened(
+        draw_augmentations(augmented_examples(load_pairs(benchmark_folder / "val.npz")), tmp_path / "augmentations.png")
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 from tests.conftest import RECORDED
 
 from twinrank.config import TrainConfig
+from twinrank.core.files import sha256, write_json
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import metrics_record
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import metrics_record
-from twinrank.files import sha256, write_json
 from twinrank.reporting.leaderboard import leaderboard_text, read_field
-from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
+from twinrank.reporting.targets import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
 STEMS = ("val", "test_public", "test_private")

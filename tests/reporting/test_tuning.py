@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinrank.reporting.search import draw_search, importance_bars, parallel_coordinates, search_text
+from twinrank.reporting.tuning import draw_search, importance_bars, parallel_coordinates, search_text
 
 SPACE = {"train.lr": {"low": 1e-4, "high": 1e-2, "log": True}, "options.width": [8, 16]}
 

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_stacking import in_process
+from tests.workflows.test_grid import in_process
 
-from twinrank.cli import main
+from twinrank.cli.main import main
 from twinrank.config import TrainConfig
+from twinrank.core.files import sha256
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import evaluate
-from twinrank.files import sha256
+from twinrank.inference.evaluate import evaluate
 from twinrank.reporting.seeds import seeds_summary
 from twinrank.runs import RunFolder
-from twinrank.training import grid
-from twinrank.training.grid import Job, Progress, run_grid
-from twinrank.training.live import grid_table
-from twinrank.training.run import finished, train
+from twinrank.training import jobs as grid
+from twinrank.training.jobs import Job, Progress, run_grid
+from twinrank.training.train import finished, train
+from twinrank.training.watch import grid_table
 
 TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4}

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
+from twinrank.core.randomness import derive
+from twinrank.core.torch_random import torch_generator
 from twinrank.data.batches import Batches
 from twinrank.data.pairs import PairData
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model
-from twinrank.randomness import derive, torch_generator
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import LatentTerm, Objective, focal_loss, soft_loss
 from twinrank.training.schedule import beta1_at, learning_rate_factor

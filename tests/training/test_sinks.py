@@ -17,9 +17,9 @@ from rich.console import Console
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
-from twinrank.training.live import chart, watch
-from twinrank.training.run import train as begin
 from twinrank.training.sinks import follow, parse_sinks, scalars
+from twinrank.training.train import train as begin
+from twinrank.training.watch import chart, watch
 
 RECORDS = """
 import json, os

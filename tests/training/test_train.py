@@ -14,18 +14,18 @@ import pytest
 import torch
 from tests.conftest import RECORDED
 
+from twinrank.benchmark.generator import make_benchmark
+from twinrank.benchmark.mnist import Mnist
 from twinrank.config import OptimizerName, TrainConfig
-from twinrank.data.benchmark import make_benchmark
-from twinrank.data.mnist import Mnist
+from twinrank.core.files import sha256, write_json
+from twinrank.core.torch_random import torch_generator
 from twinrank.errors import InputError, Interrupted
-from twinrank.files import sha256, write_json
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights, read_tensors, write_tensors
-from twinrank.randomness import torch_generator
 from twinrank.runs import RunFolder
 from twinrank.training.loop import Step, TrainState
 from twinrank.training.progress import EpochProgress
-from twinrank.training.run import finished, resume, train
+from twinrank.training.train import finished, resume, train
 
 TINY = replace(entry("order_net").train, epochs=3, batch_size=32, lr=1e-2)
 OPTIONS = {"width": 4, "levels": 4}

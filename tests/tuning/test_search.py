@@ -13,12 +13,12 @@ import pytest
 from optuna.trial import TrialState
 
 from twinrank.config import RunSpec
+from twinrank.core.locks import is_locked
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
-from twinrank.runs import is_locked
-from twinrank.training.search import Search, SharedStudy, _TrialProgress, run_search
-from twinrank.training.space import Range, Space
+from twinrank.tuning.search import Search, SharedStudy, _TrialProgress, run_search
+from twinrank.tuning.space import Range, Space
 
 TINY = {"epochs": 3, "batch_size": 192}
 SPACE: Space = {"train.lr": Range(1e-3, 1e-1, log=True), "options.width": [4, 6]}

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from twinrank.config import RunSpec
+from twinrank.core.yaml_files import packaged_names
 from twinrank.errors import InputError
 from twinrank.models.registry import entry
-from twinrank.training.space import SPACES, Range, read_space, with_choices
-from twinrank.yaml_files import packaged_names
+from twinrank.tuning.space import SPACES, Range, read_space, with_choices
 
 SPEC = RunSpec("order_net", entry("order_net").train)
 

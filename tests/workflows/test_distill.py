@@ -7,28 +7,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.test_stacking import fill
-from tests.training.test_training import assert_same_checkpoint
+from tests.training.test_train import assert_same_checkpoint
+from tests.workflows.test_grid import fill
 
-from twinrank.cli import main
+from twinrank.benchmark.generator import make_benchmark
+from twinrank.benchmark.mnist import Mnist
+from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig, RunSpec
-from twinrank.data.benchmark import make_benchmark
-from twinrank.data.mnist import Mnist
+from twinrank.core.files import sha256, write_json
 from twinrank.data.pairs import load_pairs
-from twinrank.distilling import distill, train_or_distill
-from twinrank.ensembling.folder import StackFolder
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError, Interrupted
-from twinrank.evaluation.evaluate import Network, evaluate
-from twinrank.files import sha256, write_json
+from twinrank.inference.evaluate import evaluate
+from twinrank.inference.load import open_judge
+from twinrank.inference.network import Network
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights
 from twinrank.reporting.contents import read_run
 from twinrank.runs import RunFolder, seen_by
-from twinrank.stacks import make_stack, open_judge
-from twinrank.training.grid import Job
+from twinrank.training.jobs import Job
 from twinrank.training.progress import EpochProgress
-from twinrank.training.run import holds, resume, train
 from twinrank.training.teacher import Teacher
+from twinrank.training.train import holds, resume, train
+from twinrank.workflows.distill import distill, train_or_distill
+from twinrank.workflows.stack import make_stack
 
 TINY = replace(entry("order_net").train, epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4, "levels": 4}
@@ -168,7 +170,7 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
         patch.setattr(EpochProgress, "epoch_ended", stop_after_one)
         with pytest.raises(Interrupted):
             taught("stopped", tmp_path / "teacher", **changes)
-        patch.setattr("twinrank.training.run._fit", stop)
+        patch.setattr("twinrank.training.train._fit", stop)
         with pytest.raises(Interrupted, match=r"stopped before the first epoch\. Go on with: twinrank resume .*early"):
             taught("early", tmp_path / "teacher", **changes)
     shutil.rmtree(tmp_path / "teacher")

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank import stacking
-from twinrank.cli import main
+from twinrank.cli.main import main
 from twinrank.config import SPLITS, GridSpec, Mode, RunSpec
+from twinrank.core.files import sha256
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import predictions_of
-from twinrank.files import sha256
+from twinrank.inference.evaluate import predictions_of
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.stacking import choose_models, fill_ledger
-from twinrank.training.grid import Job
-from twinrank.training.run import train
+from twinrank.training.jobs import Job
+from twinrank.training.train import train
+from twinrank.workflows import grid as stacking
+from twinrank.workflows.grid import choose_models, fill_ledger
 
 TINY = {"epochs": 2, "batch_size": 64, "lr": 1e-2}
 RUNS = {

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from twinrank.core.yaml_files import packaged_names
 from twinrank.errors import InputError
-from twinrank.recipe import RECIPES, read_recipe
-from twinrank.yaml_files import packaged_names
+from twinrank.workflows.recipe import RECIPES, read_recipe
 
 TEN = {
     *("resnet_optimized_1.12", "resnet_fusion", "resnet_optimized", "seed_2025", "seed_2023", "seed_2024", "fpn"),

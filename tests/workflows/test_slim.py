@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinrank.core.files import read_json
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import Network
-from twinrank.files import read_json
+from twinrank.inference.network import Network
 from twinrank.models.registry import entry
 from twinrank.runs import PRETRAINED, RunFolder
-from twinrank.slimming import slim
-from twinrank.training.run import train
+from twinrank.training.train import train
+from twinrank.workflows.slim import slim
 
 PAIRS = Path(__file__).parent / "pairs.npz"
 """The first 400 pairs of the benchmark's val.npz (after MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0)."""

@@ -6,27 +6,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.test_stacking import fill, in_process
+from tests.workflows.test_grid import fill, in_process
 
-from twinrank import auditing, stacking
-from twinrank.auditing import audit, check_chance, check_unseen, permuted_pipeline
-from twinrank.cli import main
-from twinrank.data.mnist import Mnist
+from twinrank.benchmark.mnist import Mnist
+from twinrank.cli.main import main
+from twinrank.core.files import sha256
 from twinrank.data.pairs import load_pairs
-from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.entrants import load_entrants
-from twinrank.evaluation.evaluate import evaluate, order
-from twinrank.evaluation.label import write_labels
-from twinrank.files import sha256
-from twinrank.pipeline import run_recipe
-from twinrank.recipe import read_recipe
+from twinrank.inference.evaluate import evaluate
+from twinrank.inference.label import write_labels
+from twinrank.inference.load import open_judge
+from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field
-from twinrank.reporting.publish import publish_report
 from twinrank.runs import RunFolder
-from twinrank.stacks import finish_stack, make_stack, open_judge, publish_stack
-from twinrank.verifying import verify
+from twinrank.workflows import audit as auditing
+from twinrank.workflows import grid as stacking
+from twinrank.workflows.audit import audit, check_chance, check_unseen, permuted_pipeline
+from twinrank.workflows.recipe import read_recipe
+from twinrank.workflows.report import publish_report
+from twinrank.workflows.run import run_recipe
+from twinrank.workflows.stack import finish_stack, make_stack, publish_stack
+from twinrank.workflows.verify import verify
 
 TIMES = {"steps.json"}
 

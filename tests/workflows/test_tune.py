@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from tests.conftest import RECORDED
 
-from twinrank.cli import _command, main
+from twinrank.cli.main import _command, main
 from twinrank.config import RunSpec
+from twinrank.core.yaml_files import packaged_names
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.registry import entry
-from twinrank.recipe import model_spec
 from twinrank.runs import RunFolder
-from twinrank.training.grid import Job
-from twinrank.training.run import holds
-from twinrank.training.search import Search, SharedStudy
-from twinrank.training.space import SPACES, Range, read_space
-from twinrank.tuning import _move_earlier_winner, tune
-from twinrank.yaml_files import packaged_names
+from twinrank.training.jobs import Job
+from twinrank.training.train import holds
+from twinrank.tuning.search import Search, SharedStudy
+from twinrank.tuning.space import SPACES, Range, read_space
+from twinrank.workflows.recipe import model_spec
+from twinrank.workflows.tune import _move_earlier_winner, tune
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text(encoding="utf-8")
 TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from twinrank.benchmark.corruption import IMAGE_SIZE
+from twinrank.benchmark.generator import read_meta
+from twinrank.benchmark.mnist import Mnist
+from twinrank.benchmark.renderer import corrupt_batch
 from twinrank.config import OPEN_IDS, FreshConfig, TrainConfig
-from twinrank.data.batch import Batch
-from twinrank.data.benchmark import read_meta
-from twinrank.data.corruption import IMAGE_SIZE
-from twinrank.data.mnist import Mnist
-from twinrank.data.renderer import corrupt_batch
-from twinrank.data.selection import ENDING
+from twinrank.core.files import require_ending, write_npz
+from twinrank.core.torch_random import torch_generator
+from twinrank.data.batches import Batch
+from twinrank.data.formats.selection import ENDING
 from twinrank.errors import InputError
-from twinrank.files import require_ending, write_npz
-from twinrank.randomness import torch_generator
 
 _CHUNK = 256
 DIGITS = 10
@@ -59,7 +59,7 @@ class FreshPairs:
         return xa, xb, y.to(xa.device)
 
     def draw(self, pairs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw which digits make pairs, as :func:`twinrank.data.benchmark.draw_split` does.
+        """Draw which digits make pairs, as :func:`twinrank.benchmark.generator.draw_split` does.
 
         Args:
             pairs: N; in N // 2 of them the left digit is the greater one.

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
+from twinrank.benchmark.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, render
+from twinrank.benchmark.mnist import Mnist, cached_mnist
+from twinrank.benchmark.submission import write_submission
 from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
-from twinrank.data.archive import Archive
-from twinrank.data.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, render
-from twinrank.data.mnist import Mnist, cached_mnist
+from twinrank.core.files import read_json, write_json, write_npz
+from twinrank.core.npz import Archive
 from twinrank.data.pairs import PairData
-from twinrank.data.submission import write_submission
 from twinrank.errors import InputError, differences
-from twinrank.files import read_json, write_json, write_npz
 
 _ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
 _META = "meta.json"

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.core.files import write_npz
 from twinrank.errors import InputError
-from twinrank.files import write_npz
 
 _DIGESTS = {
     "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",

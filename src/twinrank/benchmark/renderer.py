@@ -1,4 +1,4 @@
-"""The corruption of :mod:`twinrank.data.corruption` for whole batches, on any device: its family, not its bytes.
+"""The corruption of :mod:`twinrank.benchmark.corruption` for whole batches, on any device: its family, not its bytes.
 
 Random numbers come from torch. What is done with them is Pillow's, step by step, down to where it rounds and where it
 cuts off: from the same draws and the same noise comes the same image, but for one to three grey levels in less than a
@@ -13,8 +13,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional
 
+from twinrank.benchmark.corruption import CANVAS_SIZE, IMAGE_SIZE, MARGIN
 from twinrank.config import MAX_SEVERITY
-from twinrank.data.corruption import CANVAS_SIZE, IMAGE_SIZE, MARGIN
 
 _LAST = IMAGE_SIZE - 1
 _ALL_COLUMNS = (1 << IMAGE_SIZE) - 1
@@ -31,7 +31,7 @@ times enlarged decides in float32, too, and changes nothing else."""
 
 
 class Draws(NamedTuple):
-    """What to do to N digits: :data:`twinrank.data.corruption.CORRUPTION`, field by field, with the noise itself.
+    """What to do to N digits: :data:`twinrank.benchmark.corruption.CORRUPTION`, field by field, with the noise itself.
 
     Attributes:
         side: int64 (N,), the digit's edge in pixels after scaling.
@@ -74,7 +74,7 @@ def corrupt_batch(digits: torch.Tensor, severity: int, generator: torch.Generato
 
 
 def draw_corruptions(n: int, severity: int, generator: torch.Generator) -> Draws:
-    """Draw what :func:`twinrank.data.corruption.draw_corruption` draws, for n digits.
+    """Draw what :func:`twinrank.benchmark.corruption.draw_corruption` draws, for n digits.
 
     Args:
         n: how many.
@@ -104,7 +104,7 @@ def draw_corruptions(n: int, severity: int, generator: torch.Generator) -> Draws
 
 
 def render_batch(digits: torch.Tensor, draws: Draws, severity: int) -> torch.Tensor:
-    """Render corruptions, by the steps of :func:`twinrank.data.corruption.corrupt`.
+    """Render corruptions, by the steps of :func:`twinrank.benchmark.corruption.corrupt`.
 
     Args:
         digits: uint8 (N, 28, 28).

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.data.labels import id_defects, label_defects, read_labels
+from twinrank.core.files import replacing
+from twinrank.data.formats.labels import id_defects, label_defects, read_labels
 from twinrank.data.pairs import stream_pairs
 from twinrank.errors import InputError
-from twinrank.files import replacing
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def data_fetch(source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     Args:
         source: A folder with the four IDX files (gzipped or not) or an NPZ file of MNIST; nothing else is then tried.
     """
-    from twinrank.data.mnist import fetch_mnist
+    from twinrank.benchmark.mnist import fetch_mnist
 
     fetch_mnist(source, say=print)
 
@@ -86,8 +86,8 @@ def data_make(
         splits: Which files to make, separated by commas.
         jobs: Processes that render; -1 is one a core.
     """
-    from twinrank.data.benchmark import make_benchmark, refuse_other_benchmark
-    from twinrank.data.mnist import fetch_mnist
+    from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
+    from twinrank.benchmark.mnist import fetch_mnist
 
     chosen: list[Split] = []
     for name in splits.split(","):
@@ -108,8 +108,8 @@ def data_fresh(out: Path, config: Annotated[FreshConfig, tyro.conf.arg(name="")]
         out: The pair file, NPZ; not in the folder of a benchmark.
         config: What to draw.
     """
-    from twinrank.data.fresh import refuse_other_place, write_fresh
-    from twinrank.data.mnist import fetch_mnist
+    from twinrank.benchmark.fresh import refuse_other_place, write_fresh
+    from twinrank.benchmark.mnist import fetch_mnist
 
     refuse_other_place(out)
     with _progress() as progress:
@@ -141,7 +141,7 @@ def data_show(file: Argument, out: Path = Path("pairs.png"), pairs: int = 40, se
         seed: Chooses them.
     """
     from twinrank.data.pairs import load_pairs
-    from twinrank.data.sheet import draw_sheet
+    from twinrank.reporting.pair_sheet import draw_sheet
 
     rows = draw_sheet(load_pairs(file), out, pairs, seed)
     print(f"{out}: {len(rows)} pairs of {file}")
@@ -170,10 +170,10 @@ def run(
         threads: Of the CPU; all cores by default.
         workers: Trainings at a time; the threads are divided among them.
     """
-    from twinrank.pipeline import run_recipe
-    from twinrank.recipe import read_recipe
-    from twinrank.training.grid import require_all_done
-    from twinrank.training.live import grid_table
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.recipe import read_recipe
+    from twinrank.workflows.run import run_recipe
 
     out = Path("runs") / Path(recipe).stem if out is None else out
     chosen = read_recipe(recipe, changes)
@@ -210,10 +210,10 @@ def seeds(
         threads: Of the CPU; all cores by default.
         changes: A value that differs from the network's own, for example train.epochs=3 or options.width=8.
     """
-    from twinrank.recipe import seeds_recipe
     from twinrank.reporting.seeds import seeds_summary
-    from twinrank.training.grid import Job, require_all_done, run_grid
-    from twinrank.training.live import grid_table
+    from twinrank.training.jobs import Job, require_all_done, run_grid
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.recipe import seeds_recipe
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
     runs = seeds_recipe(model, seeds, simple, changes).runs
@@ -256,10 +256,10 @@ def grid(
         threads: Of the CPU; all cores by default.
     """
     from twinrank.ensembling.stack import require_folds
-    from twinrank.recipe import read_recipe
-    from twinrank.stacking import LEDGER, choose_models, fill_ledger
-    from twinrank.training.grid import require_all_done
-    from twinrank.training.live import grid_table
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.grid import LEDGER, choose_models, fill_ledger
+    from twinrank.workflows.recipe import read_recipe
 
     require_folds(folds)
     out = Path("runs") / mode if out is None else out
@@ -285,9 +285,9 @@ def stack(
         grid: Folder that "twinrank grid" filled.
         out: Stack folder; the grid's by default.
     """
-    from twinrank.ensembling.folder import StackFolder
-    from twinrank.reporting.leaderboard import board_files
-    from twinrank.stacks import finish_stack, make_stack
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.runs import board_files
+    from twinrank.workflows.stack import finish_stack, make_stack
 
     folder = StackFolder(grid if out is None else out)
     make_stack(grid, folder, models, _command(), _say)
@@ -325,14 +325,14 @@ def tune(
         threads: Of the CPU; all cores by default.
         changes: A value that differs from the network's own, for all trials, for example train.epochs=3.
     """
-    from twinrank.files import read_json
-    from twinrank.recipe import model_spec, parse_seeds
-    from twinrank.reporting.search import search_text
-    from twinrank.training.grid import require_all_done
-    from twinrank.training.live import grid_table
-    from twinrank.training.space import read_space
-    from twinrank.tuning import SUMMARY
-    from twinrank.tuning import tune as search
+    from twinrank.core.files import read_json
+    from twinrank.reporting.tuning import search_text
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.tuning.space import read_space
+    from twinrank.workflows.recipe import model_spec, parse_seeds
+    from twinrank.workflows.tune import SUMMARY
+    from twinrank.workflows.tune import tune as search
 
     out = Path("runs") / f"{model}_tune" if out is None else out
     spec = model_spec(model, changes)
@@ -367,8 +367,8 @@ def distill(
         changes: A value that differs from the network's own, for example train.distill_temperature=2.
         threads: Of the CPU; all cores by default.
     """
-    from twinrank.distilling import distill as teach
-    from twinrank.recipe import model_spec
+    from twinrank.workflows.distill import distill as teach
+    from twinrank.workflows.recipe import model_spec
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
@@ -382,7 +382,7 @@ def resume(run: Argument) -> None:
     Args:
         run: Its folder.
     """
-    from twinrank.training.run import resume as go_on
+    from twinrank.training.train import resume as go_on
 
     go_on(run)
 
@@ -394,7 +394,7 @@ def watch(run: Argument) -> None:
     Args:
         run: Its folder.
     """
-    from twinrank.training.live import watch as follow
+    from twinrank.training.watch import watch as follow
 
     follow(run)
 
@@ -408,7 +408,7 @@ def evaluate(run: Argument, files: Files, labels: Path | None = None) -> None:
         files: Labelled pair files, each evaluated once; those that training was not given also together.
         labels: CSV id,label, if it does not stand beside the file as NAME_labels.csv.
     """
-    from twinrank.evaluation.evaluate import evaluate as score
+    from twinrank.inference.evaluate import evaluate as score
     from twinrank.runs import RunFolder
 
     _require_some(files)
@@ -426,9 +426,9 @@ def predict(data: Path, run: Folders | None = None, out: Path = Path("prediction
             that comes with twinrank, which knows the benchmark's occluded digits.
         out: The CSV.
     """
-    from twinrank.evaluation.label import write_labels
+    from twinrank.inference.label import write_labels
+    from twinrank.inference.load import open_judge
     from twinrank.runs import PRETRAINED
-    from twinrank.stacks import open_judge
 
     judge = open_judge(*([PRETRAINED] if run is None else _folders(run)))
     with _progress() as progress:
@@ -451,9 +451,9 @@ def order(
         seed: Chooses them.
         out: A folder for order.json and cycles.png.
     """
-    from twinrank.evaluation.evaluate import order as ask
-    from twinrank.reporting.ordering import order_text, write_order
-    from twinrank.stacks import open_judge
+    from twinrank.inference.load import open_judge
+    from twinrank.inference.order import order as ask
+    from twinrank.reporting.order import order_text, write_order
 
     pool, report, meta = ask(open_judge(*_folders(run)), file, images, seed)
     print(order_text(report, meta["rows"]))
@@ -471,9 +471,9 @@ def report(run: Argument, out: Path | None = None, figures: Path | None = None) 
         out: The page; report.html in that folder by default.
         figures: A folder for the figures as PNG files, too.
     """
-    from twinrank.ensembling.folder import StackFolder
-    from twinrank.reporting.publish import publish_report
-    from twinrank.stacks import publish_stack
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.workflows.report import publish_report
+    from twinrank.workflows.stack import publish_stack
 
     stacked = StackFolder(run).config.is_file()
     print(publish_stack(StackFolder(run), out, figures) if stacked else publish_report(run, out, figures))
@@ -486,9 +486,9 @@ def audit(run: Argument) -> None:
     Args:
         run: Stack folder.
     """
-    from twinrank.auditing import audit as look
-    from twinrank.ensembling.folder import StackFolder
-    from twinrank.stacks import publish_stack
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.workflows.audit import audit as look
+    from twinrank.workflows.stack import publish_stack
 
     checks = look(StackFolder(run), _say)
     for check in checks:
@@ -506,7 +506,7 @@ def verify(run: Argument) -> None:
     Args:
         run: Run folder, or stack folder.
     """
-    from twinrank.verifying import verify as compare
+    from twinrank.workflows.verify import verify as compare
 
     compare(run, _say)
     print(f"{run}: every figure is what the files give")
@@ -520,7 +520,7 @@ def slim(run: Argument, out: Path) -> None:
         run: Run folder.
         out: Run folder, new; "twinrank evaluate" says how good it is.
     """
-    from twinrank.slimming import slim as copy
+    from twinrank.workflows.slim import slim as copy
 
     weights = copy(Path(run), out).weights
     print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
@@ -573,7 +573,7 @@ def record(runs: Files, mean: Means = (), out: Path | None = None) -> None:
         mean: TARGET=RUN,RUN,...: also an ensemble of evaluated runs, the mean of their logits; may be repeated.
         out: A folder for the table as record.json and record.md, and for the picture record.png.
     """
-    from twinrank.reporting.record import read_ensemble, read_targets, record_text, write_record
+    from twinrank.reporting.targets import read_ensemble, read_targets, record_text, write_record
 
     _require_some((*runs, *mean))
     if out is not None and out.exists() and not out.is_dir():
@@ -622,7 +622,7 @@ def plot_saliency(
         pairs: How many, taken at random.
         seed: Chooses them.
     """
-    from twinrank.evaluation.evaluate import explain
+    from twinrank.inference.saliency import explain
     from twinrank.reporting.pictures import draw_saliency
     from twinrank.runs import RunFolder
 
@@ -638,10 +638,11 @@ def plot_augmentations(file: Argument, out: Path = Path("augmentations.png"), se
         out: The picture: PNG, SVG or PDF, by its ending.
         seed: Chooses the images.
     """
+    from twinrank.data.augmentation.examples import augmented_examples
     from twinrank.data.pairs import load_pairs
     from twinrank.reporting.pictures import draw_augmentations
 
-    print(draw_augmentations(load_pairs(file), out, seed))
+    print(draw_augmentations(augmented_examples(load_pairs(file), seed), out))
 
 
 @_command_of(submit, "check")
@@ -652,7 +653,7 @@ def submit_check(submission: Argument, test: Path) -> None:
         submission: CSV id,label.
         test: The test file.
     """
-    from twinrank.data.submission import check_submission
+    from twinrank.benchmark.submission import check_submission
 
     summary = check_submission(submission, test)
     print(f"{submission}: fits {test}; {summary.rows:,} rows, {summary.left_higher:,} of them say left ranks higher")
@@ -713,8 +714,8 @@ def _train_command(entry: "Entry") -> Callable[..., None]:
         threads: int | None = None,
         log_to: str = "",
     ) -> None:
-        from twinrank.training.run import train as begin
         from twinrank.training.sinks import parse_sinks
+        from twinrank.training.train import train as begin
 
         folder, sinks = out or Path("runs") / entry.name, parse_sinks(log_to)
         begin(entry.name, train, val, folder, config, vars(options), threads, _command(), sinks)

@@ -1,8 +1,16 @@
-"""How examples and causes stand in a one-line message."""
+"""One-line messages: examples, causes, failures of the file system."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinrank.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SHOWN = 3
 """How many examples a message gives."""
@@ -34,3 +42,20 @@ def first_few(examples: Sequence[str]) -> str:
     """The first three examples and how many are left: ``a, b, c and 4 more``."""
     listed = ", ".join(examples[:SHOWN])
     return f"{listed} and {len(examples) - SHOWN} more" if len(examples) > SHOWN else listed
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A block that reads ``path``.
+
+    Raises:
+        InputError: it does not exist, cannot be read, or is a device or pipe, which might never end.
+    """
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: neither a file nor a folder; give one")
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file or folder; check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check what it is") from error

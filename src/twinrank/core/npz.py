@@ -13,8 +13,7 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.lib import format as npy
 
-from twinrank.data.reading import reading
-from twinrank.data.wording import cause, quoted
+from twinrank.core.messages import cause, quoted, reading
 from twinrank.errors import InputError
 
 _NPY = ".npy"

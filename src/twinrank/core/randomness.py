@@ -7,7 +7,6 @@ resumed run needs no stored state: it derives the generators of its next epoch a
 import zlib
 
 import numpy as np
-import torch
 
 from twinrank.errors import InputError
 
@@ -33,15 +32,6 @@ def numpy_generator(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *purpose))
 
 
-def torch_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A torch generator on the CPU for a purpose."""
-    return torch.Generator().manual_seed(_as_integer(derive(seed, *purpose)))
-
-
-def seed_torch(seed: int, *purpose: str | int) -> None:
-    """Seed torch's global generators, which initialisation and dropout use, for a purpose."""
-    torch.manual_seed(_as_integer(derive(seed, *purpose)))
-
-
-def _as_integer(sequence: np.random.SeedSequence) -> int:
+def as_integer(sequence: np.random.SeedSequence) -> int:
+    """A seed for a generator that takes one number: 63 bits."""
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from twinrank.files import read_json, sha256, write_json
+from twinrank.core.files import read_json, sha256, write_json
 
 
 class Steps:

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from twinrank.core.messages import SHOWN, counted, first_few
 from twinrank.data.balance import label_imbalance, side_difference
 from twinrank.data.fingerprint import Fingerprints, fingerprint
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.data.wording import SHOWN, counted, first_few
 
 Severity = Literal["warning", "note"]
 

@@ -8,13 +8,13 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twinrank.data.archive import read_written
+from twinrank.core.files import write_npz
+from twinrank.core.npz import read_written
+from twinrank.core.randomness import numpy_generator
 from twinrank.data.fingerprint import fingerprint
+from twinrank.data.formats.selection import Selection
 from twinrank.data.pairs import PairData
-from twinrank.data.selection import Selection
 from twinrank.errors import InputError
-from twinrank.files import write_npz
-from twinrank.randomness import numpy_generator
 
 MAX_FOLDS = 100
 _KINDS = {"id": "U", "fold": "i", "stop": "b", "of": "U", "of_sha256": "U"}

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinrank.data.arrays import rows_a_chunk
-from twinrank.data.image_folder import find_pair_table, read_image_pairs
-from twinrank.data.labels import read_labels
-from twinrank.data.pair_npz import open_pair_npz, read_pair_npz
-from twinrank.data.reading import reading
-from twinrank.data.selection import ENDING, read_selection
+from twinrank.core.files import sha256
+from twinrank.core.messages import reading
+from twinrank.data.batch_sizes import rows_a_chunk
+from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
+from twinrank.data.formats.labels import read_labels
+from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
+from twinrank.data.formats.selection import ENDING, read_selection
 from twinrank.errors import InputError
-from twinrank.files import sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
 
     Args:
         path: as for :func:`load_pairs`.
-        rows: of a chunk; by default as suits a network, :func:`twinrank.data.arrays.rows_a_chunk`.
+        rows: of a chunk; by default as suits a network, :func:`twinrank.data.batch_sizes.rows_a_chunk`.
 
     Raises:
         InputError: what :func:`load_pairs` refuses, with the same words; all but the images of an NPZ file is judged

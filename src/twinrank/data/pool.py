@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
-from twinrank.randomness import numpy_generator
 
 _FEWEST, _MOST = 3, 500
 """A triad takes three; the time to look for cycles grows with the cube."""

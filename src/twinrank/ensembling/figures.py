@@ -11,10 +11,10 @@ from twinrank.ensembling.stack import Stack, nested, without_models
 from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
-from twinrank.evaluation.leaderboard import best_first
 from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores, share_right
+from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import POOLED
+from twinrank.evaluation.ranking import best_first
 
 _QUICK = "logistic_regression"
 _SHOWN = ("log_loss", "expected_calibration_error")

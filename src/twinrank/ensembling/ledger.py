@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from twinrank.config import Mode
-from twinrank.data.archive import Archive
+from twinrank.core.files import read_json, sha256, write_json, write_npz
+from twinrank.core.npz import Archive
 from twinrank.data.folds import Folds
 from twinrank.data.pairs import PairData, digest_of
 from twinrank.errors import InputError, nearest
-from twinrank.files import read_json, sha256, write_json, write_npz
 
 WHOLE = -1
 """Fold of a network that was trained with no fold left out."""

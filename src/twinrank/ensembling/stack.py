@@ -11,7 +11,7 @@ from twinrank.data.folds import MAX_FOLDS
 from twinrank.ensembling.learners import LEARNERS, Fitted, Sample, cross_fitted, decide, fit, take, without_each
 from twinrank.ensembling.ledger import Matrix
 from twinrank.errors import InputError
-from twinrank.evaluation.leaderboard import Entrant, Kind
+from twinrank.evaluation.ranking import Entrant, Kind
 
 _FEWEST_FOLDS = 4
 

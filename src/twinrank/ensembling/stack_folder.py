@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.files import read_json, write_json
 from twinrank.ensembling.learners import restore
 from twinrank.ensembling.ledger import Matrix
 from twinrank.ensembling.stack import Stack
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import Asked, load_entrants, save_entrants
-from twinrank.files import read_json, write_json
 
 
 @dataclass(frozen=True)

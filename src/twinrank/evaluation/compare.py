@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from twinrank.core.randomness import numpy_generator
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, is_right
 from twinrank.evaluation.predictions import Predictions
-from twinrank.randomness import numpy_generator
 
 _DRAWS = 2000
 _ENDS = (2.5, 97.5)

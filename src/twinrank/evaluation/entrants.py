@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.data.archive import Archive
+from twinrank.core.files import write_npz
+from twinrank.core.npz import Archive
 from twinrank.errors import InputError
-from twinrank.evaluation.leaderboard import Entrant
-from twinrank.files import write_npz
+from twinrank.evaluation.ranking import Entrant
 
 
 @dataclass(frozen=True, eq=False)

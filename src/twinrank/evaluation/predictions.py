@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.data.wording import kind
+from twinrank.core.files import write_npz
+from twinrank.core.messages import kind
 from twinrank.errors import InputError
-from twinrank.files import write_npz
 
 _KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
 _DTYPES = {"id": np.str_, "logit": np.float32, "y": np.int8, "levels_a": np.float32, "levels_b": np.float32}
@@ -30,7 +30,7 @@ class Predictions:
         levels_a: float32 (N, K), log-posterior of the left image over the network's latent levels, or None.
         levels_b: float32 (N, K), the same of the right image, or None.
         meta: where they come from, as JSON values. ``data`` {"path", "sha256", "n"} and ``rows`` (which rows of the
-            file, in words) are needed by :func:`twinrank.evaluation.record.metrics_record`, which also carries
+            file, in words) are needed by :func:`twinrank.evaluation.metrics_record.metrics_record`, which also carries
             ``weights_sha256``, ``model`` and ``track`` over; anything else is kept.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import McNemar, detectable_difference, holm, mcnemar
 from twinrank.evaluation.metrics import Estimate, accuracy, scores
-from twinrank.evaluation.record import POOLED
+from twinrank.evaluation.metrics_record import POOLED
 
 Kind = Literal["model", "ensemble"]
 _DECISIVE = "test_private"

@@ -3,27 +3,15 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from twinrank.core.files import write_json
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.data.pool import Pool, pool_of
-from twinrank.device import pick_device, prepare_cpu
 from twinrank.errors import InputError
-from twinrank.evaluation.label import Judge
-from twinrank.evaluation.order import OrderReport, order_report
-from twinrank.evaluation.predict import Pairwise, pairwise_logits, predict
+from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import POOLED, metrics_record, pooled_record
-from twinrank.evaluation.saliency import Saliency, occlusion_saliency
-from twinrank.files import sha256, write_json
-from twinrank.models.siamese import SiameseNet
-from twinrank.models.weights import load_weights
-from twinrank.randomness import numpy_generator
+from twinrank.inference.network import Network
 from twinrank.runs import RunFolder, seen_by
-
-_MOST_EXPLAINED = 40
 
 
 def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -38,8 +26,8 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         labels: CSV ``id,label`` of the only file.
 
     Returns:
-        Records by stem, see :func:`twinrank.evaluation.record.metrics_record`; of a file also ``milliseconds``, what
-        a pair took.
+        Metrics records by stem, see :func:`twinrank.evaluation.metrics_record.metrics_record`; that of a file also has
+        ``milliseconds``, the time of a pair.
 
     Raises:
         InputError: a file is refused or has no labels, or the run has no weights.
@@ -81,76 +69,11 @@ def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[s
         By stem, and under :data:`POOLED` of the unseen files together, if they are several.
 
     Raises:
-        InputError: as :func:`twinrank.evaluation.record.metrics_record`.
+        InputError: as :func:`twinrank.evaluation.metrics_record.metrics_record`.
     """
     records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
     unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in seen]
     return records | ({POOLED: pooled_record(unseen)} if len(unseen) > 1 else {})
-
-
-class Network:
-    """The best weights of a run, ready to be asked: a :class:`twinrank.evaluation.label.Judge`.
-
-    Args:
-        run: a run with weights.
-
-    Raises:
-        InputError: it has none. Whatever is asked raises it, too, if the images do not fit.
-    """
-
-    def __init__(self, run: RunFolder) -> None:
-        recorded = run.read_config()
-        self._run = run
-        prepare_cpu(recorded["threads"])
-        self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
-        self.model.precision = run.train_config().precision
-
-    def predict(self, data: PairData) -> Predictions:
-        """Logits with row ids and latent levels, see :func:`twinrank.evaluation.predict.predict`."""
-        self.require_channels(data.path, data.xa)
-        return predict(self.model, data)
-
-    def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return self.predict(data).logit
-
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        said = self.predict(data)
-        return said.logit, np.empty((len(data), 2, 0)) if said.levels is None else said.levels
-
-    def pairwise(self, pool: Pool) -> Pairwise:
-        """Logits of all pairs with latent levels, see :func:`twinrank.evaluation.predict.pairwise_logits`."""
-        self.require_channels(pool.path, pool.images)
-        return pairwise_logits(self.model, pool.images)
-
-    def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return self.pairwise(pool).logit
-
-    @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return seen_by(self._run.read_config())
-
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        recorded = self._run.read_config()
-        seen = seen_by(recorded)
-        return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
-            "weights_sha256": sha256(self._run.weights),
-            "model": recorded["model"]["name"],
-            "track": recorded["track"],
-        }
-
-    def require_channels(self, path: Path, images: np.ndarray) -> None:
-        """Refuse images (N, C, H, W) of a file that have other channels than those of training."""
-        channels = self.model.encode.mean.shape[0]
-        if images.shape[1] != channels:
-            raise InputError(
-                f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
-            )
 
 
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:
@@ -166,54 +89,3 @@ def predictions_of(run: RunFolder, data: PairData) -> Predictions:
         **network.said(f"all {len(data):,} rows of {data.path.name}", data.sha256),
     )
     return predictions
-
-
-def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
-    """What the best weights of a run rest their decisions on, for pairs taken at random.
-
-    Returns:
-        The pairs and their :func:`twinrank.evaluation.saliency.occlusion_saliency`.
-
-    Raises:
-        InputError: the file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
-    """
-    if not 1 <= pairs <= _MOST_EXPLAINED:
-        raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
-    data = load_pairs(Path(file))
-    rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
-    chosen, network = data.select(rows), Network(run)
-    network.require_channels(chosen.path, chosen.xa)
-    return chosen, occlusion_saliency(network.model, chosen)
-
-
-class Ordered(NamedTuple):
-    """How close to one ranking the decisions about all pairs of some images are.
-
-    Attributes:
-        pool: the images.
-        report: on the decisions about them.
-        meta: which file and images these are, and whose decisions, as in
-            :attr:`twinrank.evaluation.predictions.Predictions.meta`.
-    """
-
-    pool: Pool
-    report: OrderReport
-    meta: dict[str, Any]
-
-
-def order(judge: Judge, file: Path, images: int, seed: int = 0) -> Ordered:
-    """Ask about all pairs of some images of a file, and hold that against one ranking.
-
-    Args:
-        judge: who is asked.
-        file: a pair file; labels in it are not used.
-        images: how many, taken at random.
-        seed: chooses them, and the resamples of the intervals.
-
-    Raises:
-        InputError: the file is refused, holds fewer different images, or they do not fit the judge.
-    """
-    pool = pool_of(load_pairs(Path(file)), images, seed)
-    report = order_report(judge.tournament(pool), seed=seed)
-    meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
-    return Ordered(pool, report, meta | judge.said(f"{len(pool):,} images of {pool.path.name}", pool.sha256))

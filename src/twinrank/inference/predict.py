@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from twinrank.data.arrays import rows_a_batch
+from twinrank.data.batch_sizes import rows_a_batch
 from twinrank.data.pairs import PairData
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.comparators import LatentOrder

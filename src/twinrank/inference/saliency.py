@@ -1,14 +1,18 @@
 """What a decision rests on: how the logit changes when a spot is covered."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from twinrank.data.pairs import PairData
+from twinrank.core.randomness import numpy_generator
+from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
-from twinrank.evaluation.predict import predict_logits
+from twinrank.inference.network import Network
+from twinrank.inference.predict import predict_logits
 from twinrank.models.siamese import SiameseNet
+from twinrank.runs import RunFolder
 
 _SPOT = 1 / 7
 """Side of a spot, as a share of the image's shorter side."""
@@ -64,3 +68,24 @@ def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
             times[top : top + side, left : left + side] += 1
         maps.append(total / np.maximum(times, 1))
     return Saliency(logit, *maps)
+
+
+_MOST_EXPLAINED = 40
+
+
+def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
+    """What the best weights of a run rest their decisions on, for pairs taken at random.
+
+    Returns:
+        The pairs and their :func:`twinrank.inference.saliency.occlusion_saliency`.
+
+    Raises:
+        InputError: the file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
+    """
+    if not 1 <= pairs <= _MOST_EXPLAINED:
+        raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
+    data = load_pairs(Path(file))
+    rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
+    chosen, network = data.select(rows), Network(run)
+    network.require_channels(chosen.path, chosen.xa)
+    return chosen, occlusion_saliency(network.model, chosen)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twinrank.pixels import unit_range
+from twinrank.core.pixels import unit_range
 
 _LEAST_SIDE = 32
 

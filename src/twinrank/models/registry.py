@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_type_hints
 
-from twinrank.config import LARGEST, SMALLEST, TrainConfig, described, fits
+from twinrank.config import LARGEST, SMALLEST, TrainConfig
+from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
 from twinrank.models.siamese import SiameseNet
 

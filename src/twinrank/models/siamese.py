@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from twinrank.config import Precision
-from twinrank.device import autocast
+from twinrank.core.device import autocast
+from twinrank.core.pixels import mirrored
 from twinrank.models.comparators import Antisymmetric, LatentOrder
 from twinrank.models.encode import Encode
 from twinrank.models.towers.tower import Tower
-from twinrank.pixels import mirrored
 
 
 class Embedded(NamedTuple):
@@ -40,7 +40,7 @@ class SiameseNet(nn.Module):
             moved by a pixel to each side. Strided layers see each of them differently.
 
     Attributes:
-        precision: arithmetic of the tower, see :func:`twinrank.device.autocast`.
+        precision: arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
     """
 
     def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1) -> None:

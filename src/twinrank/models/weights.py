@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from twinrank.core.files import replacing
 from twinrank.errors import InputError
-from twinrank.files import replacing
 from twinrank.models.registry import create_model
 from twinrank.models.siamese import SiameseNet
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
-from twinrank.files import write_json, write_text
 from twinrank.reporting.contents import RunContents, read_by_factor
 from twinrank.reporting.formats import table_line
 

@@ -3,12 +3,15 @@
 import io
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+
+from twinrank.core.files import replacing, require_ending
 
 INK = "#1f2430"
 MUTED = "#5b6472"
@@ -96,3 +99,22 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
         f'<svg viewBox="{view}" style="stroke-linejoin: round; stroke-linecap: butt" role="img"'
         f' aria-label="{escape(description)}" xmlns:xlink="http://www.w3.org/1999/xlink">{svg[svg.index(">") + 1 :]}'
     )
+
+
+def save_picture(figure: Figure, out: Path) -> Path:
+    """Write a figure, on white.
+
+    Raises:
+        InputError: the ending is not .png, .svg or .pdf, or the file cannot be written.
+    """
+    out = Path(out)
+    require_ending(out, *_ENDINGS)
+    with replacing(out) as temporary:
+        figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=_DOTS_AN_INCH, facecolor="white")
+    return out
+
+
+_ENDINGS = (".png", ".svg", ".pdf")
+
+
+_DOTS_AN_INCH = 200

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.files import read_json, sha256
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
-from twinrank.evaluation.record import POOLED
-from twinrank.files import read_json, sha256
-from twinrank.runs import RunFolder, answers_of, seen_by, teachers_of
+from twinrank.runs import RunFolder, answers_of, distinct_runs, seen_by, teachers_of
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -98,20 +98,6 @@ class RunContents:
         found = {stem: part for stem, part in self.predictions.items() if part.data_sha256 in digests}
         complete = sum(map(len, found.values())) == record.metrics["accuracy"].n
         return found if complete and all(part.y is not None for part in found.values()) else {}
-
-
-def distinct_runs(runs: Sequence[Path]) -> list[Path]:
-    """The folders as they were given, each once.
-
-    Raises:
-        InputError: a folder is given twice.
-    """
-    seen: dict[Path, Path] = {}
-    for run in map(Path, runs):
-        if (place := run.resolve()) in seen:
-            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
-        seen[place] = run
-    return list(seen.values())
 
 
 def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.data.benchmark import is_benchmark
+from twinrank.benchmark.generator import is_benchmark
+from twinrank.core.files import read_json, write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import Asked, load_entrants
-from twinrank.evaluation.leaderboard import Entrant, Leaderboard, rank
 from twinrank.evaluation.metrics import Estimate
-from twinrank.evaluation.record import POOLED
-from twinrank.files import read_json, write_json, write_text
-from twinrank.reporting.contents import distinct_runs, read_run, trainings
+from twinrank.evaluation.metrics_record import POOLED
+from twinrank.evaluation.ranking import Entrant, Leaderboard, rank
+from twinrank.reporting.canvas import save_picture
+from twinrank.reporting.contents import read_run, trainings
 from twinrank.reporting.formats import count, duration, interval, p_value, table_line, value
-from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_table
-from twinrank.reporting.standing import FOOTNOTES, PUBLISHED
-from twinrank.runs import RunFolder
+from twinrank.reporting.published import FOOTNOTES, PUBLISHED
+from twinrank.runs import RunFolder, board_files, distinct_runs
 
 _CHOSEN_ON = "val"
 _ABOUT = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
@@ -52,7 +52,7 @@ class Field:
         """The leaderboard.
 
         Raises:
-            InputError: as :func:`twinrank.evaluation.leaderboard.rank`.
+            InputError: as :func:`twinrank.evaluation.ranking.rank`.
         """
         return rank(self.entrants, {stem: rows.y for stem, rows in self.asked.items()}, next(iter(self.asked)))
 
@@ -188,11 +188,6 @@ def leaderboard_text(board: Leaderboard, field: Field) -> str:
             lines.append(table_line([*cells, *shown, each.note]))
         notes += FOOTNOTES
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
-
-
-def board_files(folder: Path) -> list[Path]:
-    """``leaderboard.md``, ``.csv``, ``.json`` and ``.png`` in a folder."""
-    return [Path(folder) / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json", "png")]
 
 
 def write_leaderboard(board: Leaderboard, field: Field, out: Path) -> list[Path]:

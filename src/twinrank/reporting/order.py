@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.files import write_json
 from twinrank.data.pool import Pool
 from twinrank.evaluation.order import RANDOM_SHARE, OrderReport
-from twinrank.files import write_json
 from twinrank.reporting.formats import interval, metric_name, value
 from twinrank.reporting.pictures import draw_cycles
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from twinrank.files import require_ending, write_text
+from twinrank.core.files import require_ending, write_text
 from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.mistakes import Pictures, most_confident_mistakes
-from twinrank.reporting.standing import FOOTNOTES, with_row
+from twinrank.reporting.published import FOOTNOTES, with_row
 from twinrank.runs import teachers_of
 
 

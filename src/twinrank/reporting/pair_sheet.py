@@ -8,10 +8,10 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from twinrank.core.files import replacing, require_ending
+from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
-from twinrank.files import replacing, require_ending
-from twinrank.randomness import numpy_generator
 
 MOST_PAIRS = 400
 """The largest sheet: PNG viewers and memory bear it."""

@@ -1,54 +1,24 @@
 """Pictures on demand, as PNG or, by the file's ending, SVG or PDF."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from matplotlib.figure import Figure
 
-from twinrank.config import TrainConfig
-from twinrank.data.augment import Augmentation
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.order import OrderReport
-from twinrank.evaluation.saliency import Saliency
-from twinrank.files import replacing, require_ending
-from twinrank.randomness import numpy_generator, torch_generator
-from twinrank.reporting.contents import distinct_runs, read_run
+from twinrank.reporting.canvas import save_picture
+from twinrank.reporting.contents import read_run
 from twinrank.reporting.plots import compared_curves, cycle_sheet, image_rows, saliency_sheet
+from twinrank.runs import distinct_runs
 
-_ENDINGS = (".png", ".svg", ".pdf")
-_DOTS_AN_INCH = 200
-_SHOWN = 8
+if TYPE_CHECKING:
+    from twinrank.inference.saliency import Saliency
+
 _LONGEST_NAME = 24
-_AUGMENTATIONS: dict[str, dict[str, Any]] = {
-    "shift 2": {"shift": 2},
-    "rotate 10": {"rotate": 10.0},
-    "translate 0.1": {"translate": 0.1},
-    "crop_scale 0.9": {"crop_scale": 0.9},
-    "randaugment 2": {"randaugment": 2},
-    "cutout 1": {"cutout": 1},
-    "lines 1": {"lines": 1},
-    "brightness 0.4": {"brightness": 0.4},
-    "contrast 0.4": {"contrast": 0.4},
-}
-"""What is drawn; all but the last two as strong as they are meant to be used."""
-
-
-def save_picture(figure: Figure, out: Path) -> Path:
-    """Write a figure, on white.
-
-    Raises:
-        InputError: the ending is not .png, .svg or .pdf, or the file cannot be written.
-    """
-    out = Path(out)
-    require_ending(out, *_ENDINGS)
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=_DOTS_AN_INCH, facecolor="white")
-    return out
 
 
 def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
@@ -72,7 +42,7 @@ def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
     return save_picture(compared_curves(histories, band), out)
 
 
-def draw_saliency(data: PairData, saliency: Saliency, out: Path) -> Path:
+def draw_saliency(data: PairData, saliency: "Saliency", out: Path) -> Path:
     """Draw what decisions rest on.
 
     Args:
@@ -107,25 +77,17 @@ def draw_cycles(pool: Pool, report: OrderReport, out: Path) -> Path:
     return save_picture(cycle_sheet(pool.images, report.cycles, captions), out)
 
 
-def draw_augmentations(data: PairData, out: Path, seed: int = 0) -> Path:
-    """Draw what each augmentation does to some images: a row each, the images as they are first.
+def draw_augmentations(examples: Mapping[str, np.ndarray], out: Path) -> Path:
+    """Draw what each augmentation does to some images: a row each.
 
     Args:
-        data: pairs.
+        examples: of :func:`twinrank.data.augmentation.examples.augmented_examples`.
         out: the picture.
-        seed: chooses images and augmentations.
 
     Raises:
         InputError: the file cannot be written.
     """
-    rows = numpy_generator(seed, "images").choice(len(data), min(_SHOWN, len(data)), replace=False)
-    images = torch.from_numpy(data.xa[rows])
-    drawn = {"as it is": images.numpy()}
-    for name, values in _AUGMENTATIONS.items():
-        augment = Augmentation(TrainConfig(**values))
-        uniform = torch.rand(len(images), augment.draws, generator=torch_generator(seed, name))
-        drawn[name] = augment(images, uniform).numpy()
-    return save_picture(image_rows(drawn), out)
+    return save_picture(image_rows(examples), out)
 
 
 def _shortened(name: str) -> str:

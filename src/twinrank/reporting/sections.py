@@ -10,16 +10,16 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from twinrank.core.files import replacing
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import is_right, reliability_curve
-from twinrank.evaluation.record import POOLED
-from twinrank.files import replacing
+from twinrank.evaluation.metrics_record import POOLED
 from twinrank.reporting import plots
 from twinrank.reporting.canvas import inline_svg
 from twinrank.reporting.contents import Record, RunContents
 from twinrank.reporting.formats import count, duration, interval
 from twinrank.reporting.levels import LevelTable, level_table
-from twinrank.reporting.standing import Standing
+from twinrank.reporting.published import Standing
 
 PAIRS_ONLY = "pairs-only"
 

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinrank.core.files import require_ending, write_text
 from twinrank.evaluation.metrics import ReliabilityCurve
-from twinrank.evaluation.record import POOLED
-from twinrank.files import require_ending, write_text
+from twinrank.evaluation.metrics_record import POOLED
 from twinrank.reporting import plots
 from twinrank.reporting.leaderboard import Field, leaderboard_notes
-from twinrank.reporting.report import template
+from twinrank.reporting.page import template
 from twinrank.reporting.sections import Drawing
 
 _USUAL = "lightgbm_usual"

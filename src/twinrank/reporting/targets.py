@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate, share_right
-from twinrank.files import write_json, write_text
-from twinrank.reporting.contents import Record, RunContents, distinct_runs, read_by_factor, read_run, trainings
+from twinrank.reporting.canvas import save_picture
+from twinrank.reporting.contents import Record, RunContents, read_by_factor, read_run, trainings
 from twinrank.reporting.formats import count, duration, interval, table_line
-from twinrank.reporting.pictures import save_picture
 from twinrank.reporting.plots import accuracy_by_seconds
-from twinrank.reporting.standing import PUBLISHED
-from twinrank.runs import answers_of
+from twinrank.reporting.published import PUBLISHED
+from twinrank.runs import answers_of, distinct_runs
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")

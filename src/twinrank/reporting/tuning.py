@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from twinrank.reporting.canvas import GRID, HEAT, INK, MUTED, SERIES, blank_axes
+from twinrank.reporting.canvas import GRID, HEAT, INK, MUTED, SERIES, blank_axes, save_picture
 from twinrank.reporting.formats import duration, table_line
-from twinrank.reporting.pictures import save_picture
 
 FEWEST_FOR_IMPORTANCES = 20
 """Completed trials, so that there are five in the best quarter."""

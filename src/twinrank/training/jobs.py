@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
-from twinrank.device import available_threads
+from twinrank.core.device import available_threads
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder, teachers_of
-from twinrank.training import run as training
+from twinrank.training import train as training
 from twinrank.training.progress import EpochProgress
 
 _POLL_SECONDS = 0.5
@@ -209,7 +209,7 @@ def train_job(job: Job, threads: int | None = None, command: str = "", progress:
         progress: is told of the epochs; by default they are shown.
 
     Raises:
-        InputError: as :func:`twinrank.training.run.train`.
+        InputError: as :func:`twinrank.training.train.train`.
         Interrupted: stopped by Ctrl-C.
     """
     if RunFolder(job.folder).config.is_file():

@@ -10,18 +10,18 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from twinrank.benchmark.fresh import FreshBatches
 from twinrank.config import TrainConfig
+from twinrank.core.steps import peak_memory
+from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
-from twinrank.data.fresh import FreshBatches
 from twinrank.data.pairs import PairData
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.evaluation import metrics
-from twinrank.evaluation.predict import predict_logits
+from twinrank.inference.predict import predict_logits
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import save_weights
-from twinrank.randomness import seed_torch
 from twinrank.runs import RunFolder
-from twinrank.steps import peak_memory
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective

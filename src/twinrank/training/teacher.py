@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.data.archive import read_written
+from twinrank.core.files import write_npz
+from twinrank.core.npz import read_written
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, differences
-from twinrank.files import write_npz
 
 _KINDS = {"id": "U", "logit": "f", "levels": "f", "about": "U", "sha256": "U"}
 

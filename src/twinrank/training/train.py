@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from twinrank.benchmark.fresh import FreshBatches, FreshPairs
+from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import OPEN_IDS, TrainConfig
+from twinrank.core.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
+from twinrank.core.files import sha256
+from twinrank.core.provenance import provenance
+from twinrank.core.randomness import numpy_generator
+from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
-from twinrank.data.fresh import FreshBatches, FreshPairs
-from twinrank.data.mnist import fetch_mnist
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.errors import InputError, Interrupted
-from twinrank.files import sha256
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
-from twinrank.provenance import provenance
-from twinrank.randomness import numpy_generator, seed_torch
 from twinrank.runs import MAX_THREADS, RunFolder
 from twinrank.training.checkpoint import read_state
 from twinrank.training.loop import TrainState, fit

@@ -14,7 +14,7 @@ from rich.text import Text
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
-from twinrank.training.grid import Job, Progress
+from twinrank.training.jobs import Job, Progress
 from twinrank.training.loop import TrainState
 from twinrank.training.sinks import follow
 

@@ -22,13 +22,14 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from twinrank.config import RunSpec
+from twinrank.core.locks import is_locked, locked
+from twinrank.core.randomness import derive
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.models.registry import entry
-from twinrank.randomness import derive
-from twinrank.runs import RunFolder, is_locked, locked
-from twinrank.training.grid import Job, refuse_other_settings, train_job
+from twinrank.runs import RunFolder
+from twinrank.training.jobs import Job, refuse_other_settings, train_job
 from twinrank.training.progress import EpochProgress, Item
-from twinrank.training.space import Range, Space, with_choices
+from twinrank.tuning.space import Range, Space, with_choices
 
 JOURNAL, TRIALS = "study.journal", "trials"
 """In the folder of a search: Optuna's journal, and the run folders by number of the trial."""

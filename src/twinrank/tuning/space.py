@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from twinrank.config import RunSpec, TrainConfig, described, fits, with_values
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.values import described, fits, with_values
+from twinrank.core.yaml_files import read_yaml
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
-from twinrank.training.run import require_trainable
-from twinrank.yaml_files import read_yaml
+from twinrank.training.train import require_trainable
 
 SPACES = "recipes/spaces"
 """Folder of those that come with twinrank."""

@@ -9,16 +9,16 @@ import numpy as np
 from scipy.special import ndtri
 
 from twinrank.config import GridSpec, RunSpec
+from twinrank.core.files import write_json, write_npz
+from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.learners import LEARNERS, Sample, cross_fitted, without_each
 from twinrank.ensembling.ledger import Ledger, Matrix
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy, wilson
-from twinrank.files import write_json, write_npz
 from twinrank.models.registry import entry
-from twinrank.randomness import numpy_generator
-from twinrank.stacking import LEDGER, fill_ledger
+from twinrank.workflows.grid import LEDGER, fill_ledger
 
 _LEVEL = 0.999
 """Of the intervals: an honest stack then is called red once in a thousand checks, and not once in twenty."""

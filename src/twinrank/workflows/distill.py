@@ -7,12 +7,12 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.errors import InputError
+from twinrank.inference.load import open_judge
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.stacks import open_judge
-from twinrank.training.grid import Job, train_job
-from twinrank.training.run import load_data, require_trainable, train
+from twinrank.training.jobs import Job, train_job
 from twinrank.training.teacher import Teacher, read_teacher
+from twinrank.training.train import load_data, require_trainable, train
 
 
 def distill(
@@ -30,7 +30,7 @@ def distill(
     Its logits, see :func:`twinrank.training.objectives.soft_loss`, or its latent levels, see
     :meth:`twinrank.models.comparators.LatentOrder.inferred`, or both.
 
-    The teacher is asked once. What it said is kept in the run folder, and :func:`twinrank.training.run.resume` needs
+    The teacher is asked once. What it said is kept in the run folder, and :func:`twinrank.training.train.resume` needs
     nothing else of it; so does this, where an earlier call has kept it and no training has begun.
 
     Args:
@@ -44,7 +44,7 @@ def distill(
         say: told what happens, a line each.
 
     Raises:
-        InputError: as :func:`twinrank.training.run.train`; or a teacher is neither a run nor a stack, or cannot say
+        InputError: as :func:`twinrank.training.train.train`; or a teacher is neither a run nor a stack, or cannot say
             anything about the pairs, or has nothing to say that the student listens to.
         Interrupted: stopped by Ctrl-C.
     """

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from twinrank.config import GridSpec, Mode, RunSpec
+from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.data.selection import Selection, write_selection
 from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
 from twinrank.errors import InputError, nearest
-from twinrank.evaluation.evaluate import predictions_of
 from twinrank.evaluation.predictions import Predictions
-from twinrank.files import sha256
+from twinrank.inference.evaluate import predictions_of
 from twinrank.runs import RunFolder
-from twinrank.training.grid import Job, Progress, run_grid
+from twinrank.training.jobs import Job, Progress, run_grid
 
 LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec, with_values
+from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec
+from twinrank.core.values import with_values
+from twinrank.core.yaml_files import parse_yaml, read_yaml
 from twinrank.ensembling.stack import require_folds
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
-from twinrank.reporting.leaderboard import board_files
-from twinrank.runs import RunFolder
-from twinrank.stacking import choose_models
-from twinrank.training.run import require_told
-from twinrank.yaml_files import parse_yaml, read_yaml
+from twinrank.runs import RunFolder, board_files
+from twinrank.training.train import require_told
+from twinrank.workflows.grid import choose_models
 
 RECIPES = "recipes"
 """Folder of those that come with twinrank."""

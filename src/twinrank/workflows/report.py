@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.data.benchmark import benchmark_digits, is_benchmark
+from twinrank.benchmark.generator import benchmark_digits, is_benchmark
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
 from twinrank.reporting.contents import read_run
-from twinrank.reporting.report import write_report
+from twinrank.reporting.page import write_report
 
 
 def publish_report(run: Path, out: Path | None = None, figures: Path | None = None) -> Path:
@@ -26,7 +26,7 @@ def publish_report(run: Path, out: Path | None = None, figures: Path | None = No
         The path written.
 
     Raises:
-        InputError: as :func:`twinrank.reporting.report.write_report`.
+        InputError: as :func:`twinrank.reporting.page.write_report`.
     """
     pictures: dict[str, PairData] = {}
     digits: dict[str, np.ndarray] = {}

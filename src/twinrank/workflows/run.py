@@ -5,24 +5,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from twinrank.auditing import audit
+from twinrank.benchmark.generator import Progress, make_benchmark, refuse_other_benchmark
+from twinrank.benchmark.mnist import fetch_mnist
+from twinrank.benchmark.submission import check_submission
 from twinrank.config import Recipe, RunSpec
-from twinrank.data.benchmark import Progress, make_benchmark, refuse_other_benchmark
-from twinrank.data.mnist import fetch_mnist
-from twinrank.data.submission import check_submission
-from twinrank.distilling import train_or_distill
-from twinrank.ensembling.folder import StackFolder
-from twinrank.evaluation.evaluate import Network, evaluate, order
-from twinrank.evaluation.label import write_labels
+from twinrank.core.steps import Steps, digests
+from twinrank.ensembling.stack_folder import StackFolder
+from twinrank.inference.evaluate import evaluate
+from twinrank.inference.label import write_labels
+from twinrank.inference.load import open_judge
+from twinrank.inference.network import Network
+from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
-from twinrank.reporting.ordering import write_order
-from twinrank.reporting.publish import publish_report
+from twinrank.reporting.order import write_order
 from twinrank.runs import RunFolder
-from twinrank.stacking import LEDGER, fill_ledger
-from twinrank.stacks import finish_stack, make_stack, open_judge
-from twinrank.steps import Steps, digests
-from twinrank.training.grid import Job, refuse_other_settings, require_all_done, require_workers, run_grid, train_job
-from twinrank.training.grid import Progress as GridProgress
+from twinrank.training.jobs import Job, refuse_other_settings, require_all_done, require_workers, run_grid, train_job
+from twinrank.training.jobs import Progress as GridProgress
+from twinrank.workflows.audit import audit
+from twinrank.workflows.distill import train_or_distill
+from twinrank.workflows.grid import LEDGER, fill_ledger
+from twinrank.workflows.report import publish_report
+from twinrank.workflows.stack import finish_stack, make_stack
 
 _POOL = 200
 """Images whose order is asked for."""

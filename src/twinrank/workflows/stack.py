@@ -1,33 +1,25 @@
 """From a ledger to a stack with its leaderboard, its page and its submission; and a stack that is asked about pairs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.special import log_softmax
-
-from twinrank.data.pairs import PairData
-from twinrank.data.pool import Pool
-from twinrank.data.submission import write_submission
+from twinrank.benchmark.submission import write_submission
+from twinrank.core.files import read_json, write_json
+from twinrank.core.provenance import provenance
+from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.figures import stack_figures
-from twinrank.ensembling.folder import StackFolder
-from twinrank.ensembling.learners import LEARNERS, decide
-from twinrank.ensembling.ledger import Ledger, Matrix, Rows
+from twinrank.ensembling.learners import LEARNERS
+from twinrank.ensembling.ledger import Ledger, Matrix
 from twinrank.ensembling.stack import Stack, stack
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
-from twinrank.evaluation.evaluate import Network
-from twinrank.evaluation.label import Judge
-from twinrank.evaluation.leaderboard import best_first
-from twinrank.files import read_json, sha256, write_json
-from twinrank.provenance import provenance
-from twinrank.reporting.contents import distinct_runs
-from twinrank.reporting.leaderboard import board_files, read_field, write_leaderboard
+from twinrank.evaluation.ranking import best_first
+from twinrank.reporting.leaderboard import read_field, write_leaderboard
 from twinrank.reporting.stack_page import write_stack_page
-from twinrank.runs import RunFolder
-from twinrank.stacking import LEDGER
-from twinrank.steps import Steps, digests
+from twinrank.runs import board_files
+from twinrank.workflows.grid import LEDGER
 
 
 def make_stack(
@@ -149,158 +141,3 @@ def publish_stack(folder: StackFolder, out: Path | None = None, figures: Path | 
         steps=read_json(folder.steps) if folder.steps.is_file() else [],
         drawings=figures,
     )
-
-
-class StackJudge:
-    """The best ensemble of a stack, ready to be asked: a :class:`twinrank.evaluation.label.Judge`.
-
-    Args:
-        folder: of a stack, whose base models' weights are still there.
-
-    Raises:
-        InputError: something is missing, or has changed. Whatever is asked raises it, too, if the images do not fit.
-    """
-
-    def __init__(self, folder: StackFolder) -> None:
-        self._config = folder.read_config()
-        ledger = Ledger(folder.path / self._config["ledger"])
-        if ledger.sha256 != self._config["ledger_sha256"]:
-            raise InputError(f"{ledger.path}: has changed since it was stacked; stack again")
-        self._networks = {
-            name: [Network(RunFolder(ledger.weights(cell))) for cell in ledger.cells(name)]
-            for name in self._config["models"]
-        }
-        stacked, best = folder.read_stack(), self._config["best"]
-        self._fitted = stacked.fitted[best]
-        self._track = next(each.track for each in stacked.entrants if each.name == best)
-        self._learners_sha256 = sha256(folder.learners)
-        self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
-
-    def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-
-        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-            predictions = network.predict(data)
-            return predictions.logit, predictions.levels
-
-        return self._decide(data.row_ids, ask)
-
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.evaluation.label.Judge`; its networks' levels are not one set, so there are none."""
-        return self.logits(data), np.empty((len(data), 2, 0))
-
-    def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        first, second = np.nonzero(~np.eye(len(pool), dtype=bool))
-
-        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-            logit, levels = network.pairwise(pool)
-            both = None if levels is None else np.stack([levels[first], levels[second]], 1)
-            return logit[first, second], both
-
-        logit = np.zeros((len(pool), len(pool)))
-        logit[first, second] = self._decide(np.arange(len(first)).astype(str), ask)
-        return logit
-
-    @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return {
-            self._trained_on: "which networks were fitted to: an in-sample number",
-            self._stacked: "which meta-learners were fitted to: an in-sample number",
-        }
-
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        seen = self.seen
-        return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
-            "model": self._config["best"],
-            "ledger_sha256": self._config["ledger_sha256"],
-            "learners_sha256": self._learners_sha256,
-            "track": self._track,
-        }
-
-    def _decide(self, ids: np.ndarray, ask: Callable[[Network], tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
-        """Ask each network for logits and levels; as the ledger has it, what counts is the mean of a base model's."""
-        logits: list[np.ndarray] = []
-        levels: dict[str, np.ndarray] = {}
-        for name, networks in self._networks.items():
-            said, both = zip(*map(ask, networks), strict=True)
-            logits.append(np.stack(said).astype(np.float64).mean(0))
-            if both[0] is not None:
-                levels[name] = np.stack(both).astype(np.float64).mean(0)
-        return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), np.stack(logits, 1), levels))
-
-
-class MeanJudge:
-    """The mean of some judges' logits, and of their log-posteriors where all have as many levels: a
-    :class:`twinrank.evaluation.label.Judge`.
-
-    Args:
-        judges: two or more.
-    """
-
-    def __init__(self, judges: Sequence[Judge]) -> None:
-        self._judges = judges
-
-    def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return _mean([judge.logits(data) for judge in self._judges])
-
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.evaluation.label.Judge`; the n-th levels of all judges count as the same."""
-        logits, levels = zip(*(judge.answer(data) for judge in self._judges), strict=True)
-        if len({each.shape for each in levels}) > 1 or not levels[0].shape[2]:
-            return _mean(logits), np.empty((len(data), 2, 0))
-        return _mean(logits), log_softmax(_mean(levels), axis=2)
-
-    def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        return _mean([judge.tournament(pool) for judge in self._judges])
-
-    @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        seen: dict[str, list[str]] = {}
-        for judge in self._judges:
-            for digest, words in judge.seen.items():
-                seen.setdefault(digest, []).extend(words.split("; "))
-        return {digest: "; ".join(dict.fromkeys(each)) for digest, each in seen.items()}
-
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.evaluation.label.Judge`."""
-        seen, members = self.seen, [judge.said(rows, digest) for judge in self._judges]
-        tracks = [member.pop("track") for member in members]
-        for member in members:
-            del member["rows"]
-        return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
-            "model": f"mean of {', '.join(member['model'] for member in members)}",
-            "members": members,
-            "track": next((track for track in tracks if track != "pairs-only"), "pairs-only"),
-        }
-
-
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack(each).mean(0, dtype=np.float64)
-
-
-def open_judge(*folders: Path) -> Judge:
-    """Whoever decides in a folder: the network of a run, or the best ensemble of a stack; in several, their mean.
-
-    Raises:
-        InputError: one is neither, or comes twice, or what it needs is missing.
-    """
-    judges: dict[Path, Judge] = {
-        path: StackJudge(StackFolder(path)) if StackFolder(path).config.is_file() else Network(RunFolder(path))
-        for path in distinct_runs(folders)
-    }
-    if len(judges) == 1:
-        return judges[folders[0]]
-    by_weights: dict[str, Path] = {}
-    for path, judge in judges.items():
-        weights = judge.said("", "").get("weights_sha256", str(path))
-        if (other := by_weights.setdefault(weights, path)) != path:
-            raise InputError(f"{path}: has the weights of {other}; name each network once")
-    return MeanJudge([*judges.values()])

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import RunSpec
+from twinrank.core.files import write_json
+from twinrank.core.locks import is_locked, locked
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import accuracy_difference
-from twinrank.evaluation.evaluate import evaluate
 from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
-from twinrank.files import write_json
-from twinrank.reporting.search import FEWEST_FOR_IMPORTANCES, draw_search
-from twinrank.runs import RunFolder, is_locked, locked
-from twinrank.training.grid import Job, Progress, divided, require_workers, run_grid
-from twinrank.training.run import holds, load_data
-from twinrank.training.search import Search, SharedStudy, run_search
-from twinrank.training.space import Space
+from twinrank.inference.evaluate import evaluate
+from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
+from twinrank.runs import RunFolder
+from twinrank.training.jobs import Job, Progress, divided, require_workers, run_grid
+from twinrank.training.train import holds, load_data
+from twinrank.tuning.search import Search, SharedStudy, run_search
+from twinrank.tuning.space import Space
 
 SUMMARY = "study.json"
 WINNER, DEFAULT = "winner", "default"

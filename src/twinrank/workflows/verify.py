@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.core.files import read_json, sha256
 from twinrank.data.pairs import digest_of
 from twinrank.ensembling.figures import stack_figures
-from twinrank.ensembling.folder import StackFolder
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
-from twinrank.evaluation.evaluate import records_of
-from twinrank.files import read_json, sha256
+from twinrank.inference.evaluate import records_of
 from twinrank.reporting.contents import read_run
-from twinrank.reporting.leaderboard import board_files, leaderboard_records, read_field
-from twinrank.reporting.publish import publish_report
-from twinrank.runs import RunFolder, seen_by
-from twinrank.stacks import publish_stack, submit_stack
+from twinrank.reporting.leaderboard import leaderboard_records, read_field
+from twinrank.runs import RunFolder, board_files, seen_by
+from twinrank.workflows.report import publish_report
+from twinrank.workflows.stack import publish_stack, submit_stack
 
 _CLOSE = 1e-9
 _CLOSE_LOGITS = 1e-4

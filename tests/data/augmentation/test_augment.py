@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
-from twinrank.data.augment import RANDAUGMENT, Augmentation, cutout, line, shift
-from twinrank.data.geometry import rotation, scaling, translation, warp
-from twinrank.data.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
-from twinrank.randomness import torch_generator
+from twinrank.core.torch_random import torch_generator
+from twinrank.data.augmentation.augment import RANDAUGMENT, Augmentation, cutout, line, shift
+from twinrank.data.augmentation.geometry import rotation, scaling, translation, warp
+from twinrank.data.augmentation.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
 
 EVERYTHING = TrainConfig(
     rotate=10, translate=0.1, crop_scale=0.9, randaugment=2, brightness=0.2, contrast=0.2, shift=2, cutout=1, lines=1

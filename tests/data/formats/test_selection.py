@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import load_pairs
-from twinrank.data.selection import Selection, write_selection
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 
 from twinrank.config import TrainConfig
-from twinrank.data.geometry import rotation, scaling, shear, translation, warp
-from twinrank.data.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
-from twinrank.pixels import mirrored
+from twinrank.core.pixels import mirrored
+from twinrank.data.augmentation.geometry import rotation, scaling, shear, translation, warp
+from twinrank.data.augmentation.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
 
 _LONGEST_CUTOUT = 0.5
 _WIDEST_LINE = 0.1

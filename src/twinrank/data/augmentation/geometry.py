@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional
 
-from twinrank.data.photometry import like
-from twinrank.pixels import unit_range
+from twinrank.core.pixels import unit_range
+from twinrank.data.augmentation.photometry import like
 
 
 def warp(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from twinrank.pixels import unit_range
+from twinrank.core.pixels import unit_range
 
 _DARKEST = 1 / 255
 """The darkest visible pixel; 0 is covered."""

@@ -7,9 +7,6 @@ import numpy as np
 from twinrank.config import LARGEST, SMALLEST
 from twinrank.errors import InputError
 
-_PIXELS_A_BATCH = 500 * 28 * 28
-_BATCHES_A_CHUNK = 4
-
 
 class PairArrays(NamedTuple):
     """Arrays of N pairs, checked.
@@ -37,13 +34,3 @@ def check_size(where: str, height: int, width: int) -> None:
         raise InputError(
             f"{where} has images of {height} x {width} pixels; resize them, {SMALLEST} to {LARGEST} are possible"
         )
-
-
-def rows_a_batch(height: int, width: int) -> int:
-    """How many pairs of images of this size go through a network together."""
-    return max(1, _PIXELS_A_BATCH // (height * width))
-
-
-def rows_a_chunk(height: int, width: int) -> int:
-    """How many of them are read together: whole batches, so that a network says what it would say of a whole file."""
-    return _BATCHES_A_CHUNK * rows_a_batch(height, width)

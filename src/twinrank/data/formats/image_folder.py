@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from twinrank.data.arrays import PairArrays, check_size
-from twinrank.data.labels import LABELS, id_defects, label_defects
-from twinrank.data.memory import require_memory
-from twinrank.data.reading import reading
-from twinrank.data.tables import Table, read_table
-from twinrank.data.wording import cause, first_few, quoted
+from twinrank.core.files import sha256
+from twinrank.core.memory import require_memory
+from twinrank.core.messages import cause, first_few, quoted, reading
+from twinrank.data.formats.arrays import PairArrays, check_size
+from twinrank.data.formats.labels import LABELS, id_defects, label_defects
+from twinrank.data.formats.tables import Table, read_table
 from twinrank.errors import InputError
-from twinrank.files import sha256
 
 # Formats whose decoders are part of Pillow; it hands some others (EPS) to external programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")

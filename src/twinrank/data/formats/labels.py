@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.data.tables import read_table
-from twinrank.data.wording import first_few, quoted
+from twinrank.core.messages import first_few, quoted
+from twinrank.data.formats.tables import read_table
 from twinrank.errors import InputError
 
 LABELS = {"0": 0, "1": 1}
@@ -25,7 +25,7 @@ def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) ->
         int8 (N,), in the order of ``ids``.
 
     Raises:
-        InputError: the CSV cannot be read (:func:`twinrank.data.tables.read_table`), or ids or labels in it are
+        InputError: the CSV cannot be read (:func:`twinrank.data.formats.tables.read_table`), or ids or labels in it are
             missing, repeated, unknown or not 0 or 1; the one line counts every kind with its first examples.
     """
     table = read_table(path, ("id", "label"))

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinrank.data.archive import Archive, Header
-from twinrank.data.arrays import PairArrays, check_size, rows_a_chunk
-from twinrank.data.labels import id_defects
-from twinrank.data.memory import require_memory
-from twinrank.data.wording import cause, first_few, kind, quoted
+from twinrank.core.memory import require_memory
+from twinrank.core.messages import cause, first_few, kind, quoted
+from twinrank.core.npz import Archive, Header
+from twinrank.data.batch_sizes import rows_a_chunk
+from twinrank.data.formats.arrays import PairArrays, check_size
+from twinrank.data.formats.labels import id_defects
 from twinrank.errors import InputError
 
 KEYS = ("x", "xa", "xb", "y", "id")
@@ -30,7 +31,7 @@ class PairParts(NamedTuple):
     Attributes:
         pairs: N.
         id: str (N,), each once; None if the file has none.
-        sides: left and right images of each part, as :class:`twinrank.data.arrays.PairArrays` has them.
+        sides: left and right images of each part, as :class:`twinrank.data.formats.arrays.PairArrays` has them.
     """
 
     pairs: int
@@ -66,7 +67,7 @@ def open_pair_npz(path: Path, rows: int | None = None) -> Iterator[PairParts]:
 
     Args:
         path: of the file.
-        rows: of a part; by default :func:`twinrank.data.arrays.rows_a_chunk`.
+        rows: of a part; by default :func:`twinrank.data.batch_sizes.rows_a_chunk`.
 
     Raises:
         InputError: what :func:`read_pair_npz` refuses, with the same words; headers, memory and ids before there is

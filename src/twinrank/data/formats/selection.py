@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinrank.data.archive import read_written
+from twinrank.core.files import write_npz
+from twinrank.core.npz import read_written
 from twinrank.errors import InputError
-from twinrank.files import write_npz
 
 ENDING = ".rows.npz"
 _KINDS = {"rows": "i", "of": "U", "of_sha256": "U"}

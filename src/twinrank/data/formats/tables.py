@@ -5,9 +5,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinrank.data.memory import require_memory
-from twinrank.data.reading import reading
-from twinrank.data.wording import quoted
+from twinrank.core.memory import require_memory
+from twinrank.core.messages import quoted, reading
 from twinrank.errors import InputError
 
 _MEMORY_PER_BYTE = 20

@@ -1,0 +1,1 @@
+"""The benchmark: MNIST, the exact generator, its batched likeness, submissions."""

@@ -1,0 +1,1 @@
+"""What everything stands on: files, locks, steps, values, messages, randomness, device."""

@@ -1,0 +1,32 @@
+"""Locks on files, which the system releases however a process ends."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep a file for this process, after waiting for whoever has it. The system lets go of it however it ends."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process keeps a file now."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not try_lock(file, fcntl.LOCK_SH)
+
+
+def try_lock(file: BinaryIO, kind: int) -> bool:
+    """Lock a file until it is closed; False if another process holds it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

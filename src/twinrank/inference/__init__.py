@@ -1,0 +1,1 @@
+"""Predictors: networks, stacks, and means of several."""

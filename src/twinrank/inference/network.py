@@ -1,0 +1,82 @@
+"""A trained network as a predictor."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.core.device import pick_device, prepare_cpu
+from twinrank.core.files import sha256
+from twinrank.data.pairs import PairData
+from twinrank.data.pool import Pool
+from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.predict import Pairwise, pairwise_logits, predict
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.weights import load_weights
+from twinrank.runs import RunFolder, seen_by
+
+
+class Network:
+    """The best weights of a run, ready to be asked: a :class:`twinrank.inference.predictor.Judge`.
+
+    Args:
+        run: a run with weights.
+
+    Raises:
+        InputError: it has none. Whatever is asked raises it, too, if the images do not fit.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        recorded = run.read_config()
+        self._run = run
+        prepare_cpu(recorded["threads"])
+        self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
+        self.model.precision = run.train_config().precision
+
+    def predict(self, data: PairData) -> Predictions:
+        """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
+        self.require_channels(data.path, data.xa)
+        return predict(self.model, data)
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        return self.predict(data).logit
+
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        said = self.predict(data)
+        return said.logit, np.empty((len(data), 2, 0)) if said.levels is None else said.levels
+
+    def pairwise(self, pool: Pool) -> Pairwise:
+        """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
+        self.require_channels(pool.path, pool.images)
+        return pairwise_logits(self.model, pool.images)
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        return self.pairwise(pool).logit
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        return seen_by(self._run.read_config())
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        recorded = self._run.read_config()
+        seen = seen_by(recorded)
+        return {
+            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
+            "weights_sha256": sha256(self._run.weights),
+            "model": recorded["model"]["name"],
+            "track": recorded["track"],
+        }
+
+    def require_channels(self, path: Path, images: np.ndarray) -> None:
+        """Refuse images (N, C, H, W) of a file that have other channels than those of training."""
+        channels = self.model.encode.mean.shape[0]
+        if images.shape[1] != channels:
+            raise InputError(
+                f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
+            )

@@ -1,0 +1,42 @@
+"""All pairs of some images, held against one ranking."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from twinrank.data.pairs import load_pairs
+from twinrank.data.pool import Pool, pool_of
+from twinrank.evaluation.order import OrderReport, order_report
+from twinrank.inference.predictor import Judge
+
+
+class Ordered(NamedTuple):
+    """How close to one ranking the decisions about all pairs of some images are.
+
+    Attributes:
+        pool: the images.
+        report: on the decisions about them.
+        meta: which file and images these are, and whose decisions, as in
+            :attr:`twinrank.evaluation.predictions.Predictions.meta`.
+    """
+
+    pool: Pool
+    report: OrderReport
+    meta: dict[str, Any]
+
+
+def order(judge: Judge, file: Path, images: int, seed: int = 0) -> Ordered:
+    """Ask about all pairs of some images of a file, and hold that against one ranking.
+
+    Args:
+        judge: who is asked.
+        file: a pair file; labels in it are not used.
+        images: how many, taken at random.
+        seed: chooses them, and the resamples of the intervals.
+
+    Raises:
+        InputError: the file is refused, holds fewer different images, or they do not fit the judge.
+    """
+    pool = pool_of(load_pairs(Path(file)), images, seed)
+    report = order_report(judge.tournament(pool), seed=seed)
+    meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
+    return Ordered(pool, report, meta | judge.said(f"{len(pool):,} images of {pool.path.name}", pool.sha256))

@@ -1,0 +1,98 @@
+"""The best ensemble of a stack as a predictor."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinrank.core.files import sha256
+from twinrank.data.pairs import PairData
+from twinrank.data.pool import Pool
+from twinrank.ensembling.learners import decide
+from twinrank.ensembling.ledger import Ledger, Rows
+from twinrank.ensembling.stack_folder import StackFolder
+from twinrank.errors import InputError
+from twinrank.inference.network import Network
+from twinrank.runs import RunFolder
+
+
+class StackJudge:
+    """The best ensemble of a stack, ready to be asked: a :class:`twinrank.inference.predictor.Judge`.
+
+    Args:
+        folder: of a stack, whose base models' weights are still there.
+
+    Raises:
+        InputError: something is missing, or has changed. Whatever is asked raises it, too, if the images do not fit.
+    """
+
+    def __init__(self, folder: StackFolder) -> None:
+        self._config = folder.read_config()
+        ledger = Ledger(folder.path / self._config["ledger"])
+        if ledger.sha256 != self._config["ledger_sha256"]:
+            raise InputError(f"{ledger.path}: has changed since it was stacked; stack again")
+        self._networks = {
+            name: [Network(RunFolder(ledger.weights(cell))) for cell in ledger.cells(name)]
+            for name in self._config["models"]
+        }
+        stacked, best = folder.read_stack(), self._config["best"]
+        self._fitted = stacked.fitted[best]
+        self._track = next(each.track for each in stacked.entrants if each.name == best)
+        self._learners_sha256 = sha256(folder.learners)
+        self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
+
+    def logits(self, data: PairData) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+
+        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+            predictions = network.predict(data)
+            return predictions.logit, predictions.levels
+
+        return self._decide(data.row_ids, ask)
+
+    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`twinrank.inference.predictor.Judge`; its networks' levels are not one set, so there are none."""
+        return self.logits(data), np.empty((len(data), 2, 0))
+
+    def tournament(self, pool: Pool) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        first, second = np.nonzero(~np.eye(len(pool), dtype=bool))
+
+        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+            logit, levels = network.pairwise(pool)
+            both = None if levels is None else np.stack([levels[first], levels[second]], 1)
+            return logit[first, second], both
+
+        logit = np.zeros((len(pool), len(pool)))
+        logit[first, second] = self._decide(np.arange(len(first)).astype(str), ask)
+        return logit
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        return {
+            self._trained_on: "which networks were fitted to: an in-sample number",
+            self._stacked: "which meta-learners were fitted to: an in-sample number",
+        }
+
+    def said(self, rows: str, digest: str) -> dict[str, Any]:
+        """See :class:`twinrank.inference.predictor.Judge`."""
+        seen = self.seen
+        return {
+            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
+            "model": self._config["best"],
+            "ledger_sha256": self._config["ledger_sha256"],
+            "learners_sha256": self._learners_sha256,
+            "track": self._track,
+        }
+
+    def _decide(self, ids: np.ndarray, ask: Callable[[Network], tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+        """Ask each network for logits and levels; as the ledger has it, what counts is the mean of a base model's."""
+        logits: list[np.ndarray] = []
+        levels: dict[str, np.ndarray] = {}
+        for name, networks in self._networks.items():
+            said, both = zip(*map(ask, networks), strict=True)
+            logits.append(np.stack(said).astype(np.float64).mean(0))
+            if both[0] is not None:
+                levels[name] = np.stack(both).astype(np.float64).mean(0)
+        return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), np.stack(logits, 1), levels))

@@ -1,0 +1,1 @@
+"""Search for better values: search spaces and trials."""

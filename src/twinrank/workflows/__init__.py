@@ -1,0 +1,1 @@
+"""One verb, one module: what a command does, from files to files."""
