@@ -130,7 +130,7 @@ def parts_of(path: Path) -> Iterator[tuple[str, bytes]]:
             yield f"trial {trial['number']}", canonical(numbers(trial))
     elif path.name == "order.json":
         yield "", canonical(numbers(json.loads(path.read_text(encoding="utf-8"))))
-    elif path.suffix == ".csv" and path.parent.name != "board":
+    elif path.suffix == ".csv" and path.name != "leaderboard.csv":
         yield "", path.read_bytes()
 
 
