@@ -17,6 +17,8 @@ from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.errors import InputError
 
 # One thread: small networks gain nothing from more, and results do not depend on the machine.
 torch.set_num_threads(1)
@@ -100,3 +102,31 @@ def twinrank() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def refusal() -> Callable[..., str]:
+    """Loads a bad file and returns the message, which is one line and names the file at fault."""
+
+    def load(path: Path, labels: Path | None = None, at_fault: Path | None = None) -> str:
+        with pytest.raises(InputError) as caught:
+            load_pairs(path, labels)
+        line = str(caught.value)
+        assert line.splitlines() == [line]
+        assert line.startswith(str(at_fault or path))
+        return line
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def outcome() -> Callable[[Path], PairData | str]:
+    """Loads a file that may be bad and returns the pairs, or the message."""
+
+    def load(path: Path) -> PairData | str:
+        try:
+            return load_pairs(path)
+        except InputError as error:
+            return str(error)
+
+    return load

@@ -1,15 +1,27 @@
-"""The errors that are the user's to mend."""
+"""The errors that the user can mend."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST_WORD, LONGEST_LINE = 500, 2000
+"""Characters of a word, and of a whole message, that are shown."""
+_UNREADABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories: control and format characters, halves of surrogate pairs, separators of lines."""
 
-class InputError(Exception):
+
+class InputError(ValueError):
     """Something that was given is wrong: one line that says what, where, and what to do.
 
     The command line prints the line and exits with status 2, without a traceback.
+
+    Args:
+        line: Message. :func:`one_line` makes sure that it is one line of readable length.
     """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(one_line(line))
 
 
 class Diverged(InputError):
@@ -22,6 +34,30 @@ class Interrupted(Exception):
 
 class CheckFailed(Exception):
     """A check that was asked for has found something: lines that say what. The command line exits with status 1."""
+
+
+def one_line(text: str) -> str:
+    """A text as one line that a terminal can show.
+
+    Control characters, such as a line break in a file's name, are escaped. A word of more than 500 characters
+    loses its middle, and so does a text of more than 2,000.
+    """
+    escaped = "".join(map(_escaped, text))
+    words = [shortened(word, LONGEST_WORD) for word in escaped.split(" ")]
+    return shortened(" ".join(words), LONGEST_LINE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters. A longer one loses its middle, for which an ellipsis stands."""
+    if len(text) <= longest:
+        return text
+    head = longest // 2
+    return f"{text[:head]}…{text[head + 1 - longest :]}"
+
+
+def _escaped(character: str) -> str:
+    readable = unicodedata.category(character) not in _UNREADABLE
+    return character if readable else character.encode("unicode_escape").decode("ascii")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from twinrank.core import memory
-from twinrank.data.formats import pair_npz
+from twinrank.data.formats import pair_arrays
 from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs, stream_pairs
 from twinrank.errors import InputError
@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_refused_is_refused_with_the_same_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: Refusal, case: str, rows: int
 ) -> None:
-    monkeypatch.setattr(pair_npz, "_CHECKED_BYTES", 3 * UNIT[0].nbytes)
+    monkeypatch.setattr(pair_arrays, "_CHECKED_BYTES", 3 * UNIT[0].nbytes)
     arrays, said = REFUSED[case]
     saved(tmp_path / "bad.npz", {"y": np.zeros(N, int)} | arrays)
     line = refusal(tmp_path / "bad.npz")

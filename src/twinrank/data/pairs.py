@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twinrank.core.files import sha256
 from twinrank.core.messages import reading
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels
+from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, read_selection
 from twinrank.errors import InputError
@@ -25,13 +27,13 @@ class PairData:
     """N pairs of images.
 
     Attributes:
-        xa: uint8, or float32 in [0, 1], (N, C, H, W), left images; C is 1 or 3. Often a view of a wider array.
-        xb: the same shape and dtype, right images.
+        xa: Left images, uint8, or float32 in [0, 1], (N, C, H, W); C is 1 or 3. Often a view of a wider array.
+        xb: Right images, the same shape and dtype.
         y: int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
         id: str (N,), each once; None if the file has none.
-        path: the file or folder that was given.
-        sha256: of the NPZ file, or over a CSV and its images, or over a selection's rows and the digest of what they
-            are selected from, in hexadecimal; a label CSV is not part of it.
+        path: File or folder that was given, or the name of arrays in memory.
+        sha256: Digest in hexadecimal: of the NPZ file; over a CSV and its images; over a selection's rows and the
+            digest of their pair file; or over arrays in memory. A label CSV is not part of it.
     """
 
     xa: np.ndarray
@@ -48,6 +50,34 @@ class PairData:
     def row_ids(self) -> np.ndarray:
         """str (N,): the ids, or the row numbers "0", "1", ... of a file without."""
         return np.arange(len(self)).astype(str) if self.id is None else self.id
+
+    @classmethod
+    def from_arrays(
+        cls, xa: ArrayLike, xb: ArrayLike, y: ArrayLike | None = None, id: ArrayLike | None = None, name: str = "arrays"
+    ) -> "PairData":
+        """Pairs from arrays in memory, checked like those of an NPZ file.
+
+        Arrays that need no conversion are not copied, so they must not be changed afterwards.
+
+        >>> images = np.random.default_rng(0).integers(0, 256, (2, 10, 28, 28), np.uint8)
+        >>> pairs = PairData.from_arrays(images[0], images[1], y=np.arange(10) % 2)
+        >>> len(pairs), pairs.xa.shape, pairs.row_ids[:3].tolist()
+        (10, (10, 1, 28, 28), ['0', '1', '2'])
+
+        Args:
+            xa: Left images, (N, H, W) or (N, C, H, W), uint8, or floating-point from 0 to 1.
+            xb: Right images, the same shape and type.
+            y: Labels (N,), 1 where the left image ranks higher, else 0.
+            id: Row ids (N,), texts or whole numbers, each once.
+            name: Name of the pairs in messages, and their ``path``.
+
+        Raises:
+            InputError: Anything that :func:`load_pairs` refuses in an NPZ file.
+        """
+        given = {"xa": xa, "xb": xb, "y": y, "id": id}
+        arrays = {key: as_array(value, key, name) for key, value in given.items() if value is not None}
+        pairs = read_pairs(InMemory(Path(name), arrays), labelled_elsewhere=True)
+        return cls(*pairs, path=Path(name), sha256=arrays_digest(pairs))
 
     def select(self, rows: np.ndarray | slice) -> "PairData":
         """Some rows, in the order given; they keep their row ids. A slice copies no image.

@@ -63,6 +63,8 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, Asked]]:
                 Entrant(**about, logits={stem: logit[:, place] for stem, logit in logits.items()})
                 for place, about in enumerate(meta["entrants"])
             ]
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f"{path}: not what a stack's entrants said ({error}); stack again") from error
     return entrants, asked

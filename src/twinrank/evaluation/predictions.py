@@ -119,6 +119,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise InputError(f"{path}: not an NPZ file of predictions; predict again")
         with archive:
             arrays = {key: archive[key] for key in archive.files if key in _KINDS}
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; evaluate or predict first") from error
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
