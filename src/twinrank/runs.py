@@ -186,7 +186,7 @@ class RunFolder:
         """
         return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
 
-    def asked(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """What decides the result of the run: the network, the training values, the content of the data, the teacher's.
 
         Raises:
@@ -235,21 +235,21 @@ class RunFolder:
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
 
-def teachers_of(config: dict[str, Any]) -> list[Path]:
+def teacher_folders(config: dict[str, Any]) -> list[Path]:
     """Folders of whoever taught a run of this configuration, as they were named then; of several, it was their mean."""
     path = config.get("teacher", {}).get("path", [])
     return [Path(each) for each in (path if isinstance(path, list) else [path])]
 
 
-def answers_of(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Who answered of a configuration's teachers, in the order of :func:`teachers_of`; a stack is one teacher."""
+def teacher_identities(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Who answered of a configuration's teachers, in the order of :func:`teacher_folders`; a stack is one teacher."""
     if "teacher" not in config:
         return []
     answered = config["teacher"]["answered"]
     return answered.get("members", [answered])
 
 
-def seen_by(config: dict[str, Any]) -> dict[str, str]:
+def used_in_training(config: dict[str, Any]) -> dict[str, str]:
     """What a training of this configuration had to do with files, and its teacher's training, in words by digest."""
     seen = {file["sha256"]: _SEEN[part] for part, file in config["data"].items() if part in _SEEN}
     for digest, words in config.get("teacher", {}).get("seen", {}).items():

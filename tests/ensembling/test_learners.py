@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from twinrank.ensembling.learners import LEARNERS, Sample, cross_fitted, decide, fit, mirrored, restore, take
+from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, decide, fit, mirrored, restore, take
 from twinrank.ensembling.ledger import Rows
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy, log_loss
@@ -35,13 +35,13 @@ FOLD = np.arange(240) % 4
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_swapped_pairs_get_the_negated_logit_to_the_bit_also_after_a_restart(rows: Rows, name: str) -> None:
-    fitted = fit(name, Sample(rows, FOLD))
+    fitted = fit(name, StackSample(rows, FOLD))
     logit = decide(fitted, rows)
     assert np.array_equal(decide(fitted, mirrored(rows)), -logit)
     assert accuracy(rows.y, logit) > 0.75
     restored = restore(json.loads(json.dumps(fitted.state())))
     assert np.array_equal(decide(restored, rows), logit)
-    again = fit(name, Sample(rows, FOLD))
+    again = fit(name, StackSample(rows, FOLD))
     assert again.state() == fitted.state(), "fitting is deterministic"
 
 
@@ -51,7 +51,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_label(row: int, name: str)
     rows = rows_of(240, 3)
     y = rows.y.copy()
     y[row] = 1 - y[row]
-    logit, other = (cross_fitted(LEARNERS[name], Sample(each, FOLD)) for each in (rows, replace(rows, y=y)))
+    logit, other = (cross_fitted(LEARNERS[name], StackSample(each, FOLD)) for each in (rows, replace(rows, y=y)))
     same_fold = FOLD[row] == FOLD
     assert np.array_equal(logit[same_fold], other[same_fold])
 
@@ -60,7 +60,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_label(row: int, name: str)
 def test_nor_where_sizes_are_chosen(rows: Rows, name: str) -> None:
     held = FOLD == 1
     logit, other = (
-        decide(LEARNERS[name](Sample(each, FOLD).without(1)), take(each, held))
+        decide(LEARNERS[name](StackSample(each, FOLD).without(1)), take(each, held))
         for each in (rows, replace(rows, y=np.where(held, 1 - rows.y, rows.y)))
     )
     assert np.array_equal(logit, other)
@@ -69,30 +69,32 @@ def test_nor_where_sizes_are_chosen(rows: Rows, name: str) -> None:
 def test_baselines_do_what_they_are_called(rows: Rows) -> None:
     z, y = rows.logit, rows.y
     best = int(np.argmax([accuracy(y, each) for each in z.T]))
-    assert np.array_equal(decide(fit("best_single", Sample(rows, FOLD)), rows), z[:, best])
+    assert np.array_equal(decide(fit("best_single", StackSample(rows, FOLD)), rows), z[:, best])
     mean = (1 / (1 + np.exp(-z))).mean(1)
-    assert np.allclose(decide(fit("mean_probability", Sample(rows, FOLD)), rows), np.log(mean / (1 - mean)))
-    assert np.allclose(decide(fit("mean_logit", Sample(rows, FOLD)), rows), z.mean(1))
+    assert np.allclose(decide(fit("mean_probability", StackSample(rows, FOLD)), rows), np.log(mean / (1 - mean)))
+    assert np.allclose(decide(fit("mean_logit", StackSample(rows, FOLD)), rows), z.mean(1))
     gain = np.array([accuracy(y, each) for each in z.T]) - 0.5
     weighted = (1 / (1 + np.exp(-z))) @ (gain / gain.sum())
-    assert np.allclose(decide(fit("weighted_by_accuracy", Sample(rows, FOLD)), rows), np.log(weighted / (1 - weighted)))
+    assert np.allclose(
+        decide(fit("weighted_by_accuracy", StackSample(rows, FOLD)), rows), np.log(weighted / (1 - weighted))
+    )
 
 
 def test_greedy_selection_is_no_worse_than_any_single_model(rows: Rows) -> None:
-    chosen = log_loss(rows.y, decide(fit("greedy_selection", Sample(rows, FOLD)), rows))
+    chosen = log_loss(rows.y, decide(fit("greedy_selection", StackSample(rows, FOLD)), rows))
     assert chosen <= min(log_loss(rows.y, each) for each in rows.logit.T) + 1e-12
 
 
 def test_logistic_regression_finds_the_minimum(rows: Rows) -> None:
-    weights = np.array(fit("logistic_regression", Sample(rows, FOLD)).state()["weights"])
+    weights = np.array(fit("logistic_regression", StackSample(rows, FOLD)).state()["weights"])
     unpenalised = minimize(lambda w: log_loss(rows.y, rows.logit @ w), np.zeros(4), tol=1e-12).x
     assert log_loss(rows.y, rows.logit @ weights) < log_loss(rows.y, rows.logit @ unpenalised) + 0.01
 
 
 def test_unknown_meta_learners_and_states_are_refused(rows: Rows) -> None:
     with pytest.raises(InputError, match="no meta-learner 'lightgmb'; did you mean 'lightgbm'"):
-        fit("lightgmb", Sample(rows, FOLD))
+        fit("lightgmb", StackSample(rows, FOLD))
     with pytest.raises(InputError, match="not the state of a meta-learner"):
         restore({"kind": "other"})
     with pytest.raises(InputError, match="labels of one kind"):
-        fit("logistic_regression", Sample(replace(rows, y=np.zeros(240, np.int8)), FOLD))
+        fit("logistic_regression", StackSample(replace(rows, y=np.zeros(240, np.int8)), FOLD))

@@ -9,7 +9,7 @@ from twinrank.config import Mode
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData
-from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
+from twinrank.ensembling.ledger import WHOLE, BaseModel, Cell, Ledger
 from twinrank.errors import InputError
 
 N, TESTS, FOLDS = 60, 20, 3
@@ -33,7 +33,7 @@ def created(folder: Path, mode: Mode, folds: Folds = ASSIGNED) -> Ledger:
     return Ledger.create(folder, mode, folds, rows, assign_folds(rows, FOLDS, 0).fold, {"public": TEST})
 
 
-def entry(name: str, mode: Mode, folder: Path) -> Entry:
+def entry(name: str, mode: Mode, folder: Path) -> BaseModel:
     cells = []
     for fold in range(FOLDS) if mode == "oof" else [WHOLE]:
         run = folder / f"{name}{fold}"
@@ -46,7 +46,7 @@ def entry(name: str, mode: Mode, folder: Path) -> Entry:
     fold = ASSIGNED.fold if mode == "oof" else np.full(N, WHOLE, np.int8)
     logit = RANDOM.normal(size=N).astype(np.float32)
     tests = {"public": RANDOM.normal(size=(len(cells), TESTS)).astype(np.float32)}
-    return Entry(name, {"model": name, "parameters": 7}, tuple(cells), fold, logit, tests, None, {})
+    return BaseModel(name, {"model": name, "parameters": 7}, tuple(cells), fold, logit, tests, None, {})
 
 
 @pytest.fixture(params=["holdout", "oof"])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twinrank.ensembling.learners import LEARNERS, Sample, decide
+from twinrank.ensembling.learners import LEARNERS, StackSample, decide
 from twinrank.ensembling.ledger import Matrix, Rows
 from twinrank.ensembling.stack import nested, stack, without_models
 from twinrank.errors import InputError
@@ -64,7 +64,7 @@ def test_calibration_sees_neither_the_fold_nor_the_row() -> None:
     held = matrix.fold == matrix.fold[0]
     assert np.isnan(logit[0, held]).all()
     assert np.array_equal(logit[0, ~held], other[0, ~held]), "line 0 is fitted without fold 0"
-    direct = LEARNERS["greedy_selection"](Sample(matrix.rows, matrix.fold).without(0).without(2))
+    direct = LEARNERS["greedy_selection"](StackSample(matrix.rows, matrix.fold).without(0).without(2))
     assert np.array_equal(logit[0, matrix.fold == 2], decide(direct, matrix.rows)[matrix.fold == 2])
 
 

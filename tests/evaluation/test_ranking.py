@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import Asked, load_entrants, save_entrants
+from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants
 from twinrank.evaluation.metrics import score
 from twinrank.evaluation.ranking import Entrant, Kind, rank
 
@@ -88,7 +88,7 @@ def test_one_alone_and_none_and_one_who_was_absent() -> None:
 
 def test_what_entrants_said_is_stored(tmp_path) -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0}, {"two": "ensemble"})
-    asked = {stem: Asked(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
+    asked = {stem: LabelledRows(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
     save_entrants(tmp_path / "entrants.npz", entrants, asked)
     again, rows = load_entrants(tmp_path / "entrants.npz")
     assert list(rows) == list(FILES)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from twinrank.benchmark.submission import check_submission
-from twinrank.data.formats import arrays
+from twinrank.data import batch_sizes
 from twinrank.data.pairs import PairData, load_pairs, stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
@@ -37,8 +37,8 @@ def test_what_is_said_does_not_depend_on_chunks(
     monkeypatch: pytest.MonkeyPatch, run: RunFolder, benchmark_folder: Path, tmp_path: Path, batches: int
 ) -> None:
     file, out = benchmark_folder / "test_private.npz", tmp_path / "pred.csv"
-    monkeypatch.setattr(arrays, "_PIXELS_A_BATCH", 7 * 28 * 28)
-    monkeypatch.setattr(arrays, "_BATCHES_A_CHUNK", batches)
+    monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 7 * 28 * 28)
+    monkeypatch.setattr(batch_sizes, "_BATCHES_A_CHUNK", batches)
     evaluated, judge = predictions_of(run, load_pairs(file)), Network(run)
     with stream_pairs(file) as stream:
         logits = [judge.logits(chunk) for chunk in stream.chunks]
@@ -73,7 +73,7 @@ def test_a_file_without_labels_and_ids_is_labelled_by_row_number(tmp_path: Path)
 def test_a_late_refusal_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str | None
 ) -> None:
-    monkeypatch.setattr(arrays, "_PIXELS_A_BATCH", 8 * 8)
+    monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 8 * 8)
     x = np.zeros((50, 8, 16), np.float32)
     x[47] = np.nan
     np.savez(tmp_path / "bad.npz", x=x)

@@ -19,12 +19,12 @@ from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError, Interrupted
 from twinrank.inference.evaluate import evaluate
-from twinrank.inference.load import open_judge
+from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights
 from twinrank.reporting.contents import read_run
-from twinrank.runs import RunFolder, seen_by
+from twinrank.runs import RunFolder, used_in_training
 from twinrank.training.jobs import Job
 from twinrank.training.progress import EpochProgress
 from twinrank.training.teacher import Teacher
@@ -115,7 +115,9 @@ def test_several_teach_by_their_mean(
     ]
     pairs = load_pairs(files[0])
     run = taught("levelled", *ordered, level_weight=1.0, epochs=1)
-    (first, first_levels), (second, second_levels) = (open_judge(each).answer(pairs) for each in ordered)
+    (first, first_levels), (second, second_levels) = (load_predictor(each).logits_and_levels(pairs) for each in ordered)
+    assert first_levels is not None
+    assert second_levels is not None
     with np.load(run.teacher) as kept:
         np.testing.assert_allclose(kept["logit"], (first + second) / 2, atol=1e-5)
         product = np.exp(first_levels) * np.exp(second_levels)
@@ -146,7 +148,7 @@ def test_several_teach_by_their_mean(
 
 
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Network, "answer", never)
+    monkeypatch.setattr(Network, "logits_and_levels", never)
     with pytest.raises(InputError, match="distill_weight and level_weight are 0, so that a teacher changes nothing"):
         taught(distill_weight=0.0)
 
@@ -200,7 +202,7 @@ def test_what_a_teacher_said_before_the_training_began_is_taken(
     (tmp_path / "begun").mkdir()
     shutil.copy(whole.teacher, tmp_path / "begun")
     with monkeypatch.context() as patch:
-        patch.setattr(Network, "answer", never)
+        patch.setattr(Network, "logits_and_levels", never)
         begun = taught("begun")
         with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
             taught("begun")
@@ -283,7 +285,7 @@ def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
     assert "given it, too (rows which meta-learners were fitted to: an in-sample number); so" in line
     with np.load(run.teacher) as kept:
         np.testing.assert_array_equal(
-            kept["logit"], open_judge(folder.path).logits(load_pairs(files[0])).astype(np.float32)
+            kept["logit"], load_predictor(folder.path).logits(load_pairs(files[0])).astype(np.float32)
         )
     recorded = run.read_config()["teacher"]
     assert recorded["path"] == str(folder.path)
@@ -328,17 +330,17 @@ def test_the_command_trains_a_student_of_a_network(
 
 def test_what_teachers_of_teachers_were_given_is_said_once() -> None:
     first: dict[str, Any] = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "b"}}}
-    taught = first | {"teacher": {"seen": seen_by(first)}}
-    again = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "c"}}, "teacher": {"seen": seen_by(taught)}}
+    taught = first | {"teacher": {"seen": used_in_training(first)}}
+    again = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "c"}}, "teacher": {"seen": used_in_training(taught)}}
     fitted, chose = (
         "which the network was fitted to: an in-sample number",
         "which chose the epoch, so it reads slightly too well",
     )
-    assert seen_by(taught) == {
+    assert used_in_training(taught) == {
         "a": f"{fitted}; to its teacher rows {fitted}",
         "b": f"{chose}; to its teacher rows {chose}",
     }
-    assert seen_by(again) == {
+    assert used_in_training(again) == {
         "a": f"{fitted}; to its teacher rows {fitted}",
         "b": f"to its teacher rows {chose}",
         "c": chose,

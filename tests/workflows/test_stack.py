@@ -18,7 +18,7 @@ from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.entrants import load_entrants
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.label import write_labels
-from twinrank.inference.load import open_judge
+from twinrank.inference.load import load_predictor
 from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field
 from twinrank.runs import RunFolder
@@ -90,7 +90,7 @@ def test_the_page_tells_and_shows_everything(stacked: StackFolder, tmp_path: Pat
 def test_a_stack_says_of_a_file_what_it_said_in_the_ledger(
     stacked: StackFolder, benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    judge, data = open_judge(stacked.path), load_pairs(benchmark_folder / "test_private.npz")
+    judge, data = load_predictor(stacked.path), load_pairs(benchmark_folder / "test_private.npz")
     best = stacked.read_config()["best"]
     entrants, _ = load_entrants(stacked.entrants)
     (expected,) = [each.logits["test_private"] for each in entrants if each.name == best]
@@ -100,7 +100,7 @@ def test_a_stack_says_of_a_file_what_it_said_in_the_ledger(
 
 
 def test_a_stack_is_antisymmetric_to_the_bit_about_all_pairs(stacked: StackFolder, benchmark_folder: Path) -> None:
-    found = order(open_judge(stacked.path), benchmark_folder / "val.npz", 20)
+    found = order(load_predictor(stacked.path), benchmark_folder / "val.npz", 20)
     assert (found.report.pairs, found.report.swap_violations) == (190, 0)
     assert "in-sample" in found.meta["rows"], "meta-learners were fitted to val"
 
@@ -112,7 +112,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
     )
     folders = [stacked.path, *cells]
     main(["predict", "--run", ",".join(map(str, folders)), "--data", str(test), "--out", str(tmp_path / "mean.csv")])
-    each = [open_judge(folder).logits(load_pairs(test)) for folder in folders]
+    each = [load_predictor(folder).logits(load_pairs(test)) for folder in folders]
     decided = [line.split(",")[1] for line in (tmp_path / "mean.csv").read_text().splitlines()[1:]]
     assert decided == (np.mean(each, 0) > 0).astype(int).astype(str).tolist()
     asked = [",".join(map(str, cells)), str(benchmark_folder / "train.npz"), "--images", "20"]
@@ -125,7 +125,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:
     (copy.path / "cells" / "order" / "weights.safetensors").unlink()
     with pytest.raises(InputError, match="cells/order: the weights are not there"):
-        open_judge(copy.path)
+        load_predictor(copy.path)
     made(copy)
 
 
@@ -168,7 +168,7 @@ def test_a_stack_is_not_put_over_other_things(stacked: StackFolder, tmp_path: Pa
 @pytest.mark.parametrize("change", [{"models": ["order"]}, {"best": "nope"}])
 def test_a_changed_configuration_is_refused(copy: StackFolder, change: dict[str, object]) -> None:
     copy.config.write_text(json.dumps(json.loads(copy.config.read_text()) | change))
-    for use in (open_judge, verify):
+    for use in (load_predictor, verify):
         with pytest.raises(InputError, match="is not about what"):
             use(copy.path)
     copy.config.write_text("[]")
@@ -263,7 +263,7 @@ def test_networks_that_saw_what_they_are_asked_about_turn_an_audit_red(
     matrix = permuted_pipeline(Ledger(stacked.path / "ledger"), tmp_path, {"train": 200, "rows": 96, "test": 40}, 0)
     planted = Ledger(tmp_path / "grid" / "ledger")
     train = load_pairs(tmp_path / "train.npz")
-    judges = [open_judge(tmp_path / "grid" / "cells" / name) for name in matrix.names]
+    judges = [load_predictor(tmp_path / "grid" / "cells" / name) for name in matrix.names]
     logit = np.stack([judge.logits(train) for judge in judges], 1).astype(np.float64)
     rows = type(matrix.rows)(train.row_ids, train.y, logit, {})  # pyright: ignore[reportArgumentType]
     fold = np.arange(len(train)) % 4

@@ -427,12 +427,12 @@ def predict(data: Path, run: Folders | None = None, out: Path = Path("prediction
         out: The CSV.
     """
     from twinrank.inference.label import write_labels
-    from twinrank.inference.load import open_judge
+    from twinrank.inference.load import load_predictor
     from twinrank.runs import PRETRAINED
 
-    judge = open_judge(*([PRETRAINED] if run is None else _folders(run)))
+    predictor = load_predictor(*([PRETRAINED] if run is None else _folders(run)))
     with _progress() as progress:
-        count = write_labels(judge.logits, data, out, partial(progress, str(data)))
+        count = write_labels(predictor.logits, data, out, partial(progress, str(data)))
     print(f"{out}: {count:,} labels for {data}")
 
 
@@ -451,11 +451,11 @@ def order(
         seed: Chooses them.
         out: A folder for order.json and cycles.png.
     """
-    from twinrank.inference.load import open_judge
+    from twinrank.inference.load import load_predictor
     from twinrank.inference.order import order as ask
     from twinrank.reporting.order import order_text, write_order
 
-    pool, report, meta = ask(open_judge(*_folders(run)), file, images, seed)
+    pool, report, meta = ask(load_predictor(*_folders(run)), file, images, seed)
     print(order_text(report, meta["rows"]))
     if out is not None:
         for written in write_order(pool, report, meta, out):

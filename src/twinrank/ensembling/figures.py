@@ -54,7 +54,7 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     figures["abstention"] = {
         stem: [{"coverage": share} | asdict(right) for share, right in accuracy_at_coverage(each, decided).items()]
         for stem, each, decided in (
-            *((stem, rows.y, logits[best][stem]) for stem, rows in matrix.asked.items()),
+            *((stem, rows.y, logits[best][stem]) for stem, rows in matrix.by_stem.items()),
             (POOLED, y, said),
         )
     }

@@ -48,7 +48,7 @@ class Fitted(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class StackSample:
     """What meta-learners are fitted on.
 
     Attributes:
@@ -59,10 +59,10 @@ class Sample:
     rows: Rows
     fold: np.ndarray
 
-    def without(self, fold: int) -> "Sample":
+    def without(self, fold: int) -> "StackSample":
         """The other folds."""
         kept = self.fold != fold
-        return Sample(take(self.rows, kept), self.fold[kept])
+        return StackSample(take(self.rows, kept), self.fold[kept])
 
     @cached_property
     def size(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Sample:
         return _chosen_size(self)
 
 
-Fit = Callable[[Sample], Fitted]
+Fit = Callable[[StackSample], Fitted]
 
 
 def mirrored(rows: Rows) -> Rows:
@@ -84,7 +84,7 @@ def decide(fitted: Fitted, rows: Rows) -> np.ndarray:
     return (fitted.score(rows) - fitted.score(mirrored(rows))) / 2
 
 
-def fit(name: str, sample: Sample) -> Fitted:
+def fit(name: str, sample: StackSample) -> Fitted:
     """Fit a meta-learner.
 
     Args:
@@ -190,13 +190,13 @@ class Layered:
         """See :class:`Fitted`."""
 
 
-def cross_fitted(learner: Fit, sample: Sample, rests: Mapping[int, Sample] | None = None) -> np.ndarray:
+def cross_fitted(learner: Fit, sample: StackSample, rests: Mapping[int, StackSample] | None = None) -> np.ndarray:
     """Logits float64 (N,) of each row by a meta-learner that was fitted on the other folds.
 
     Args:
         learner: to fit.
         sample: N rows.
-        rests: :meth:`Sample.without` each fold, where it is there already: what was chosen in it is not chosen again.
+        rests: :meth:`StackSample.without` each fold, where it exists already. Sizes chosen in it are not chosen again.
     """
     logit = np.empty(len(sample.rows))
     for each, rest in (rests or without_each(sample)).items():
@@ -205,7 +205,7 @@ def cross_fitted(learner: Fit, sample: Sample, rests: Mapping[int, Sample] | Non
     return logit
 
 
-def without_each(sample: Sample) -> dict[int, Sample]:
+def without_each(sample: StackSample) -> dict[int, StackSample]:
     """The sample without one fold, by that fold."""
     return {int(each): sample.without(each) for each in np.unique(sample.fold)}
 
@@ -229,16 +229,16 @@ def _losses(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, np.where(y[:, None] == 1, -logit, logit)).mean(0)
 
 
-def _best_single(sample: Sample) -> Linear:
+def _best_single(sample: StackSample) -> Linear:
     rows = sample.rows
     return Linear("logit", np.eye(rows.logit.shape[1])[np.argmax(_accuracies(rows))])
 
 
-def _mean_probability(sample: Sample) -> Linear:
+def _mean_probability(sample: StackSample) -> Linear:
     return Linear("probability", _even(sample.rows))
 
 
-def _mean_logit(sample: Sample) -> Linear:
+def _mean_logit(sample: StackSample) -> Linear:
     return Linear("logit", _even(sample.rows))
 
 
@@ -247,13 +247,13 @@ def _even(rows: Rows) -> np.ndarray:
     return np.full(models, 1 / models)
 
 
-def _weighted(sample: Sample) -> Linear:
+def _weighted(sample: StackSample) -> Linear:
     """Probabilities, weighted by how much better than a coin each base model is on these rows."""
     gain = np.maximum(_accuracies(sample.rows) - 0.5, 0)
     return Linear("probability", gain / gain.sum() if gain.sum() else _even(sample.rows))
 
 
-def _greedy(sample: Sample) -> Linear:
+def _greedy(sample: StackSample) -> Linear:
     """Caruana et al. 2004, Ensemble selection from libraries of models: the base model that lowers the log-loss of the
     mean probability most is added, again and again, with replacement; the best mean on the way is taken."""
     rows = sample.rows
@@ -271,7 +271,7 @@ def _greedy(sample: Sample) -> Linear:
     return Linear("probability", best / best.sum())
 
 
-def _logistic(sample: Sample) -> Linear:
+def _logistic(sample: StackSample) -> Linear:
     """Logistic regression of logits, without intercept, so that it is odd; its penalty is chosen over the folds."""
     learners = [partial(_penalised, penalty=penalty) for penalty in _PENALTIES]
     rests = without_each(sample)
@@ -279,7 +279,7 @@ def _logistic(sample: Sample) -> Linear:
     return learners[int(np.argmin(losses))](sample)
 
 
-def _penalised(sample: Sample, penalty: float) -> Linear:
+def _penalised(sample: StackSample, penalty: float) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
     rows = sample.rows
@@ -300,16 +300,16 @@ def _features(rows: Rows) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def _lightgbm(sample: Sample) -> Boosted:
+def _lightgbm(sample: StackSample) -> Boosted:
     """Trees whose size, regularisation and number are chosen over the folds."""
     return _boosted(sample, sample.size)
 
 
-def _boosted(sample: Sample, size: dict[str, Any]) -> Boosted:
+def _boosted(sample: StackSample, size: dict[str, Any]) -> Boosted:
     return Boosted(_grow(sample.rows, size, size["rounds"])[0], size)
 
 
-def _chosen_size(sample: Sample) -> dict[str, Any]:
+def _chosen_size(sample: StackSample) -> dict[str, Any]:
     best_loss, best = np.inf, _USUAL
     for size in _SIZES:
         curves: list[list[float]] = []
@@ -350,13 +350,13 @@ def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([_features(rows), _features(mirror)]), np.concatenate([rows.y, mirror.y])
 
 
-def _two_level(sample: Sample) -> Layered:
+def _two_level(sample: StackSample) -> Layered:
     """Logistic regression on what other meta-learners say of rows that they were not fitted on."""
     # Chosen once: choosing again for each fold takes five times as long, and none of these rows is one to be judged on.
     firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=sample.size)]
     rests = without_each(sample)
     decided = _decided(sample.rows, [cross_fitted(first, sample, rests) for first in firsts])
-    second = _logistic(Sample(decided, sample.fold))
+    second = _logistic(StackSample(decided, sample.fold))
     return Layered(tuple(first(sample) for first in firsts), second)
 
 

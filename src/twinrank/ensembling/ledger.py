@@ -56,7 +56,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class BaseModel:
     """One base model.
 
     Attributes:
@@ -114,8 +114,8 @@ class Matrix:
 
     Attributes:
         names: of the M base models.
-        about: of each, see :class:`Entry`; ``networks``, how many it has; ``seconds`` of training and ``milliseconds``
-            of deciding a pair, of all of these.
+        about: Description of each, see :class:`BaseModel`; also ``networks`` (number), ``seconds`` of training and
+            ``milliseconds`` of deciding a pair, summed over the networks.
         mode: how the rows came to be unseen.
         rows: that meta-learners are fitted and judged on.
         fold: int8 (N,), 0 to K - 1, folds of these.
@@ -132,7 +132,7 @@ class Matrix:
     tests: dict[str, Rows]
 
     @property
-    def asked(self) -> dict[str, Rows]:
+    def by_stem(self) -> dict[str, Rows]:
         """Rows by stem: those that are stacked, then the tests."""
         return {self.stem: self.rows, **self.tests}
 
@@ -258,7 +258,7 @@ class Ledger:
         found = self._index["models"].get(name)
         return [Cell(**cell) for cell in found["cells"]] if found else []
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BaseModel) -> None:
         """Add a base model, or put it in place of what is known of it.
 
         Raises:

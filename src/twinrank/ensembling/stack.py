@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.data.folds import MAX_FOLDS
-from twinrank.ensembling.learners import LEARNERS, Fitted, Sample, cross_fitted, decide, fit, take, without_each
+from twinrank.ensembling.learners import LEARNERS, Fitted, StackSample, cross_fitted, decide, fit, take, without_each
 from twinrank.ensembling.ledger import Matrix
 from twinrank.errors import InputError
 from twinrank.evaluation.ranking import Entrant, Kind
@@ -33,7 +33,7 @@ class Stack:
 def stack(
     matrix: Matrix, learners: Sequence[str] = tuple(LEARNERS), say: Callable[[str], None] = lambda line: None
 ) -> Stack:
-    """Judge base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
+    """Predictor base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
 
     Args:
         matrix: of a ledger.
@@ -44,7 +44,7 @@ def stack(
         InputError: a meta-learner does not exist, or cannot be fitted, or there are too few folds.
     """
     require_folds(len(np.unique(matrix.fold)))
-    sample = Sample(matrix.rows, matrix.fold)
+    sample = StackSample(matrix.rows, matrix.fold)
     rests = without_each(sample)
     entrants = [_base(matrix, place) for place in range(len(matrix.names))]
     fitted: dict[str, Fitted] = {}
@@ -84,7 +84,7 @@ def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
     logits = {}
     for name in matrix.names if len(matrix.names) > 1 else ():
         fewer = matrix.select([each for each in matrix.names if each != name])
-        logits[name] = cross_fitted(LEARNERS[learner], Sample(fewer.rows, fewer.fold))
+        logits[name] = cross_fitted(LEARNERS[learner], StackSample(fewer.rows, fewer.fold))
     return logits
 
 
@@ -94,7 +94,7 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
     Line k has not seen a label of fold k, so whatever is fitted on it, a calibration, may be judged on that fold. Its
     rows of fold k itself are NaN.
     """
-    sample, rows = Sample(matrix.rows, matrix.fold), matrix.rows
+    sample, rows = StackSample(matrix.rows, matrix.fold), matrix.rows
     folds = np.unique(matrix.fold)
     logit = np.full((len(folds), len(rows)), np.nan)
     for first, second in combinations(range(len(folds)), 2):
@@ -107,7 +107,7 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
 
 def _base(matrix: Matrix, place: int) -> Entrant:
     every = np.arange(len(matrix.names)) == place
-    logits = {stem: rows.logit[:, place] for stem, rows in matrix.asked.items()}
+    logits = {stem: rows.logit[:, place] for stem, rows in matrix.by_stem.items()}
     return _entrant(matrix.names[place], "model", matrix, every, logits)
 
 

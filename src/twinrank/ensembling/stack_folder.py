@@ -9,7 +9,7 @@ from twinrank.ensembling.learners import restore
 from twinrank.ensembling.ledger import Matrix
 from twinrank.ensembling.stack import Stack
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import Asked, load_entrants, save_entrants
+from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class StackFolder:
         Raises:
             InputError: a file cannot be written.
         """
-        asked = {stem: Asked(rows.id, rows.y) for stem, rows in matrix.asked.items()}
+        asked = {stem: LabelledRows(rows.id, rows.y) for stem, rows in matrix.by_stem.items()}
         save_entrants(self.entrants, stacked.entrants, asked)
         write_json(self.learners, {name: fitted.state() for name, fitted in stacked.fitted.items()})
 

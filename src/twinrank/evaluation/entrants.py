@@ -14,7 +14,7 @@ from twinrank.evaluation.ranking import Entrant
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class LabelledRows:
     """Rows of a file.
 
     Attributes:
@@ -26,7 +26,7 @@ class Asked:
     y: np.ndarray
 
 
-def save_entrants(path: Path, entrants: Sequence[Entrant], asked: Mapping[str, Asked]) -> None:
+def save_entrants(path: Path, entrants: Sequence[Entrant], asked: Mapping[str, LabelledRows]) -> None:
     """Write an NPZ file.
 
     Args:
@@ -46,7 +46,7 @@ def save_entrants(path: Path, entrants: Sequence[Entrant], asked: Mapping[str, A
     write_npz(path, arrays | {"meta": np.array(meta)})
 
 
-def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, Asked]]:
+def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, LabelledRows]]:
     """Read what :func:`save_entrants` wrote.
 
     Raises:
@@ -57,7 +57,9 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, Asked]]:
             raise InputError(f"{path}: not what a stack's entrants said; stack again")
         try:
             meta = json.loads(str(archive.read("meta")))
-            asked = {stem: Asked(archive.read(f"{stem}.id"), archive.read(f"{stem}.y")) for stem in meta["stems"]}
+            asked = {
+                stem: LabelledRows(archive.read(f"{stem}.id"), archive.read(f"{stem}.y")) for stem in meta["stems"]
+            }
             logits = {stem: archive.read(f"{stem}.logit") for stem in asked}
             entrants = [
                 Entrant(**about, logits={stem: logit[:, place] for stem, logit in logits.items()})

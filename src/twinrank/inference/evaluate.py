@@ -11,7 +11,8 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.network import Network
-from twinrank.runs import RunFolder, seen_by
+from twinrank.inference.predictor import described
+from twinrank.runs import RunFolder, used_in_training
 
 
 def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -39,7 +40,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
         )
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    seen = seen_by(run.read_config())
+    seen = used_in_training(run.read_config())
     loaded = [load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
@@ -63,7 +64,7 @@ def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[s
 
     Args:
         made: predictions by stem.
-        seen: digests of the files that its training was given, see :func:`twinrank.runs.seen_by`.
+        seen: digests of the files that its training was given, see :func:`twinrank.runs.used_in_training`.
 
     Returns:
         By stem, and under :data:`POOLED` of the unseen files together, if they are several.
@@ -83,9 +84,9 @@ def predictions_of(run: RunFolder, data: PairData) -> Predictions:
         InputError: the run has no weights, or they do not fit the images.
     """
     network = Network(run)
-    predictions = network.predict(data)
+    predictions = network.predictions(data)
     predictions.meta.update(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
-        **network.said(f"all {len(data):,} rows of {data.path.name}", data.sha256),
+        **described(network, f"all {len(data):,} rows of {data.path.name}", data.sha256),
     )
     return predictions

@@ -8,56 +8,55 @@ from scipy.special import log_softmax
 
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
-from twinrank.inference.predictor import Judge
+from twinrank.inference.predictor import Predictor
 
 
-class MeanJudge:
-    """The mean of some judges' logits, and of their log-posteriors where all have as many levels: a
-    :class:`twinrank.inference.predictor.Judge`.
+class MeanPredictor:
+    """The mean of some predictors' logits, and of their log-posteriors where all have as many levels.
+
+    It is a :class:`twinrank.inference.predictor.Predictor`.
 
     Args:
-        judges: two or more.
+        predictors: Two or more predictors.
     """
 
-    def __init__(self, judges: Sequence[Judge]) -> None:
-        self._judges = judges
+    def __init__(self, predictors: Sequence[Predictor]) -> None:
+        self._predictors = predictors
 
     def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        return _mean([judge.logits(data) for judge in self._judges])
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return _mean([predictor.logits(data) for predictor in self._predictors])
 
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.inference.predictor.Judge`; the n-th levels of all judges count as the same."""
-        logits, levels = zip(*(judge.answer(data) for judge in self._judges), strict=True)
-        if len({each.shape for each in levels}) > 1 or not levels[0].shape[2]:
-            return _mean(logits), np.empty((len(data), 2, 0))
+    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :class:`twinrank.inference.predictor.Predictor`; the n-th levels of all predictors count as the same."""
+        logits, each_levels = zip(*(each.logits_and_levels(data) for each in self._predictors), strict=True)
+        levels = [each for each in each_levels if each is not None]
+        if len(levels) < len(each_levels) or len({each.shape for each in levels}) > 1:
+            return _mean(logits), None
         return _mean(logits), log_softmax(_mean(levels), axis=2)
 
     def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        return _mean([judge.tournament(pool) for judge in self._judges])
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return _mean([predictor.tournament(pool) for predictor in self._predictors])
 
     @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        seen: dict[str, list[str]] = {}
-        for judge in self._judges:
-            for digest, words in judge.seen.items():
-                seen.setdefault(digest, []).extend(words.split("; "))
-        return {digest: "; ".join(dict.fromkeys(each)) for digest, each in seen.items()}
+    def used_in_training(self) -> dict[str, str]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        used: dict[str, list[str]] = {}
+        for predictor in self._predictors:
+            for digest, words in predictor.used_in_training.items():
+                used.setdefault(digest, []).extend(words.split("; "))
+        return {digest: "; ".join(dict.fromkeys(each)) for digest, each in used.items()}
 
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        seen, members = self.seen, [judge.said(rows, digest) for judge in self._judges]
-        tracks = [member.pop("track") for member in members]
-        for member in members:
-            del member["rows"]
-        return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
-            "model": f"mean of {', '.join(member['model'] for member in members)}",
-            "members": members,
-            "track": next((track for track in tracks if track != "pairs-only"), "pairs-only"),
-        }
+    @property
+    def track(self) -> str:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return next((each.track for each in self._predictors if each.track != "pairs-only"), "pairs-only")
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        members = [predictor.identity() for predictor in self._predictors]
+        return {"model": f"mean of {', '.join(member['model'] for member in members)}", "members": members}
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:

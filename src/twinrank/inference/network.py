@@ -14,17 +14,17 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
-from twinrank.runs import RunFolder, seen_by
+from twinrank.runs import RunFolder, used_in_training
 
 
 class Network:
-    """The best weights of a run, ready to be asked: a :class:`twinrank.inference.predictor.Judge`.
+    """The best weights of a run, as a :class:`twinrank.inference.predictor.Predictor`.
 
     Args:
-        run: a run with weights.
+        run: Run with weights.
 
     Raises:
-        InputError: it has none. Whatever is asked raises it, too, if the images do not fit.
+        InputError: The run has no weights. Every prediction raises it, too, if the images do not fit.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -34,19 +34,19 @@ class Network:
         self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
 
-    def predict(self, data: PairData) -> Predictions:
+    def predictions(self, data: PairData) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
         self.require_channels(data.path, data.xa)
         return predict(self.model, data)
 
     def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        return self.predict(data).logit
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return self.predictions(data).logit
 
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        said = self.predict(data)
-        return said.logit, np.empty((len(data), 2, 0)) if said.levels is None else said.levels
+    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        predictions = self.predictions(data)
+        return predictions.logit, predictions.levels
 
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
@@ -54,24 +54,22 @@ class Network:
         return pairwise_logits(self.model, pool.images)
 
     def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
+        """See :class:`twinrank.inference.predictor.Predictor`."""
         return self.pairwise(pool).logit
 
     @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        return seen_by(self._run.read_config())
+    def used_in_training(self) -> dict[str, str]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return used_in_training(self._run.read_config())
 
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        recorded = self._run.read_config()
-        seen = seen_by(recorded)
-        return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
-            "weights_sha256": sha256(self._run.weights),
-            "model": recorded["model"]["name"],
-            "track": recorded["track"],
-        }
+    @property
+    def track(self) -> str:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return self._run.read_config()["track"]
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return {"weights_sha256": sha256(self._run.weights), "model": self._run.read_config()["model"]["name"]}
 
     def require_channels(self, path: Path, images: np.ndarray) -> None:
         """Refuse images (N, C, H, W) of a file that have other channels than those of training."""

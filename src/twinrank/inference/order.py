@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from twinrank.data.pairs import load_pairs
 from twinrank.data.pool import Pool, pool_of
 from twinrank.evaluation.order import OrderReport, order_report
-from twinrank.inference.predictor import Judge
+from twinrank.inference.predictor import Predictor, described
 
 
 class Ordered(NamedTuple):
@@ -24,19 +24,19 @@ class Ordered(NamedTuple):
     meta: dict[str, Any]
 
 
-def order(judge: Judge, file: Path, images: int, seed: int = 0) -> Ordered:
-    """Ask about all pairs of some images of a file, and hold that against one ranking.
+def order(predictor: Predictor, file: Path, images: int, seed: int = 0) -> Ordered:
+    """Predict all pairs of some images of a file, and compare the decisions with one ranking.
 
     Args:
-        judge: who is asked.
-        file: a pair file; labels in it are not used.
-        images: how many, taken at random.
-        seed: chooses them, and the resamples of the intervals.
+        predictor: Predictor of the decisions.
+        file: Pair file; its labels are not used.
+        images: Number of images, taken at random.
+        seed: Seed of that choice and of the resamples of the intervals.
 
     Raises:
-        InputError: the file is refused, holds fewer different images, or they do not fit the judge.
+        InputError: The file is refused, holds fewer different images, or they do not fit the predictor.
     """
     pool = pool_of(load_pairs(Path(file)), images, seed)
-    report = order_report(judge.tournament(pool), seed=seed)
+    report = order_report(predictor.tournament(pool), seed=seed)
     meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
-    return Ordered(pool, report, meta | judge.said(f"{len(pool):,} images of {pool.path.name}", pool.sha256))
+    return Ordered(pool, report, meta | described(predictor, f"{len(pool):,} images of {pool.path.name}", pool.sha256))

@@ -8,17 +8,17 @@ from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 
 
-class Judge(Protocol):
-    """Whoever decides pairs: a network, or a stack of them."""
+class Predictor(Protocol):
+    """Whatever predicts which image of a pair ranks higher: a network, a stack, or a mean of several."""
 
     def logits(self, data: PairData) -> np.ndarray:
-        """Logits of pairs, float (N,), positive where the left image is held to rank higher."""
+        """Logits of pairs, float (N,), positive where it predicts that left ranks higher."""
         ...
 
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
+    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
         """Logits of pairs, float (N,), and log-posteriors of both images over K latent levels, float (N, 2, K).
 
-        Levels stand lowest first; K is 0 for a judge without any.
+        The lowest level comes first. The levels are None for a predictor without any.
         """
         ...
 
@@ -27,10 +27,28 @@ class Judge(Protocol):
         ...
 
     @property
-    def seen(self) -> dict[str, str]:
-        """Files that training was given, by digest: what it had to do with their rows, in words."""
+    def used_in_training(self) -> dict[str, str]:
+        """Files that were used in training, by digest: how they were used, in words."""
         ...
 
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """Who answered, and what training had to do with these rows (in words) of the file of that digest."""
+    @property
+    def track(self) -> str:
+        """Track of the benchmark: "pairs-only", or "open" where more than pairs was used in training."""
         ...
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this predictor from any other, as JSON values: its name and digests."""
+        ...
+
+
+def described(predictor: Predictor, rows: str, digest: str) -> dict[str, Any]:
+    """What is stored beside predictions: the rows, how training used them, and the predictor.
+
+    Args:
+        predictor: Predictor of these rows.
+        rows: Rows, in words.
+        digest: SHA-256 of their file.
+    """
+    used = predictor.used_in_training
+    rows = f"{rows}, {used[digest]}" if digest in used else rows
+    return {"rows": rows, **predictor.identity(), "track": predictor.track}

@@ -16,14 +16,14 @@ from twinrank.inference.network import Network
 from twinrank.runs import RunFolder
 
 
-class StackJudge:
-    """The best ensemble of a stack, ready to be asked: a :class:`twinrank.inference.predictor.Judge`.
+class StackPredictor:
+    """The best ensemble of a stack, as a :class:`twinrank.inference.predictor.Predictor`.
 
     Args:
-        folder: of a stack, whose base models' weights are still there.
+        folder: Stack folder whose base models' weights are still there.
 
     Raises:
-        InputError: something is missing, or has changed. Whatever is asked raises it, too, if the images do not fit.
+        InputError: Something is missing or has changed. Every prediction raises it, too, if the images do not fit.
     """
 
     def __init__(self, folder: StackFolder) -> None:
@@ -42,57 +42,61 @@ class StackJudge:
         self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
 
     def logits(self, data: PairData) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
+        """See :class:`twinrank.inference.predictor.Predictor`."""
 
-        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-            predictions = network.predict(data)
+        def predict(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+            predictions = network.predictions(data)
             return predictions.logit, predictions.levels
 
-        return self._decide(data.row_ids, ask)
+        return self._decide(data.row_ids, predict)
 
-    def answer(self, data: PairData) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`twinrank.inference.predictor.Judge`; its networks' levels are not one set, so there are none."""
-        return self.logits(data), np.empty((len(data), 2, 0))
+    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, None]:
+        """See :class:`twinrank.inference.predictor.Predictor`; its networks share no levels, so there are none."""
+        return self.logits(data), None
 
     def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Judge`."""
+        """See :class:`twinrank.inference.predictor.Predictor`."""
         first, second = np.nonzero(~np.eye(len(pool), dtype=bool))
 
-        def ask(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+        def predict(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
             logit, levels = network.pairwise(pool)
             both = None if levels is None else np.stack([levels[first], levels[second]], 1)
             return logit[first, second], both
 
         logit = np.zeros((len(pool), len(pool)))
-        logit[first, second] = self._decide(np.arange(len(first)).astype(str), ask)
+        logit[first, second] = self._decide(np.arange(len(first)).astype(str), predict)
         return logit
 
     @property
-    def seen(self) -> dict[str, str]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
+    def used_in_training(self) -> dict[str, str]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
         return {
             self._trained_on: "which networks were fitted to: an in-sample number",
             self._stacked: "which meta-learners were fitted to: an in-sample number",
         }
 
-    def said(self, rows: str, digest: str) -> dict[str, Any]:
-        """See :class:`twinrank.inference.predictor.Judge`."""
-        seen = self.seen
+    @property
+    def track(self) -> str:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return self._track
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
         return {
-            "rows": f"{rows}, {seen[digest]}" if digest in seen else rows,
             "model": self._config["best"],
             "ledger_sha256": self._config["ledger_sha256"],
             "learners_sha256": self._learners_sha256,
-            "track": self._track,
         }
 
-    def _decide(self, ids: np.ndarray, ask: Callable[[Network], tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
-        """Ask each network for logits and levels; as the ledger has it, what counts is the mean of a base model's."""
+    def _decide(
+        self, ids: np.ndarray, predict: Callable[[Network], tuple[np.ndarray, np.ndarray | None]]
+    ) -> np.ndarray:
+        """Predict with each network. As in the ledger, the mean over a base model's networks counts."""
         logits: list[np.ndarray] = []
         levels: dict[str, np.ndarray] = {}
         for name, networks in self._networks.items():
-            said, both = zip(*map(ask, networks), strict=True)
-            logits.append(np.stack(said).astype(np.float64).mean(0))
+            each_logit, both = zip(*map(predict, networks), strict=True)
+            logits.append(np.stack(each_logit).astype(np.float64).mean(0))
             if both[0] is not None:
                 levels[name] = np.stack(both).astype(np.float64).mean(0)
         return decide(self._fitted, Rows(ids, np.zeros(len(ids), np.int8), np.stack(logits, 1), levels))

@@ -11,7 +11,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
-from twinrank.runs import RunFolder, answers_of, distinct_runs, seen_by, teachers_of
+from twinrank.runs import RunFolder, distinct_runs, teacher_folders, teacher_identities, used_in_training
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
 _ORDER = ("val", "test_public", "test_private", POOLED)
@@ -73,7 +73,7 @@ class RunContents:
         Raises:
             InputError: a test file was.
         """
-        seen = seen_by(self.config)
+        seen = used_in_training(self.config)
         for stem, said in self.predictions.items():
             if stem.startswith("test") and said.data_sha256 in seen:
                 raise InputError(
@@ -132,7 +132,7 @@ def read_run(run: Path) -> RunContents:
     weights = {document.get("weights_sha256") for document in documents.values() if isinstance(document, dict)}
     if len(weights - {None}) > 1:
         raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
-    seen = seen_by(config)
+    seen = used_in_training(config)
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     return RunContents(
         path=run,
@@ -160,7 +160,7 @@ def trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dic
     own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
     uncounted: list[str] = []
     beside = (contents.path.parent, *beside)
-    for said, member in zip(teachers_of(contents.config), answers_of(contents.config), strict=True):
+    for said, member in zip(teacher_folders(contents.config), teacher_identities(contents.config), strict=True):
         # Published results stand beside each other, wherever they were trained.
         for path in (said, *(folder / said.name for folder in beside)):
             if (path / "config.json").is_file():

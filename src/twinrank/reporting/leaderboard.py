@@ -12,7 +12,7 @@ import numpy as np
 from twinrank.benchmark.generator import is_benchmark
 from twinrank.core.files import read_json, write_json, write_text
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import Asked, load_entrants
+from twinrank.evaluation.entrants import LabelledRows, load_entrants
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.ranking import Entrant, Leaderboard, rank
@@ -43,7 +43,7 @@ class Field:
     """
 
     entrants: tuple[Entrant, ...]
-    asked: dict[str, Asked]
+    asked: dict[str, LabelledRows]
     benchmark: bool
     chosen: bool
     uncounted: tuple[str, ...] = ()
@@ -238,7 +238,7 @@ def _run(folder: Path) -> Field:
         logits={stem: part.logit for stem, part in said.items()},
     )
     benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
-    asked = {stem: Asked(part.id, part.y) for stem, part in said.items() if part.y is not None}
+    asked = {stem: LabelledRows(part.id, part.y) for stem, part in said.items() if part.y is not None}
     return Field((entrant,), asked, benchmark, True, tuple(uncounted))
 
 

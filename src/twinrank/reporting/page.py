@@ -12,7 +12,7 @@ from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.mistakes import Pictures, most_confident_mistakes
 from twinrank.reporting.published import FOOTNOTES, with_row
-from twinrank.runs import teachers_of
+from twinrank.runs import teacher_folders
 
 
 def write_report(
@@ -50,7 +50,7 @@ def write_report(
     page = template("report.html.j2").render(
         config=contents.config,
         config_text=json.dumps(contents.config, indent=2, ensure_ascii=False),
-        teachers=teachers_of(contents.config),
+        teachers=teacher_folders(contents.config),
         headline=headline,
         records=list(contents.records.values()),
         uses=sections.uses(contents),

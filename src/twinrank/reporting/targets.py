@@ -15,7 +15,7 @@ from twinrank.reporting.contents import Record, RunContents, read_by_factor, rea
 from twinrank.reporting.formats import count, duration, interval, table_line
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.published import PUBLISHED
-from twinrank.runs import answers_of, distinct_runs
+from twinrank.runs import distinct_runs, teacher_identities
 
 _STEMS = ("val", "test_public", "test_private")
 _HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
@@ -212,7 +212,7 @@ def _record(contents: RunContents, stem: str) -> Record:
 def _but_seed(contents: RunContents) -> tuple[Any, ...]:
     config = contents.config
     # Teachers may differ in their seed, too, but not in their number and kind.
-    teachers = sorted(str(each.get("model")) for each in answers_of(config))
+    teachers = sorted(str(each.get("model")) for each in teacher_identities(config))
     return config["model"], config["track"], config["train"] | {"seed": None}, config["data"], teachers
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from twinrank.config import TrainConfig
 from twinrank.core.device import available_threads
 from twinrank.errors import InputError, Interrupted
-from twinrank.runs import RunFolder, teachers_of
+from twinrank.runs import RunFolder, teacher_folders
 from twinrank.training import train as training
 from twinrank.training.progress import EpochProgress
 
@@ -194,7 +194,7 @@ def refuse_other_settings(job: Job) -> None:
     run = RunFolder(job.folder)
     if not run.config.is_file():
         return
-    same_teachers = [each.name for each in teachers_of(run.read_config())] == [each.name for each in job.teachers]
+    same_teachers = [each.name for each in teacher_folders(run.read_config())] == [each.name for each in job.teachers]
     if not (same_teachers and training.holds(run, job.model, job.options, job.config)):
         raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
 

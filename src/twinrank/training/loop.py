@@ -97,7 +97,7 @@ def fit(
     mean = _running_mean(model, config)
     kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
     step = Step(trained, mean, config)
-    state, history, asked = TrainState(), [], run.asked()
+    state, history, asked = TrainState(), [], run.fingerprint()
     if run.checkpoint.is_file():
         recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
         step.scaler.load_state_dict(recorded["scaler"])

@@ -25,7 +25,7 @@ class Teacher:
         id: str (N,), row ids of the pairs.
         logit: float32 (N,), positive where it holds that the left image ranks higher.
         levels: float32 (N, 2, K), log-posteriors of the left and the right image over its latent levels, lowest first;
-            K is 0 if it has none.
+            None without any.
         about: JSON values: ``path`` of the teacher, or a list of several; its ``track``; ``answered`` (who did, with
             digests), ``of_sha256`` (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and
             ``seen`` (the same of all files that its training was given, by digest).
@@ -33,7 +33,7 @@ class Teacher:
 
     id: np.ndarray
     logit: np.ndarray
-    levels: np.ndarray
+    levels: np.ndarray | None
     about: dict[str, Any]
 
     def require_rows(self, pairs: PairData, where: str = "the teacher") -> None:
@@ -47,7 +47,7 @@ class Teacher:
             InputError: it speaks of others.
         """
         ids = pairs.row_ids
-        alike = len(self.logit) == len(self.levels) == len(ids) and np.array_equal(self.id, ids)
+        alike = len(self.logit) == len(_stored(self)) == len(ids) and np.array_equal(self.id, ids)
         if self.about["of_sha256"] != pairs.sha256 or not alike:
             raise InputError(f"{where}: was asked about other rows than those of {pairs.path}; ask it about these")
 
@@ -58,8 +58,9 @@ class Teacher:
             InputError: the file cannot be written.
         """
         about = json.dumps(self.about, allow_nan=False)
-        digest = _digest(self.id, self.logit, self.levels, about)
-        said = {"id": self.id, "logit": self.logit, "levels": self.levels}
+        levels = _stored(self)
+        digest = _digest(self.id, self.logit, levels, about)
+        said = {"id": self.id, "logit": self.logit, "levels": levels}
         write_npz(path, said | {"about": about, "sha256": digest})
 
 
@@ -81,11 +82,16 @@ def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Te
             f"{path}: has been edited since the teacher was asked (SHA-256 differs); restore it, or distill into"
             " another folder"
         )
-    teacher = Teacher(ids, logit, levels, json.loads(about))
+    teacher = Teacher(ids, logit, levels if levels.shape[-1] else None, json.loads(about))
     teacher.require_rows(pairs, str(path))
     if other := differences(teacher.about["answered"], dict(answered)):
         raise InputError(f"{path}: is what another teacher said ({'; '.join(other)}); distill into another folder")
     return teacher
+
+
+def _stored(teacher: Teacher) -> np.ndarray:
+    """The levels as the file has them: an array without levels where there are none."""
+    return np.empty((len(teacher.logit), 2, 0), np.float32) if teacher.levels is None else teacher.levels
 
 
 def _digest(ids: np.ndarray, logit: np.ndarray, levels: np.ndarray, about: str) -> str:

@@ -257,7 +257,7 @@ def _batches(
     if not config.fresh:
         if teacher is None:
             return Batches(pairs, config, device)
-        return Batches(pairs, config, device, teacher.logit, teacher.levels if teacher.levels.shape[2] else None)
+        return Batches(pairs, config, device, teacher.logit, teacher.levels)
     mnist = fetch_mnist(say=progress.say)
     if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
         raise InputError(

@@ -12,7 +12,7 @@ from twinrank.config import GridSpec, RunSpec
 from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.ensembling.learners import LEARNERS, Sample, cross_fitted, without_each
+from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, without_each
 from twinrank.ensembling.ledger import Ledger, Matrix
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
@@ -92,7 +92,7 @@ def check_chance(name: str, matrix: Matrix) -> Check:
         name: of the check.
         matrix: with permuted labels.
     """
-    sample = Sample(matrix.rows, matrix.fold)
+    sample = StackSample(matrix.rows, matrix.fold)
     rests = without_each(sample)
     found, passed = [], True
     for learner in _ASKED:

@@ -7,7 +7,8 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.errors import InputError
-from twinrank.inference.load import open_judge
+from twinrank.inference.load import load_predictor
+from twinrank.inference.predictor import described
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.jobs import Job, train_job
@@ -86,25 +87,25 @@ def _said(
 ) -> Teacher:
     """What a teacher says about the training pairs, or said before the run came to begin."""
     pairs, val = load_data(train_file, val_file)
-    judge, path = open_judge(*paths), " and ".join(map(str, paths))
-    answered = judge.said(f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)
-    rows, track = (answered.pop(key) for key in ("rows", "track"))
-    if val.sha256 in judge.seen:
+    predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
+    identity, used = predictor.identity(), predictor.used_in_training
+    rows = described(predictor, f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)["rows"]
+    if val.sha256 in used:
         say(
             f"{val.path}: chooses the student's epoch, and the teacher was given it, too (rows"
-            f" {judge.seen[val.sha256]}); so the student reads too well on it"
+            f" {used[val.sha256]}); so the student reads too well on it"
         )
     if run.teacher.is_file():
         try:
-            teacher = read_teacher(run.teacher, answered, pairs)
+            teacher = read_teacher(run.teacher, identity, pairs)
         except InputError:
             say(f"{run.teacher}: is not what {path} says about these pairs, and is written anew")
         else:
             say(f"{run.teacher}: has what {path} said about {rows}")
             return teacher
     # Whatever is wrong with one of them shows before the first is asked about all pairs.
-    _, levels = judge.answer(pairs.select(slice(1)))
-    by_level, told = student.train.level_weight > 0, levels.shape[2]
+    _, levels = predictor.logits_and_levels(pairs.select(slice(1)))
+    by_level, told = student.train.level_weight > 0, 0 if levels is None else levels.shape[2]
     own = entry(student.model).complete(student.options).get("levels", student.train.auxiliary_levels)
     if by_level and told > own:
         raise InputError(
@@ -116,17 +117,19 @@ def _said(
             f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
             " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"
         )
-    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + levels.size)))
+    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * told)))
     say(f"asking {path} about {rows}")
-    logit, levels = judge.answer(pairs)
+    logit, levels = predictor.logits_and_levels(pairs)
     if (silent := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
-        "track": track,
-        "answered": answered,
+        "track": predictor.track,
+        "answered": identity,
         "of_sha256": pairs.sha256,
         "rows": rows,
-        "seen": judge.seen,
+        "seen": used,
     }
-    return Teacher(pairs.row_ids, logit.astype(np.float32), levels.astype(np.float32), about)
+    return Teacher(
+        pairs.row_ids, logit.astype(np.float32), None if levels is None else levels.astype(np.float32), about
+    )

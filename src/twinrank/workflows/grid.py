@@ -11,7 +11,7 @@ from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.ensembling.ledger import WHOLE, Cell, Entry, Ledger
+from twinrank.ensembling.ledger import WHOLE, BaseModel, Cell, Ledger
 from twinrank.errors import InputError, nearest
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import predictions_of
@@ -133,7 +133,7 @@ def _entry(
     assignment: Folds,
     rows: PairData,
     tests: Mapping[str, PairData],
-) -> Entry:
+) -> BaseModel:
     cells, said, asked_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
     levels: np.ndarray | None = None
     on_tests: dict[str, list[Predictions]] = {stem: [] for stem in tests}
@@ -157,7 +157,7 @@ def _entry(
     recorded = next(iter(runs.values())).read_config()
     about = {"model": recorded["model"]["name"], "options": recorded["model"]["options"]}
     about |= {key: recorded[key] for key in ("train", "track", "parameters")}
-    return Entry(
+    return BaseModel(
         name,
         about,
         tuple(cells),

@@ -13,7 +13,7 @@ from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.label import write_labels
-from twinrank.inference.load import open_judge
+from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
 from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
@@ -125,7 +125,7 @@ def _stack_grids(
         with steps.step("order", digests(folder.config, folder.learners, files.tests[-1]), written) as todo:
             if todo:
                 images = min(_POOL, recipe.benchmark.pairs_private)
-                write_order(*order(open_judge(folder.path), files.tests[-1], images), folder.order)
+                write_order(*order(load_predictor(folder.path), files.tests[-1], images), folder.order)
         with steps.step("audit", digests(folder.config, folder.entrants), [folder.audit]) as todo:
             if todo:
                 for check in audit(folder):

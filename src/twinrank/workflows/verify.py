@@ -19,7 +19,7 @@ from twinrank.errors import CheckFailed, InputError
 from twinrank.inference.evaluate import records_of
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.leaderboard import leaderboard_records, read_field
-from twinrank.runs import RunFolder, board_files, seen_by
+from twinrank.runs import RunFolder, board_files, used_in_training
 from twinrank.workflows.report import publish_report
 from twinrank.workflows.stack import publish_stack, submit_stack
 
@@ -67,7 +67,7 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
             if each.name not in said or len(said[each.name].logits.get(stem, ())) != len(logit):
                 yield f"{folder.entrants}: does not say what {each.name} said of {stem}"
             elif len(other := np.flatnonzero(np.abs(said[each.name].logits[stem] - logit) > _CLOSE_LOGITS)):
-                ids = matrix.asked[stem].id
+                ids = matrix.by_stem[stem].id
                 yield (
                     f"{folder.entrants}: {each.name} said {said[each.name].logits[stem][other[0]]:.4f} of row"
                     f" '{ids[other[0]]}' of {stem}, but {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
@@ -95,7 +95,7 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     if not contents.records:
         raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
     labelled = {stem: predictions for stem, predictions in contents.predictions.items() if predictions.y is not None}
-    records = records_of(labelled, seen_by(contents.config))
+    records = records_of(labelled, used_in_training(contents.config))
     for stem, record in records.items():
         written = read_json(run.metrics(stem))
         yield from _differences(
