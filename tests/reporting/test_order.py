@@ -70,7 +70,7 @@ def test_the_command_says_it_and_writes_it(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "30 images of test_private.npz"
     assert said[1].split() == ["swap", "violations", "0", "of", "435", "pairs"]
-    assert "a random judge has 25%" in said[3]
+    assert "random decisions have 25%" in said[3]
     assert said[5:] == [str(tmp_path / "new" / "order" / name) for name in ("order.json", "cycles.png")]
     record = json.loads(Path(said[5]).read_text())
     assert (record["images"], record["seed"], record["rows"]) == (30, 1, said[0])
@@ -108,8 +108,8 @@ def test_without_cycles_the_picture_says_so(tmp_path: Path) -> None:
     strengths = np.arange(5.0)
     report = order_report(strengths[:, None] - strengths)
     assert write_order(pool, report, {}, tmp_path)[1].is_file()
-    told = cycle_sheet(pool.images, report.cycles, [""] * 5).get_suptitle()
-    assert told == "No three images are held to rank in a circle"
+    heading = cycle_sheet(pool.images, report.cycles, [""] * 5).get_suptitle()
+    assert heading == "There is no cycle of three images"
 
 
 def test_names_of_any_kind_are_drawn_as_they_are_and_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
-"""The look of every figure: colours, axes, and the way into a page as SVG that follows its light or dark theme."""
+"""The look of every figure: colours, axes, and SVG for a page that follows its light or dark theme."""
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,11 @@ GRID = "#d8dce2"
 HEAT = "#0b559f"
 ON_HEAT = "#fffffe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, told apart by colour-blind readers; series also differ in marker."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart. Series also differ in marker."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--", ":", "-.")
+_ENDINGS = (".png", ".svg", ".pdf")
+_DOTS_AN_INCH = 200
 
 _VARIABLES = {"ink": INK, "muted": MUTED, "grid": GRID, "heat": HEAT, "on-heat": ON_HEAT} | {
     f"series-{position}": colour for position, colour in enumerate(SERIES)
@@ -51,7 +56,7 @@ def style(axes: Axes) -> None:
 
 
 def line_look(position: int) -> dict[str, Any]:
-    """How the line of a series is drawn: up to 24 differ in two of colour, marker and dashes, or in all."""
+    """The look of a series' line: up to 24 lines differ in at least two of colour, marker and dashes."""
     turn, colour = divmod(position, len(SERIES))
     return {
         "color": SERIES[colour],
@@ -61,7 +66,7 @@ def line_look(position: int) -> dict[str, Any]:
 
 
 def legend(axes: Axes, **options: Any) -> Legend:
-    """A frameless legend whose texts are taken literally, dollar signs included."""
+    """A frameless legend. Its texts are literal, dollar signs included."""
     drawn = axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
     for text in drawn.get_texts():
         text.set_parse_math(False)
@@ -71,16 +76,16 @@ def legend(axes: Axes, **options: Any) -> Legend:
 def inline_svg(figure: Figure, name: str, description: str) -> str:
     """The figure as an ``<svg>`` element to be put into a page.
 
-    Texts stay texts, in the page's font. Colours become ``var(--plot-ink, #1f2430)`` and so on, so a page can set them
-    by theme and the figure still looks right where none is set.
+    Texts stay texts, in the page's font. Colours become ``var(--plot-ink, #1f2430)`` and so on. So a page can set them
+    by theme, and the figure still looks right in a page that sets none.
 
     Args:
-        figure: to be drawn.
-        name: unique in the page; prefixes the ids in the element. Letters, digits and hyphens.
-        description: what the figure shows, for those who cannot see it.
+        figure: Figure to draw.
+        name: Unique name in the page, a prefix of the ids in the element: letters, digits and hyphens.
+        description: Text for readers who cannot see the figure.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), _any_alphabet():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -105,16 +110,18 @@ def save_picture(figure: Figure, out: Path) -> Path:
     """Write a figure, on white.
 
     Raises:
-        InputError: the ending is not .png, .svg or .pdf, or the file cannot be written.
+        InputError: The ending is not .png, .svg or .pdf, or the file cannot be written.
     """
     out = Path(out)
     require_ending(out, *_ENDINGS)
-    with replacing(out) as temporary:
+    with replacing(out) as temporary, _any_alphabet():
         figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=_DOTS_AN_INCH, facecolor="white")
     return out
 
 
-_ENDINGS = (".png", ".svg", ".pdf")
-
-
-_DOTS_AN_INCH = 200
+@contextmanager
+def _any_alphabet() -> Iterator[None]:
+    """Draw names in alphabets that the font does not have, as boxes, without a warning for each letter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing", category=UserWarning)
+        yield

@@ -1,4 +1,4 @@
-"""How numbers are written in a report."""
+"""How numbers and names are written in a report."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,10 @@ METRIC_NAMES = {
     "cyclic_triads": "cyclic triads",
     "explained": "one ranking explains",
 }
+LONGEST_NAME = 80
+"""Characters of a name in a table or a picture; longer ones lose their middle."""
 _PERCENT = {"accuracy", "macro_f1", "expected_calibration_error", "cyclic_triads", "explained"}
+_MARKDOWN = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "[": "\\[", "&": "&amp;", "<": "&lt;", "|": "\\|"})
 
 
 def metric_name(name: str) -> str:
@@ -33,8 +36,34 @@ def interval(estimate: Estimate, name: str, digits: int = 2) -> str:
     return f"{estimate.low:.4f}–{estimate.high:.4f}"
 
 
+def plain(text: object, longest: int = LONGEST_NAME) -> str:
+    """A text as one short line: control characters and halves of characters become �, the middle may go."""
+    whole = str(text)
+    if len(whole) > longest:
+        half = longest // 2
+        whole = f"{whole[: half - 1]}…{whole[-half:]}"
+    return "".join(character if character.isprintable() else "�" for character in whole)
+
+
+def markdown(name: object) -> str:
+    """A name that a user chose, as literal text in Markdown: one short line, without HTML, links or cells."""
+    return plain(name).translate(_MARKDOWN)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names as :func:`plain` writes them, each with a number where it would stand there twice."""
+    shown: dict[str, None] = {}
+    for name in map(plain, names):
+        number, own = 1, name
+        while own in shown:
+            number += 1
+            own = f"{name} ({number})"
+        shown[own] = None
+    return list(shown)
+
+
 def table_line(cells: Sequence[str]) -> str:
-    """A line of a Markdown table."""
+    """A line of a Markdown table. Names in it went through :func:`markdown`."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -1,4 +1,4 @@
-"""What a network's latent levels stand for, read off against digits that it was never shown."""
+"""What a network's latent levels stand for: a table against digits that its training never used."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class LevelTable:
     """Images counted by their most likely latent level and their true class.
 
     Attributes:
-        counts: int64 (K, C), images of level k and class c.
+        counts: Images of level k and class c, int64 (K, C).
     """
 
     counts: np.ndarray
@@ -46,16 +46,14 @@ def level_table(levels: np.ndarray, digits: np.ndarray) -> LevelTable:
     """Count images by latent level and digit.
 
     Args:
-        levels: (N, K), log-posteriors or posteriors over levels, one row an image.
-        digits: integer (N,), true digit of each image, 0 to 9.
+        levels: Log-posteriors or posteriors over levels, (N, K), one row an image.
+        digits: True digit of each image, integer (N,), 0 to 9.
 
     Raises:
-        InputError: no images, or lengths differ.
+        InputError: There are no images, or the lengths differ.
     """
     if not len(levels) or len(levels) != len(digits):
-        raise InputError(
-            f"{len(levels)} rows of latent levels for {len(digits)} digits; they must be as many, and some"
-        )
+        raise InputError(f"{len(levels)} rows of latent levels for {len(digits)} digits; give one digit for each row")
     counts = np.zeros((levels.shape[1], 10), np.int64)
     np.add.at(counts, (levels.argmax(1), digits.astype(np.int64)), 1)
     return LevelTable(counts)

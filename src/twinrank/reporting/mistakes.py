@@ -1,4 +1,4 @@
-"""The wrong answers that a network was surest of, with their pictures."""
+"""The wrong decisions with the highest confidence, with their pictures."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.special import expit
 
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 
@@ -17,9 +18,9 @@ class Pictures(Protocol):
     """Pairs of images with their row ids.
 
     Attributes:
-        xa: left images, (N, C, H, W) with C 1 or 3; uint8, or floating-point from 0 to 1.
-        xb: right images, the same.
-        row_ids: (N,), ids of the rows, each once.
+        xa: Left images, (N, C, H, W) with C 1 or 3; uint8, or floating-point from 0 to 1.
+        xb: Right images, the same.
+        row_ids: Ids of the rows, (N,), each once.
     """
 
     @property
@@ -37,12 +38,12 @@ class Mistake:
     """A pair that was decided wrongly.
 
     Attributes:
-        id: row id.
+        id: Row id.
         label: 1 if the left image ranks higher.
-        confidence: probability that the network gave to its wrong decision.
-        left: left image, as a PNG data URI.
-        right: right image, as a PNG data URI.
-        digits: true digits, left and right, or None where they are not known.
+        confidence: Predicted probability of the wrong decision.
+        left: Left image, as a PNG data URI.
+        right: Right image, as a PNG data URI.
+        digits: True digits, left and right; None where they are unknown.
     """
 
     id: str
@@ -59,13 +60,13 @@ def most_confident_mistakes(
     """The ``count`` wrong decisions with the largest absolute logits, surest first.
 
     Args:
-        predictions: with labels.
-        pictures: of at least the rows that were predicted wrongly, in any order.
-        digits: uint8 (N, 2), true digits by row of ``predictions``, or None.
-        count: how many at most.
+        predictions: Predictions with labels.
+        pictures: Pictures of at least the rows that are predicted wrongly, in any order.
+        digits: True digits by row of ``predictions``, uint8 (N, 2), or None.
+        count: Largest number of mistakes.
 
     Raises:
-        InputError: a row that was predicted wrongly has no picture, or its pictures are not images.
+        InputError: A row that is predicted wrongly has no picture, or its pictures are not images.
     """
     if predictions.y is None:
         return []
@@ -76,7 +77,9 @@ def most_confident_mistakes(
     for row in worst:
         name = str(predictions.id[row])
         if name not in place:
-            raise InputError(f"row id '{name}' was predicted but has no picture; give the pictures of the same file")
+            raise InputError(
+                f"row id {quoted(name)} has a prediction but no picture; give the pictures of the same file"
+            )
         mistakes.append(
             Mistake(
                 id=name,

@@ -1,4 +1,4 @@
-"""What ``twinrank order`` says and writes."""
+"""The text and the files of ``twinrank order``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ def order_text(report: OrderReport, rows: str) -> str:
     """The report in a few lines.
 
     Args:
-        report: on the decisions about all pairs of some images.
-        rows: which images these are, in words.
+        report: Report on the predictions for all pairs of some images.
+        rows: Which images these are, in words.
     """
     lines = [rows]
     for name, count in (("swap violations", report.swap_violations), ("ties", report.ties)):
         lines.append(f"    {name:<20} {count:>8,}   of {report.pairs:,} pairs")
-    for name, beside in (("cyclic_triads", f"; a random judge has {RANDOM_SHARE:.0%}"), ("explained", "")):
+    for name, beside in (("cyclic_triads", f"; random decisions have {RANDOM_SHARE:.0%}"), ("explained", "")):
         share = getattr(report, name)
         lines.append(
             f"    {metric_name(name):<20} {value(share, name):>8}   {interval(share, name)}"
@@ -34,16 +34,16 @@ def write_order(pool: Pool, report: OrderReport, meta: Mapping[str, Any], out: P
     """Write ``order.json`` and ``cycles.png``.
 
     Args:
-        pool: images.
-        report: on the decisions about them.
-        meta: which images these are and whose decisions; stands at the beginning of the JSON.
-        out: folder for both.
+        pool: Images.
+        report: Report on the predictions for all their pairs.
+        meta: Which images these are, and whose predictions; stands at the beginning of the JSON.
+        out: Folder for both.
 
     Returns:
-        The paths written.
+        Paths of both files.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: A file cannot be written.
     """
     record = Path(out) / "order.json"
     write_json(record, {**meta, **report.record(pool.names)})

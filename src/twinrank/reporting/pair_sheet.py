@@ -14,7 +14,7 @@ from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
 
 MOST_PAIRS = 400
-"""The largest sheet: PNG viewers and memory bear it."""
+"""The largest sheet that PNG viewers and memory bear."""
 
 _PAPER, _INK, _MUTED = "#ffffff", "#1f2430", "#5b6472"
 _WINNER = "#e69f00"
@@ -31,23 +31,23 @@ _LINE = 1.35
 def draw_sheet(data: PairData, out: Path, n: int = 40, seed: int = 0) -> np.ndarray:
     """Draw pairs taken at random, in file order, as a PNG; a bar marks the image that ranks higher.
 
-    Small images are enlarged by a whole factor, so that every pixel is seen as it is; large ones are reduced.
+    Small images are enlarged by a whole factor, so that every pixel stays visible. Large images are reduced.
 
     Args:
-        data: pairs, labelled or not.
-        out: of the PNG.
-        n: how many pairs; all, if the file has fewer.
-        seed: chooses the pairs.
+        data: Pairs, labelled or not.
+        out: Path of the PNG.
+        n: Number of pairs; all pairs if the file has fewer.
+        seed: Seed of the choice.
 
     Returns:
-        int64 (min(n, N),), the rows drawn.
+        The rows drawn, int64 (min(n, N),).
 
     Raises:
-        InputError: ``n`` is not 1 to 400, ``out`` is no PNG, or cannot be written.
+        InputError: ``n`` is not 1 to 400, ``out`` does not end in .png, or the file cannot be written.
     """
     require_ending(out, ".png")
     if not 1 <= n <= MOST_PAIRS:
-        raise InputError(f"{out}: {n} pairs cannot be drawn; 1 to {MOST_PAIRS} are possible")
+        raise InputError(f"`n`: {n} pairs cannot be drawn; 1 to {MOST_PAIRS} are possible")
     rows = np.sort(numpy_generator(seed, "sheet").choice(len(data), min(n, len(data)), replace=False))
     drawn = data.select(rows)
     sheet = _Sheet.of(drawn)
@@ -65,7 +65,7 @@ def draw_sheet(data: PairData, out: Path, n: int = 40, seed: int = 0) -> np.ndar
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Where things stand, in pixels: a heading, then cells of two images over their caption."""
+    """Places in pixels: a heading, then cells of two images over their caption."""
 
     image: tuple[int, int]
     cell: tuple[int, int]
@@ -103,13 +103,13 @@ class _Sheet:
 def _draw_heading(draw: ImageDraw.ImageDraw, sheet: _Sheet, drawn: PairData, total: int) -> None:
     channels, height, width = drawn.xa.shape[1:]
     colour = "grey" if channels == 1 else "RGB"
-    told = f"{len(drawn):,} of {total:,} pairs, {height} × {width} {colour}"
+    summary = f"{len(drawn):,} of {total:,} pairs, {height} × {width} {colour}"
     if drawn.y is not None:
-        told += "; the bar marks the image that ranks higher"
+        summary += "; the bar marks the image that ranks higher"
     room = sheet.size[0] - 2 * _MARGIN
     for text, top, size, ink, bold in (
         (drawn.path.name, _MARGIN, _HEADING, _INK, True),
-        (told, _MARGIN + _HEADING * _LINE, _CAPTION, _MUTED, False),
+        (summary, _MARGIN + _HEADING * _LINE, _CAPTION, _MUTED, False),
     ):
         draw.text((_MARGIN, top), _shortened(text, size, bold, room), ink, _font(size, bold))
 
@@ -163,6 +163,6 @@ def _shortened(text: str, size: int, bold: bool, room: int) -> str:
 
 @cache
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries: the same on every machine, with most alphabets."""
+    """DejaVu Sans, which comes with matplotlib: the same on every machine, with most alphabets."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", name), size)

@@ -12,6 +12,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.order import OrderReport
 from twinrank.reporting.canvas import save_picture
 from twinrank.reporting.contents import read_run
+from twinrank.reporting.formats import distinct, plain
 from twinrank.reporting.plots import compared_curves, cycle_sheet, image_rows, saliency_sheet
 from twinrank.runs import distinct_runs
 
@@ -25,35 +26,36 @@ def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
     """Draw the accuracy on val of runs over their epochs.
 
     Args:
-        runs: run folders with a history.
-        out: the picture.
-        band: as one curve with a band, for runs that differ in their seed.
+        runs: Run folders with a history.
+        out: Path of the picture.
+        band: Whether to draw one curve with a band, for runs that differ in their seed.
 
     Raises:
-        InputError: a folder is not a run folder, is given twice or has no history yet, or the file cannot be written.
+        InputError: A folder is not a run folder, is given twice or has no history yet, or the file cannot be written.
     """
-    histories = {}
+    histories, names = [], []
     for run in distinct_runs(runs):
         history = read_run(run).history
         if not history:
             raise InputError(f"{run}: no epoch has ended yet; wait for the first")
         name = run.resolve().name
-        histories[name if name not in histories else str(run)] = history
-    return save_picture(compared_curves(histories, band), out)
+        histories.append(history)
+        names.append(name if name not in names else str(run))
+    return save_picture(compared_curves(dict(zip(distinct(names), histories, strict=True)), band), out)
 
 
 def draw_saliency(data: PairData, saliency: "Saliency", out: Path) -> Path:
-    """Draw what decisions rest on.
+    """Draw the spots that decisions rest on.
 
     Args:
-        data: pairs.
-        saliency: of the same pairs.
-        out: the picture.
+        data: Pairs.
+        saliency: Saliency of the same pairs.
+        out: Path of the picture.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
-    captions = [f"row {name}" for name in data.row_ids]
+    captions = [f"row {plain(name, _LONGEST_NAME)}" for name in data.row_ids]
     if data.y is not None:
         captions = [f"{text}, label: {('right', 'left')[int(y)]}" for text, y in zip(captions, data.y, strict=True)]
     return save_picture(saliency_sheet(data.xa, data.xb, *saliency, captions), out)
@@ -63,16 +65,17 @@ def draw_cycles(pool: Pool, report: OrderReport, out: Path) -> Path:
     """Draw the clearest cycles, each image with its place in the ranking.
 
     Args:
-        pool: images.
-        report: on decisions about the same images.
-        out: the picture.
+        pool: Images.
+        report: Report on the predictions for all their pairs.
+        out: Path of the picture.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     place = np.argsort(report.ranking) + 1
     captions = [
-        f"{_shortened(name)}\nplace {rank:,} of {len(pool):,}" for name, rank in zip(pool.names, place, strict=True)
+        f"{plain(name, _LONGEST_NAME)}\nplace {rank:,} of {len(pool):,}"
+        for name, rank in zip(pool.names, place, strict=True)
     ]
     return save_picture(cycle_sheet(pool.images, report.cycles, captions), out)
 
@@ -88,8 +91,3 @@ def draw_augmentations(examples: Mapping[str, np.ndarray], out: Path) -> Path:
         InputError: the file cannot be written.
     """
     return save_picture(image_rows(examples), out)
-
-
-def _shortened(name: str) -> str:
-    half = _LONGEST_NAME // 2
-    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"

@@ -19,14 +19,14 @@ from twinrank.reporting.levels import LevelTable
 
 _WIDTH, _HEIGHT = 3.6, 2.6
 _MOST_INSIDE = 4
-"""Runs whose legend leaves room for their curves."""
+"""Most runs whose legend leaves room for the curves."""
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """What changed over the epochs: a figure for each group of quantities that the history holds.
+    """Curves over the epochs: a figure for each group of quantities in the history.
 
     Args:
-        history: one mapping an epoch: "epoch", and any of "learning_rate", "train" and "val" (mappings of numbers).
+        history: One mapping an epoch: "epoch", and any of "learning_rate", "train" and "val" (mappings of numbers).
 
     Returns:
         Figures by title, in reading order; empty for an empty history.
@@ -53,7 +53,7 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
     """Labels against decisions.
 
     Args:
-        counts: integer (2, 2), ``[[tn, fp], [fn, tp]]``.
+        counts: Counts ``[[tn, fp], [fn, tp]]``, integer (2, 2).
     """
     figure, axes = blank_axes(_WIDTH, 2.8)
     counts = np.asarray(counts)
@@ -96,13 +96,13 @@ def reliability_curve(curve: ReliabilityCurve) -> Figure:
 
 
 def error_correlation(names: Sequence[str], correlation: np.ndarray) -> Figure:
-    """How the errors of base models go together, (M, M) from -1 to 1: what is low is what a stack lives on."""
+    """Correlation of the base models' errors, (M, M) from -1 to 1. A stack gains most where it is low."""
     side = 0.55 * len(names)
     figure, axes = blank_axes(2.2 + side, 1.8 + 0.75 * side)
     _cells(axes, np.clip(correlation, 0, 1), lambda row, column: f"{correlation[row, column]:.2f}")
     axes.invert_yaxis()
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     return figure
 
 
@@ -110,7 +110,7 @@ def accuracy_by_coverage(curves: Mapping[str, Sequence[Mapping[str, float]]]) ->
     """Accuracy of the surest decisions by the share of the pairs that they are, with Wilson 95% intervals.
 
     Args:
-        curves: by name of the rows, points with ``coverage``, ``value``, ``low`` and ``high``.
+        curves: Points with ``coverage``, ``value``, ``low`` and ``high``, by name of the rows.
     """
     figure, axes = blank_axes(_WIDTH, 3.2)
     for position, (name, points) in enumerate(curves.items()):
@@ -134,9 +134,9 @@ def accuracy_by_coverage(curves: Mapping[str, Sequence[Mapping[str, float]]]) ->
 
 
 def latent_levels(table: LevelTable) -> Figure:
-    """Heat map: what share of the images on each latent level shows which digit, the lowest level at the bottom.
+    """Heat map of digits by latent level, in shares of the level's images; the lowest level is at the bottom.
 
-    At the right of each level: the mean digit of its images, and how many they are.
+    At the right of each level stand the mean digit and the number of its images.
     """
     levels, classes = table.counts.shape
     figure, axes = blank_axes(5.4, 1.0 + 0.3 * levels)
@@ -160,11 +160,11 @@ def latent_levels(table: LevelTable) -> Figure:
 
 
 def accuracy_by_difference(right: np.ndarray, difference: np.ndarray) -> Figure:
-    """Share of right decisions by how far the two digits lie apart, with Wilson 95% intervals.
+    """Share of right decisions by the distance of the two digits, with Wilson 95% intervals.
 
     Args:
-        right: bool (N,), the pair was decided rightly.
-        difference: integer (N,), absolute difference of the two digits.
+        right: Whether each pair is decided rightly, bool (N,).
+        difference: Absolute difference of the two digits, integer (N,).
     """
     figure, axes = blank_axes(_WIDTH, _HEIGHT)
     distances = np.unique(difference)
@@ -201,7 +201,7 @@ def _curves(series: Mapping[str, np.ndarray], unit: str, *, as_percent: bool) ->
 
 
 def _cells(axes: Axes, share: np.ndarray, text: Any) -> None:
-    """Cells as dark as their share, so that they read on a light page and on a dark one."""
+    """Cells as dark as their share; they read on a light page and on a dark one."""
     axes.grid(visible=False)
     for row, column in np.ndindex(share.shape):
         place = (column - 0.47, row - 0.47)
@@ -217,8 +217,8 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
     """Accuracy on val over the epochs, of many runs: a line each, or their mean with a band from worst to best.
 
     Args:
-        runs: histories by name, as for :func:`learning_curves`.
-        band: draw runs of several seeds as one.
+        runs: Histories by name, as for :func:`learning_curves`.
+        band: Whether to draw all runs as one band, for runs that differ in their seed.
     """
     beside = not band and len(runs) > _MOST_INSIDE
     figure, axes = blank_axes(8.4, max(4.0, 0.4 + 0.2 * len(runs))) if beside else blank_axes(6.4, 4.0)
@@ -274,8 +274,8 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
     """Accuracy of many runs with 95% intervals: a row each, a mark for each file.
 
     Args:
-        rows: accuracies by run and file.
-        files: in the order of the legend.
+        rows: Accuracies by run and file.
+        files: Names of the files, in the order of the legend.
     """
     figure, axes = blank_axes(6.4, 1.3 + 0.38 * len(rows))
     names = list(rows)[::-1]
@@ -297,7 +297,7 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
             marker=MARKERS[position % len(MARKERS)],
             label=f"{file} (n = {shown[0][1].n:,})",
         )
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.set(xlabel="share right, with Wilson 95% intervals", ylim=(-0.6, len(names) - 0.4))
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
@@ -307,15 +307,15 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
 def saliency_sheet(
     xa: np.ndarray, xb: np.ndarray, logit: np.ndarray, left: np.ndarray, right: np.ndarray, captions: Sequence[str]
 ) -> Figure:
-    """Pairs with what speaks for which side: blue spots for "left ranks higher", orange ones for "right".
+    """Pairs with the spots that a decision rests on: blue for "left ranks higher", orange for "right".
 
     Args:
-        xa: left images (N, C, H, W).
-        xb: right images, the same.
-        logit: float (N,).
-        left: float (N, H, W), contribution of the left image's pixels to the logit.
-        right: float (N, H, W), of the right image's.
-        captions: N texts.
+        xa: Left images, (N, C, H, W).
+        xb: Right images, the same.
+        logit: Predicted logits, float (N,).
+        left: Contribution of the left images' pixels to the logit, float (N, H, W).
+        right: Contribution of the right images' pixels, the same.
+        captions: Texts, N of them.
     """
     lines = -(-len(xa) // 2)
     figure = Figure(figsize=(7.2, 0.6 + 2.0 * lines), layout="constrained")
@@ -335,7 +335,7 @@ def saliency_sheet(
         shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
         if side == 0:
             decision = f"{'left' if logit[row] > 0 else 'right'} higher, logit {logit[row]:+.2f}"
-            each.set_title(f"{captions[row]}\n{decision}", loc="left", size=8, color=INK)
+            each.set_title(f"{captions[row]}\n{decision}", loc="left", size=8, color=INK, parse_math=False)
     assert shown is not None
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
     bar.set_label(
@@ -346,17 +346,17 @@ def saliency_sheet(
 
 
 def cycle_sheet(images: np.ndarray, cycles: Sequence[Cycle], captions: Sequence[str]) -> Figure:
-    """A row for each cycle: first, second, third and again the first image, and between them how sure each step is.
+    """A row for each cycle: its three images and the first again, and the confidence of each step between them.
 
     Args:
-        images: uint8 or float in [0, 1], (M, C, H, W).
-        cycles: of these.
-        captions: M texts.
+        images: Images, (M, C, H, W), uint8 or float in [0, 1].
+        cycles: Cycles among the images.
+        captions: Texts, M of them.
     """
     lines = max(1, len(cycles))
     figure = Figure(figsize=(7.2, 0.6 + 1.6 * lines), layout="constrained")
-    told = "Each image is held to rank higher than the next: by the logit, with the probability"
-    figure.suptitle(told if cycles else "No three images are held to rank in a circle", color=INK, size=10)
+    heading = "Each image is predicted to rank higher than the next: with this logit, and this probability"
+    figure.suptitle(heading if cycles else "There is no cycle of three images", color=INK, size=10)
     axes = figure.subplots(lines, 7, squeeze=False, width_ratios=[3, 2, 3, 2, 3, 2, 3])
     for each in axes.flat:
         each.set_axis_off()
@@ -376,7 +376,7 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Rows of images, each under its name.
 
     Args:
-        rows: uint8 or float in [0, 1], (K, C, H, W), by name; as many images in each.
+        rows: Images by name, (K, C, H, W), uint8 or float in [0, 1]; as many in each row.
     """
     columns = max(map(len, rows.values()))
     figure = Figure(figsize=(1.2 + 0.8 * columns, 0.85 * len(rows)), layout="constrained")

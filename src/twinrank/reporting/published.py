@@ -1,4 +1,4 @@
-"""Published results on the benchmark, for the table that a run's own row is put into."""
+"""Published results on the benchmark, for the table that a run's own row goes into."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Standing:
-    """One row of the table. Accuracies are texts in percent, as published; empty where none is known.
+    """One row of the table. Accuracies are texts in percent, as published; empty where unknown.
 
     Attributes:
-        system: what it is.
-        parameters: how many, in words.
-        cost: of training, in words.
-        val: accuracy on ``val.npz``.
-        test_public: accuracy on ``test_public.npz``.
-        test_private: accuracy on ``test_private.npz``.
-        note: what a reader must know before believing the numbers.
-        seconds: of training, the middle of ``cost``; None where that is not known.
+        system: Description of the system.
+        parameters: Number of parameters, in words.
+        cost: Cost of training, in words.
+        val: Accuracy on ``val.npz``.
+        test_public: Accuracy on ``test_public.npz``.
+        test_private: Accuracy on ``test_private.npz``.
+        note: Warning to read before the numbers.
+        seconds: Seconds of training, the middle of ``cost``; None where unknown.
     """
 
     system: str
@@ -30,7 +30,7 @@ class Standing:
 
     @property
     def accuracy(self) -> float:
-        """On the test that is nearest to ``test_private`` and known, as a share."""
+        """Accuracy on the known file nearest to ``test_private``, as a share."""
         return _leading((self.test_private or self.test_public or self.val).rstrip("*")) / 100
 
 
@@ -57,19 +57,19 @@ PUBLISHED = (
     ),
     Standing("the guide's headline “93%”", val="92.9 to 93.1", note="in-sample, not a result"),
 )
-"""Systems trained on the pairs alone, in the order in which they are told."""
+"""Systems trained on the pairs alone, in the order of the table."""
 
 FOOTNOTES = (
-    "* scored by this project from the predictions that were handed in.",
-    "The “93%” is a meta-learner scored on the very rows it was fitted on: an in-sample number. The same meta-learner "
-    "cross-validated gives 89.07, and 89.65 on the private test.",
+    "* scored by this project from the submitted predictions.",
+    "The “93%” is an in-sample number: a meta-learner scored on the rows that it was fitted on. The same meta-learner "
+    "has 89.07 in cross-validation, and 89.65 on the private test.",
 )
 
 
 def with_row(ours: Standing, others: Sequence[Standing] = PUBLISHED) -> list[Standing]:
-    """The table with our row, put by its accuracy on ``val``; in-sample numbers stay last and are never ranked.
+    """The table with our row, placed by its accuracy on ``val``. In-sample numbers stay last and are never ranked.
 
-    A row without a number on ``val`` comes after those that have one.
+    A row without a number on ``val`` comes after the rows that have one.
     """
     ranked = [row for row in others if not row.note]
     better = (place for place, row in enumerate(ranked) if ours.val and _leading(row.val) > _leading(ours.val))

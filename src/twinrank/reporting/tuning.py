@@ -1,4 +1,4 @@
-"""A search as a table and as figures, from its ``study.json`` alone."""
+"""A search as a table and as figures, all from its ``study.json``."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,24 +12,24 @@ from twinrank.reporting.canvas import GRID, HEAT, INK, MUTED, SERIES, blank_axes
 from twinrank.reporting.formats import duration, table_line
 
 FEWEST_FOR_IMPORTANCES = 20
-"""Completed trials, so that there are five in the best quarter."""
+"""Completed trials that importances need: five of them are the best quarter."""
 _SHOWN = 10
 _PLACES = 4
 """Significant digits of a value."""
 
 
-def search_text(record: Mapping[str, Any]) -> str:
-    """The best trials as a Markdown table, and what training them again has shown.
+def search_text(study: Mapping[str, Any]) -> str:
+    """The best trials as a Markdown table, and the result of training the best again.
 
     Args:
-        record: what ``study.json`` holds.
+        study: Content of ``study.json``.
     """
-    trials, keys = record["trials"], list(record["space"])
+    trials, keys = study["trials"], list(study["space"])
     complete = _ranked(trials)
     pruned = sum(trial["state"] == "pruned" for trial in trials)
     spent = duration(sum(trial["seconds"] or 0.0 for trial in trials))
     lines = [
-        f"{record['model']}: {len(complete) + pruned} trials in {spent} of training, {pruned} of them pruned.",
+        f"{study['model']}: {len(complete) + pruned} trials in {spent} of training, {pruned} of them pruned.",
         "",
         table_line(["trial", "accuracy on val", *keys]),
         table_line(["---"] * (2 + len(keys))),
@@ -38,43 +38,43 @@ def search_text(record: Mapping[str, Any]) -> str:
         values = [_shown(trial["values"][key]) for key in keys]
         lines.append(table_line([str(trial["number"]), f"{trial['accuracy']:.2%}", *values]))
     lines += ["", "The search maximises these accuracies, so the best of them reads too well."]
-    if record["importances"]:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in record["importances"].items())
+    if study["importances"]:
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in study["importances"].items())
         lines.append(f"Importance, for a trial to be among the best quarter: {shares}.")
-    if record["retrained"]:
-        lines += ["", *_retrained(record["best"], record["retrained"])]
+    if study["retrained"]:
+        lines += ["", *_retrained(study["best"], study["retrained"])]
     return "\n".join(lines)
 
 
-def draw_search(record: Mapping[str, Any], out: Path) -> tuple[list[Path], list[str]]:
+def draw_search(study: Mapping[str, Any], out: Path) -> tuple[list[Path], list[str]]:
     """Draw ``importances.png`` and ``parallel.png`` into a folder.
 
     Args:
-        record: what ``study.json`` holds.
-        out: the folder.
+        study: Content of ``study.json``.
+        out: Folder for the pictures.
 
     Returns:
-        The paths written, and a line for each picture that is left out.
+        Paths of the pictures, and a line for each picture that is left out.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: A file cannot be written.
     """
     written, left_out = [], []
     importances, parallel = Path(out) / "importances.png", Path(out) / "parallel.png"
-    if record["importances"]:
-        written.append(save_picture(importance_bars(record["importances"]), importances))
+    if study["importances"]:
+        written.append(save_picture(importance_bars(study["importances"]), importances))
     else:
         need = f"it needs {FEWEST_FOR_IMPORTANCES} completed trials, and two keys or more"
         left_out.append(f"{importances.name} is left out: {need}")
-    if sum(trial["state"] == "complete" for trial in record["trials"]) > 1:
-        written.append(save_picture(parallel_coordinates(record["trials"], record["space"]), parallel))
+    if sum(trial["state"] == "complete" for trial in study["trials"]) > 1:
+        written.append(save_picture(parallel_coordinates(study["trials"], study["space"]), parallel))
     else:
         left_out.append(f"{parallel.name} is left out: it needs two completed trials")
     return written, left_out
 
 
 def importance_bars(importances: Mapping[str, float]) -> Figure:
-    """What share each key has in the accuracy, the greatest at the top."""
+    """The share of each key in the accuracy, the greatest at the top."""
     figure, axes = blank_axes(6.4, 0.9 + 0.32 * len(importances))
     ordered = sorted(importances.items(), key=lambda item: item[1])
     names, shares = [name for name, _ in ordered], [share for _, share in ordered]
@@ -87,11 +87,11 @@ def importance_bars(importances: Mapping[str, float]) -> Figure:
 
 
 def parallel_coordinates(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> Figure:
-    """Each trial as a line through its values, the darker the more accurate; the best in a colour, pruned ones in grey.
+    """Each trial as a line through its values, darker for higher accuracy. The best has a colour, pruned ones are grey.
 
     Args:
-        trials: as ``study.json`` has them, two of them completed or more.
-        space: as ``study.json`` has it.
+        trials: Trials of ``study.json``, two or more of them completed.
+        space: Space of ``study.json``.
     """
     keys = list(space)
     figure, axes = blank_axes(max(6.4, 1.6 * (len(keys) + 1)), 4.2)
@@ -116,7 +116,7 @@ def parallel_coordinates(trials: Sequence[Mapping[str, Any]], space: Mapping[str
     axes.axvline(places[-1], color=MUTED, linewidth=0.8)
     for height, accuracy in ((0, low), (1, high)):
         axes.text(places[-1] + 0.03, height, f"{accuracy:.1%}", va="center", color=INK, size=8)
-    axes.set_xticks(places, [*(key.replace(".", "\n", 1) for key in keys), "accuracy\non val"])
+    axes.set_xticks(places, [*(key.replace(".", "\n", 1) for key in keys), "accuracy\non val"], parse_math=False)
     axes.set_yticks([])
     axes.set(xlim=(-0.5, len(keys) + 0.4), ylim=(-0.06, 1.06))
     axes.grid(visible=False)
@@ -126,7 +126,7 @@ def parallel_coordinates(trials: Sequence[Mapping[str, Any]], space: Mapping[str
 
 
 def _retrained(best: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
-    """The winner and the defaults on fresh seeds, and in one line which is better."""
+    """The winner and the defaults on fresh seeds, and which of them is better."""
     difference, ways = again["difference"], again["accuracy"]
     lines = [table_line(["fresh seed", *ways, "difference, points"]), table_line(["---"] * (2 + len(ways)))]
     for place, seed in enumerate(again["seeds"]):
@@ -143,17 +143,17 @@ def _retrained(best: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
         "",
         f"On fresh seeds {verdict}: {points[0]} points on val ({points[1]} to {points[2]},"
         f" {difference['interval']} over rows, n = {difference['n']:,}).",
-        "val chose the values, too, so even this reads slightly too well; a file that chose nothing says more.",
+        "val also chose the values, so these accuracies read slightly too well; evaluate on a file that chose nothing.",
     ]
 
 
 def _ranked(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those that were completed, the best first."""
+    """Completed trials, the best first."""
     return sorted((trial for trial in trials if trial["state"] == "complete"), key=lambda each: -each["accuracy"])
 
 
 def _height(dimension: Any, value: Any) -> float:
-    """Where a value lies between the least, 0, and the greatest, 1; choices are evenly spaced."""
+    """Height of a value between the least, 0, and the greatest, 1; choices are evenly spaced."""
     if isinstance(dimension, list):
         return dimension.index(value) / (len(dimension) - 1)
     scale = math.log if dimension["log"] else float
