@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from twinrank.data.formats import arrays
+from twinrank.data import batch_sizes
 from twinrank.data.pairs import PairData
 from twinrank.inference import predict as module
 from twinrank.inference.predict import pairwise_logits, predict, predict_logits
@@ -47,7 +47,7 @@ def test_all_pairs_are_what_they_are_as_pairs(
     asked = PairData(pool[left], pool[right], None, None, Path("pairs.npz"), "")
     expected = predict_logits(model, asked).reshape(IMAGES, IMAGES)
     # Several batches of images and of pairs, the last ones smaller.
-    monkeypatch.setattr(arrays, "_PIXELS_A_BATCH", 4 * 28 * 28)
+    monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 4 * 28 * 28)
     monkeypatch.setattr(module, "_PAIRS_A_BATCH", 7)
     found = pairwise_logits(model, pool)
     assert (found.logit.dtype, found.logit.shape) == (np.float32, (IMAGES, IMAGES))

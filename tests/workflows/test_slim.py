@@ -13,7 +13,7 @@ from twinrank.runs import PRETRAINED, RunFolder
 from twinrank.training.train import train
 from twinrank.workflows.slim import slim
 
-PAIRS = Path(__file__).parent / "pairs.npz"
+PAIRS = Path(__file__).parents[1] / "pairs.npz"
 """The first 400 pairs of the benchmark's val.npz (after MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0)."""
 PINNED = 0.9
 

@@ -20,7 +20,7 @@ from twinrank.tuning.space import SPACES, Range, read_space
 from twinrank.workflows.recipe import model_spec
 from twinrank.workflows.tune import _move_earlier_winner, tune
 
-PAGE = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
 TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]
 
 
