@@ -7,6 +7,9 @@ from typing import Any, Literal, get_args
 from twinrank.core.values import require_range
 
 Split = Literal["train", "val", "test_public", "test_private"]
+Track = Literal["pairs-only", "open"]
+"""What a network may learn from on the benchmark: the pairs of its training file alone, or anything else, too, such as
+clean digits and their classes."""
 Monitor = Literal["accuracy", "f1", "log_loss"]
 OptimizerName = Literal["adamw", "muon"]
 Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
@@ -17,6 +20,8 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 _LOWER_IS_BETTER: set[Monitor] = {"log_loss"}
 
 SPLITS: tuple[Split, ...] = get_args(Split)
+PAIRS_ONLY: Track = "pairs-only"
+OPEN: Track = "open"
 _SPLITS_BY_NAME: dict[str, Split] = {split: split for split in SPLITS}
 MAX_SEVERITY = 6
 SMALLEST, LARGEST = 8, 512

@@ -19,14 +19,17 @@ from twinrank.benchmark.submission import write_submission
 from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
 from twinrank.core.files import read_json, write_json, write_npz
 from twinrank.core.npz import Archive
+from twinrank.core.processes import end_with_parent, safe_children
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, differences
 
 _ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
 _META = "meta.json"
 _CHUNK = 250
+"""Pairs that a process renders at a time."""
+_MOST_JOBS = 1024
 
-Progress = Callable[[str, int, int], None]
+MakeProgress = Callable[[str, int, int], None]
 """Called with a split's name, the pairs that are done and all pairs of the split."""
 
 
@@ -102,14 +105,18 @@ def render_split(
     """Render a split on several cores; the bytes do not depend on how many.
 
     Args:
-        images: uint8 (n, 28, 28), the pool.
-        drawn: of N pairs.
-        jobs: processes; -1 is one a core.
-        progress: called with the number of pairs done.
+        images: Pool of digits, uint8 (n, 28, 28).
+        drawn: N pairs.
+        jobs: Number of processes, 1 to 1024; -1 is one a core.
+        progress: Called with the number of pairs that are done.
 
     Returns:
         uint8 (N, 28, 56), left image first.
+
+    Raises:
+        InputError: ``jobs`` is impossible.
     """
+    _require_jobs(jobs)
     pairs = len(drawn.positions)
     x = np.empty((pairs, IMAGE_SIZE, 2 * IMAGE_SIZE), np.uint8)
     starts = range(0, pairs, _CHUNK)
@@ -119,11 +126,20 @@ def render_split(
     )
     # Two chunks cost less than starting the processes.
     jobs = 1 if len(starts) <= 2 else jobs
-    rendered: Iterator[np.ndarray] = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="3*n_jobs")(chunks)  # pyright: ignore[reportAssignmentType]
-    for start, chunk in zip(starts, rendered, strict=True):
-        x[start : start + _CHUNK] = chunk
-        progress(start + len(chunk))
+    workers = Parallel(
+        n_jobs=jobs, backend="loky", return_as="generator", pre_dispatch="3*n_jobs", initializer=end_with_parent
+    )
+    with safe_children():
+        rendered: Iterator[np.ndarray] = workers(chunks)  # pyright: ignore[reportAssignmentType]
+        for start, chunk in zip(starts, rendered, strict=True):
+            x[start : start + _CHUNK] = chunk
+            progress(start + len(chunk))
     return x
+
+
+def _require_jobs(jobs: int) -> None:
+    if jobs != -1 and not 1 <= jobs <= _MOST_JOBS:
+        raise InputError(f"`jobs`: {jobs} is not possible; use 1 to {_MOST_JOBS:,}, or -1 for one a core")
 
 
 def _render_pairs(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
@@ -136,22 +152,23 @@ def make_benchmark(
     config: BenchmarkConfig,
     splits: Sequence[Split] = SPLITS,
     jobs: int = -1,
-    progress: Progress = lambda split, done, pairs: None,
+    progress: MakeProgress = lambda split, done, pairs: None,
 ) -> None:
     """Write the files of a benchmark: ``SPLIT.npz``, ``test_*_labels.csv`` and ``meta.json``.
 
     Args:
-        mnist: the digits.
-        out: folder; files of the same names are replaced, each when it is complete.
-        config: what to make.
-        splits: which of the four.
-        jobs: processes; -1 is one a core.
-        progress: called after each part of a split.
+        mnist: Digits.
+        out: Folder; files of the same names are replaced, each when it is complete.
+        config: Benchmark.
+        splits: Files to make.
+        jobs: Number of processes, 1 to 1024; -1 is one a core.
+        progress: Called after each part of a split, with its name, the pairs that are done and all pairs of the split.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: ``jobs`` is impossible, or a file cannot be written.
     """
-    # First, so that a making that was stopped can be begun again.
+    _require_jobs(jobs)
+    # First, so that the same command can go on after it was stopped.
     write_json(Path(out) / _META, meta(config))
     for split in splits:
         drawn = drawn_split(mnist, config, split)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.config import OPEN, PAIRS_ONLY
 from twinrank.data.folds import MAX_FOLDS
 from twinrank.ensembling.learners import LEARNERS, Fitted, StackSample, cross_fitted, decide, fit, take, without_each
 from twinrank.ensembling.ledger import Matrix
@@ -116,7 +117,7 @@ def _entrant(name: str, kind: Kind, matrix: Matrix, used: np.ndarray, logits: di
         matrix.about[name] for name, asked in zip(matrix.names, used, strict=True) if asked
     ]
     # One network trained on more than pairs makes the whole so.
-    track = "pairs-only" if all(each["track"] == "pairs-only" for each in about) else "open"
+    track = PAIRS_ONLY if all(each["track"] == PAIRS_ONLY for each in about) else OPEN
     parameters = sum(each["parameters"] * each["networks"] for each in about)
     seconds, milliseconds = (sum(each[key] for each in about) for key in ("seconds", "milliseconds"))
     # As they are stored, so that everything that follows is the same after a restart.

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from twinrank.config import Track
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import McNemar, detectable_difference, holm, mcnemar
 from twinrank.evaluation.metrics import Estimate, accuracy, scores
@@ -24,7 +25,7 @@ class Entrant:
     Attributes:
         name: of it.
         kind: one network, or one for each fold; or an ensemble of such.
-        track: what the networks were trained on.
+        track: Track of the networks, by what they were trained on.
         parameters: of all networks that it asks.
         seconds: of their training.
         milliseconds: that they take to decide a pair; None where that was not measured.
@@ -33,7 +34,7 @@ class Entrant:
 
     name: str
     kind: Kind
-    track: str
+    track: Track
     parameters: int
     seconds: float
     milliseconds: float | None

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
+from twinrank.config import PAIRS_ONLY
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.inference.predictor import Predictor

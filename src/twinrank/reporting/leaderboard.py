@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.benchmark.generator import is_benchmark
+from twinrank.config import PAIRS_ONLY
 from twinrank.core.files import read_json, write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import LabelledRows, load_entrants
@@ -135,7 +136,7 @@ def leaderboard_notes(board: Leaderboard, field: Field) -> list[str]:
             "Not counted: the training of teachers that are not here with the weights that taught:"
             f" {', '.join(field.uncounted)}."
         )
-    opened = [row.entrant.name for row in board.rows if row.entrant.track != "pairs-only"]
+    opened = [row.entrant.name for row in board.rows if row.entrant.track != PAIRS_ONLY]
     if 0 < len(opened) < len(board.rows):
         notes.append(f"Of the open track, which may learn from more than the pairs: {', '.join(opened)}.")
     if board.detectable is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from twinrank.config import PAIRS_ONLY
 from twinrank.core.files import replacing
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import is_right, reliability_curve
@@ -20,8 +21,6 @@ from twinrank.reporting.contents import Record, RunContents
 from twinrank.reporting.formats import count, duration, interval
 from twinrank.reporting.levels import LevelTable, level_table
 from twinrank.reporting.published import Standing
-
-PAIRS_ONLY = "pairs-only"
 
 _USES = {
     "train": "fitted: the weights were trained on these rows",

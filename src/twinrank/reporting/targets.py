@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.config import OPEN, Track
 from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate, share_right
@@ -34,7 +35,7 @@ class Target:
 
     Attributes:
         name: of the target.
-        track: "pairs-only" or "open".
+        track: Track of the target.
         model: of the network; of several, each once.
         ensemble: the runs decide together.
         parameters: of the network; of an ensemble, of all.
@@ -48,7 +49,7 @@ class Target:
     """
 
     name: str
-    track: str
+    track: Track
     model: str
     ensemble: bool
     parameters: int
@@ -189,7 +190,7 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
     mean = {stem: rate(float(np.mean(values)) * rows[stem], rows[stem]) for stem, values in each.items()}
     return Target(
         name=name,
-        track="open" if any(config["track"] == "open" for config in configs) else configs[0]["track"],
+        track=OPEN if any(config["track"] == OPEN for config in configs) else configs[0]["track"],
         model=" and ".join(dict.fromkeys(config["model"]["name"] for config in configs)),
         ensemble=together is not None,
         parameters=size,

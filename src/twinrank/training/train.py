@@ -12,7 +12,7 @@ import torch
 
 from twinrank.benchmark.fresh import FreshBatches, FreshPairs
 from twinrank.benchmark.mnist import fetch_mnist
-from twinrank.config import OPEN_IDS, TrainConfig
+from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, Track, TrainConfig
 from twinrank.core.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
 from twinrank.core.files import sha256
 from twinrank.core.provenance import provenance
@@ -302,10 +302,10 @@ def _labelled(path: Path, part: str) -> PairData:
     return data
 
 
-def _track(*files: PairData, teacher: Teacher | None, fresh: bool) -> str:
+def _track(*files: PairData, teacher: Teacher | None, fresh: bool) -> Track:
     fresh = fresh or any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
-    taught = teacher is not None and teacher.about["track"] != "pairs-only"
-    return "open" if fresh or taught else "pairs-only"
+    taught = teacher is not None and teacher.about["track"] != PAIRS_ONLY
+    return OPEN if fresh or taught else PAIRS_ONLY
 
 
 def _described(data: PairData) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from twinrank.benchmark.generator import Progress, make_benchmark, refuse_other_benchmark
+from twinrank.benchmark.generator import MakeProgress, make_benchmark, refuse_other_benchmark
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.benchmark.submission import check_submission
 from twinrank.config import Recipe, RunSpec
@@ -38,7 +38,7 @@ def run_recipe(
     out: Path,
     data: Path,
     say: Callable[[str], None],
-    progress: Progress = lambda split, done, pairs: None,
+    progress: MakeProgress = lambda split, done, pairs: None,
     command: str = "",
     threads: int | None = None,
     workers: int = 1,
