@@ -52,7 +52,7 @@ class MeanPredictor:
     @property
     def track(self) -> str:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        return next((each.track for each in self._predictors if each.track != "pairs-only"), "pairs-only")
+        return next((each.track for each in self._predictors if each.track != PAIRS_ONLY), PAIRS_ONLY)
 
     def identity(self) -> dict[str, Any]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
