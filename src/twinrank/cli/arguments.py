@@ -1,0 +1,151 @@
+"""Types of arguments: what a command accepts, and the one line that refuses anything else.
+
+A file that a command reads is looked for here, before anything heavy is imported.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from twinrank.core.messages import quoted, reading
+
+_WORDS = {int: "a whole number", float: "a number"}
+
+registry = ConstructorRegistry()
+"""How plain values are read, whatever command takes them."""
+
+
+def shown_default(label: str) -> str:
+    """A default as help shows it: nothing where there is none."""
+    return "" if label in ("None", "", "''") else f"(default: {label})"
+
+
+def new_path(text: str) -> Path:
+    """A path that a command writes to, or reads later.
+
+    Raises:
+        ValueError: The text is empty.
+    """
+    if not text:
+        raise ValueError("the path is empty; name a file or a folder")
+    return Path(text)
+
+
+def existing_path(text: str) -> Path:
+    """A file or a folder that a command reads.
+
+    Raises:
+        ValueError: Nothing is there, or it is neither a file nor a folder.
+    """
+    path = new_path(text)
+    with reading(path):
+        path.stat()
+    return path
+
+
+def existing_paths(text: str) -> tuple[Path, ...]:
+    """Folders separated by commas. One that exists may have commas in its name.
+
+    Raises:
+        ValueError: A name is empty, or nothing is there.
+    """
+    if text.strip() and os.path.exists(text):  # noqa: PTH110 (a Path would fail where the list is too long for a name)
+        return (Path(text),)
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"{quoted(text)}: a folder between the commas has no name; name each, '.' for this one")
+    return tuple(map(existing_path, names))
+
+
+def _spec(metavar: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda texts: read(texts[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def listed(item: type) -> Any:
+    """A tuple as one argument, separated by commas: ``--layers 3,3,3``."""
+
+    def read(text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(item(part.strip()) for part in text.split(","))
+        except ValueError as error:
+            raise ValueError(f"{quoted(text)} is not a list; write {_WORDS[item]} each, such as 3,3,3") from error
+
+    spec = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A,B,...",
+        instance_from_str=lambda texts: read(texts[0]),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [",".join(map(str, values))],
+    )
+    return Annotated[tuple, spec]
+
+
+def flag_type(hint: Any) -> Any:
+    """The type of a flag for an option of a network: a list is one argument."""
+    if get_origin(hint) is not tuple:
+        return hint
+    (item,) = {part for part in get_args(hint) if part is not ...}
+    return listed(item)
+
+
+@registry.primitive_rule
+def _plain_value(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Numbers, texts and paths, each of them or None: one short metavar, one short refusal."""
+    parts = get_args(info.type) or (info.type,)
+    kinds = [part for part in parts if part is not NoneType]
+    if len(kinds) != 1 or kinds[0] not in (int, float, str, Path):
+        return None
+    (kind,) = kinds
+    optional = NoneType in parts
+
+    def read(text: str) -> Any:
+        if optional and text == "None":
+            return None
+        if kind is Path:
+            return new_path(text)
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise ValueError(f"{quoted(text)} is not {_WORDS[kind]}") from error
+
+    return _spec({int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}[kind], read)
+
+
+def _optional(metavar: str) -> Any:
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=shown_default)
+
+
+File = Annotated[Path, _spec("FILE", existing_path)]
+"""A file, or a folder of images, that is read."""
+OptionalFile = Annotated[Path | None, _spec("FILE", existing_path), _optional("FILE")]
+Folder = Annotated[Path, _spec("RUN", existing_path)]
+Runs = Annotated[tuple[Path, ...], _spec("RUN[,RUN]", existing_paths)]
+OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_paths), _optional("RUN[,RUN]")]
+
+FileArgument = tyro.conf.Positional[File]
+FileArguments = tyro.conf.Positional[tuple[File, ...]]
+RunArgument = tyro.conf.Positional[Folder]
+RunArguments = tyro.conf.Positional[tuple[Folder, ...]]
+RunsArgument = tyro.conf.Positional[Runs]
+ModelArgument = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL")]]
+
+OutFolder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+OutFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+OptionalFolder = Annotated[Path | None, _optional("FOLDER")]
+OptionalOutFile = Annotated[Path | None, _optional("FILE")]
+OptionalText = Annotated[str | None, _optional("TEXT")]
+Names = Annotated[str, _optional("NAME[,NAME]")]
+Threads = Annotated[int | None, _optional("INT")]
+Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
+Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]

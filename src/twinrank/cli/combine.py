@@ -1,0 +1,136 @@
+"""Commands that combine networks: stacks and students."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from twinrank.cli.arguments import Changes, File, Folder, Names, OptionalFolder, OutFolder, RunArgument, Runs, Threads
+from twinrank.cli.output import given_command, say
+from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
+from twinrank.errors import CheckFailed
+
+
+def grid(
+    mode: Mode,
+    models: Names = "",
+    recipe: str = "cpu",
+    out: OptionalFolder = None,
+    data: OutFolder = Path("data"),
+    folds: int = 5,
+    stop_share: float = 0.1,
+    seed: int = 42,
+    changes: Changes = (),
+    workers: int = 1,
+    threads: Threads = None,
+) -> None:
+    """Train base models for a stack, and keep their out-of-fold predictions.
+
+    A grid that was stopped continues where it stopped.
+
+    Args:
+        mode: "holdout" trains one network a model, which predicts val. "oof" trains one a fold of train, which predicts
+            that fold.
+        models: Runs of the recipe, separated by commas; all of them by default.
+        recipe: "cpu", another recipe, or a YAML file.
+        out: Grid folder; runs/MODE by default.
+        data: Folder with train.npz, val.npz and the test files.
+        folds: Number of folds of the rows that are stacked.
+        stop_share: Share of train that chooses epochs, and is not fitted.
+        seed: Seed of the folds.
+        changes: Value that differs from the recipe, for example train.epochs=3.
+        workers: Trainings at a time; they share the threads.
+        threads: CPU threads; all cores by default.
+    """
+    from twinrank.ensembling.stack import require_folds
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.grid import LEDGER, choose_models, fill_ledger
+    from twinrank.workflows.recipe import read_recipe
+
+    require_folds(folds)
+    out = Path("runs") / mode if out is None else out
+    runs = choose_models(read_recipe(recipe, changes).runs, models)
+    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
+    with grid_table() as show:
+        spec = GridSpec(mode, runs, folds, stop_share, seed)
+        failed = fill_ledger(spec, out, train, val, tests, workers, threads, given_command(), say, show)
+    print(f"ledger: {out / LEDGER}")
+    require_all_done(failed)
+
+
+def stack(
+    models: Names = "",
+    grid: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs") / "holdout",
+    out: OptionalFolder = None,
+) -> None:
+    """Stack the base models of a grid: a leaderboard, a page, a submission.
+
+    Meta-learners are fitted and scored on out-of-fold rows.
+
+    Args:
+        models: Base models, separated by commas; all of the grid by default.
+        grid: Folder that "twinrank grid" filled.
+        out: Stack folder; the grid's by default.
+    """
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.runs import board_files
+    from twinrank.workflows.stack import finish_stack, make_stack
+
+    folder = StackFolder(grid if out is None else out)
+    make_stack(grid, folder, models, given_command(), say)
+    finish_stack(folder, say)
+    print(board_files(folder.path)[0].read_text(encoding="utf-8").rstrip())
+    print(f"report: {folder.report}")
+
+
+def audit(run: RunArgument) -> None:
+    """Check a stack for leaks with permuted labels; exit with 1 if one is found.
+
+    With permuted labels, a stack without leaks has the accuracy of chance (50%).
+
+    Args:
+        run: Stack folder.
+    """
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.workflows.audit import audit
+    from twinrank.workflows.stack import publish_stack
+
+    checks = audit(StackFolder(run), say)
+    for check in checks:
+        print(check)
+    publish_stack(StackFolder(run))
+    red = [check.name for check in checks if not check.passed]
+    if red:
+        raise CheckFailed(f"{run}: {len(red)} of {len(checks)} checks are red: {', '.join(red)}")
+
+
+def distill(
+    teacher: Runs,
+    student: Annotated[str, tyro.conf.arg(metavar="MODEL")],
+    train: File,
+    val: File,
+    out: OptionalFolder = None,
+    changes: Changes = (),
+    threads: Threads = None,
+) -> None:
+    """Train a network on labels and on a teacher's predictions.
+
+    A small network can learn what a stack knows. The teacher predicts once; "twinrank resume" needs it no more.
+
+    Args:
+        teacher: Run folder or stack folder. With several, separated by commas, their mean teaches. For their levels
+            (train.level_weight), each must be a network with latent levels, all with the same number.
+        student: Network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs that choose the epoch.
+        out: Run folder, new; runs/STUDENT_distilled by default.
+        changes: Value that differs from the network's own, for example train.distill_temperature=2.
+        threads: CPU threads; all cores by default.
+    """
+    from twinrank.workflows.distill import distill
+    from twinrank.workflows.recipe import model_spec
+
+    out = Path("runs") / f"{student}_distilled" if out is None else out
+    spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
+    distill(list(teacher), spec, train, val, out, threads, given_command(), say)

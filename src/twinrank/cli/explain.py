@@ -1,0 +1,105 @@
+"""Commands that explain and compare what was trained."""
+
+from pathlib import Path
+
+from twinrank.cli.arguments import (
+    FileArgument,
+    OptionalFolder,
+    OptionalOutFile,
+    RunArgument,
+    RunArguments,
+    RunsArgument,
+)
+from twinrank.cli.output import require_some, say
+
+
+def report(run: RunArgument, out: OptionalOutFile = None, figures: OptionalFolder = None) -> None:
+    """Write the page of a run or a stack: figures, pictures, intervals.
+
+    Args:
+        run: Run folder, or stack folder.
+        out: Page; report.html in that folder by default.
+        figures: Folder for the figures as PNG files, too.
+    """
+    from twinrank.ensembling.stack_folder import StackFolder
+    from twinrank.workflows.report import publish_report
+    from twinrank.workflows.stack import publish_stack
+
+    stacked = StackFolder(run).config.is_file()
+    print(publish_stack(StackFolder(run), out, figures) if stacked else publish_report(run, out, figures))
+
+
+def leaderboard(runs: RunArguments, out: OptionalFolder = None) -> None:
+    """Compare runs and stacks in one table, the best on val first.
+
+    The table has accuracy, log-loss, calibration and cost, and says who ties.
+
+    Args:
+        runs: Evaluated run folders, and stack folders, about the same rows.
+        out: Folder for the table as leaderboard.md, leaderboard.csv, leaderboard.json and leaderboard.png.
+    """
+    require_some(runs)
+    from twinrank.reporting.leaderboard import leaderboard_text, read_field, write_leaderboard
+
+    field = read_field(runs)
+    board = field.rank()
+    print(leaderboard_text(board, field))
+    if out is not None:
+        for written in write_leaderboard(board, field, out):
+            print(written)
+
+
+def ablation(runs: RunArguments, base: str = "base", out: OptionalFolder = None) -> None:
+    """Compare runs that each differ from a base in one thing, row by row.
+
+    Only seeds that both have are compared.
+
+    Args:
+        runs: Evaluated run folders named FACTOR_seedSEED, for example those of "twinrank run ablations".
+        base: Factor that the others are compared with.
+        out: Folder for the table as ablation.md and ablation.json.
+    """
+    require_some(runs)
+    from twinrank.reporting.ablation import ablation_text, read_ablation, write_ablation
+
+    effects = read_ablation(runs, base)
+    print(ablation_text(effects))
+    if out is not None:
+        for written in write_ablation(effects, out):
+            print(written)
+
+
+def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 0, out: OptionalFolder = None) -> None:
+    """Test whether the predictions of all pairs of some images form one ranking.
+
+    The command counts cycles, and pairs whose prediction changes when they are swapped. All pairs are not like those of
+    a file. Some are of equal rank, others are further apart than any in training.
+
+    Args:
+        run: Run folder or stack folder. With several, separated by commas, their mean predicts.
+        file: Pair file; labels in it are not used.
+        images: Number of different images, taken at random from both sides.
+        seed: Seed of the choice.
+        out: Folder for order.json and cycles.png.
+    """
+    from twinrank.inference.load import open_judge
+    from twinrank.inference.order import order as ask
+    from twinrank.reporting.order import order_text, write_order
+
+    pool, found, meta = ask(open_judge(*run), file, images, seed)
+    print(order_text(found, meta["rows"]))
+    if out is not None:
+        for written in write_order(pool, found, meta, out):
+            print(written)
+
+
+def verify(run: RunArgument) -> None:
+    """Compute every figure of a report again; exit with 1 if one differs.
+
+    Args:
+        run: Run folder, or stack folder.
+    """
+    from twinrank.workflows.verify import verify
+
+    verify(Path(run), say)
+    print(f"{run}: every figure is what the files give")

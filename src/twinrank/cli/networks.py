@@ -1,0 +1,151 @@
+"""Train a network; each has its own options and training values."""
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import field, fields, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import tyro
+
+from twinrank.cli.arguments import File, OptionalFolder, Threads, flag_type, shown_default
+from twinrank.cli.output import given_command
+from twinrank.config import TrainConfig
+
+if TYPE_CHECKING:
+    from twinrank.models.registry import Entry
+
+RUN = ("epochs", "batch_size", "accumulate", "fresh", "seed")
+"""Training values that stand beside the files and the folder of the run."""
+VALUES: dict[str, tuple[str, ...]] = {
+    "optimiser": (
+        *("optimizer", "lr", "weight_decay", "beta1", "beta2", "schedule", "warmup", "plateau_factor"),
+        *("plateau_patience", "clip_norm", "ema"),
+    ),
+    "objective": (
+        *("loss", "focal_alpha", "focal_gamma", "label_smoothing", "distill_weight", "distill_temperature"),
+        *("contrastive_weight", "balance_weight", "auxiliary_levels", "level_weight"),
+    ),
+    "augmentation": (
+        *("swap", "shift", "rotate", "translate", "crop_scale", "randaugment", "magnitude", "cutout", "lines"),
+        *("brightness", "contrast", "augment_from"),
+    ),
+    "curriculum": ("easy_share", "easy_until"),
+    "stopping": ("monitor", "patience", "min_delta"),
+    "arithmetic": ("precision", "compile", "checkpoint_stages", "deterministic"),
+}
+"""Training values of each group of flags. Together with those of the run, they are all of them."""
+
+
+def networks() -> dict[str, dict[str, Callable[..., None]]]:
+    """A command for each network, by the title of its group and its name."""
+    from twinrank.models.registry import entries
+
+    groups: dict[str, dict[str, Callable[..., None]]] = {}
+    for entry in entries():
+        title = f"Stage {entry.stage} of the training guide" if entry.stage else "Our own"
+        groups.setdefault(title, {})[entry.name] = _train_command(entry)
+    return groups
+
+
+def _train_command(entry: "Entry") -> Callable[..., None]:
+    """The command that trains a network, with its options and its values as defaults."""
+    run = _run_flags(entry)
+    groups = {"run": run, "network": _network_flags(entry)}
+    groups |= {group: _value_flags(group, names, entry) for group, names in VALUES.items()}
+    types = [(name, _grouped(kind, name), _default(kind, name)) for name, kind in groups.items()]
+    Flags = make_dataclass("Flags", types)
+
+    def train(flags: Annotated[Flags, tyro.conf.arg(name="")]) -> None:  # pyright: ignore[reportInvalidTypeForm]
+        given = {name: value for group in vars(flags).values() for name, value in vars(group).items()}
+        _train(entry, given)
+
+    train.__doc__ = entry.summary
+    return train
+
+
+def _grouped(kind: type, name: str) -> Any:
+    return Annotated[kind, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=name)]
+
+
+def _default(kind: type, name: str) -> Any:
+    # Files have no default, so the group of the run has none.
+    return field() if name == "run" else field(default_factory=kind)
+
+
+def _run_flags(entry: "Entry") -> type:
+    described = tyro.conf.arg
+    files: list[Any] = [
+        ("train", Annotated[File, described(help="Labelled pairs to fit.")]),
+        ("val", Annotated[File, described(help="Labelled pairs that choose the epoch.")]),
+    ]
+    out = f"Run folder, new; runs/{entry.name} by default."
+    others: list[Any] = [
+        ("out", Annotated[OptionalFolder, described(help=out, metavar="FOLDER", help_behavior_hint="")], None),
+        *_fields(RUN, entry),
+        (
+            "threads",
+            Annotated[Threads, described(help="CPU threads; all cores by default.", help_behavior_hint="")],
+            None,
+        ),
+        (
+            "log_to",
+            Annotated[
+                str,
+                described(
+                    help="Sinks that follow the training: tensorboard, wandb or both, separated by a comma.",
+                    metavar="SINK[,SINK]",
+                    help_behavior_hint=shown_default,
+                ),
+            ],
+            "",
+        ),
+    ]
+    return make_dataclass("Run", [*files, *others], namespace={"__doc__": ""})
+
+
+def _network_flags(entry: "Entry") -> type:
+    types = entry.option_types
+    options = [(name, flag_type(types[name]), field(default=value)) for name, value in entry.options.items()]
+    return make_dataclass("Network", options, namespace={"__doc__": entry.documentation})
+
+
+def _value_flags(group: str, names: tuple[str, ...], entry: "Entry") -> type:
+    return make_dataclass(group.capitalize(), _fields(names, entry), namespace={"__doc__": ""})
+
+
+def _fields(names: tuple[str, ...], entry: "Entry") -> list[Any]:
+    texts, types = descriptions(), get_type_hints(TrainConfig)
+    return [
+        (
+            name,
+            Annotated[types[name], tyro.conf.arg(help=texts[name], help_behavior_hint=shown_default)],
+            getattr(entry.train, name),
+        )
+        for name in names
+    ]
+
+
+@cache
+def descriptions() -> dict[str, str]:
+    """The description of each training value: the text below its field."""
+    (body,) = ast.parse(inspect.getsource(TrainConfig)).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        value.target.id: " ".join(text.value.value.split())
+        for value, text in zip(body.body, body.body[1:], strict=False)
+        if isinstance(value, ast.AnnAssign) and isinstance(value.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+
+
+def _train(entry: "Entry", given: dict[str, Any]) -> None:
+    config = TrainConfig(**{each.name: given[each.name] for each in fields(TrainConfig)})
+    options = {name: given[name] for name in entry.options}
+    from twinrank.training.sinks import parse_sinks
+    from twinrank.training.train import train
+
+    folder, sinks = given["out"] or Path("runs") / entry.name, parse_sinks(given["log_to"])
+    train(entry.name, given["train"], given["val"], folder, config, options, given["threads"], given_command(), sinks)

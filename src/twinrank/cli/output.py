@@ -1,0 +1,131 @@
+"""What the command line prints: lines, progress and metrics, on any terminal and in any locale."""
+
+import codecs
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from twinrank.errors import InputError
+
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("─━╌╍╸╺", "-"),
+        **dict.fromkeys("│┃╎", "|"),
+        **dict.fromkeys("╭╮╰╯├┤┬┴┼┌┐└┘", "+"),
+        **dict.fromkeys("–—−‐‑", "-"),
+        **dict.fromkeys("‘’", "'"),
+        **dict.fromkeys("“”", '"'),
+        **dict.fromkeys("▁▂▃▄▅▆▇█", "#"),
+        **{"…": "...", "•": "*", "·": ".", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "→": "->", "√": "sqrt"},
+    }
+)
+_ERRORS = "twinrank.ascii"
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """What is printed for characters that the terminal has not: their ASCII form, an escape, or a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_ASCII)
+    return "".join(map(_ascii_character, text)), error.end
+
+
+def _ascii_character(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not text in this locale
+        return f"\\x{code - 0xDC00:02x}"
+    return character if code < 128 else "?"
+
+
+def print_anything() -> None:
+    """Make standard output and standard error print whatever they are given, without an error."""
+    codecs.register_error(_ERRORS, _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def fail(line: str, status: int) -> NoReturn:
+    """Print a line on standard error, and exit."""
+    print(line, file=sys.stderr)
+    sys.exit(status)
+
+
+def with_flags(message: str, flags: Mapping[str, str]) -> str:
+    """A message of the library as the command line says it: parameters in backticks become flags."""
+    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command as it was given, but for the password in a URL: commands are recorded."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["twinrank", *arguments]))
+
+
+def leave_broken_pipe() -> NoReturn:
+    """Exit after the reader of standard output has gone. Python would complain once more while it closes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows a bar for each name on standard error, if that is a terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks = {}
+
+        def show(name: str, done: int, pairs: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(escape(name), total=pairs)
+            bar.update(tasks[name], completed=done)
+
+        yield show
+
+
+def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
+    """Print the metrics of a run.
+
+    Args:
+        run: Run folder.
+        stems: Names of the files that are printed; all of them by default.
+    """
+    from twinrank.reporting.contents import read_run
+    from twinrank.reporting.formats import interval, metric_name, value
+
+    for stem, record in read_run(run).records.items():
+        if stems is None or stem in stems:
+            print(f"{stem}: {record.rows}")
+            for name, estimate in record.metrics.items():
+                print(
+                    f"    {metric_name(name):<18} {value(estimate, name):>8}   {interval(estimate, name)}"
+                    f"   ({estimate.interval}, n = {estimate.n:,})"
+                )
+
+
+def given_command() -> str:
+    """The command line of this process, to be recorded."""
+    return command_line(sys.argv[1:])
+
+
+def require_some(values: Sequence[object]) -> None:
+    """Refuse an empty list of positional arguments.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not values:
+        raise InputError("nothing is given; name one or more")

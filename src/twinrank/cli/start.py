@@ -1,0 +1,79 @@
+"""Commands to begin with."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from twinrank.cli.arguments import Changes, OptionalFolder, OutFolder, Threads
+from twinrank.cli.output import given_command, print_metrics, progress_bars, say
+
+
+def run(
+    recipe: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE")]],
+    out: OptionalFolder = None,
+    data: OutFolder = Path("data"),
+    changes: Changes = (),
+    threads: Threads = None,
+    workers: int = 1,
+) -> None:
+    """Run a recipe from data to a report; begin with 'twinrank run demo'.
+
+    Steps that are already done are skipped.
+
+    Args:
+        recipe: Name of a recipe, or a YAML file. "demo" trains one network in ten minutes. "cpu" trains the whole
+            family, in an hour and a half on two cores with --workers 2. "stack" trains ten base models and their
+            ensembles, in over two hours. "record" trains the best networks from the pairs alone, in four hours. "open"
+            does the same with known digits, in an hour and a half. "ablations", "parts", "distillation" and "ceiling"
+            measure what things are worth, in half an hour to an hour each. "guide" has the training guide's models
+            and values, for a GPU.
+        out: Run folder, or folder of run folders; runs/RECIPE by default.
+        data: Folder for the benchmark's files.
+        changes: Value that differs from the recipe, for example train.epochs=3.
+        threads: CPU threads; all cores by default.
+        workers: Trainings at a time; they share the threads.
+    """
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.recipe import read_recipe
+    from twinrank.workflows.run import run_recipe
+
+    out = Path("runs") / Path(recipe).stem if out is None else out
+    chosen = read_recipe(recipe, changes)
+    with progress_bars() as progress, grid_table() as show:
+        failed = run_recipe(chosen, out, data, say, progress, given_command(), threads, workers, show)
+    if list(chosen.runs) == [""]:
+        print_metrics(out)
+        print(f"report: {out / 'report.html'}\nsubmission: {out / 'pred_private.csv'}")
+    require_all_done(failed)
+
+
+def models(
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False, channels: int = 1, image_size: int = 28
+) -> None:
+    """List the networks that can be trained, with their cost.
+
+    Args:
+        as_json: List of objects: name, stage, parameters, macs (multiply-adds of a pair), source and more.
+        channels: Channels of the images, 1 or 3.
+        image_size: Height and width of the images, in pixels.
+    """
+    from twinrank.models.profile import describe_models
+
+    described = describe_models(channels, image_size)
+    if as_json:
+        print(json.dumps(described, indent=2))
+    else:
+        _print_models(described)
+
+
+def _print_models(described: list[dict[str, Any]]) -> None:
+    width = max(len(model["name"]) for model in described)
+    print(f"{'name':<{width}}  stage  {'parameters':>10}  {'multiply-adds':>13}  source")
+    for model in described:
+        costs = f"{model['parameters']:>10,}  {model['macs']:>13,}"
+        print(f"{model['name']:<{width}}  {model['stage'] or 'ours':<5}  {costs}  {model['source']}")
+    print("Multiply-adds are those of one pair.")
+    print("'twinrank train MODEL --help' describes a network, its options and its training values.")

@@ -1,0 +1,149 @@
+"""Commands that train many networks, and go on with, follow or shrink one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from twinrank.cli.arguments import (
+    Changes,
+    File,
+    ModelArgument,
+    OptionalFolder,
+    OptionalText,
+    OutFolder,
+    RunArgument,
+    Threads,
+)
+from twinrank.cli.output import given_command, say
+
+Seeds = Annotated[str, tyro.conf.arg(metavar="SEED[,SEED]")]
+
+
+def resume(run: RunArgument) -> None:
+    """Continue a training that was stopped. It gives the same bits as without.
+
+    Args:
+        run: Run folder.
+    """
+    from twinrank.training.train import resume
+
+    resume(run)
+
+
+def watch(run: RunArgument) -> None:
+    """Follow a running training with its curve, until it ends.
+
+    Args:
+        run: Run folder.
+    """
+    from twinrank.training.watch import watch
+
+    watch(run)
+
+
+def seeds(
+    model: ModelArgument,
+    train: File,
+    val: File,
+    seeds: Seeds = "42,2023,2024,2025",
+    out: OptionalFolder = None,
+    simple: bool = False,
+    workers: int = 1,
+    threads: Threads = None,
+    changes: Changes = (),
+) -> None:
+    """Train a network with several seeds, each into its own run folder.
+
+    Finished runs are skipped; stopped runs continue.
+
+    Args:
+        model: Network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs that choose the epoch.
+        seeds: Seeds, separated by commas.
+        out: Folder of the run folders, which are named seed_SEED; runs/MODEL_seeds by default.
+        simple: A quarter of the epochs, for quick experiments.
+        workers: Trainings at a time; they share the threads.
+        threads: CPU threads; all cores by default.
+        changes: Value that differs from the network's own, for example train.epochs=3 or options.width=8.
+    """
+    from twinrank.reporting.seeds import seeds_summary
+    from twinrank.training.jobs import Job, require_all_done, run_grid
+    from twinrank.training.watch import grid_table
+    from twinrank.workflows.recipe import seeds_recipe
+
+    out = Path("runs") / f"{model}_seeds" if out is None else out
+    runs = seeds_recipe(model, seeds, simple, changes).runs
+    jobs = [Job(out / name, train, val, spec.model, spec.train, spec.options) for name, spec in runs.items()]
+    with grid_table() as show:
+        failed = run_grid(jobs, workers, threads, given_command(), show)
+    trained = [job.folder for job in jobs if job.name not in failed]
+    if trained:
+        print(seeds_summary(trained))
+    require_all_done(failed)
+
+
+def tune(
+    model: ModelArgument,
+    train: File,
+    val: File,
+    trials: int = 100,
+    space: str = "guide",
+    out: OptionalFolder = None,
+    storage: OptionalText = None,
+    retrain_seeds: Seeds = "1,2",
+    workers: int = 1,
+    threads: Threads = None,
+    changes: Changes = (),
+) -> None:
+    """Search for better values, then train the best ones on fresh seeds.
+
+    The defaults are trained on the same seeds, for comparison. A search that was stopped continues where it stopped.
+
+    Args:
+        model: Network that "twinrank models" lists.
+        train: Labelled pairs to fit.
+        val: Labelled pairs on which the accuracy is maximised.
+        trials: Number of trials to finish. More than before continue the same search.
+        space: Values to choose from: "guide" (learning rate and weight decay), "order_net", or a YAML file.
+        out: Search folder; runs/MODEL_tune by default.
+        storage: Database URL, for example sqlite:///search.db; a file in the folder by default.
+        retrain_seeds: Seeds, separated by commas; "" trains nothing again.
+        workers: Trainings at a time; they share the threads.
+        threads: CPU threads; all cores by default.
+        changes: Value that differs from the network's own in all trials, for example train.epochs=3.
+    """
+    from twinrank.core.files import read_json
+    from twinrank.reporting.tuning import search_text
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import grid_table
+    from twinrank.tuning.space import read_space
+    from twinrank.workflows.recipe import model_spec, parse_seeds
+    from twinrank.workflows.tune import SUMMARY, tune
+
+    out = Path("runs") / f"{model}_tune" if out is None else out
+    spec = model_spec(model, changes)
+    chosen = read_space(space, spec)
+    fresh = parse_seeds(retrain_seeds, "--retrain-seeds") if retrain_seeds else []
+    with grid_table() as show:
+        failed = tune(
+            spec, chosen, train, val, out, trials, storage, fresh, workers, threads, given_command(), say, show
+        )
+    print(search_text(read_json(out / SUMMARY)))
+    require_all_done(failed)
+
+
+def slim(run: RunArgument, out: OutFolder) -> None:
+    """Copy a trained network into a small folder, for passing it on.
+
+    The weights are kept in half precision, without a checkpoint.
+
+    Args:
+        run: Run folder.
+        out: Run folder, new; "twinrank evaluate" measures how good it is.
+    """
+    from twinrank.workflows.slim import slim
+
+    weights = slim(Path(run), out).weights
+    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
