@@ -1,6 +1,5 @@
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -40,47 +39,6 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("twinrank: error: ")
     return result.stderr
-
-
-def test_help_is_fast_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
-    code = "import sys, twinrank.cli.main; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "joblib", "yaml", "optuna"}
-    assert not heavy & set(loaded)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["data"],
-        ["data", "fetch"],
-        ["data", "make"],
-        ["data", "fresh"],
-        ["data", "check"],
-        ["data", "show"],
-        ["run"],
-        ["train"],
-        ["train", "order_net"],
-        ["tune"],
-        ["distill"],
-        ["resume"],
-        ["evaluate"],
-        ["predict"],
-        ["order"],
-        ["report"],
-        ["submit", "check"],
-        ["models"],
-    ],
-    ids=" ".join,
-)
-def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    from twinrank.cli.main import main
-
-    with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--help"])
-    assert stopped.value.code == 0
-    assert "usage: twinrank" in capsys.readouterr().out
 
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,92 +181,3 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for model in described:
         assert {"name", "stage", "parameters", "macs", "source"} <= model.keys()
         assert listed[model["name"]][2] == f"{model['macs']:,}"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["data", "make", "--out", "d", "--splits", "train,tests"], "'tests' is not a file of the benchmark"),
-        (["data", "make", "--out", "d", "--severity", "9"], "severity is 9; it must be at least 0 and at most 6"),
-        (["data", "fresh", "--out", "pairs.npz", "--pairs", "0"], "pairs is 0; it must be at least 1"),
-        (["data", "fresh", "--out", "pairs.csv"], "pairs.csv: what is written there ends in .npz"),
-        (["data", "check", "missing.npz"], "missing.npz"),
-        (["data", "check"], "nothing is given"),
-        (["data", "show", "missing.npz"], "missing.npz"),
-        (["run", "nothing"], "recipe 'nothing' does not exist; choose ablations, ceiling, cpu, demo"),
-        (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; did you mean 'epochs'? It is one of epochs"),
-        (["run", "demo", "--set", "train.epochs=many"], "'epochs' is 'many'; it must be a whole number"),
-        (["run", "demo", "--set", "train.epochs=0"], "epochs is 0; it must be at least 1"),
-        (["run", "demo", "--set", "epochs=3"], "unknown key 'epochs'; it is one of runs, model"),
-        (["run", "demo", "--set", "train.monitor=loss"], "must be one of accuracy, f1, log_loss"),
-        (["run", "demo", "--set", "train"], "write key=value"),
-        (["run", "demo", "--set", "model.name=x"], "is not a key of a recipe"),
-        (["run", "demo", "--set", "options.width=wide"], "option 'width' is 'wide'; it must be a whole number"),
-        (["run", "demo", "--set", "train={"], "not valid YAML"),
-        (["train", "order_net", "--train", "a.npz", "--val", "b.npz"], "a.npz"),
-        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--lr", "-1"], "lr is -1.0; it must be above 0"),
-        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--threads", "1000000"], "use 1 to 1024"),
-        (["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--rotate", "1e9"], "rotate is 1000000000.0"),
-        (["run", "demo", "--set", "options.levels=1"], "option 'levels' is 1; it must be 2 to 4096"),
-        (["run", "demo", "--workers", "0"], "--workers: 0 is not possible"),
-        (["data", "check", "/dev/zero"], "/dev/zero: neither a file nor a folder"),
-        (["models", "--channels", "2"], "images of 2 channels and 28 pixels: 1 or 3 channels are possible"),
-        (["models", "--image-size", "-1"], "8 to 512 pixels"),
-        (["resume", "nowhere"], "nowhere: not a run folder"),
-        (["evaluate", "nowhere", "a.npz"], "nowhere: not a run folder"),
-        (
-            ["train", "order_net", "--train", "a.npz", "--val", "b.npz", "--distill_weight", "2"],
-            "distill_weight is 2.0; it must be at least 0 and at most 1",
-        ),
-        (["distill", "--teacher", "t", "--student", "ordernet", "--train", "a.npz", "--val", "b.npz"], "order_net"),
-        (["predict", "--run", "nowhere", "--data", "a.npz"], "nowhere: not a run folder"),
-        (
-            ["predict", "--run", "a,,b", "--data", "a.npz"],
-            "'a,,b': folders are separated by commas, and one has no name",
-        ),
-        (["order", "nowhere", "a.npz"], "nowhere: not a run folder"),
-        (["record", "--mean", "a|b=c,d"], "--mean: 'a|b=c,d' is not of the form TARGET=RUN,RUN"),
-        (["record", "--mean", "a=b"], "--mean: a is of one run; name two or more"),
-        (["report", "nowhere"], "nowhere: not a run folder"),
-        (["submit", "check", "a.csv", "--test", "b.npz"], "b.npz"),
-        (["predict"], "Missing from twinrank predict: --data PATH A pair file"),
-        (["dat"], "Unrecognized options: dat; Available subcommands: run, seeds, grid"),
-        (["data"], "Expected one of {fetch, make, fresh, check, show}; 'twinrank COMMAND --help' shows the options"),
-        (["data", "make", "--out", "d", "--severty", "3"], "--severty, 3; Perhaps you meant: --severity INT"),
-        (["models", "--channels", "x"], "Error parsing --channels: invalid literal for int() with base 10: 'x'; '"),
-        (["grid", "--mode", "all"], "Expected one of ('holdout', 'oof')"),
-        (["train", "net"], "Available subcommands: compare-net"),
-        (["train"], "'twinrank train MODEL --help' shows the options"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from twinrank.cli.main import main
-
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert error.count("\n") == 1
-    assert said in error
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_with_a_comma_in_its_name_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from twinrank.cli.main import main
-
-    monkeypatch.chdir(tmp_path)
-    Path("a,b").mkdir()
-    for named, said in (("a,b", "a,b: not a run folder"), ("c,d", "c: not a run folder")):
-        with pytest.raises(SystemExit):
-            main(["order", named, "a.npz"])
-        assert said in capsys.readouterr().err

@@ -72,6 +72,23 @@ def _spec(metavar: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[
     )
 
 
+def _several(metavar: str, least: int = 1) -> PrimitiveConstructorSpec[Any]:
+    """Paths that are read, at least so many."""
+
+    def read(texts: list[str]) -> tuple[Path, ...]:
+        if len(texts) < least:
+            raise ValueError(f"{metavar} is missing; name one or more")
+        return tuple(map(existing_path, texts))
+
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{metavar} [{metavar} ...]",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [*map(str, values)],
+    )
+
+
 def listed(item: type) -> Any:
     """A tuple as one argument, separated by commas: ``--layers 3,3,3``."""
 
@@ -134,9 +151,10 @@ Runs = Annotated[tuple[Path, ...], _spec("RUN[,RUN]", existing_paths)]
 OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_paths), _optional("RUN[,RUN]")]
 
 FileArgument = tyro.conf.Positional[File]
-FileArguments = tyro.conf.Positional[tuple[File, ...]]
+FileArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("FILE")]]
 RunArgument = tyro.conf.Positional[Folder]
-RunArguments = tyro.conf.Positional[tuple[Folder, ...]]
+RunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN")]]
+AnyRunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", least=0)]]
 RunsArgument = tyro.conf.Positional[Runs]
 ModelArgument = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL")]]
 

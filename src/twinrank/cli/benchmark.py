@@ -2,12 +2,11 @@
 
 import re
 
-from twinrank.cli.arguments import Means, OptionalFolder, RunArguments, existing_paths
-from twinrank.cli.output import require_some
+from twinrank.cli.arguments import AnyRunArguments, Means, OptionalFolder, existing_paths
 from twinrank.errors import InputError
 
 
-def record(runs: RunArguments, mean: Means = (), out: OptionalFolder = None) -> None:
+def record(runs: AnyRunArguments, mean: Means = (), out: OptionalFolder = None) -> None:
     """Sum up evaluated runs over their seeds, beside published results.
 
     The table has the accuracy on every file and the training time.
@@ -17,7 +16,8 @@ def record(runs: RunArguments, mean: Means = (), out: OptionalFolder = None) -> 
         mean: Ensemble of evaluated runs as TARGET=RUN,RUN,...: the mean of their logits.
         out: Folder for the table as record.json and record.md, and for the picture record.png.
     """
-    require_some((*runs, *mean))
+    if not (runs or mean):
+        raise InputError("`runs` is missing; name one or more")
     from twinrank.reporting.targets import read_ensemble, read_targets, record_text, write_record
 
     if out is not None and out.exists() and not out.is_dir():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from twinrank.cli.arguments import Changes, File, Folder, Names, OptionalFolder, OutFolder, RunArgument, Runs, Threads
+from twinrank.cli.arguments import Changes, File, Names, OptionalFolder, OutFolder, RunArgument, Runs, Threads
 from twinrank.cli.output import given_command, say
 from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
 from twinrank.errors import CheckFailed

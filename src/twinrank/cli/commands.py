@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from twinrank.cli.parsing import unknown
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
 
 Function = Callable[..., None]
@@ -73,7 +74,7 @@ def find(arguments: list[str]) -> Found | str:
         return page("twinrank", _ABOUT, _groups(), "-h, --help  Show this page.\n  --version   Show the version.")
     name, *rest = arguments
     if name.startswith("-"):
-        raise InputError(f"'{name}' stands before the command; write 'twinrank COMMAND {name} ...'")
+        raise InputError(f"option {quoted(name)} stands before the command; write 'twinrank COMMAND OPTION ...'")
     if name not in _MODULES:
         raise unknown("command", name, _MODULES, "twinrank")
     if name == "train":
@@ -90,7 +91,10 @@ def _member(family: str, groups: Mapping[str, Mapping[str, Function]], rest: lis
     prog = f"twinrank {family}"
     members = {name: each for group in groups.values() for name, each in group.items()}
     if not rest:
-        raise InputError(f"{what.upper()} is missing; '{prog} --help' lists what is possible")
+        choice = (
+            f"; it is one of {', '.join(members)}" if len(members) < 8 else f"; '{prog} --help' lists what is possible"
+        )
+        raise InputError(f"{what.upper()} is missing after '{prog}'{choice}")
     name, *rest = rest
     if name in _HELP:
         listed = {title: {each: summary(found) for each, found in group.items()} for title, group in groups.items()}
@@ -145,4 +149,6 @@ def page(
     for title, commands in groups.items():
         lines += ["", f"{title or 'Commands'}:"]
         lines += [f"  {name:<{width}}  {text}" for name, text in commands.items()]
-    return "\n".join([*lines, "", "Options:", f"  {options}", "", f"'{prog} {what} --help' describes one of them."])
+    return "\n".join(
+        [*lines, "", "Options:", f"  {options}", "", f"'{prog} {what} --help' describes one {what.lower()}."]
+    )

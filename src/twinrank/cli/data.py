@@ -5,8 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from twinrank.cli.arguments import FileArgument, FileArguments, OutFile, OutFolder, OptionalFile
-from twinrank.cli.output import progress_bars, require_some, say
+from twinrank.cli.arguments import FileArgument, FileArguments, OptionalFile, OutFile, OutFolder
+from twinrank.cli.output import progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, Split, split_named
 from twinrank.errors import InputError
 
@@ -74,7 +74,6 @@ def check(files: FileArguments) -> None:
     Args:
         files: NPZ files, folders of images with a CSV, or such CSV files.
     """
-    require_some(files)
     from twinrank.data.check import check_pairs
 
     print("\n".join(check_pairs(files).lines))

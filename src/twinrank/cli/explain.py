@@ -10,7 +10,7 @@ from twinrank.cli.arguments import (
     RunArguments,
     RunsArgument,
 )
-from twinrank.cli.output import require_some, say
+from twinrank.cli.output import say
 
 
 def report(run: RunArgument, out: OptionalOutFile = None, figures: OptionalFolder = None) -> None:
@@ -38,7 +38,6 @@ def leaderboard(runs: RunArguments, out: OptionalFolder = None) -> None:
         runs: Evaluated run folders, and stack folders, about the same rows.
         out: Folder for the table as leaderboard.md, leaderboard.csv, leaderboard.json and leaderboard.png.
     """
-    require_some(runs)
     from twinrank.reporting.leaderboard import leaderboard_text, read_field, write_leaderboard
 
     field = read_field(runs)
@@ -59,7 +58,6 @@ def ablation(runs: RunArguments, base: str = "base", out: OptionalFolder = None)
         base: Factor that the others are compared with.
         out: Folder for the table as ablation.md and ablation.json.
     """
-    require_some(runs)
     from twinrank.reporting.ablation import ablation_text, read_ablation, write_ablation
 
     effects = read_ablation(runs, base)
@@ -82,11 +80,11 @@ def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 
         seed: Seed of the choice.
         out: Folder for order.json and cycles.png.
     """
-    from twinrank.inference.load import open_judge
+    from twinrank.inference.load import load_predictor
     from twinrank.inference.order import order as ask
     from twinrank.reporting.order import order_text, write_order
 
-    pool, found, meta = ask(open_judge(*run), file, images, seed)
+    pool, found, meta = ask(load_predictor(*run), file, images, seed)
     print(order_text(found, meta["rows"]))
     if out is not None:
         for written in write_order(pool, found, meta, out):

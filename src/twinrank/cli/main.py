@@ -21,8 +21,10 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     flags: dict[str, str] = {}
     try:
-        _command(sys.argv[1:] if arguments is None else arguments, flags)()
-        sys.stdout.flush()
+        try:
+            _command(sys.argv[1:] if arguments is None else arguments, flags)()
+        finally:
+            sys.stdout.flush()
     except InputError as error:
         fail(f"twinrank: error: {with_flags(str(error), flags)}", 2)
     except CheckFailed as error:
@@ -45,7 +47,8 @@ def _command(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:
     if isinstance(found, str):
         if not arguments:
             fail(found, 2)
-        return partial(print, found)
+        print(found)
+        sys.exit(0)
     from twinrank.cli.parsing import flags_of, parse
 
     flags |= flags_of(found.function)

@@ -1,6 +1,7 @@
 """What the command line prints: lines, progress and metrics, on any terminal and in any locale."""
 
 import codecs
+import io
 import os
 import re
 import shlex
@@ -9,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
-
-from twinrank.errors import InputError
 
 _ASCII = str.maketrans(
     {
@@ -46,7 +45,7 @@ def print_anything() -> None:
     """Make standard output and standard error print whatever they are given, without an error."""
     codecs.register_error(_ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
 
 
@@ -119,13 +118,3 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
 def given_command() -> str:
     """The command line of this process, to be recorded."""
     return command_line(sys.argv[1:])
-
-
-def require_some(values: Sequence[object]) -> None:
-    """Refuse an empty list of positional arguments.
-
-    Raises:
-        InputError: There is none.
-    """
-    if not values:
-        raise InputError("nothing is given; name one or more")

@@ -4,15 +4,18 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import is_dataclass
 from functools import partial, wraps
-from typing import Any, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import tyro
 from tyro import _errors  # the hook for refusals is there alone; pyproject.toml pins the series
 
 from twinrank.cli.arguments import registry
 from twinrank.core.messages import quoted
-from twinrank.errors import InputError, nearest
+from twinrank.errors import InputError, nearest, shortened
 
+_FEW = 8
+"""So many names are listed in a refusal."""
+_LONGEST = 300
 _POSITIONAL = get_args(tyro.conf.Positional[int])[1]
 
 
@@ -54,50 +57,52 @@ def _add_flags(name: str, hint: Any, found: dict[str, str]) -> None:
         for field, inner in get_type_hints(kind, include_extras=True).items():
             _add_flags(field, inner, found)
         return
-    metavars = [each.metavar for each in metadata if getattr(each, "metavar", None)]
     if _POSITIONAL in metadata:
-        found[name] = metavars[-1] if metavars else _item_metavar(kind)
+        metavars = [each.metavar for each in metadata if getattr(each, "metavar", None)]
+        found[name] = metavars[-1].partition(" ")[0]
         return
     names = [each.name for each in metadata if getattr(each, "name", None)]
     called = names[-1] if names else name
     found[name] = found[called] = f"--{called.replace('_', '-')}"
 
 
-def _item_metavar(kind: Any) -> str:
-    (item, *_) = (*get_args(kind), kind)
-    return next((each.metavar for each in getattr(item, "__metadata__", ()) if hasattr(each, "metavar")), "FILE")
-
-
 def unknown(what: str, given: str, valid: Iterable[str], prog: str) -> InputError:
     """The refusal of a command, a model or an option that does not exist, with the nearest one that does."""
-    close = difflib.get_close_matches(given, list(valid), 1)
-    guess = f"did you mean '{close[0]}'? " if close else ""
-    return InputError(f"unknown {what} {quoted(given)}; {guess}'{prog} --help' lists them")
+    names = list(valid)
+    close = difflib.get_close_matches(given, names, 1)
+    help_text = f"'{prog} --help' lists them"
+    if close:
+        return InputError(f"unknown {what} {quoted(given)}; did you mean '{close[0]}'? {help_text}")
+    if len(names) <= _FEW:
+        return InputError(f"unknown {what} {quoted(given)}; it is one of {', '.join(names)}")
+    return InputError(f"unknown {what} {quoted(given)}; {help_text}")
 
 
-def _refuse(prog: str, function: Callable[..., None], event: _errors.ParseErrorEvent) -> None:
-    end = f"'{prog} --help' describes it"
+def _refuse(prog: str, function: Callable[..., None], event: _errors.ParseErrorEvent) -> NoReturn:
     tokens = [*getattr(event, "tokens", ()), *getattr(event, "unrecognized_tokens", ())]
     options = [token for token in tokens if token.startswith("-")]
     if options:
-        flags = {flag for flag in flags_of(function).values() if flag.startswith("--")}
+        flags = sorted({flag for flag in flags_of(function).values() if flag.startswith("--")})
         raise unknown("option", options[0].partition("=")[0].replace("_", "-"), flags, prog)
-    if isinstance(event, _errors.MissingArgs):
-        missing = [_named(each.arg) for each in event.missing_arguments]
-        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
-        raise InputError(f"{' and '.join(missing)} {verb} missing; '{prog} --help' describes {them}")
+    raise InputError(shortened(_refusal(prog, event, tokens), _LONGEST))
+
+
+def _refusal(prog: str, event: _errors.ParseErrorEvent, tokens: Sequence[str]) -> str:
+    match event:
+        case _errors.MissingArgs():
+            missing = [_named(each.arg) for each in event.missing_arguments]
+            verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+            return f"{' and '.join(missing)} {verb} missing; '{prog} --help' describes {them}"
+        case _errors.BadValue():
+            return f"{_named(event.argument)}: a value is missing; '{prog} --help' describes it"
+        case _errors.InvalidChoice():
+            return f"{_flag(event.argument)}: {quoted(event.value)} is unknown{nearest(event.value, event.choices)}"
+        case _errors.InstantiationFailure():
+            named = event.argument is not None and not event.argument.is_positional()
+            return f"{_flag(event.argument)}: {event.message}" if named else event.message
     if tokens:
-        raise InputError(f"unexpected argument {quoted(tokens[0])}; '{prog} --help' describes what is accepted")
-    if isinstance(event, _errors.BadValue):
-        raise InputError(f"{_named(event.argument)}: a value is missing; {end}")
-    if isinstance(event, _errors.InvalidChoice):
-        raise InputError(
-            f"{_flag(event.argument)}: {quoted(event.value)} is not possible{nearest(event.value, event.choices)}"
-        )
-    if isinstance(event, _errors.InstantiationFailure):
-        named = event.argument is not None and not event.argument.is_positional()
-        raise InputError(f"{_flag(event.argument)}: {event.message}" if named else event.message)
-    raise InputError(f"these arguments do not fit together; '{prog} --help' describes them")
+        return f"unexpected argument {quoted(tokens[0])}; '{prog} --help' describes what is accepted"
+    return f"these arguments do not fit together; '{prog} --help' describes them"
 
 
 def _flag(argument: Any) -> str:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from twinrank.cli.arguments import FileArgument, OutFile, RunArgument, RunArguments
-from twinrank.cli.output import require_some
 
 
 def curves(runs: RunArguments, out: OutFile = Path("curves.png"), band: bool = False) -> None:
@@ -14,7 +13,6 @@ def curves(runs: RunArguments, out: OutFile = Path("curves.png"), band: bool = F
         out: Picture: PNG, SVG or PDF, by its ending.
         band: One curve with a band from the worst run to the best. It suits runs that differ in their seed alone.
     """
-    require_some(runs)
     from twinrank.reporting.pictures import draw_curves
 
     print(draw_curves(runs, out, band))

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from twinrank.cli.arguments import File, FileArguments, OptionalFile, OptionalRuns, OutFile, RunArgument
-from twinrank.cli.output import print_metrics, progress_bars, require_some
+from twinrank.cli.output import print_metrics, progress_bars
 
 
 def evaluate(run: RunArgument, files: FileArguments, labels: OptionalFile = None) -> None:
@@ -15,7 +15,6 @@ def evaluate(run: RunArgument, files: FileArguments, labels: OptionalFile = None
         files: Labelled pair files. Each is evaluated once; those not used in training are also evaluated together.
         labels: CSV with the columns id,label, if it does not stand beside the file as NAME_labels.csv.
     """
-    require_some(files)
     from twinrank.inference.evaluate import evaluate
     from twinrank.runs import RunFolder
 
@@ -35,10 +34,10 @@ def predict(data: File, run: OptionalRuns = None, out: OutFile = Path("predictio
         out: CSV.
     """
     from twinrank.inference.label import write_labels
-    from twinrank.inference.load import open_judge
+    from twinrank.inference.load import load_predictor
     from twinrank.runs import PRETRAINED
 
-    judge = open_judge(*([PRETRAINED] if run is None else run))
+    predictor = load_predictor(*([PRETRAINED] if run is None else run))
     with progress_bars() as progress:
-        count = write_labels(judge.logits, data, out, partial(progress, str(data)))
+        count = write_labels(predictor.logits, data, out, partial(progress, str(data)))
     print(f"{out}: {count:,} labels for {data}")
