@@ -68,5 +68,5 @@ def test_parameters_of_messages_become_flags() -> None:
 
 
 def test_passwords_are_not_recorded() -> None:
-    line = command_line(["tune", "--storage", "postgresql://me:secret@host/a b"])
-    assert line == "twinrank tune --storage 'postgresql://me:***@host/a b'"
+    line = command_line(["tune", "fpn", "--storage", "postgresql://me:p:ss@host/db", "--set", "train.lr=1e-3"])
+    assert line == "twinrank tune fpn --storage postgresql://me:***@host/db --set train.lr=1e-3"

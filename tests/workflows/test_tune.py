@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import RECORDED
 
-from twinrank.cli.main import _command, main
+from twinrank.cli.main import main
 from twinrank.config import RunSpec
 from twinrank.core.yaml_files import packaged_names
 from twinrank.errors import InputError
@@ -119,12 +119,6 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
     assert error.count("\n") == 1
     assert said in error
     assert not (tmp_path / "out").exists()
-
-
-def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = ["twinrank", "tune", "fpn", "--storage", "postgresql://me:p:ss@host/db", "--set", "train.lr=1e-3"]
-    monkeypatch.setattr("sys.argv", given)
-    assert _command() == "twinrank tune fpn --storage postgresql://me:***@host/db --set train.lr=1e-3"
 
 
 def test_the_page_has_every_space_and_its_examples_are_valid(tmp_path: Path) -> None:
