@@ -14,7 +14,7 @@ from one_pass import make_split
 from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.config import BenchmarkConfig
-from twinrank.core.device import available_threads
+from twinrank.core.machine import available_threads
 
 
 def one_pass(mnist: Mnist, out: Path, config: BenchmarkConfig) -> None:

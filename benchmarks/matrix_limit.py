@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
-from twinrank.core.device import available_threads, prepare_cpu
+from twinrank.core.device import prepare_cpu
+from twinrank.core.machine import available_threads
 from twinrank.data.batches import Batch
 from twinrank.models.profile import multiply_adds
 from twinrank.models.registry import create_model, entry

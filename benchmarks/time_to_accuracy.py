@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import RunSpec
-from twinrank.core.device import available_threads
 from twinrank.data.pairs import load_pairs
 from twinrank.runs import RunFolder
 from twinrank.training.progress import EpochProgress
@@ -40,10 +39,10 @@ class Until(EpochProgress):
         self._enough, self._limit = enough, limit
         self.history: Epochs = []
 
-    def epoch_ended(self, record: dict[str, Any], best: bool) -> None:
-        super().epoch_ended(record, best)
-        self.history.append(record)
-        if record["val"]["accuracy"] >= self._enough or spent(self.history) >= self._limit:
+    def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
+        super().epoch_ended(entry, best)
+        self.history.append(entry)
+        if entry["val"]["accuracy"] >= self._enough or spent(self.history) >= self._limit:
             raise Enough
 
 
@@ -64,7 +63,7 @@ def trained(spec: RunSpec, data: Path, enough: float, limit: float = float("inf"
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = data / "train.npz", data / "val.npz", Path(folder) / "run"
-            train(spec.model, *files, spec.train, spec.options, available_threads(), progress=until)
+            train(spec, *files, hooks=until)
         except Enough:
             pass
     return until.history

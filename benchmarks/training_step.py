@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import BenchmarkConfig, TrainConfig
-from twinrank.core.device import available_threads, prepare_cpu
+from twinrank.core.device import prepare_cpu
+from twinrank.core.machine import available_threads
 from twinrank.data.batches import Batches
 from twinrank.data.dataset import PairNPZDataset
 from twinrank.data.pairs import load_pairs

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 
 from twinrank.benchmark.submission import check_submission
+from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.data import batch_sizes
 from twinrank.data.pairs import PairData, load_pairs, stream_pairs
 from twinrank.errors import InputError
@@ -24,7 +26,12 @@ def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory
     """With a comparator of latent levels, and with another one."""
     config = replace(entry(request.param).train, epochs=1, batch_size=96)
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    return train(request.param, *files, tmp_path_factory.mktemp("run") / "run", config, MODELS[request.param], 1)
+    return train(
+        RunSpec(request.param, config, MODELS[request.param]),
+        *files,
+        tmp_path_factory.mktemp("run") / "run",
+        context=Context(threads=1),
+    )
 
 
 def darker(data: PairData) -> np.ndarray:

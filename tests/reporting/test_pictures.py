@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from twinrank.config import TrainConfig
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.context import Context
 from twinrank.data.augmentation.examples import augmented_examples
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
@@ -30,7 +31,8 @@ def runs(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
     for seed in (1, 2):
         config = TrainConfig(epochs=2, batch_size=64, seed=seed, contrastive_weight=float(seed == 2))
-        train("order_net", *files, folder / f"seed_{seed}", config, {"width": 4}, threads=1)
+        spec = RunSpec("order_net", config, {"width": 4})
+        train(spec, *files, folder / f"seed_{seed}", context=Context(threads=1))
     tests = [benchmark_folder / f"test_{name}.npz" for name in ("public", "private")]
     evaluate(RunFolder(folder / "seed_1"), [files[1], *tests])
     return [folder / "seed_1", folder / "seed_2"]

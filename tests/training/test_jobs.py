@@ -10,69 +10,74 @@ import pytest
 from tests.workflows.test_grid import in_process
 
 from twinrank.cli.main import main
-from twinrank.config import TrainConfig
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import evaluate
 from twinrank.reporting.seeds import seeds_summary
 from twinrank.runs import RunFolder
-from twinrank.training import jobs as grid
-from twinrank.training.jobs import Job, Progress, run_grid
-from twinrank.training.train import finished, train
-from twinrank.training.watch import grid_table
+from twinrank.training.checks import finished
+from twinrank.training.jobs import Job, JobStates, run_jobs
+from twinrank.training.train import train
+from twinrank.training.watch import jobs_table
 
 TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4}
+ONE = Context(threads=1)
 
 
 def jobs(folder: Path, data: Path, **changes: Any) -> list[Job]:
     files, configs = (data / "train.npz", data / "val.npz"), [replace(TINY, seed=seed, **changes) for seed in (1, 2)]
-    return [Job(folder / f"seed_{config.seed}", *files, "order_net", config, OPTIONS) for config in configs]
+    return [Job(folder / f"seed_{config.seed}", *files, RunSpec("order_net", config, OPTIONS)) for config in configs]
 
 
 def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(
     benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    seen: list[Progress] = []
-    assert run_grid(jobs(tmp_path / "grid", benchmark_folder), workers=2, threads=2, show=seen.append) == {}
+    seen: list[JobStates] = []
+    assert (
+        run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=seen.append, threads=2, workers=2))
+        == {}
+    )
     assert any(len(progress.running) == 2 for progress in seen)
     weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "grid", benchmark_folder)]
-    alone = train("order_net", *files, tmp_path / "alone", replace(TINY, seed=2), OPTIONS, threads=1)
+    alone = train(RunSpec("order_net", replace(TINY, seed=2), OPTIONS), *files, tmp_path / "alone", context=ONE)
     assert sha256(weights[1]) == sha256(alone.weights), "a grid trains as one would alone"
     before = [path.stat().st_mtime_ns for path in weights]
     seen.clear()
-    assert run_grid(jobs(tmp_path / "grid", benchmark_folder), show=seen.append) == {}
+    assert run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=seen.append)) == {}
     assert [path.stat().st_mtime_ns for path in weights] == before
     assert not any(progress.running for progress in seen)
     capsys.readouterr()
-    with grid_table() as show:
-        run_grid(jobs(tmp_path / "grid", benchmark_folder), show=show)
+    with jobs_table() as show:
+        run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=show))
     told = capsys.readouterr().err.splitlines()
     assert [line[: len("seed_1: epoch 2/2")] for line in told] == ["seed_1: epoch 2/2", "seed_2: epoch 2/2"]
 
 
 def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:
-    diverging, fine = jobs(tmp_path, benchmark_folder)
-    diverging = replace(diverging, config=replace(diverging.config, lr=1e30, warmup=0.0, clip_norm=1e30))
+    fine = jobs(tmp_path, benchmark_folder)[1]
+    diverging = jobs(tmp_path, benchmark_folder, lr=1e30, warmup=0.0, clip_norm=1e30)[0]
     taught = replace(fine, folder=tmp_path / "taught", teachers=(diverging.folder,))
-    seen: list[Progress] = []
+    seen: list[JobStates] = []
     later = replace(fine, folder=tmp_path / "later", teachers=(taught.folder,))
-    failed = run_grid([later, taught, diverging, fine], workers=3, show=seen.append)
+    failed = run_jobs([later, taught, diverging, fine], context=Context(show=seen.append, workers=3))
     assert sorted(failed) == ["later", "seed_1", "taught"]
     assert "not finite" in failed["seed_1"]
     assert failed["taught"] == f"its teacher {diverging.folder} failed"
     assert finished(fine.folder)
     assert not any({taught.folder, later.folder} & {job.folder for job in progress.running} for progress in seen)
     with pytest.raises(InputError, match=r"taught: its teacher .*seed_1 is not trained beside it"):
-        run_grid([taught])
+        run_jobs([taught])
 
 
 def test_a_folder_with_another_run_is_refused_before_anything_starts(benchmark_folder: Path, tmp_path: Path) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    train("order_net", *files, tmp_path / "seed_2", replace(TINY, epochs=1), OPTIONS, threads=1)
+    train(RunSpec("order_net", replace(TINY, epochs=1), OPTIONS), *files, tmp_path / "seed_2", context=ONE)
     with pytest.raises(InputError, match="seed_2: holds a run with other settings"):
-        run_grid(jobs(tmp_path, benchmark_folder))
+        run_jobs(jobs(tmp_path, benchmark_folder))
     assert not (tmp_path / "seed_1").exists()
 
 
@@ -96,7 +101,7 @@ def test_ctrl_c_stops_every_job_and_the_same_command_goes_on(benchmark_folder: P
 def test_seeds_are_summed_up(
     benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid, "run_grid", in_process)
+    monkeypatch.setattr("twinrank.workflows.seeds.run_jobs", in_process)
     files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
     small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple", "--set", "train.monitor=log_loss"
     main(["seeds", "order_net", *map(str, files), "--seeds", "1,2", "--out", str(tmp_path / "grid"), *small])

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from twinrank.config import TrainConfig
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.context import Context
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.training.sinks import follow, parse_sinks, scalars
@@ -114,7 +115,7 @@ def test_following_gives_each_epoch_once_and_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_watching_a_finished_run_shows_it_and_ends(benchmark_folder: Path, tmp_path: Path, terminal: bool) -> None:
     config, files = TrainConfig(epochs=2, batch_size=64), (benchmark_folder / "val.npz", benchmark_folder / "train.npz")
-    run = begin("order_net", *files, tmp_path / "run", config, {"width": 4}, threads=1)
+    run = begin(RunSpec("order_net", config, {"width": 4}), *files, tmp_path / "run", context=Context(threads=1))
     out = io.StringIO()
     watch(run.path, Console(file=out, force_terminal=terminal, width=100, soft_wrap=True), 0.01)
     assert "epoch 2/2" in out.getvalue()

@@ -16,19 +16,24 @@ from tests.conftest import RECORDED
 
 from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist
-from twinrank.config import OptimizerName, TrainConfig
+from twinrank.config import OptimizerName, RunSpec, TrainConfig
+from twinrank.core.context import Context
 from twinrank.core.files import sha256, write_json
 from twinrank.core.torch_random import torch_generator
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.runs import RunFolder
-from twinrank.training.loop import Step, TrainState
+from twinrank.training.checks import finished
+from twinrank.training.loop import Step
 from twinrank.training.progress import EpochProgress
-from twinrank.training.train import finished, resume, train
+from twinrank.training.state import TrainState
+from twinrank.training.train import resume, train
 
 TINY = replace(entry("order_net").train, epochs=3, batch_size=32, lr=1e-2)
 OPTIONS = {"width": 4, "levels": 4}
+SPEC = RunSpec("order_net", TINY, OPTIONS)
+ONE = Context(threads=1)
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def fitted(benchmark_folder: Path, tmp_path: Path) -> Callable[..., RunFolder]:
     def fit(name: str = "run", model: str = "order_net", **changes: Any) -> RunFolder:
         options = OPTIONS if model == "order_net" else {}
         files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-        return train(model, *files, tmp_path / name, replace(TINY, **changes), options, threads=1)
+        return train(RunSpec(model, replace(TINY, **changes), options), *files, tmp_path / name, context=ONE)
 
     return fit
 
@@ -56,7 +61,8 @@ def test_a_network_learns_an_easy_benchmark(digits: Mnist, tmp_path: Path) -> No
     easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1500, pairs_val=300)
     make_benchmark(digits, tmp_path, easy, ["train", "val"], jobs=1)
     config = replace(TINY, epochs=8, lr=1.5e-2)
-    run = train("order_net", tmp_path / "train.npz", tmp_path / "val.npz", tmp_path / "run", config, threads=1)
+    spec = RunSpec("order_net", config)
+    run = train(spec, tmp_path / "train.npz", tmp_path / "val.npz", tmp_path / "run", context=ONE)
     assert max(epoch["val"]["accuracy"] for epoch in run.read_history()) > 0.8
 
 
@@ -65,7 +71,7 @@ def test_random_labels_are_learned_at_chance(benchmark_folder: Path, tmp_path: P
         labels = np.random.default_rng(0).permutation(arrays["y"])
         np.savez(tmp_path / "train.npz", x=arrays["x"], y=labels)
     val = np.load(benchmark_folder / "val.npz")
-    run = train("order_net", tmp_path / "train.npz", benchmark_folder / "val.npz", tmp_path / "run", TINY, OPTIONS, 1)
+    run = train(SPEC, tmp_path / "train.npz", benchmark_folder / "val.npz", tmp_path / "run", context=ONE)
     accuracy = run.read_history()[-1]["val"]["accuracy"]
     assert abs(accuracy - 0.5) < 4 * 0.5 / np.sqrt(len(val["y"]))
 
@@ -279,7 +285,7 @@ def test_a_damaged_configuration_is_one_line(tmp_path: Path, changes: dict[str, 
 def test_validation_on_the_training_pairs_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
     file = benchmark_folder / "train.npz"
     with pytest.raises(InputError, match="the same pairs"):
-        train("order_net", file, file, tmp_path / "run", TINY, OPTIONS)
+        train(SPEC, file, file, tmp_path / "run")
 
 
 def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFolder], tmp_path: Path) -> None:
@@ -292,9 +298,7 @@ def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFol
 def test_a_folder_that_cannot_be_written_is_reported_before_training(benchmark_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        train(
-            "order_net", benchmark_folder / "train.npz", benchmark_folder / "val.npz", tmp_path / "file" / "run", TINY
-        )
+        train(SPEC, benchmark_folder / "train.npz", benchmark_folder / "val.npz", tmp_path / "file" / "run")
 
 
 def test_a_disk_without_room_is_reported_before_training(
@@ -358,8 +362,8 @@ def test_everything_switched_on_resumes_to_the_same_bits(
     whole = fitted("whole", "compare_net", **changes)
     ended = EpochProgress.epoch_ended
 
-    def stop(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
-        ended(self, record, best)
+    def stop(self: EpochProgress, entry: dict[str, Any], best: bool) -> None:
+        ended(self, entry, best)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -378,7 +382,7 @@ def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted:
     assert sha256(pairs_only.weights) != sha256(opened.weights)
     with pytest.raises(InputError, match="a latent level for each of 10 told, but the network has 4"):
         fitted("few", epochs=1, fresh=True, level_weight=1.0)
-    with pytest.raises(InputError, match=r"level_weight is 1\.0, but only fresh pairs or a teacher tell levels"):
+    with pytest.raises(InputError, match=r"level_weight is 1\.0, but only fresh pairs or a teacher have target levels"):
         fitted("untold", epochs=1, level_weight=1.0)
 
 
@@ -455,7 +459,7 @@ def test_swapping_says_when_it_does_nothing(
     fitted: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fitted(swap=True, epochs=1)
-    assert "order_net is antisymmetric: --swap changes nothing for it" in capsys.readouterr().err
+    assert "order_net is antisymmetric: `swap` changes nothing for it" in capsys.readouterr().err
 
 
 @pytest.mark.gpu

@@ -17,7 +17,7 @@ from twinrank.core.locks import is_locked
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
-from twinrank.tuning.search import Search, SharedStudy, _TrialProgress, run_search
+from twinrank.tuning.search import Search, SharedStudy, TrialHooks, run_search
 from twinrank.tuning.space import Range, Space
 
 TINY = {"epochs": 3, "batch_size": 192}
@@ -64,16 +64,16 @@ def test_a_search_maximises_the_accuracy_and_keeps_the_weights_of_the_best(whole
 def test_a_search_that_was_stopped_goes_on_to_the_same_end(
     whole: tuple[Search, SharedStudy], benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = _TrialProgress.epoch_ended
+    told = TrialHooks.epoch_ended
     asked = search(tmp_path, benchmark_folder)
 
-    def stop(self: _TrialProgress, record: dict[str, Any], best: bool) -> None:
-        told(self, record, best)
-        if asked.run(1).path.exists() and record["epoch"] == 2:
+    def stop(self: TrialHooks, entry: dict[str, Any], best: bool) -> None:
+        told(self, entry, best)
+        if asked.run(1).path.exists() and entry["epoch"] == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_TrialProgress, "epoch_ended", stop)
+        patch.setattr(TrialHooks, "epoch_ended", stop)
         with pytest.raises(Interrupted, match="Go on by running the same command again"):
             run_search(asked)
     before = asked.run(1).read_history()

@@ -14,6 +14,7 @@ from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist
 from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig, RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import sha256, write_json
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.stack_folder import StackFolder
@@ -25,15 +26,17 @@ from twinrank.models.registry import entry
 from twinrank.models.weights import load_weights
 from twinrank.reporting.contents import read_run
 from twinrank.runs import RunFolder, used_in_training
+from twinrank.training.checks import holds
 from twinrank.training.jobs import Job
 from twinrank.training.progress import EpochProgress
 from twinrank.training.teacher import Teacher
-from twinrank.training.train import holds, resume, train
+from twinrank.training.train import resume, train
 from twinrank.workflows.distill import distill, train_or_distill
 from twinrank.workflows.stack import make_stack
 
 TINY = replace(entry("order_net").train, epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4, "levels": 4}
+ONE = Context(threads=1)
 STUDENT = RunSpec("order_net", replace(TINY, distill_weight=0.7), OPTIONS)
 Distill = Callable[..., RunFolder]
 
@@ -50,7 +53,9 @@ def teacher(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("teacher")
     with np.load(files[1]) as arrays:
         np.savez(folder / "other.npz", x=arrays["x"][:50], y=arrays["y"][:50])
-    return train("compare_net", files[0], folder / "other.npz", folder / "run", replace(TINY, epochs=1), threads=1)
+    return train(
+        RunSpec("compare_net", replace(TINY, epochs=1)), files[0], folder / "other.npz", folder / "run", context=ONE
+    )
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def taught(files: tuple[Path, Path], teacher: RunFolder, tmp_path: Path) -> Dist
 
     def distilled(name: str = "run", *teachers: Path, **changes: Any) -> RunFolder:
         student = replace(STUDENT, train=replace(STUDENT.train, **changes))
-        return distill(teachers or [teacher.path], student, *files, tmp_path / name, 1)
+        return distill(teachers or [teacher.path], student, *files, tmp_path / name, context=ONE)
 
     return distilled
 
@@ -83,7 +88,7 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
     sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
     config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
-    run = train("order_net", *files, tmp_path / "run", config, {"width": 4}, 1, teacher=sure)
+    run = train(RunSpec("order_net", config, {"width": 4}), *files, tmp_path / "run", teacher=sure, context=ONE)
     history = run.read_history()
     assert max(epoch["val"]["accuracy"] for epoch in history) > 0.8
     assert {"pair_loss", "soft_loss"} <= history[0]["train"].keys()
@@ -94,7 +99,9 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
 def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    levelled = train("order_net", *files, tmp_path / "levelled", replace(TINY, lr=1.5e-2), OPTIONS, 1)
+    levelled = train(
+        RunSpec("order_net", replace(TINY, lr=1.5e-2), OPTIONS), *files, tmp_path / "levelled", context=ONE
+    )
     run = taught("run", levelled.path, level_weight=1.0, epochs=4)
     with np.load(run.teacher) as kept:
         np.testing.assert_allclose(np.exp(kept["levels"]).sum(2), 1, atol=1e-5)
@@ -110,7 +117,9 @@ def test_several_teach_by_their_mean(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     ordered = [
-        train("order_net", *files, tmp_path / f"ordered{seed}", replace(TINY, seed=seed), OPTIONS, 1).path
+        train(
+            RunSpec("order_net", replace(TINY, seed=seed), OPTIONS), *files, tmp_path / f"ordered{seed}", context=ONE
+        ).path
         for seed in (1, 2)
     ]
     pairs = load_pairs(files[0])
@@ -137,7 +146,7 @@ def test_several_teach_by_their_mean(
     by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
     fewer = replace(STUDENT, train=by_level, options=OPTIONS | {"levels": 3})
     with pytest.raises(InputError, match=r"tells \d+ levels, and the student has 3; give it as many by its option"):
-        distill(ordered[:1], fewer, *files, tmp_path / "fewer", 1)
+        distill(ordered[:1], fewer, *files, tmp_path / "fewer", context=ONE)
     assert not (tmp_path / "fewer").exists()
     (tmp_path / "same").symlink_to(ordered[0])
     with pytest.raises(InputError, match=r"same: the same run as .*ordered1; name each run once"):
@@ -164,8 +173,8 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    def stop_after_one(self: EpochProgress, record: dict[str, Any], best: bool) -> None:
-        ended(self, record, best)
+    def stop_after_one(self: EpochProgress, entry: dict[str, Any], best: bool) -> None:
+        ended(self, entry, best)
         stop()
 
     with monkeypatch.context() as patch:
@@ -187,11 +196,11 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
 def test_a_job_of_a_recipe_learns_from_the_run_that_teaches_it(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    job = Job(tmp_path / "job", *files, "order_net", STUDENT.train, OPTIONS, (teacher.path,))
-    train_or_distill(job, 1)
+    job = Job(tmp_path / "job", *files, STUDENT, (teacher.path,))
+    train_or_distill(job, ONE)
     assert sha256(RunFolder(job.folder).weights) == sha256(taught().weights)
     before = RunFolder(job.folder).weights.stat().st_mtime_ns
-    train_or_distill(job, 1)
+    train_or_distill(job, ONE)
     assert RunFolder(job.folder).weights.stat().st_mtime_ns == before, "done"
 
 
@@ -260,17 +269,17 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
 ) -> None:
     out = tmp_path / "run"
     with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
-        train("order_net", *files, out, STUDENT.train, OPTIONS, 1)
+        train(STUDENT, *files, out, context=ONE)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="fresh pairs are none that a teacher was asked about"):
-        distill([tmp_path / "never-asked"], fresh, *files, out, 1)
+        distill([tmp_path / "never-asked"], fresh, *files, out, context=ONE)
     with pytest.raises(InputError, match="--threads: 0 is not possible"):
-        distill([tmp_path / "never-asked"], STUDENT, *files, out, 0)
+        distill([tmp_path / "never-asked"], STUDENT, *files, out, context=Context(threads=0))
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})
     with pytest.raises(InputError, match="the teacher: was asked about other rows than those of"):
-        train("order_net", *files, out, STUDENT.train, OPTIONS, 1, teacher=foreign)
+        train(STUDENT, *files, out, teacher=foreign, context=ONE)
     assert not out.exists()
 
 
@@ -280,7 +289,7 @@ def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
     folder, said = StackFolder(tmp_path / "stack"), []
     fill(folder.path, benchmark_folder, "order", "holdout")
     make_stack(folder.path, folder)
-    run = distill([folder.path], STUDENT, *files, tmp_path / "run", 1, say=said.append)
+    run = distill([folder.path], STUDENT, *files, tmp_path / "run", context=Context(said.append, threads=1))
     (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
     assert "given it, too (rows which meta-learners were fitted to: an in-sample number); so" in line
     with np.load(run.teacher) as kept:
@@ -314,7 +323,7 @@ def test_the_command_trains_a_student_of_a_network(
     run = RunFolder(tmp_path / "run")
     config = run.train_config()
     assert (config.distill_weight, config.distill_temperature) == (0.7, 2)
-    assert holds(run, "order_net", {"width": 4}, config)
+    assert holds(run, RunSpec("order_net", config, {"width": 4}))
     said = capsys.readouterr().out
     assert f"asking {teacher.path} about all 384 rows of train.npz, which the network was fitted to" in said
     assert "chooses the student's epoch" not in said, "this teacher does not know val"

@@ -12,6 +12,7 @@ import pytest
 
 from twinrank.cli.main import main
 from twinrank.config import SPLITS, GridSpec, Mode, RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.ledger import Ledger
@@ -37,11 +38,11 @@ runs:
 """
 
 
-def in_process(jobs: Sequence[Job], *_: object) -> dict[str, str]:
+def in_process(jobs: Sequence[Job], *_: object, **__: object) -> dict[str, str]:
     """Train as a grid does, without processes, whose start takes longer than everything here."""
     for job in jobs:
         if not RunFolder(job.folder).weights.is_file():
-            train(job.model, job.train_file, job.val_file, job.folder, job.config, job.options, 1)
+            train(job.spec, job.train_file, job.val_file, job.folder, context=Context(threads=1))
     return {}
 
 
@@ -51,8 +52,8 @@ def fill(folder: Path, data: Path, models: str, mode: Mode = "oof") -> list[str]
     fitted, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     grid = GridSpec(mode, choose_models(RUNS, models), folds=2 if mode == "oof" else 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "run_grid", in_process)
-        assert fill_ledger(grid, folder, fitted, val, tests, say=said.append) == {}
+        patch.setattr(stacking, "run_jobs", in_process)
+        assert fill_ledger(grid, folder, fitted, val, tests, context=Context(said.append)) == {}
     return said
 
 
@@ -133,7 +134,7 @@ def test_a_slice_of_no_rows_is_refused_and_nothing_is_written(benchmark_folder: 
     with pytest.raises(InputError, match="a stop share of 0 of 384 rows is none to choose epochs on"):
         fill_ledger(GridSpec("oof", RUNS, stop_share=0), tmp_path, fitted, val, tests)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="--models: the recipe has no runs by name"):
+    with pytest.raises(InputError, match="`models`: the recipe has no runs by name"):
         choose_models({"": RUNS["order"]}, "")
 
 

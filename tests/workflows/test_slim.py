@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import read_json
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError
@@ -20,7 +22,12 @@ PINNED = 0.9
 
 def test_a_slim_run_decides_as_the_run_does(benchmark_folder: Path, tmp_path: Path) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    run = train("order_net", *files, tmp_path / "run", replace(entry("order_net").train, epochs=1), {"width": 4}, 1)
+    run = train(
+        RunSpec("order_net", replace(entry("order_net").train, epochs=1), {"width": 4}),
+        *files,
+        tmp_path / "run",
+        context=Context(threads=1),
+    )
     copy = slim(run.path, tmp_path / "slim")
     val = load_pairs(files[1])
     whole, halved = (Network(each).logits(val) for each in (run, copy))

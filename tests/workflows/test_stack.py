@@ -10,6 +10,7 @@ from tests.workflows.test_grid import fill, in_process
 
 from twinrank.benchmark.mnist import Mnist
 from twinrank.cli.main import main
+from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.ledger import Ledger
@@ -244,7 +245,7 @@ def test_a_changed_ledger_does_not_verify(copy: StackFolder) -> None:
 
 
 def test_an_honest_stack_is_green(copy: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacking, "run_grid", in_process)
+    monkeypatch.setattr(stacking, "run_jobs", in_process)
     monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 1})
     # With so few rows a cross-validated tree falls below a half more often than its interval says: not with this seed.
     checks = audit(copy, seed=3, rows={"train": 120, "rows": 96, "test": 40})
@@ -258,7 +259,7 @@ def test_networks_that_saw_what_they_are_asked_about_turn_an_audit_red(
     stacked: StackFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plant: rows that are fitted, under labels that mean nothing, are stacked."""
-    monkeypatch.setattr(stacking, "run_grid", in_process)
+    monkeypatch.setattr(stacking, "run_jobs", in_process)
     monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 12})
     matrix = permuted_pipeline(Ledger(stacked.path / "ledger"), tmp_path, {"train": 200, "rows": 96, "test": 40}, 0)
     planted = Ledger(tmp_path / "grid" / "ledger")
@@ -308,13 +309,13 @@ def test_one_recipe_goes_on_after_a_failure_then_all_the_way_and_again_does_noth
         (tmp_path / name).write_text(text)
     said: list[str] = []
     with chdir(tmp_path):
-        monkeypatch.setattr(stacking, "run_grid", lambda jobs, *_: in_process(jobs[1:]) | {jobs[0].name: "killed"})
+        monkeypatch.setattr(stacking, "run_jobs", lambda jobs, **_: in_process(jobs[1:]) | {jobs[0].name: "killed"})
         with pytest.raises(InputError, match=r"1 training failed; the others are done\. order: killed"):
-            run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), said.append)
-        monkeypatch.setattr(stacking, "run_grid", in_process)
+            run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), context=Context(said.append))
+        monkeypatch.setattr(stacking, "run_jobs", in_process)
         for _ in range(2):
             said.clear()
-            assert run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), said.append) == {}
+            assert run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), context=Context(said.append)) == {}
     done = [*("data", "ledger", "meta-learners", "leaderboard", "figures", "submit", "order", "audit", "report")]
     assert [line.partition(":")[0] for line in said] == done
     assert all("done before" in line for line in said)

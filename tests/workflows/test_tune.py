@@ -13,8 +13,8 @@ from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
+from twinrank.training.checks import holds
 from twinrank.training.jobs import Job
-from twinrank.training.train import holds
 from twinrank.tuning.search import Search, SharedStudy
 from twinrank.tuning.space import SPACES, Range, read_space
 from twinrank.workflows.recipe import model_spec
@@ -71,14 +71,16 @@ def test_an_earlier_winner_is_moved_out_of_the_way(benchmark_folder: Path, tmp_p
     folder = tmp_path / "winner_seed7"
     RunFolder(folder).create(RECORDED | {"model": model, "train": asdict(earlier)})
     said: list[str] = []
-    same = Job(folder, *files, "order_net", earlier)
+    same = Job(folder, *files, RunSpec("order_net", earlier))
     _move_earlier_winner(same, search, study.ranked(), said.append)
     assert folder.exists()
-    _move_earlier_winner(replace(same, config=spec.train), search, study.ranked(), said.append)
+    _move_earlier_winner(replace(same, spec=spec), search, study.ranked(), said.append)
     assert folder.exists(), "another seed is nobody's earlier winner"
-    _move_earlier_winner(replace(same, config=replace(earlier, lr=5e-3)), search, study.ranked(), said.append)
+    _move_earlier_winner(
+        replace(same, spec=RunSpec("order_net", replace(earlier, lr=5e-3))), search, study.ranked(), said.append
+    )
     assert not folder.exists()
-    assert holds(RunFolder(tmp_path / "trial0_seed7"), "order_net", {}, earlier)
+    assert holds(RunFolder(tmp_path / "trial0_seed7"), RunSpec("order_net", earlier))
     assert said == [f"{folder}: is of the earlier winner; moved to {tmp_path / 'trial0_seed7'}"]
 
 
@@ -88,7 +90,7 @@ def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, 
         RunSpec("order_net", train, {"width": 4}),
         (benchmark_folder / "train.npz", benchmark_folder / "val.npz"),
     )
-    with pytest.raises(InputError, match=r"no trial was completed, .*study.json has the reasons; try another --space"):
+    with pytest.raises(InputError, match=r"no trial was completed, .*study.json has the reasons; try another `space`"):
         tune(spec, {"train.lr": Range(1e29, 1e30)}, *files, tmp_path, trials=1)
     record = json.loads((tmp_path / "study.json").read_text())
     assert "not finite" in record["trials"][0]["reason"]

@@ -8,6 +8,7 @@ import tyro
 from twinrank.cli.arguments import Changes, File, Names, OptionalFolder, OutFolder, RunArgument, Runs, Threads
 from twinrank.cli.output import given_command, say
 from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
+from twinrank.core.context import Context
 from twinrank.errors import CheckFailed
 
 
@@ -44,7 +45,7 @@ def grid(
     """
     from twinrank.ensembling.stack import require_folds
     from twinrank.training.jobs import require_all_done
-    from twinrank.training.watch import grid_table
+    from twinrank.training.watch import jobs_table
     from twinrank.workflows.grid import LEDGER, choose_models, fill_ledger
     from twinrank.workflows.recipe import read_recipe
 
@@ -52,9 +53,10 @@ def grid(
     out = Path("runs") / mode if out is None else out
     runs = choose_models(read_recipe(recipe, changes).runs, models)
     train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
-    with grid_table() as show:
+    with jobs_table() as show:
         spec = GridSpec(mode, runs, folds, stop_share, seed)
-        failed = fill_ledger(spec, out, train, val, tests, workers, threads, given_command(), say, show)
+        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        failed = fill_ledger(spec, out, train, val, tests, context=context)
     print(f"ledger: {out / LEDGER}")
     require_all_done(failed)
 
@@ -78,8 +80,9 @@ def stack(
     from twinrank.workflows.stack import finish_stack, make_stack
 
     folder = StackFolder(grid if out is None else out)
-    make_stack(grid, folder, models, given_command(), say)
-    finish_stack(folder, say)
+    context = Context(say, command=given_command())
+    make_stack(grid, folder, models, context=context)
+    finish_stack(folder, context=context)
     print(board_files(folder.path)[0].read_text(encoding="utf-8").rstrip())
     print(f"report: {folder.report}")
 
@@ -96,7 +99,7 @@ def audit(run: RunArgument) -> None:
     from twinrank.workflows.audit import audit
     from twinrank.workflows.stack import publish_stack
 
-    checks = audit(StackFolder(run), say)
+    checks = audit(StackFolder(run), context=Context(say))
     for check in checks:
         print(check)
     publish_stack(StackFolder(run))
@@ -133,4 +136,5 @@ def distill(
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
-    distill(list(teacher), spec, train, val, out, threads, given_command(), say)
+    context = Context(say, command=given_command(), threads=threads)
+    distill(list(teacher), spec, train, val, out, context=context)

@@ -11,6 +11,7 @@ from twinrank.cli.arguments import (
     RunsArgument,
 )
 from twinrank.cli.output import say
+from twinrank.core.context import Context
 
 
 def report(run: RunArgument, out: OptionalOutFile = None, figures: OptionalFolder = None) -> None:
@@ -99,5 +100,5 @@ def verify(run: RunArgument) -> None:
     """
     from twinrank.workflows.verify import verify
 
-    verify(Path(run), say)
+    verify(Path(run), context=Context(say))
     print(f"{run}: every figure is what the files give")

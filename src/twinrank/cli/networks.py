@@ -12,7 +12,8 @@ import tyro
 
 from twinrank.cli.arguments import File, OptionalFolder, Threads, flag_type, shown_default
 from twinrank.cli.output import given_command
-from twinrank.config import TrainConfig
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.context import Context
 
 if TYPE_CHECKING:
     from twinrank.models.registry import Entry
@@ -148,4 +149,5 @@ def _train(entry: "Entry", given: dict[str, Any]) -> None:
     from twinrank.training.train import train
 
     folder, sinks = given["out"] or Path("runs") / entry.name, parse_sinks(given["log_to"])
-    train(entry.name, given["train"], given["val"], folder, config, options, given["threads"], given_command(), sinks)
+    spec, context = RunSpec(entry.name, config, options), Context(command=given_command(), threads=given["threads"])
+    train(spec, given["train"], given["val"], folder, log_to=sinks, context=context)

@@ -8,6 +8,7 @@ import tyro
 
 from twinrank.cli.arguments import Changes, OptionalFolder, OutFolder, Threads
 from twinrank.cli.output import given_command, print_metrics, progress_bars, say
+from twinrank.core.context import Context
 
 
 def run(
@@ -36,14 +37,15 @@ def run(
         workers: Trainings at a time; they share the threads.
     """
     from twinrank.training.jobs import require_all_done
-    from twinrank.training.watch import grid_table
+    from twinrank.training.watch import jobs_table
     from twinrank.workflows.recipe import read_recipe
     from twinrank.workflows.run import run_recipe
 
     out = Path("runs") / Path(recipe).stem if out is None else out
     chosen = read_recipe(recipe, changes)
-    with progress_bars() as progress, grid_table() as show:
-        failed = run_recipe(chosen, out, data, say, progress, given_command(), threads, workers, show)
+    with progress_bars() as progress, jobs_table() as show:
+        context = Context(say, progress, show, given_command(), threads, workers)
+        failed = run_recipe(chosen, out, data, context=context)
     if list(chosen.runs) == [""]:
         print_metrics(out)
         print(f"report: {out / 'report.html'}\nsubmission: {out / 'pred_private.csv'}")

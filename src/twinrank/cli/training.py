@@ -16,6 +16,7 @@ from twinrank.cli.arguments import (
     Threads,
 )
 from twinrank.cli.output import given_command, say
+from twinrank.core.context import Context
 
 Seeds = Annotated[str, tyro.conf.arg(metavar="SEED[,SEED]")]
 
@@ -69,16 +70,17 @@ def seeds(
         changes: Value that differs from the network's own, for example train.epochs=3 or options.width=8.
     """
     from twinrank.reporting.seeds import seeds_summary
-    from twinrank.training.jobs import Job, require_all_done, run_grid
-    from twinrank.training.watch import grid_table
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import jobs_table
     from twinrank.workflows.recipe import seeds_recipe
+    from twinrank.workflows.seeds import train_seeds
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
-    runs = seeds_recipe(model, seeds, simple, changes).runs
-    jobs = [Job(out / name, train, val, spec.model, spec.train, spec.options) for name, spec in runs.items()]
-    with grid_table() as show:
-        failed = run_grid(jobs, workers, threads, given_command(), show)
-    trained = [job.folder for job in jobs if job.name not in failed]
+    recipe = seeds_recipe(model, seeds, simple, changes)
+    with jobs_table() as show:
+        context = Context(show=show, command=given_command(), threads=threads, workers=workers)
+        failed = train_seeds(recipe, train, val, out, context=context)
+    trained = [out / name for name in recipe.runs if name not in failed]
     if trained:
         print(seeds_summary(trained))
     require_all_done(failed)
@@ -117,7 +119,7 @@ def tune(
     from twinrank.core.files import read_json
     from twinrank.reporting.tuning import search_text
     from twinrank.training.jobs import require_all_done
-    from twinrank.training.watch import grid_table
+    from twinrank.training.watch import jobs_table
     from twinrank.tuning.space import read_space
     from twinrank.workflows.recipe import model_spec, parse_seeds
     from twinrank.workflows.tune import SUMMARY, tune
@@ -126,10 +128,9 @@ def tune(
     spec = model_spec(model, changes)
     chosen = read_space(space, spec)
     fresh = parse_seeds(retrain_seeds, "--retrain-seeds") if retrain_seeds else []
-    with grid_table() as show:
-        failed = tune(
-            spec, chosen, train, val, out, trials, storage, fresh, workers, threads, given_command(), say, show
-        )
+    with jobs_table() as show:
+        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        failed = tune(spec, chosen, train, val, out, trials, storage, fresh, context=context)
     print(search_text(read_json(out / SUMMARY)))
     require_all_done(failed)
 

@@ -4,64 +4,61 @@ import multiprocessing
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-from twinrank.config import TrainConfig
-from twinrank.core.device import available_threads
+from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder, teacher_folders
-from twinrank.training import train as training
-from twinrank.training.progress import EpochProgress
+from twinrank.training.checks import divided, finished, holds, require_workers
+from twinrank.training.hooks import Hooks
 
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a grid.
+    """One of many trainings.
 
     Attributes:
-        folder: run folder.
-        train_file: labelled pairs that are fitted.
-        val_file: labelled pairs that choose the epoch.
-        model: name of the network.
-        config: of the training.
-        options: of the network, where they differ from its defaults.
-        teachers: run folders of other jobs, which have to be finished before this one begins.
+        folder: Run folder.
+        train_file: Labelled pairs that are fitted.
+        val_file: Labelled pairs that choose the epoch.
+        spec: Network, options and training values; the teachers are those below.
+        teachers: Run folders of other jobs, which have to be finished before this one begins.
     """
 
     folder: Path
     train_file: Path
     val_file: Path
-    model: str
-    config: TrainConfig
-    options: dict[str, Any] = field(default_factory=dict)
+    spec: RunSpec
     teachers: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
-        """The folder's."""
+        """Name of the folder."""
         return self.folder.name
 
     @property
     def log(self) -> Path:
-        """What its process prints: beside the folder, since the folder may not come to be."""
+        """What the job's process prints: beside the folder, since the folder may not come to be."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How a grid stands.
+class JobStates:
+    """How many trainings stand.
 
     Attributes:
-        waiting: jobs that have not begun.
-        running: jobs under way.
-        finished: jobs that are done.
-        failed: what was wrong, by name of the job.
+        waiting: Jobs that have not begun.
+        running: Jobs under way.
+        finished: Jobs that are done.
+        failed: Reasons by name of the job.
     """
 
     waiting: list[Job]
@@ -70,170 +67,173 @@ class Progress:
     failed: dict[str, str]
 
 
-Begin = Callable[[Job, int | None, str], None]
-"""Does a job with so many threads; the command is recorded."""
+Begin = Callable[[Job, Context], None]
+"""Does a job in this process."""
 
 
-def run_grid(
-    jobs: Sequence[Job],
-    workers: int = 1,
-    threads: int | None = None,
-    command: str = "",
-    show: Callable[[Progress], None] = lambda progress: None,
-    begin: Begin | None = None,
-) -> dict[str, str]:
+def run_jobs(jobs: Sequence[Job], begin: Begin | None = None, *, context: Context = Context()) -> dict[str, str]:
     """Train all jobs; those that are finished are skipped, those that were stopped go on.
 
     A job that fails does not stop the others, but for those that it was to teach. Since each has its own process,
     memory (a GPU's, too) is free again after each.
 
     Args:
-        jobs: of different folders.
-        workers: processes at a time; the threads are divided among them.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        show: called whenever something may have changed.
-        begin: does a job, in a process of its own; :func:`train_job` if None.
+        jobs: Jobs of different folders.
+        begin: Function that does a job, in a process of its own; :func:`train_job` if None.
+        context: Listeners, command, threads and workers.
 
     Returns:
-        What was wrong, by job name; empty if nothing was.
+        Reasons of failures by job name; empty if nothing failed.
 
     Raises:
         InputError: ``workers`` is impossible, a folder holds a run with other settings, or a teacher is not among the
             jobs.
-        Interrupted: stopped by Ctrl-C; every job keeps its finished epochs.
+        Interrupted: Ctrl-C stopped the jobs; every job keeps its finished epochs.
     """
-    require_workers(workers)
+    require_workers(context.workers)
     for job in jobs:
         refuse_other_settings(job)
         if untrained := {*job.teachers} - {each.folder for each in jobs}:
             raise InputError(f"{job.folder}: its teacher {min(untrained)} is not trained beside it")
-    finished = [job for job in jobs if training.finished(job.folder)]
-    waiting = [job for job in jobs if job not in finished]
-    share = divided(threads, min(workers, len(waiting)))
-    running: dict[BaseProcess, Job] = {}
-    failed: dict[str, str] = {}
-    context = multiprocessing.get_context("spawn")
-    try:
-        while waiting or running:
-            for job in list(waiting):
-                if missing := next((each for each in job.teachers if each.name in failed), None):
-                    waiting.remove(job)
-                    failed[job.name] = f"its teacher {missing} failed"
-            taught = {each.folder for each in finished}
-            ready = [each for each in waiting if taught.issuperset(each.teachers)]
-            while ready and len(running) < workers:
-                job = ready.pop(0)
-                waiting.remove(job)
-                process = context.Process(target=_work, args=(begin or train_job, job, share, command))
-                process.start()
-                running[process] = job
-            show(Progress(waiting, list(running.values()), finished, failed))
-            time.sleep(_POLL_SECONDS)
-            for process in [each for each in running if not each.is_alive()]:
-                job = running.pop(process)
-                if process.exitcode == 0:
-                    finished.append(job)
-                else:
-                    failed[job.name] = _reason(job, process.exitcode)
-    except KeyboardInterrupt as error:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.join()
-        raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
-    show(Progress(waiting, [], finished, failed))
-    return failed
+    return _Queue(jobs, begin or train_job, context).work()
+
+
+class _Queue:
+    """Jobs on their way through a number of processes."""
+
+    def __init__(self, jobs: Sequence[Job], begin: Begin, context: Context) -> None:
+        self._finished = [job for job in jobs if finished(job.folder)]
+        self._waiting = [job for job in jobs if job not in self._finished]
+        self._running: dict[BaseProcess, tuple[Job, Connection]] = {}
+        self._failed: dict[str, str] = {}
+        self._begin = begin
+        self._context = context
+        self._child = context.for_worker(divided(context.threads, min(context.workers, len(self._waiting))))
+        self._spawn = multiprocessing.get_context("spawn")
+
+    def work(self) -> dict[str, str]:
+        """Do all jobs; gives the reasons of those that failed."""
+        try:
+            while self._waiting or self._running:
+                self._drop_untaught()
+                self._start_ready()
+                self._show()
+                time.sleep(_POLL_SECONDS)
+                self._collect()
+        except KeyboardInterrupt as error:
+            for process in self._running:
+                process.terminate()
+            for process in self._running:
+                process.join()
+            raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
+        self._show()
+        return self._failed
+
+    def _show(self) -> None:
+        running = [job for job, _ in self._running.values()]
+        self._context.show(JobStates([*self._waiting], running, [*self._finished], dict(self._failed)))
+
+    def _drop_untaught(self) -> None:
+        for job in list(self._waiting):
+            if missing := next((each for each in job.teachers if each.name in self._failed), None):
+                self._waiting.remove(job)
+                self._failed[job.name] = f"its teacher {missing} failed"
+
+    def _start_ready(self) -> None:
+        taught = {each.folder for each in self._finished}
+        for job in [each for each in self._waiting if taught.issuperset(each.teachers)]:
+            if len(self._running) >= self._context.workers:
+                return
+            self._waiting.remove(job)
+            receiver, sender = self._spawn.Pipe(duplex=False)
+            process = self._spawn.Process(target=_work, args=(self._begin, job, self._child, sender))
+            process.start()
+            # Only the child keeps this end, so that it closes with the child.
+            sender.close()
+            self._running[process] = job, receiver
+
+    def _collect(self) -> None:
+        for process in [each for each in self._running if not each.is_alive()]:
+            job, receiver = self._running.pop(process)
+            if process.exitcode == 0:
+                self._finished.append(job)
+            else:
+                self._failed[job.name] = _reason(job, receiver, process.exitcode)
+            receiver.close()
 
 
 def require_all_done(failed: Mapping[str, str]) -> None:
     """Make sure that no training failed.
 
     Args:
-        failed: as :func:`run_grid` returns it.
+        failed: Reasons as :func:`run_jobs` returns them.
 
     Raises:
-        InputError: some did; says which and why.
+        InputError: Some did; says which and why.
     """
     if failed:
         lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
 
 
-def require_workers(workers: int) -> None:
-    """Make sure that so many trainings at a time are possible.
-
-    Raises:
-        InputError: they are not.
-    """
-    if workers < 1:
-        raise InputError(f"--workers: {workers} is not possible; use 1 or more")
-
-
-def divided(threads: int | None, workers: int) -> int:
-    """Threads for each of some processes.
-
-    Args:
-        threads: for all of them; all cores by default.
-        workers: how many there are.
-
-    Raises:
-        InputError: so many threads are impossible.
-    """
-    threads = available_threads() if threads is None else threads
-    training.require_threads(threads)
-    return max(1, threads // max(1, workers))
-
-
 def refuse_other_settings(job: Job) -> None:
     """Make sure that a folder is new or holds this job's run.
 
     Raises:
-        InputError: it holds another one.
+        InputError: It holds another one.
     """
     run = RunFolder(job.folder)
     if not run.config.is_file():
         return
     same_teachers = [each.name for each in teacher_folders(run.read_config())] == [each.name for each in job.teachers]
-    if not (same_teachers and training.holds(run, job.model, job.options, job.config)):
-        raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with --out")
+    if not (same_teachers and holds(run, job.spec)):
+        raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with `out`")
 
 
-def train_job(job: Job, threads: int | None = None, command: str = "", progress: EpochProgress | None = None) -> None:
+def train_job(job: Job, context: Context = Context(), hooks: Hooks | None = None) -> None:
     """Begin a job in this process, or go on with it.
 
     Args:
-        job: whose folder is new or holds its run.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        progress: is told of the epochs; by default they are shown.
+        job: Job whose folder is new or holds its run.
+        context: Threads and command.
+        hooks: Calls to the outside; by default the epochs are shown.
 
     Raises:
-        InputError: as :func:`twinrank.training.train.train`.
-        Interrupted: stopped by Ctrl-C.
+        InputError: As :func:`twinrank.training.train.train`.
+        Interrupted: Ctrl-C stopped the training.
     """
+    from twinrank.training.train import resume, train
+
     if RunFolder(job.folder).config.is_file():
-        training.resume(job.folder, progress)
+        resume(job.folder, hooks=hooks)
     else:
-        files = job.train_file, job.val_file
-        training.train(job.model, *files, job.folder, job.config, job.options, threads, command, progress=progress)
+        train(job.spec, job.train_file, job.val_file, job.folder, hooks=hooks, context=context)
 
 
-def _work(begin: Begin, job: Job, threads: int, command: str) -> None:
-    """A process of its own: errors go to its log, and its exit code tells."""
+def _work(begin: Begin, job: Job, context: Context, reason: Connection) -> None:
+    """A process of its own: what it prints goes to its log, why it fails to its parent."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("a", encoding="utf-8", buffering=1) as log:
         sys.stdout = sys.stderr = log
         os.dup2(log.fileno(), 2)
         try:
-            begin(job, threads, command)
+            begin(job, context)
         except (InputError, Interrupted) as error:
             print(error)
+            reason.send(str(error))
             sys.exit(2)
+        except Exception as error:
+            traceback.print_exc()
+            reason.send(f"{type(error).__name__}: {error}; the log has more: {job.log}")
+            sys.exit(1)
 
 
-def _reason(job: Job, exitcode: int | None) -> str:
+def _reason(job: Job, receiver: Connection, exitcode: int | None) -> str:
+    """Why a job failed. Its log cannot tell: another process may write there."""
+    try:
+        return receiver.recv()
+    except EOFError:
+        pass
     if exitcode is not None and exitcode < 0:
         return f"killed by signal {-exitcode} (out of memory?); run the same command again. Log: {job.log}"
-    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines() if job.log.is_file() else []
-    return lines[-1] if lines else f"exit code {exitcode}"
+    return f"exit code {exitcode}. Log: {job.log}"

@@ -3,7 +3,6 @@
 import math
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,43 +22,11 @@ from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
+from twinrank.training.hooks import Hooks
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
-from twinrank.training.progress import EpochProgress
 from twinrank.training.schedule import beta1_at, learning_rate_factor
-
-
-@dataclass(frozen=True)
-class TrainState:
-    """How far a training is; kept in its checkpoint.
-
-    Attributes:
-        values: of the monitored metric, one for each epoch that has ended.
-    """
-
-    values: tuple[float, ...] = ()
-
-    @property
-    def epoch(self) -> int:
-        """The last one that has ended; 0 before the first."""
-        return len(self.values)
-
-    def best_epoch(self, config: TrainConfig) -> int:
-        """The one whose weights are kept, the first of the best; 0 before the first."""
-        return config.best(self.values) + 1 if self.values else 0
-
-    def finished(self, config: TrainConfig) -> bool:
-        """Whether nothing is left to train."""
-        return self.epoch >= config.epochs or self.stopped_early(config)
-
-    def stopped_early(self, config: TrainConfig) -> bool:
-        """Whether the patience is over."""
-        best, since = -math.inf, 0
-        for score in config.scores(self.values):
-            since += 1
-            if score > best + config.min_delta:
-                best, since = score, 0
-        return config.patience is not None and since >= config.patience
+from twinrank.training.state import TrainState
 
 
 def fit(
@@ -69,7 +36,7 @@ def fit(
     batches: Batches | FreshBatches,
     val: PairData,
     config: TrainConfig,
-    progress: EpochProgress,
+    hooks: Hooks,
 ) -> None:
     """Train a network, from the run's checkpoint if there is one; leave history, checkpoint and the best weights.
 
@@ -77,65 +44,124 @@ def fit(
     each in one step. So a run that is killed anywhere goes on from its last checkpoint and writes the same bytes again.
 
     Args:
-        run: folder with its configuration.
-        model: with its weights as they are before the first epoch, on the device to use.
-        description: stored with the weights, see :func:`twinrank.models.weights.save_weights`.
-        batches: labelled pairs, fitted.
-        val: labelled pairs, which choose the best epoch and stop early.
-        config: of the training.
-        progress: is told of each epoch when all of it is on the disk; what it then raises ends the training.
+        run: Run folder with its configuration.
+        model: Network with its weights as they are before the first epoch, on the device to use.
+        description: Description stored with the weights, see :func:`twinrank.models.weights.save_weights`.
+        batches: Labelled pairs that are fitted.
+        val: Labelled pairs that choose the best epoch and stop early.
+        config: Training values.
+        hooks: Calls to the outside; what a hook raises ends the training.
 
     Raises:
-        Diverged: the loss is not finite.
-        InputError: the configuration is not that of the checkpoint, or a file cannot be written.
-        Interrupted: stopped by Ctrl-C.
+        Diverged: The loss is not finite.
+        InputError: The configuration is not that of the checkpoint, a file cannot be written, or the folder is gone.
+        Interrupted: Ctrl-C stopped the training.
     """
-    device = next(model.parameters()).device
-    seed_torch(config.seed, "objective")
-    objective = Objective(config, model, batches.levels).to(device)
-    trained = nn.ModuleDict({"model": model, "objective": objective})
-    mean = _running_mean(model, config)
-    kept = {"model": model, "objective": objective} | ({} if mean is None else {"mean": mean})
-    step = Step(trained, mean, config)
-    state, history, asked = TrainState(), [], run.fingerprint()
-    if run.checkpoint.is_file():
-        recorded = load_checkpoint(run.checkpoint, kept, step.optimizer)
-        step.scaler.load_state_dict(recorded["scaler"])
-        state = TrainState(tuple(recorded["values"]))
-        _refuse_other_configuration(run, recorded.get("asked", asked), asked)
-        history = run.read_history()[: state.epoch]
-        if len(history) < state.epoch:
-            raise InputError(f"{run.history}: has {len(history)} of the {state.epoch} epochs that are done; restore it")
-        progress.say(f"{run.path}: {state.epoch} of {config.epochs} epochs are done")
-    elif len(run.read_history()) > 1:
-        raise InputError(f"{run.checkpoint}: is missing; restore it, or train again into another folder")
-    evaluated: SiameseNet = model if mean is None else mean.module  # pyright: ignore[reportAssignmentType]
+    training = _Training(run, model, description, batches, val, config, hooks)
+    training.restore()
     try:
-        while not state.finished(config):
-            record = _train_epoch(state, model, objective, step, batches, config, progress)
-            record["val"] = _validate(evaluated, val)
-            state = TrainState((*state.values, record["val"][config.monitor]))
-            best = state.best_epoch(config) == state.epoch
-            history.append(record)
-            run.write_history(history)
-            if best:
-                save_weights(run.weights, evaluated, description)
-            marks = {"values": state.values, "scaler": step.scaler.state_dict(), "asked": asked}
-            save_checkpoint(run.checkpoint, kept, step.optimizer, marks)
-            progress.epoch_ended(record, best)
+        while not training.state.finished(config):
+            training.run_epoch()
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"stopped in epoch {state.epoch + 1} of {config.epochs}; what came before is kept."
+            f"stopped in epoch {training.state.epoch + 1} of {config.epochs}; what came before is kept."
             f" Go on with: twinrank resume {run.path}"
         ) from error
+    state = training.state
     if state.stopped_early(config):
-        progress.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
+        hooks.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
     best_epoch = state.best_epoch(config)
-    progress.say(f"{run.weights}: weights of epoch {best_epoch}, {config.monitor} {state.values[best_epoch - 1]:.4f}")
+    hooks.say(f"{run.weights}: weights of epoch {best_epoch}, {config.monitor} {state.values[best_epoch - 1]:.4f}")
 
 
-def _refuse_other_configuration(run: RunFolder, began: dict[str, Any], asked: dict[str, Any]) -> None:
-    if changed := differences(asked, began):
+class _Training:
+    """A network with all that its training changes: objective, running mean, optimiser, state and history."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        model: SiameseNet,
+        description: dict[str, Any],
+        batches: Batches | FreshBatches,
+        val: PairData,
+        config: TrainConfig,
+        hooks: Hooks,
+    ) -> None:
+        self._run, self._model, self._description = run, model, description
+        self._batches, self._val, self._config, self._hooks = batches, val, config, hooks
+        seed_torch(config.seed, "objective")
+        self._objective = Objective(config, model, batches.levels).to(next(model.parameters()).device)
+        self._mean = _running_mean(model, config)
+        self._step = Step(nn.ModuleDict({"model": model, "objective": self._objective}), self._mean, config)
+        self._kept: dict[str, nn.Module] = {"model": model, "objective": self._objective}
+        if self._mean is not None:
+            self._kept["mean"] = self._mean
+        self._requested = run.fingerprint()
+        self._place = _place(run)
+        self._history: list[dict[str, Any]] = []
+        self.state = TrainState()
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        run = self._run
+        if run.checkpoint.is_file():
+            found = load_checkpoint(run.checkpoint, self._kept, self._step.optimizer)
+            self._step.scaler.load_state_dict(found["scaler"])
+            self.state = TrainState(tuple(found["values"]))
+            _refuse_other_configuration(run, found.get("asked", self._requested), self._requested)
+            self._history = run.read_history()[: self.state.epoch]
+            if len(self._history) < self.state.epoch:
+                raise InputError(
+                    f"{run.history}: has {len(self._history)} of the {self.state.epoch} epochs that are done;"
+                    " restore it"
+                )
+            self._hooks.say(f"{run.path}: {self.state.epoch} of {self._config.epochs} epochs are done")
+        elif len(run.read_history()) > 1:
+            raise InputError(f"{run.checkpoint}: is missing; restore it, or train again into another folder")
+
+    def run_epoch(self) -> None:
+        """Train an epoch, validate, and keep all of it."""
+        config, run = self._config, self._run
+        evaluated: SiameseNet = self._model if self._mean is None else self._mean.module  # pyright: ignore[reportAssignmentType]
+        self._hooks.epoch_started(self.state.epoch + 1)
+        entry = _train_epoch(self.state, self._model, self._objective, self._step, self._batches, config, self._hooks)
+        entry["val"] = _validate(evaluated, self._val)
+        self.state = TrainState((*self.state.values, entry["val"][config.monitor]))
+        best = self.state.best_epoch(config) == self.state.epoch
+        self._history.append(entry)
+        self._require_place()
+        run.write_history(self._history)
+        if best:
+            save_weights(run.weights, evaluated, self._description)
+        self._require_place()
+        marks = {
+            "values": self.state.values,
+            "scaler": self._step.scaler.state_dict(),
+            "asked": self._requested,
+        }
+        save_checkpoint(run.checkpoint, self._kept, self._step.optimizer, marks)
+        self._hooks.epoch_ended(entry, best)
+
+    def _require_place(self) -> None:
+        """A folder that was removed is not made again: without its configuration nothing in it could be used."""
+        if self._place is None or _place(self._run) != self._place:
+            raise InputError(
+                f"{self._run.path}: has been removed or moved during training; train again, or move it back and resume"
+            )
+
+
+def _place(run: RunFolder) -> tuple[int, int] | None:
+    """What tells a folder with a run from another one of the same name; None if there is none."""
+    try:
+        run.config.stat()
+        found = run.path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refuse_other_configuration(run: RunFolder, began: dict[str, Any], requested: dict[str, Any]) -> None:
+    if changed := differences(requested, began):
         raise InputError(
             f"{run.config}: has been changed since the run began ({'; '.join(changed)});"
             " restore it, or train again into another folder"
@@ -199,14 +225,14 @@ def _train_epoch(
     step: Step,
     batches: Batches | FreshBatches,
     config: TrainConfig,
-    progress: EpochProgress,
+    hooks: Hooks,
 ) -> dict[str, Any]:
     epoch, scores = state.epoch + 1, config.scores(state.values)
     seed_torch(config.seed, "epoch", epoch)
     model.train()
     started, sums, updates = time.perf_counter(), defaultdict(float), 0
     learning_rate = 0.0
-    for number, batch in enumerate(progress.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
+    for number, batch in enumerate(hooks.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
         loss = objective(model, *batch)
         # The epoch's last step may be of fewer batches.
         first = (number - 1) // config.accumulate * config.accumulate

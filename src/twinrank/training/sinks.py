@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError, nearest
 from twinrank.runs import RunFolder
 
@@ -37,10 +38,19 @@ def parse_sinks(text: str) -> list[str]:
         InputError: a name is unknown.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
+    require_sinks(names)
+    return names
+
+
+def require_sinks(names: Sequence[str]) -> None:
+    """Make sure that all sinks are known.
+
+    Raises:
+        InputError: One is not.
+    """
     for name in names:
         if name not in SINKS:
-            raise InputError(f"--log-to: '{name}' does not exist{nearest(name, SINKS)}")
-    return names
+            raise InputError(f"`log_to`: {quoted(name)} does not exist{nearest(name, SINKS)}")
 
 
 @contextmanager

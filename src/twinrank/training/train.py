@@ -1,8 +1,7 @@
 """A training run from its files: begun, or gone on with."""
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ import torch
 
 from twinrank.benchmark.fresh import FreshBatches, FreshPairs
 from twinrank.benchmark.mnist import fetch_mnist
-from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, Track, TrainConfig
-from twinrank.core.device import autocast, available_threads, make_deterministic, pick_device, prepare_cpu
+from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, RunSpec, Track, TrainConfig
+from twinrank.core.context import Context
+from twinrank.core.device import make_deterministic, pick_device, prepare_cpu
 from twinrank.core.files import sha256
+from twinrank.core.machine import available_threads
 from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
@@ -24,11 +25,12 @@ from twinrank.errors import InputError, Interrupted
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
-from twinrank.runs import MAX_THREADS, RunFolder
-from twinrank.training.checkpoint import read_state
-from twinrank.training.loop import TrainState, fit
+from twinrank.runs import RunFolder
+from twinrank.training.checks import require_trainable
+from twinrank.training.hooks import Hooks
+from twinrank.training.loop import fit
 from twinrank.training.progress import EpochProgress
-from twinrank.training.sinks import following
+from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
 _STANDARDISED_ON = 5_000
@@ -37,73 +39,60 @@ _COPIES = 12
 
 
 def train(
-    name: str,
-    train_file: Path,
-    val_file: Path,
+    spec: RunSpec,
+    train: Path | PairData,
+    val: Path | PairData,
     out: Path,
-    config: TrainConfig | None = None,
-    options: Mapping[str, Any] | None = None,
-    threads: int | None = None,
-    command: str = "",
-    log_to: Sequence[str] = (),
-    progress: EpochProgress | None = None,
+    *,
     teacher: Teacher | None = None,
+    log_to: Sequence[str] = (),
+    hooks: Hooks | None = None,
+    context: Context = Context(),
 ) -> RunFolder:
     """Train a registered network.
 
     Args:
-        name: of the network.
-        train_file: labelled pairs that are fitted.
-        val_file: labelled pairs that choose the epoch.
-        out: run folder, new.
-        config: of the training; the network's own by default.
-        options: of the network, where they differ from its defaults.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        log_to: sinks that follow, see :mod:`twinrank.training.sinks`.
-        progress: is told of the epochs; by default they are shown.
-        teacher: what a teacher said about the pairs that are fitted; kept in the run folder.
+        spec: Network, options and training values.
+        train: Labelled pairs that are fitted.
+        val: Labelled pairs that choose the epoch.
+        out: Run folder, new.
+        teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
+        log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
+        hooks: Calls to the outside; by default the epochs are shown on standard error.
+        context: Threads and command.
 
     Raises:
-        InputError: anything that was given is wrong, another process trains the run, training diverges, or the disk is
+        InputError: Anything that was given is wrong, another process trains the run, training diverges, or the disk is
             full.
-        Interrupted: stopped by Ctrl-C.
+        Interrupted: Ctrl-C stopped the training.
     """
-    found = entry(name)
-    config = found.train if config is None else config
-    threads = available_threads() if threads is None else threads
-    require_trainable(config, teacher is not None, threads)
+    threads = available_threads() if context.threads is None else context.threads
+    require_trainable(spec.train, teacher is not None, threads)
+    require_sinks(log_to)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
-    pairs, val = load_data(train_file, val_file)
+    pairs, stopped_on = load_data(train, val)
     if teacher is not None:
         teacher.require_rows(pairs)
-    model = _new_model(name, pairs, config, options or {})
+    model = _new_model(spec, pairs)
     run = RunFolder(Path(out))
-    size = parameters(model)
-    recorded = {
+    description = _description(spec, pairs, stopped_on, teacher, parameters(model)) | {
         "name": run.path.name,
-        "track": _track(pairs, val, teacher=teacher, fresh=config.fresh),
-        "seed": config.seed,
-        "model": {"name": name, "options": found.complete(options or {})},
-        "train": asdict(config),
-        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
-        "parameters": size,
         "threads": threads,
         "device": str(pick_device()),
-        **provenance(command),
+        **provenance(context.command),
         "log_to": list(log_to),
     }
-    if config.swap and model.antisymmetric:
-        print(f"{name} is antisymmetric: --swap changes nothing for it", file=sys.stderr)
-    with run.held(_COPIES * 4 * size):
+    if spec.train.swap and model.antisymmetric:
+        print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
+    with run.held(_COPIES * 4 * parameters(model)):
         if teacher is not None:
             run.require_new()
             teacher.save(run.teacher)
-            recorded["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
-        run.create(recorded)
+            description["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
+        run.create(description)
         try:
-            _fit(run, model, pairs, val, config, recorded, progress, teacher)
+            _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher)
         except InputError:
             # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
             if not (run.history.is_file() or run.checkpoint.is_file()):
@@ -114,22 +103,26 @@ def train(
     return run
 
 
-def resume(path: Path, progress: EpochProgress | None = None) -> RunFolder:
+def resume(
+    run: Path,
+    *,
+    hooks: Hooks | None = None,
+) -> RunFolder:
     """Go on with a run, from the files and with the threads that it began with.
 
     Args:
-        path: of its folder.
-        progress: is told of the epochs; by default they are shown.
+        run: Run folder.
+        hooks: Calls to the outside; by default the epochs are shown on standard error.
 
     Raises:
-        InputError: it is not a run folder, its data or its configuration have changed, or as :func:`train`.
-        Interrupted: stopped by Ctrl-C.
+        InputError: It is not a run folder, its data or its configuration have changed, or as :func:`train`.
+        Interrupted: Ctrl-C stopped the training.
     """
-    run = RunFolder(Path(path))
-    recorded = run.read_config()
-    config = run.train_config()
+    folder = RunFolder(Path(run))
+    recorded = folder.read_config()
+    config = folder.train_config()
     prepare_cpu(recorded["threads"])
-    with run.held(_COPIES * 4 * recorded.get("parameters", 0)):
+    with folder.held(_COPIES * 4 * recorded.get("parameters", 0)):
         loaded = []
         for part in ("train", "val"):
             file = recorded["data"][part]
@@ -138,91 +131,43 @@ def resume(path: Path, progress: EpochProgress | None = None) -> RunFolder:
                 raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
             loaded.append(data)
         pairs, val = loaded
-        teacher = _recalled(run, recorded, pairs)
-        model = _new_model(recorded["model"]["name"], pairs, config, recorded["model"]["options"])
-        _fit(run, model, pairs, val, config, recorded, progress, teacher)
-    return run
+        teacher = _kept_teacher(folder, recorded, pairs)
+        model = _new_model(RunSpec(recorded["model"]["name"], config, recorded["model"]["options"]), pairs)
+        _fit(folder, model, pairs, val, config, recorded, hooks, teacher)
+    return folder
 
 
-def load_data(train_file: Path, val_file: Path) -> tuple[PairData, PairData]:
+def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher | None, size: int) -> dict[str, Any]:
+    """What a run configuration says of a training, but for where and how it runs."""
+    return {
+        "track": _track(pairs, val, teacher=teacher, fresh=spec.train.fresh),
+        "seed": spec.train.seed,
+        "model": {"name": spec.model, "options": entry(spec.model).complete(spec.options)},
+        "train": asdict(spec.train),
+        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
+        "parameters": size,
+    }
+
+
+def load_data(train: Path | PairData, val: Path | PairData) -> tuple[PairData, PairData]:
     """The pairs that a network is fitted to and those that choose the epoch.
 
-    Raises:
-        InputError: a file is refused or has no labels, or the two do not belong together.
-    """
-    pairs, val = _labelled(train_file, "train"), _labelled(val_file, "val")
-    if pairs.xa.shape[1:] != val.xa.shape[1:]:
-        raise InputError(f"{val_file}: images are {val.xa.shape[1:]} and those of {train_file} {pairs.xa.shape[1:]}")
-    if pairs.sha256 == val.sha256:
-        raise InputError(f"{val_file}: the same pairs as {train_file}; validate on pairs that are not trained on")
-    return pairs, val
-
-
-def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
-    """Make sure that nothing but the data stands in the way of a training.
-
     Args:
-        config: of the training.
-        taught: there is a teacher.
-        threads: of the CPU; all cores by default.
+        train: Labelled pairs that are fitted.
+        val: Labelled pairs that choose the epoch.
 
     Raises:
-        InputError: so many threads are impossible, the device has not the precision, or as :func:`require_told`.
+        InputError: A file is refused or has no labels, or the two do not belong together.
     """
-    if threads is not None:
-        require_threads(threads)
-    require_told(config, taught)
-    autocast(pick_device(), config.precision)
-
-
-def require_told(config: TrainConfig, taught: bool) -> None:
-    """Make sure that someone tells what the network is to learn besides the labels.
-
-    Args:
-        config: of the training.
-        taught: there is a teacher.
-
-    Raises:
-        InputError: nobody does, or there is a teacher that tells nothing, or that was asked about other pairs than
-            those that are trained on.
-    """
-    if taught and config.fresh:
-        raise InputError("fresh pairs are none that a teacher was asked about; train without fresh, or without it")
-    if taught and not (config.distill_weight or config.level_weight):
-        raise InputError("distill_weight and level_weight are 0, so that a teacher changes nothing; give one a weight")
-    if config.distill_weight and not taught:
+    pairs, stopped_on = _labelled(train, "train"), _labelled(val, "val")
+    shape, other = pairs.xa.shape[1:], stopped_on.xa.shape[1:]
+    if shape != other:
+        raise InputError(f"{stopped_on.path}: images are {other} and those of {pairs.path} {shape}")
+    if pairs.sha256 == stopped_on.sha256:
         raise InputError(
-            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill', or"
-            " in a recipe"
+            f"{stopped_on.path}: the same pairs as {pairs.path}; validate on pairs that are not trained on"
         )
-    if config.level_weight and not (taught or config.fresh):
-        raise InputError(f"level_weight is {config.level_weight}, but only fresh pairs or a teacher tell levels")
-
-
-def require_threads(threads: int) -> None:
-    """Make sure that so many threads are possible.
-
-    Raises:
-        InputError: they are not.
-    """
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"--threads: {threads} is not possible; use 1 to {MAX_THREADS}")
-
-
-def holds(run: RunFolder, name: str, options: Mapping[str, Any], config: TrainConfig) -> bool:
-    """Whether a run was asked for with this network, these options and this configuration."""
-    recorded = run.read_config()
-    model = {"name": name, "options": entry(name).complete(options)}
-    # JSON has no tuples, and a run of an older version none of the newer values.
-    return recorded["model"] == json.loads(json.dumps(model)) and run.train_config() == config
-
-
-def finished(path: Path) -> bool:
-    """Whether there is a run in this folder with nothing left to train."""
-    run = RunFolder(Path(path))
-    if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
-        return False
-    return TrainState(tuple(read_state(run.checkpoint)["values"])).finished(run.train_config())
+    return pairs, stopped_on
 
 
 def _fit(
@@ -232,7 +177,7 @@ def _fit(
     val: PairData,
     config: TrainConfig,
     recorded: dict[str, Any],
-    progress: EpochProgress | None,
+    hooks: Hooks | None,
     teacher: Teacher | None,
 ) -> None:
     model.precision = config.precision
@@ -244,21 +189,19 @@ def _fit(
     if config.deterministic:
         make_deterministic()
     description = recorded["model"] | _images(pairs)
-    progress = EpochProgress(config.epochs) if progress is None else progress
-    with following(run, recorded.get("log_to", ()), progress.say):
-        batches = _batches(pairs, config, teacher, progress)
-        fit(run, model.to(pick_device()), description, batches, val, config, progress)
+    hooks = EpochProgress(config.epochs) if hooks is None else hooks
+    with following(run, recorded.get("log_to", ()), hooks.say):
+        batches = _batches(pairs, config, teacher, hooks)
+        fit(run, model.to(pick_device()), description, batches, val, config, hooks)
 
 
-def _batches(
-    pairs: PairData, config: TrainConfig, teacher: Teacher | None, progress: EpochProgress
-) -> Batches | FreshBatches:
+def _batches(pairs: PairData, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
     device = pick_device()
     if not config.fresh:
         if teacher is None:
             return Batches(pairs, config, device)
         return Batches(pairs, config, device, teacher.logit, teacher.levels)
-    mnist = fetch_mnist(say=progress.say)
+    mnist = fetch_mnist(say=hooks.say)
     if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
         raise InputError(
             f"{pairs.path}: images are {pairs.xa.shape[1:]}, but fresh pairs are of MNIST's digits; train without fresh"
@@ -267,8 +210,8 @@ def _batches(
     return FreshBatches(FreshPairs(mnist), len(pairs), config, device)
 
 
-def _recalled(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teacher | None:
-    """What a teacher said when the run began; it is not asked again."""
+def _kept_teacher(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teacher | None:
+    """The teacher's predictions from when the run began; the teacher predicts no second time."""
     if "teacher" not in recorded:
         return None
     teacher = read_teacher(run.teacher, recorded["teacher"]["answered"], pairs)
@@ -280,10 +223,10 @@ def _recalled(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teac
     return teacher
 
 
-def _new_model(name: str, pairs: PairData, config: TrainConfig, options: Mapping[str, Any]) -> SiameseNet:
-    seed_torch(config.seed, name, "weights")
-    model = create_model(name, **_images(pairs), options=options)
-    generator = numpy_generator(config.seed, "standardise")
+def _new_model(spec: RunSpec, pairs: PairData) -> SiameseNet:
+    seed_torch(spec.train.seed, spec.model, "weights")
+    model = create_model(spec.model, **_images(pairs), options=spec.options)
+    generator = numpy_generator(spec.train.seed, "standardise")
     rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
     model.encode.standardise(torch.from_numpy(np.concatenate([pairs.xa[rows], pairs.xb[rows]])))
     return model
@@ -293,12 +236,13 @@ def _images(pairs: PairData) -> dict[str, int]:
     return {"channels": pairs.xa.shape[1], "image_size": min(pairs.xa.shape[2:])}
 
 
-def _labelled(path: Path, part: str) -> PairData:
-    data = load_pairs(path)
+def _labelled(given: Path | PairData, part: str) -> PairData:
+    data = given if isinstance(given, PairData) else load_pairs(Path(given))
+    path = data.path
     if data.y is None:
-        raise InputError(f"{path}: has no labels; --{part} needs key 'y', or a CSV {path.stem}_labels.csv beside it")
+        raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
     if len(data) < 2:
-        raise InputError(f"{path}: has one pair; --{part} needs two or more")
+        raise InputError(f"{path}: has one pair; `{part}` needs two or more")
     return data
 
 

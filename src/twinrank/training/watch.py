@@ -14,9 +14,9 @@ from rich.text import Text
 from twinrank.config import TrainConfig
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
-from twinrank.training.jobs import Job, Progress
-from twinrank.training.loop import TrainState
+from twinrank.training.jobs import Job, JobStates
 from twinrank.training.sinks import follow
+from twinrank.training.state import TrainState
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _MOST_COLUMNS = 60
@@ -24,24 +24,24 @@ _FAILED = -1
 
 
 @contextmanager
-def grid_table(console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
-    """Give a function that shows a grid's progress, on standard error."""
+def jobs_table(console: Console | None = None) -> Iterator[Callable[[JobStates], None]]:
+    """Give a function that shows how many trainings stand, on standard error."""
     console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda progress: live.update(_table(progress), refresh=True)
+            yield lambda states: live.update(_table(states), refresh=True)
         return
     told: dict[str, int] = {}
 
-    def tell(progress: Progress) -> None:
-        for job in [*progress.running, *progress.finished]:
+    def tell(states: JobStates) -> None:
+        for job in [*states.running, *states.finished]:
             history = RunFolder(job.folder).read_history()
             # Of a run that was finished before, the end is enough.
-            before = len(history) - 1 if job in progress.finished else 0
+            before = len(history) - 1 if job in states.finished else 0
             for epoch in history[told.get(job.name, before) :]:
-                console.print(f"{job.name}: epoch {epoch['epoch']}/{job.config.epochs}  {_shown(epoch)}")
+                console.print(f"{job.name}: epoch {epoch['epoch']}/{job.spec.train.epochs}  {_shown(epoch)}")
             told[job.name] = len(history)
-        for name, reason in progress.failed.items():
+        for name, reason in states.failed.items():
             if told.get(name) != _FAILED:
                 console.print(f"{name}: failed: {reason}")
                 told[name] = _FAILED
@@ -112,14 +112,14 @@ def chart(values: Sequence[float], columns: int, height: int = 10) -> str:
     return "\n".join(lines)
 
 
-def _table(progress: Progress) -> Table:
+def _table(states: JobStates) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("training", "state", "epoch", "best", "last"):
         table.add_column(heading)
-    for name, reason in progress.failed.items():
+    for name, reason in states.failed.items():
         table.add_row(name, "failed", "", "", reason)
-    states = {"finished": progress.finished, "running": progress.running, "waiting": progress.waiting}
-    for state, jobs in states.items():
+    by_state = {"finished": states.finished, "running": states.running, "waiting": states.waiting}
+    for state, jobs in by_state.items():
         for job in jobs:
             table.add_row(job.name, state, *_row(job))
     return table
@@ -128,9 +128,9 @@ def _table(progress: Progress) -> Table:
 def _row(job: Job) -> tuple[str, str, str]:
     history = RunFolder(job.folder).read_history()
     if not history:
-        return f"0/{job.config.epochs}", "", ""
+        return f"0/{job.spec.train.epochs}", "", ""
     best = max(epoch["val"]["accuracy"] for epoch in history)
-    return f"{len(history)}/{job.config.epochs}", f"{best:.2%}", _shown(history[-1])
+    return f"{len(history)}/{job.spec.train.epochs}", f"{best:.2%}", _shown(history[-1])
 
 
 def _shown(epoch: dict[str, Any]) -> str:

@@ -10,7 +10,6 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,15 +19,17 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
 
 from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.core.locks import is_locked, locked
 from twinrank.core.randomness import derive
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
+from twinrank.training.hooks import Hooks
 from twinrank.training.jobs import Job, refuse_other_settings, train_job
-from twinrank.training.progress import EpochProgress, Item
 from twinrank.tuning.space import Range, Space, with_choices
 
 JOURNAL, TRIALS = "study.journal", "trials"
@@ -61,8 +62,7 @@ class Search:
         space: what to choose from.
         trials: how many are to be finished, those included that were pruned.
         storage: database URL, see Optuna; a journal in the folder by default.
-        threads: of the CPU, for one trial.
-        command: recorded.
+        context: command, and threads for one trial.
     """
 
     out: Path
@@ -73,8 +73,7 @@ class Search:
     space: Space
     trials: int
     storage: str | None = None
-    threads: int = 1
-    command: str = ""
+    context: Context = Context(threads=1)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -204,15 +203,15 @@ class SharedStudy:
     def _train(self, trial: optuna.Trial) -> None:
         search, run = self._search, self._search.run(trial.number)
         spec = search.spec_of(trial)
-        job = Job(run.path, search.train_file, search.val_file, spec.model, spec.train, spec.options)
+        job = Job(run.path, search.train_file, search.val_file, spec)
         refuse_other_settings(job)
-        progress, reason = _TrialProgress(trial, spec.train.epochs), None
-        progress.tell("  ".join(f"{key} {_shown(value)}" for key, value in search.chosen(trial).items()))
+        hooks, reason = TrialHooks(trial, spec.train.epochs), None
+        hooks.tell("  ".join(f"{key} {_shown(value)}" for key, value in search.chosen(trial).items()))
         state = TrialState.COMPLETE
         try:
             for epoch in run.read_history():
-                progress.epoch_ended(epoch, False)
-            train_job(job, search.threads, search.command, progress)
+                hooks.epoch_ended(epoch, False)
+            train_job(job, search.context, hooks)
         except optuna.TrialPruned:
             state, reason = TrialState.PRUNED, "below the median of the trials before"
         except Diverged as error:
@@ -229,7 +228,7 @@ class SharedStudy:
                 trial.set_user_attr(name, value)
             self._study.tell(trial, accuracy, state)
             self._tidy()
-        progress.tell(f"pruned: {reason}" if accuracy is None else f"accuracy {accuracy:.2%} on val")
+        hooks.tell(f"pruned: {reason}" if accuracy is None else f"accuracy {accuracy:.2%} on val")
 
     def _tidy(self) -> None:
         """Leave configuration and history of each finished trial, and the weights of the best one."""
@@ -240,34 +239,37 @@ class SharedStudy:
                 file.unlink(missing_ok=True)
 
 
-class _TrialProgress(EpochProgress):
-    """Tells the study of each epoch, and ends a trial that is not worth its time."""
+class TrialHooks(Hooks):
+    """Tells the study of each epoch, and ends a trial that is not worth its time.
 
-    def __init__(self, trial: optuna.Trial, epochs: int) -> None:
-        super().__init__(epochs)
+    What a training says of its weights is not shown, since those of most trials are not kept. Nor is a bar: several
+    trials may share the terminal.
+
+    Args:
+        trial: Trial of the study.
+        epochs: Epochs of the whole trial.
+        console: Console to write to; standard error by default.
+    """
+
+    def __init__(self, trial: optuna.Trial, epochs: int, console: Console | None = None) -> None:
         self._trial = trial
-        self._told = 0
+        self._epochs = epochs
+        self._reported = 0
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
-    def steps(self, epoch: int, batches: Iterable[Item], total: int) -> Iterator[Item]:
-        """The batches of an epoch, without a bar: several trials may share the terminal."""
-        yield from batches
-
-    def epoch_ended(self, record: dict[str, Any], best: bool) -> None:
+    def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Report an epoch once; the last one prunes nothing."""
-        epoch, accuracy = record["epoch"], record["val"]["accuracy"]
-        if epoch > self._told:
-            self._told = epoch
+        epoch, accuracy = entry["epoch"], entry["val"]["accuracy"]
+        if epoch > self._reported:
+            self._reported = epoch
             self._trial.report(accuracy, epoch)
-            self.tell(f"epoch {epoch}/{self.epochs}  val accuracy {accuracy:.2%}")
-        if epoch < self.epochs and self._trial.should_prune():
+            self.tell(f"epoch {epoch}/{self._epochs}  val accuracy {accuracy:.2%}")
+        if epoch < self._epochs and self._trial.should_prune():
             raise optuna.TrialPruned
 
     def tell(self, line: str) -> None:
-        """A line about the trial."""
-        super().say(f"trial {self._trial.number}: {line}")
-
-    def say(self, line: str) -> None:
-        """Nothing: what a training says is about weights that will not be kept."""
+        """Show a line about the trial."""
+        self._console.print(f"trial {self._trial.number}: {line}")
 
 
 def run_search(search: Search, workers: int = 1) -> SharedStudy:

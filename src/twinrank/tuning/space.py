@@ -10,7 +10,7 @@ from twinrank.core.values import described, fits, with_values
 from twinrank.core.yaml_files import read_yaml
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
-from twinrank.training.train import require_trainable
+from twinrank.training.checks import require_trainable
 
 SPACES = "recipes/spaces"
 """Folder of those that come with twinrank."""

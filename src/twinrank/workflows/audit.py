@@ -1,7 +1,7 @@
 """Checks that a stack cannot pass by having seen what it is judged on."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from twinrank.config import GridSpec, RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData, load_pairs
@@ -50,7 +51,11 @@ class Check:
 
 
 def audit(
-    folder: StackFolder, say: Callable[[str], None] = lambda line: None, rows: Mapping[str, int] = _ROWS, seed: int = 0
+    folder: StackFolder,
+    rows: Mapping[str, int] = _ROWS,
+    seed: int = 0,
+    *,
+    context: Context = Context(),
 ) -> list[Check]:
     """Look for what should not be there: labels that leak from a level to the one that judges it.
 
@@ -60,9 +65,9 @@ def audit(
 
     Args:
         folder: of a stack.
-        say: told what happens, a line each.
         rows: pairs of ``train``, of the stacked "rows" and of a "test" that the first check uses.
         seed: of the permutations.
+        context: listener.
 
     Returns:
         The checks; they are also kept in the folder.
@@ -73,11 +78,11 @@ def audit(
     config = folder.read_config()
     ledger = Ledger(folder.path / config["ledger"])
     matrix = ledger.read(config["models"])
-    say("permuted labels, from training on ...")
+    context.say("permuted labels, from training on ...")
     with tempfile.TemporaryDirectory() as temporary:
         rerun = permuted_pipeline(ledger, Path(temporary), rows, seed)
     checks = [check_chance("permuted labels, from training on", rerun)]
-    say("permuted labels of the stacked rows ...")
+    context.say("permuted labels of the stacked rows ...")
     y = numpy_generator(seed, "audit").permutation(matrix.rows.y)
     checks.append(check_chance("permuted labels of the stacked rows", replace(matrix, rows=replace(matrix.rows, y=y))))
     checks.append(check_unseen(matrix))

@@ -1,19 +1,22 @@
 """A student that learns from a teacher, a network or a stack, which is asked about the training pairs first."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.inference.predictor import described
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
+from twinrank.training.checks import require_trainable
 from twinrank.training.jobs import Job, train_job
 from twinrank.training.teacher import Teacher, read_teacher
-from twinrank.training.train import load_data, require_trainable, train
+from twinrank.training.train import load_data, train
 
 
 def distill(
@@ -22,9 +25,8 @@ def distill(
     train_file: Path,
     val_file: Path,
     out: Path,
-    threads: int | None = None,
-    command: str = "",
-    say: Callable[[str], None] = lambda line: None,
+    *,
+    context: Context = Context(),
 ) -> RunFolder:
     """Train a network on labels and on what a teacher says of the same pairs.
 
@@ -40,9 +42,7 @@ def distill(
         train_file: labelled pairs that are fitted, and that the teacher is asked about.
         val_file: labelled pairs that choose the epoch.
         out: run folder, new.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        say: told what happens, a line each.
+        context: listeners, command and threads.
 
     Raises:
         InputError: as :func:`twinrank.training.train.train`; or a teacher is neither a run nor a stack, or cannot say
@@ -51,30 +51,28 @@ def distill(
     """
     run = RunFolder(Path(out))
     run.require_new()
-    require_trainable(student.train, taught=True, threads=threads)
+    require_trainable(student.train, taught=True, threads=context.threads)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    said = _said([*map(Path, teachers)], run, train_file, val_file, student, say)
-    values = student.model, train_file, val_file, run.path, student.train, student.options, threads, command
-    return train(*values, teacher=said)
+    said = _said([*map(Path, teachers)], run, train_file, val_file, student, context.say)
+    return train(student, train_file, val_file, run.path, teacher=said, context=context)
 
 
-def train_or_distill(job: Job, threads: int | None = None, command: str = "") -> None:
+def train_or_distill(job: Job, context: Context = Context()) -> None:
     """Begin a job of a recipe, one that has a teacher with what that says, or go on with it.
 
     Args:
         job: whose folder is new or holds its run, and whose teachers are trained.
-        threads: of the CPU; all cores by default.
-        command: recorded.
+        context: threads and command.
 
     Raises:
         InputError: as :func:`distill`.
         Interrupted: stopped by Ctrl-C.
     """
     if not job.teachers or RunFolder(job.folder).config.is_file():
-        train_job(job, threads, command)
+        train_job(job, context)
     else:
-        student = RunSpec(job.model, job.config, job.options)
-        distill(job.teachers, student, job.train_file, job.val_file, job.folder, threads, command, print)
+        spoken = replace(context, say=print)
+        distill(job.teachers, job.spec, job.train_file, job.val_file, job.folder, context=spoken)
 
 
 def _said(

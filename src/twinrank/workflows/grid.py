@@ -1,12 +1,13 @@
 """From a recipe's base models to a ledger of what they say about rows that they never saw."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.config import GridSpec, Mode, RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.formats.selection import Selection, write_selection
@@ -16,13 +17,13 @@ from twinrank.errors import InputError, nearest
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import predictions_of
 from twinrank.runs import RunFolder
-from twinrank.training.jobs import Job, Progress, run_grid
+from twinrank.training.jobs import Job, run_jobs
 
 LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
 
 
-def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "--models") -> dict[str, RunSpec]:
+def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "`models`") -> dict[str, RunSpec]:
     """Some runs of a recipe.
 
     Args:
@@ -52,11 +53,8 @@ def fill_ledger(
     train_file: Path,
     val_file: Path,
     test_files: Sequence[Path],
-    workers: int = 1,
-    threads: int | None = None,
-    command: str = "",
-    say: Callable[[str], None] = lambda line: None,
-    show: Callable[[Progress], None] = lambda progress: None,
+    *,
+    context: Context = Context(),
 ) -> dict[str, str]:
     """Train base models and put into a ledger what they say about rows that they never saw.
 
@@ -71,11 +69,7 @@ def fill_ledger(
         train_file: labelled pairs that networks are trained on.
         val_file: labelled pairs that are stacked with ``holdout``; not read with ``oof``.
         test_files: labelled pairs that ensembles are tested on.
-        workers: trainings at a time.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        say: told what happens, a line each.
-        show: told how the trainings stand.
+        context: listeners, command, threads and workers.
 
     Returns:
         What was wrong, by name of the training; empty if nothing was.
@@ -99,13 +93,13 @@ def fill_ledger(
     ledger = Ledger.create(out / LEDGER, mode, assignment, rows, row_folds, tests)
     jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in grid.runs.items()}
     every = [job for cells in jobs.values() for job in cells.values()]
-    failed = run_grid(every, workers, threads, command, show)
+    failed = run_jobs(every, context=context)
     for name, cells in jobs.items():
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
         known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
         if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
             ledger.add(_entry(name, done, assignment, rows, tests))
-            say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
+            context.say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
 
 
@@ -117,7 +111,7 @@ def _jobs(name: str, spec: RunSpec, mode: Mode, assignment: Folds, out: Path) ->
         fitted = _selected(out / ROWS / f"fitted{suffix}.rows.npz", assignment.fitted(left_out))
         stopped_on = _selected(out / ROWS / f"stopped_on{suffix}.rows.npz", assignment.stopped_on(left_out))
         folder = out / CELLS / f"{name}{suffix}"
-        jobs[fold] = Job(folder, fitted, stopped_on, spec.model, spec.train, spec.options)
+        jobs[fold] = Job(folder, fitted, stopped_on, spec)
     return jobs
 
 

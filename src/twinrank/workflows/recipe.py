@@ -14,7 +14,7 @@ from twinrank.ensembling.stack import require_folds
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder, board_files
-from twinrank.training.train import require_told
+from twinrank.training.checks import require_targets
 from twinrank.workflows.grid import choose_models
 
 RECIPES = "recipes"
@@ -164,7 +164,7 @@ def _told(recipe: Recipe, where: str) -> Recipe:
     """The recipe, after making sure that each run is told what it is to learn."""
     for name, spec in recipe.runs.items():
         try:
-            require_told(spec.train, bool(spec.teachers))
+            require_targets(spec.train, bool(spec.teachers))
         except InputError as error:
             raise InputError(f"{where}: run '{name}': {error}" if name else f"{where}: {error}") from error
     return recipe

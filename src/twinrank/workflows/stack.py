@@ -1,11 +1,11 @@
 """From a ledger to a stack with its leaderboard, its page and its submission; and a stack that is asked about pairs."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twinrank.benchmark.submission import write_submission
+from twinrank.core.context import Context
 from twinrank.core.files import read_json, write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.steps import Steps, digests
@@ -26,8 +26,8 @@ def make_stack(
     grid: Path,
     folder: StackFolder,
     models: str = "",
-    command: str = "",
-    say: Callable[[str], None] = lambda line: None,
+    *,
+    context: Context = Context(),
 ) -> None:
     """Do every step of a stack that is not done yet: meta-learners, leaderboard, figures, submission.
 
@@ -35,8 +35,7 @@ def make_stack(
         grid: folder with a ledger.
         folder: of the stack.
         models: base models, separated by commas; empty, all in the ledger.
-        command: recorded.
-        say: told what happens, a line each.
+        context: listener and command.
 
     Raises:
         InputError: the ledger is refused, or a file cannot be written.
@@ -52,15 +51,15 @@ def make_stack(
         "models": list(matrix.names),
         "learners": list(LEARNERS),
     }
-    steps = Steps(folder.steps, say)
+    steps = Steps(folder.steps, context.say)
     with steps.step("meta-learners", asked, [folder.entrants, folder.learners, folder.config]) as todo:
         if todo:
-            stacked = stack(matrix, say=lambda name: say(f"    {name}"))
+            stacked = stack(matrix, say=lambda name: context.say(f"    {name}"))
             folder.write_stack(matrix, stacked)
             ensembles = [each for each in stacked.entrants if each.kind == "ensemble"]
             best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
             data = {"train": ledger.trained_on(), **ledger.data}
-            write_json(folder.config, asked | {"best": best, "data": data} | provenance(command))
+            write_json(folder.config, asked | {"best": best, "data": data} | provenance(context.command))
     with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
             field = read_field([folder.path])
@@ -99,14 +98,14 @@ def _refuse_other_folder(folder: StackFolder) -> None:
         raise InputError(f"{folder.path}: is there already and holds no stack; choose a new folder with --out")
 
 
-def finish_stack(folder: StackFolder, say: Callable[[str], None] = lambda line: None) -> None:
+def finish_stack(folder: StackFolder, *, context: Context = Context()) -> None:
     """Make the page of a stack, if what it shows has changed.
 
     Raises:
         InputError: as :func:`publish_stack`.
     """
     shown = (folder.config, folder.entrants, folder.figures, folder.order / "order.json", folder.audit)
-    steps = Steps(folder.steps, say)
+    steps = Steps(folder.steps, context.say)
     with steps.step("report", digests(*filter(Path.is_file, shown)), [folder.report]) as todo:
         if todo:
             publish_stack(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.core.files import write_json
 from twinrank.core.locks import is_locked, locked
 from twinrank.errors import InputError
@@ -16,8 +17,9 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate
 from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
 from twinrank.runs import RunFolder
-from twinrank.training.jobs import Job, Progress, divided, require_workers, run_grid
-from twinrank.training.train import holds, load_data
+from twinrank.training.checks import divided, holds, require_workers
+from twinrank.training.jobs import Job, run_jobs
+from twinrank.training.train import load_data
 from twinrank.tuning.search import Search, SharedStudy, run_search
 from twinrank.tuning.space import Space
 
@@ -35,11 +37,8 @@ def tune(
     trials: int = 100,
     storage: str | None = None,
     retrain_seeds: Sequence[int] = (1, 2),
-    workers: int = 1,
-    threads: int | None = None,
-    command: str = "",
-    say: Callable[[str], None] = lambda line: None,
-    show: Callable[[Progress], None] = lambda progress: None,
+    *,
+    context: Context = Context(),
 ) -> dict[str, str]:
     """Search for the values with the highest accuracy on ``val``, then train the best and the defaults on fresh seeds.
 
@@ -56,11 +55,7 @@ def tune(
         trials: how many are to be finished, those included that were pruned.
         storage: database URL, see Optuna; a journal in the folder by default.
         retrain_seeds: fresh ones; none, and nothing is trained again.
-        workers: trainings at a time; the threads are divided among them.
-        threads: of the CPU; all cores by default.
-        command: recorded.
-        say: told what happens, a line each.
-        show: told how the trainings of the end stand.
+        context: listeners, command, threads and workers.
 
     Returns:
         What was wrong, by name of the training of the end; empty if nothing was.
@@ -69,35 +64,40 @@ def tune(
         InputError: something that was given is wrong, the folder holds another search, or no trial was completed.
         Interrupted: stopped by Ctrl-C.
     """
-    require_workers(workers)
+    require_workers(context.workers)
     if trials < 1:
-        raise InputError(f"--trials: {trials} is not possible; use 1 or more")
+        raise InputError(f"`trials` is {trials}; use 1 or more")
     if spec.train.seed in retrain_seeds:
-        raise InputError(f"--retrain-seeds: {spec.train.seed} is the seed of the search; give others")
-    share = divided(threads, min(workers, trials))
+        raise InputError(f"`retrain_seeds`: {spec.train.seed} is the seed of the search; give others")
+    share = divided(context.threads, min(context.workers, trials))
     files, out = (Path(train_file), Path(val_file)), Path(out)
     # Read for what may be wrong with them, and not kept: each trial reads its own.
     data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files), strict=True)}
-    search = Search(out, *files, data, spec, space, trials, storage, share, command)
-    study = run_search(search, workers)
-    with _alone(out / _LOCK, say):
-        record = _recorded(search, study)
-        write_json(out / SUMMARY, record)
-        written, left_out = draw_search(record, out)
+    search = Search(out, *files, data, spec, space, trials, storage, context.for_worker(share))
+    study = run_search(search, context.workers)
+    with _alone(out / _LOCK, context.say):
+        summary = _summary(search, study)
+        write_json(out / SUMMARY, summary)
+        written, left_out = draw_search(summary, out)
         for line in [*map(str, written), *left_out]:
-            say(line)
-        ranked = study.ranked()
-        if not ranked:
-            raise InputError(f"{out}: no trial was completed, {out / SUMMARY} has the reasons; try another --space")
-        if not retrain_seeds:
-            return {}
-        ways = {WINNER: search.spec_of(ranked[0]), DEFAULT: spec}
-        jobs = {name: [_job(search, name, way, seed) for seed in retrain_seeds] for name, way in ways.items()}
-        for job in jobs[WINNER]:
-            _move_earlier_winner(job, search, ranked, say)
-        failed = run_grid([job for each in jobs.values() for job in each], workers, threads, command, show)
-        if not failed:
-            write_json(out / SUMMARY, record | {"retrained": _compared(jobs, files[1].stem)})
+            context.say(line)
+        if not study.ranked():
+            raise InputError(f"{out}: no trial was completed, {out / SUMMARY} has the reasons; try another `space`")
+        return _retrain(search, study, summary, retrain_seeds, context) if retrain_seeds else {}
+
+
+def _retrain(
+    search: Search, study: SharedStudy, summary: dict[str, Any], seeds: Sequence[int], context: Context
+) -> dict[str, str]:
+    """Train the winner and the defaults on fresh seeds, and compare them."""
+    ranked = study.ranked()
+    ways = {WINNER: search.spec_of(ranked[0]), DEFAULT: search.spec}
+    jobs = {name: [_job(search, name, way, seed) for seed in seeds] for name, way in ways.items()}
+    for job in jobs[WINNER]:
+        _move_earlier_winner(job, search, ranked, context.say)
+    failed = run_jobs([job for each in jobs.values() for job in each], context=context)
+    if not failed:
+        write_json(search.out / SUMMARY, summary | {"retrained": _compared(jobs, search.val_file.stem)})
     return failed
 
 
@@ -110,7 +110,7 @@ def _alone(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _recorded(search: Search, study: SharedStudy) -> dict[str, Any]:
+def _summary(search: Search, study: SharedStudy) -> dict[str, Any]:
     ranked = study.ranked()
     best = next(
         ({"number": each.number, "accuracy": each.value, "values": search.chosen(each)} for each in ranked), None
@@ -123,18 +123,19 @@ def _recorded(search: Search, study: SharedStudy) -> dict[str, Any]:
 
 def _job(search: Search, name: str, spec: RunSpec, seed: int) -> Job:
     folder, config = search.out / f"{name}_seed{seed}", replace(spec.train, seed=seed)
-    return Job(folder, search.train_file, search.val_file, spec.model, config, spec.options)
+    return Job(folder, search.train_file, search.val_file, replace(spec, train=config))
 
 
 def _move_earlier_winner(job: Job, search: Search, trials: Sequence[Any], say: Callable[[str], None]) -> None:
     """Make room for a winner that more trials have found."""
     run = RunFolder(job.folder)
-    if not run.config.is_file() or holds(run, job.model, job.options, job.config):
+    if not run.config.is_file() or holds(run, job.spec):
         return
+    seed = job.spec.train.seed
     for trial in trials:
         spec = search.spec_of(trial)
-        if holds(run, spec.model, spec.options, replace(spec.train, seed=job.config.seed)):
-            moved = job.folder.with_name(f"trial{trial.number}_seed{job.config.seed}")
+        if holds(run, replace(spec, train=replace(spec.train, seed=seed))):
+            moved = job.folder.with_name(f"trial{trial.number}_seed{seed}")
             say(f"{job.folder}: is of the earlier winner; moved to {moved}")
             job.folder.rename(moved)
             return
@@ -145,7 +146,7 @@ def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
     difference = accuracy_difference(predictions[DEFAULT], predictions[WINNER])
     return {
         "rows": predictions[WINNER][0].meta["rows"],
-        "seeds": [job.config.seed for job in jobs[WINNER]],
+        "seeds": [job.spec.train.seed for job in jobs[WINNER]],
         "accuracy": {
             name: [accuracy(one.y, one.logit) for one in each if one.y is not None]
             for name, each in predictions.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from twinrank.core.context import Context
 from twinrank.core.files import read_json, sha256
 from twinrank.data.pairs import digest_of
 from twinrank.ensembling.figures import stack_figures
@@ -33,7 +34,7 @@ _NOT_FIGURES = re.compile(r"<svg.*?</svg>|<img[^>]*>|<caption>Time and memory.*?
 """Pictures, drawn from the figures, differ with the version of the library; times are not computed."""
 
 
-def verify(path: Path, say: Callable[[str], None] = lambda line: None) -> None:
+def verify(path: Path, *, context: Context = Context()) -> None:
     """Compute every figure of a run or a stack again, and compare it with what is written.
 
     Of a run: metrics from the stored predictions, and the page. Of a stack: meta-learners from the ledger, which has
@@ -41,14 +42,14 @@ def verify(path: Path, say: Callable[[str], None] = lambda line: None) -> None:
 
     Args:
         path: run folder or stack folder.
-        say: told what has been compared, a line each.
+        context: listener for what has been compared.
 
     Raises:
         InputError: something is missing or damaged.
         CheckFailed: something differs.
     """
     folder = StackFolder(Path(path))
-    wrong = list(_stack(folder, say) if folder.config.is_file() else _run(RunFolder(Path(path)), say))
+    wrong = list(_stack(folder, context.say) if folder.config.is_file() else _run(RunFolder(Path(path)), context.say))
     if wrong:
         raise CheckFailed("\n".join(_few_of_each(wrong)))
 

@@ -1,0 +1,106 @@
+"""What a training needs before it begins; none of it loads torch but where a device is asked for."""
+
+import json
+from pathlib import Path
+
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.machine import available_threads
+from twinrank.core.tensor_header import read_tensor_header
+from twinrank.errors import InputError
+from twinrank.models.registry import entry
+from twinrank.runs import MAX_THREADS, RunFolder
+from twinrank.training.state import TrainState
+
+
+def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
+    """Make sure that nothing but the data stands in the way of a training.
+
+    Args:
+        config: Training values.
+        taught: Whether there is a teacher.
+        threads: Threads of the CPU; None is all cores.
+
+    Raises:
+        InputError: The threads are impossible, the device lacks the precision, or as :func:`require_targets`.
+    """
+    if threads is not None:
+        require_threads(threads)
+    require_targets(config, taught)
+    if config.precision == "float16":
+        from twinrank.core.device import autocast, pick_device
+
+        autocast(pick_device(), config.precision)
+
+
+def require_targets(config: TrainConfig, taught: bool) -> None:
+    """Make sure that every loss with a weight has its targets.
+
+    Args:
+        config: Training values.
+        taught: Whether there is a teacher.
+
+    Raises:
+        InputError: Targets are missing, or there is a teacher whose predictions would not be used.
+    """
+    if taught and config.fresh:
+        raise InputError("a teacher predicts no fresh pairs; train without `fresh`, or without a teacher")
+    if taught and not (config.distill_weight or config.level_weight):
+        raise InputError("distill_weight and level_weight are 0, so that a teacher changes nothing; give one a weight")
+    if config.distill_weight and not taught:
+        raise InputError(
+            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill', or"
+            " in a recipe"
+        )
+    if config.level_weight and not (taught or config.fresh):
+        raise InputError(f"level_weight is {config.level_weight}, but only fresh pairs or a teacher have target levels")
+
+
+def require_threads(threads: int) -> None:
+    """Make sure that so many threads are possible.
+
+    Raises:
+        InputError: They are not.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"`threads` is {threads}; use 1 to {MAX_THREADS}")
+
+
+def require_workers(workers: int) -> None:
+    """Make sure that so many trainings at a time are possible.
+
+    Raises:
+        InputError: They are not.
+    """
+    if workers < 1:
+        raise InputError(f"`workers` is {workers}; use 1 or more")
+
+
+def divided(threads: int | None, workers: int) -> int:
+    """Threads for each of several processes.
+
+    Args:
+        threads: Threads for all of them; None is all cores.
+        workers: Number of processes.
+
+    Raises:
+        InputError: The threads are impossible.
+    """
+    threads = available_threads() if threads is None else threads
+    require_threads(threads)
+    return max(1, threads // max(1, workers))
+
+
+def holds(run: RunFolder, spec: RunSpec) -> bool:
+    """Whether a run folder holds a training of this network, these options and these training values."""
+    config = run.read_config()
+    model = {"name": spec.model, "options": entry(spec.model).complete(spec.options)}
+    # JSON has no tuples, and a run of an older version none of the newer values.
+    return config["model"] == json.loads(json.dumps(model)) and run.train_config() == spec.train
+
+
+def finished(path: Path) -> bool:
+    """Whether there is a run in this folder with nothing left to train."""
+    run = RunFolder(Path(path))
+    if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
+        return False
+    return TrainState(tuple(read_tensor_header(run.checkpoint).state["values"])).finished(run.train_config())
