@@ -3,26 +3,32 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
-.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
 
-demo: .venv/installed  ## MNIST, the benchmark, a trained network, its honest score, a page, a submission
+help:  ## list these targets
+	@echo "usage: make TARGET"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r target text; do \
+		printf '  %-6s %s\n' "$$target" "$$text"; done
+
+demo: .venv/installed  ## make the benchmark, train a network, score it, write its page and a submission
 	$(BIN)/twinrank run demo
 
-test: .venv/installed-dev lint  ## the linters, the types, and every test
+test: .venv/installed-dev lint  ## run the linters, the type checker and every test
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-lint: .venv/installed-dev
+lint: .venv/installed-dev  ## run the linters and the type checker
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-bench: .venv/installed-dev  ## speed, as ratios against named rivals
+bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/renderer.py
 	$(BIN)/python benchmarks/matrix_limit.py
 
-clean:  ## what the targets above have made
+clean:  ## remove what the targets above have made
 	rm -rf .venv data runs
 
 .venv/bin/python:
