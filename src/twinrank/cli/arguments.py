@@ -13,6 +13,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from twinrank.core.messages import quoted, reading
+from twinrank.errors import InputError
 
 _WORDS = {int: "a whole number", float: "a number"}
 
@@ -29,10 +30,10 @@ def new_path(text: str) -> Path:
     """A path that a command writes to, or reads later.
 
     Raises:
-        ValueError: The text is empty.
+        InputError: The text is empty.
     """
     if not text:
-        raise ValueError("the path is empty; name a file or a folder")
+        raise InputError("the path is empty; name a file or a folder")
     return Path(text)
 
 
@@ -40,7 +41,7 @@ def existing_path(text: str) -> Path:
     """A file or a folder that a command reads.
 
     Raises:
-        ValueError: Nothing is there, or it is neither a file nor a folder.
+        InputError: Nothing is there, or it is neither a file nor a folder.
     """
     path = new_path(text)
     with reading(path):
@@ -48,18 +49,30 @@ def existing_path(text: str) -> Path:
     return path
 
 
-def existing_paths(text: str) -> tuple[Path, ...]:
-    """Folders separated by commas. One that exists may have commas in its name.
+def existing_run(text: str) -> Path:
+    """A run folder or a stack folder. Whether its files are sound is for the library to say.
 
     Raises:
-        ValueError: A name is empty, or nothing is there.
+        InputError: It is neither.
+    """
+    path = existing_path(text)
+    if not any((path / name).is_file() for name in ("config.json", "stack.json")):
+        raise InputError(f"{path}: not a run folder (no config.json), nor a stack folder (no stack.json)")
+    return path
+
+
+def existing_runs(text: str) -> tuple[Path, ...]:
+    """Run folders and stack folders, separated by commas. One that exists may have commas in its name.
+
+    Raises:
+        InputError: A name is empty, or one is neither.
     """
     if text.strip() and os.path.exists(text):  # noqa: PTH110 (a Path would fail where the list is too long for a name)
-        return (Path(text),)
+        return (existing_run(text),)
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise ValueError(f"{quoted(text)}: a folder between the commas has no name; name each, '.' for this one")
-    return tuple(map(existing_path, names))
+        raise InputError(f"{quoted(text)}: a folder between the commas has no name; name each, '.' for this one")
+    return tuple(map(existing_run, names))
 
 
 def _spec(metavar: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
@@ -72,13 +85,13 @@ def _spec(metavar: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[
     )
 
 
-def _several(metavar: str, least: int = 1) -> PrimitiveConstructorSpec[Any]:
+def _several(metavar: str, read_one: Callable[[str], Path], least: int = 1) -> PrimitiveConstructorSpec[Any]:
     """Paths that are read, at least so many."""
 
     def read(texts: list[str]) -> tuple[Path, ...]:
         if len(texts) < least:
-            raise ValueError(f"{metavar} is missing; name one or more")
-        return tuple(map(existing_path, texts))
+            raise InputError(f"{metavar} is missing; name one or more")
+        return tuple(map(read_one, texts))
 
     return PrimitiveConstructorSpec(
         nargs="*",
@@ -96,7 +109,7 @@ def listed(item: type) -> Any:
         try:
             return tuple(item(part.strip()) for part in text.split(","))
         except ValueError as error:
-            raise ValueError(f"{quoted(text)} is not a list; write {_WORDS[item]} each, such as 3,3,3") from error
+            raise InputError(f"{quoted(text)} is not a list; write {_WORDS[item]} each, such as 3,3,3") from error
 
     spec = PrimitiveConstructorSpec(
         nargs=1,
@@ -134,7 +147,7 @@ def _plain_value(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | Non
         try:
             return kind(text)
         except ValueError as error:
-            raise ValueError(f"{quoted(text)} is not {_WORDS[kind]}") from error
+            raise InputError(f"{quoted(text)} is not {_WORDS[kind]}") from error
 
     return _spec({int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}[kind], read)
 
@@ -146,15 +159,15 @@ def _optional(metavar: str) -> Any:
 File = Annotated[Path, _spec("FILE", existing_path)]
 """A file, or a folder of images, that is read."""
 OptionalFile = Annotated[Path | None, _spec("FILE", existing_path), _optional("FILE")]
-Folder = Annotated[Path, _spec("RUN", existing_path)]
-Runs = Annotated[tuple[Path, ...], _spec("RUN[,RUN]", existing_paths)]
-OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_paths), _optional("RUN[,RUN]")]
+Folder = Annotated[Path, _spec("RUN", existing_run)]
+Runs = Annotated[tuple[Path, ...], _spec("RUN[,RUN]", existing_runs)]
+OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_runs), _optional("RUN[,RUN]")]
 
 FileArgument = tyro.conf.Positional[File]
-FileArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("FILE")]]
+FileArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("FILE", existing_path)]]
 RunArgument = tyro.conf.Positional[Folder]
-RunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN")]]
-AnyRunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", least=0)]]
+RunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run)]]
+AnyRunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run, least=0)]]
 RunsArgument = tyro.conf.Positional[Runs]
 ModelArgument = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL")]]
 

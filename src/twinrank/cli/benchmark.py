@@ -2,7 +2,7 @@
 
 import re
 
-from twinrank.cli.arguments import AnyRunArguments, Means, OptionalFolder, existing_paths
+from twinrank.cli.arguments import AnyRunArguments, Means, OptionalFolder, existing_runs
 from twinrank.errors import InputError
 
 
@@ -31,7 +31,7 @@ def record(runs: AnyRunArguments, mean: Means = (), out: OptionalFolder = None) 
             )
         if name in [target.name for target in targets]:
             raise InputError(f"`mean`: {name} is there already; give '{each}' another TARGET")
-        targets.append(read_ensemble(name, list(existing_paths(members))))
+        targets.append(read_ensemble(name, list(existing_runs(members))))
     print(record_text(targets))
     if out is not None:
         for written in write_record(targets, out):
