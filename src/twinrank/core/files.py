@@ -1,59 +1,134 @@
-"""Atomic files: written beside their place, flushed to disk, renamed."""
+"""Files: writing replaces them in one step; reading takes regular files alone, and fails in one line."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
+import stat
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
+from twinrank.core.locks import try_lock
 from twinrank.errors import InputError
+
+_KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
+}
+_MARK = ".twinrank"
+_TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(_MARK)}(\.[^.]*)?")
+"""Names of temporary files."""
+_BYTES_KEPT = 100
+"""Bytes of a file's name, and of its ending, in that of its temporary file; 255 are possible in all."""
+_swept: set[Path] = set()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
 
-    Whatever happens, ``path`` holds either its old content or the whole of the new one.
+    Whatever happens, ``path`` holds either its old content or the whole of the new one. What a killed process has left
+    in the folder is removed first.
+
+    Args:
+        path: File to write; its folder is made if necessary.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
+        InputError: The folder cannot be written, the disk is full, or ``path`` is there and is no regular file.
     """
     path = Path(path)
-    temporary = None
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be written (it is no file); choose another place")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        _sweep(path.parent)
+        with _temporary_beside(path) as temporary:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     except OSError as error:
         remedy = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place"
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """A new file in the folder of ``path``, locked while its process lives, and removed unless it was renamed."""
+    while True:
+        temporary = path.with_name(f".{_cut(path.stem)}.{secrets.token_hex(4)}{_MARK}{_cut(path.suffix)}")
+        with temporary.open("xb") as lock:
+            # Before it was locked, another process may have removed it.
+            if not _kept(lock) or not _is_still(temporary, lock):
+                continue
+            try:
+                yield temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+            return
+
+
+def _cut(name: str) -> str:
+    return os.fsencode(name)[:_BYTES_KEPT].decode(errors="ignore")
+
+
+def _kept(file: BinaryIO) -> bool:
+    try:
+        return try_lock(file, fcntl.LOCK_EX)
+    except OSError:  # A file system without locks: what is left there stays.
+        return True
+
+
+def _is_still(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files whose process is gone, once in each folder."""
+    where = folder.resolve()
+    if where in _swept:
+        return
+    _swept.add(where)
+    with suppress(OSError):
+        for path in where.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    # It may be another user's, or another process is faster.
+    with suppress(OSError), path.open("rb") as file:
+        if try_lock(file, fcntl.LOCK_EX):
+            path.unlink()
 
 
 def require_ending(path: Path, *endings: str) -> None:
-    """Make sure that a name says what is written there, so that nothing of another kind is overwritten.
+    """Make sure that the ending of a name fits what is written there, so that no file of another kind is overwritten.
+
+    Args:
+        path: File to write, which messages call ``out``.
+        endings: Endings that are possible, such as ``.npz``.
 
     Raises:
-        InputError: it ends otherwise, or is empty.
+        InputError: It has another ending, or is empty.
     """
     if Path(path) == Path():
-        raise InputError(
-            f"the path of what is written is empty; choose a name that ends in {', '.join(endings)} with --out"
-        )
+        raise InputError(f"`out` is empty; choose a name that ends in {', '.join(endings)}")
     if Path(path).suffix.lower() not in endings:
-        raise InputError(f"{path}: what is written there ends in {', '.join(endings)}; choose such a name with --out")
+        raise InputError(f"{path}: has another ending than {', '.join(endings)}; choose another name with `out`")
 
 
 def _umask() -> int:
@@ -82,21 +157,135 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A block that reads a file or a folder.
+
+    Args:
+        path: File or folder, named in messages.
 
     Raises:
-        InputError: it does not exist or is not JSON.
+        InputError: It does not exist, cannot be read, or is a device, pipe or socket, which might never end.
+    """
+    if "\0" in str(path):
+        raise InputError(f"{path}: a path cannot have a zero byte; check the path")
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: neither a file nor a folder; give one")
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file or folder; check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check what it is") from error
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Everything that twinrank reads is opened here, or after :func:`require_file`.
+
+    A pipe would never end, a device may do something when it is opened.
+
+    Raises:
+        InputError: It does not exist, cannot be read, or is no regular file.
+    """
+    path = Path(path)
+    with reading(path):
+        _refuse_other_kinds(path, path.stat().st_mode)
+        # Not blocking, and asked again, in case that it has been replaced by a pipe meanwhile.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _refuse_other_kinds(path, os.fstat(handle).st_mode)
+            return os.fdopen(handle, "rb")
+        except BaseException:
+            os.close(handle)
+            raise
+
+
+def require_file(path: Path) -> None:
+    """Make sure that a path is that of a regular file, for a library that opens it by its name.
+
+    Raises:
+        InputError: It does not exist or is no regular file.
+    """
+    with reading(path):
+        _refuse_other_kinds(path, path.stat().st_mode)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        InputError: It does not exist, cannot be read, or is no regular file.
+    """
+    with open_file(path) as file, reading(Path(path)):
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 text file.
+
+    Raises:
+        InputError: It does not exist, cannot be read, is no regular file, or is not UTF-8.
+    """
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start:,}); save it as UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        InputError: It does not exist, cannot be read, is no regular file, or :func:`parse_json` refuses it.
+    """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The value of a JSON text, without NaN and infinity, which are not JSON.
+
+    Args:
+        text: JSON.
+        where: Place of the text, for the message.
+
+    Raises:
+        InputError: It is not JSON, is nested too deep, or has a whole number beyond the range of floats.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+        return json.loads(text, parse_int=whole_number, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON ({error}); restore it, or make it again") from error
+
+
+def whole_number(text: str) -> int:
+    """A whole number that a float can hold, too.
+
+    Raises:
+        ValueError: It is none, or larger.
+    """
+    # Python refuses texts of thousands of digits by itself.
+    number = int(text)
+    if abs(number) > sys.float_info.max:
+        raise ValueError(f"a number of {len(text)} digits; at most {sys.float_info.max_10_exp} are possible")
+    return number
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        InputError: It does not exist, cannot be read, or is no regular file.
+    """
+    with open_file(path) as file, reading(Path(path)):
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_other_kinds(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        found = next((name for is_kind, name in _KINDS.items() if is_kind(mode)), "of another kind")
+        raise InputError(f"{path}: cannot be read (it is {found}); give a file")
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -6,17 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from twinrank.errors import InputError
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep a file for this process, after waiting for whoever has it. The system lets go of it however it ends."""
+    """Lock a file for this process, after waiting for the process that has it.
+
+    The system unlocks it however this process ends.
+
+    Raises:
+        InputError: The path is that of a folder, pipe or device.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be locked (it is no file); remove it")
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process keeps a file now."""
+    """Whether a process has locked a file now."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Whether data fit in memory, asked before anything is allocated."""
+"""A check that data fit in memory, before anything is allocated."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes that this process can still use, or None where the system does not say.
+    """Bytes that this process can still use, or None where that is not known.
 
     On Linux the smaller of ``MemAvailable`` and what the control group (a container's limit) leaves; elsewhere the
     physical memory, an upper bound.
@@ -23,11 +23,11 @@ def require_memory(path: Path, needed: int) -> None:
     """Refuse a file whose loading needs more memory than there is.
 
     Args:
-        path: named in the message.
-        needed: bytes at the peak of loading.
+        path: File, named in the message.
+        needed: Bytes at the peak of loading.
 
     Raises:
-        InputError: more is needed than is available.
+        InputError: More is needed than is available.
     """
     available = available_memory()
     if available is not None and needed > available:

@@ -1,40 +1,44 @@
-"""One-line messages: examples, causes, failures of the file system."""
+"""Parts of one-line messages: values, counts, examples, causes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from twinrank.errors import InputError
+from twinrank.errors import shortened
 
 if TYPE_CHECKING:
     import numpy as np
 
 SHOWN = 3
 """How many examples a message gives."""
-_LONGEST = 60
+_LONGEST, _LONGEST_VALUE = 60, 200
+_LOOKED_AT = 1000
 
 
 def quoted(value: object) -> str:
     """A value from a file as it can stand in one line: quoted, control characters escaped, cut at 60 characters."""
-    text = repr(str(value))
+    text = repr(str(value)[:_LOOKED_AT])
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…{text[0]}"
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, without the middle if that has more than 200 characters."""
+    return shortened(repr(value), _LONGEST_VALUE)
+
+
 def kind(dtype: np.dtype) -> str:
-    """What an array holds, in words where NumPy has a code: ``text``, and ``float64`` as it is."""
+    """The type of an array in a message: ``text`` where NumPy has a code, else NumPy's name, such as ``float64``."""
     return "text" if dtype.kind in "US" else str(dtype)
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """A count and what there is of it: ``1 row has``, ``1,000 rows have``."""
+    """A count with its noun: ``1 row has``, ``1,000 rows have``."""
     return f"{count:,} {one if count == 1 else many}"
 
 
 def cause(error: Exception) -> str:
-    """What a library says went wrong, cut to its first line."""
+    """The first line of a library's error."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
@@ -42,20 +46,3 @@ def first_few(examples: Sequence[str]) -> str:
     """The first three examples and how many are left: ``a, b, c and 4 more``."""
     listed = ", ".join(examples[:SHOWN])
     return f"{listed} and {len(examples) - SHOWN} more" if len(examples) > SHOWN else listed
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """A block that reads ``path``.
-
-    Raises:
-        InputError: it does not exist, cannot be read, or is a device or pipe, which might never end.
-    """
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(f"{path}: neither a file nor a folder; give one")
-        yield
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file or folder; check the path") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check what it is") from error

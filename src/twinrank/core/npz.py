@@ -1,4 +1,4 @@
-"""NPZ files from strangers: every header is read and judged before an array is, and nothing is unpickled."""
+"""NPZ files from anyone: headers are read and checked before any array is, and nothing is unpickled."""
 
 import math
 import os
@@ -13,7 +13,9 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.lib import format as npy
 
-from twinrank.core.messages import cause, quoted, reading
+from twinrank.core.files import open_file, reading
+from twinrank.core.memory import require_memory
+from twinrank.core.messages import cause, quoted
 from twinrank.errors import InputError
 
 _NPY = ".npy"
@@ -23,15 +25,20 @@ _LONGEST_END = 22 + 0xFFFF
 _COUNTED_ELSEWHERE = 0xFFFF
 _PIECE = 1 << 18
 """Bytes that are taken from a zip archive at a time, so that no array is in memory twice."""
+_LONGEST_HEADER = 10_000
+"""Bytes of an array's header, NumPy's own limit."""
+_MOST_ARRAYS = 1000
+_ROOM, _LARGEST_RATIO = 1 << 26, 100
+"""Bytes that the arrays of any file may take; times that they may be larger than what is stored, beyond that."""
 
 
 class Header(NamedTuple):
-    """What an array in an NPZ file says of itself.
+    """The header of an array in an NPZ file.
 
     Attributes:
-        shape: axes.
-        dtype: never one that holds objects.
-        fortran: the first axis varies fastest, so rows do not follow one another.
+        shape: Lengths of the axes.
+        dtype: Type, never one that holds objects.
+        fortran: Whether the first axis varies fastest, so that rows do not follow one another.
     """
 
     shape: tuple[int, ...]
@@ -53,14 +60,15 @@ def read_written(path: Path, kinds: Mapping[str, str], what: str) -> dict[str, n
     """The arrays of an NPZ file that twinrank has written.
 
     Args:
-        path: of the file.
+        path: NPZ file.
         kinds: NumPy's letter for the kind of each array, by key.
-        what: is in such a file, for the message.
+        what: Content of such a file, for the message.
 
     Raises:
-        InputError: the file is missing or damaged, or its arrays are others.
+        InputError: The file is missing or damaged, its arrays are others, or they are much larger than what is stored.
     """
     with Archive(path) as archive:
+        archive.require_plausible_sizes()
         if {key: header.dtype.kind for key, header in archive.headers.items()} != kinds:
             raise InputError(f"{path}: not {what} ({', '.join(kinds)}); make it again")
         return {key: archive.read(key) for key in kinds}
@@ -72,18 +80,17 @@ class Archive:
     Opening reads the headers only, so memory does not depend on what they claim. A context manager.
 
     Attributes:
-        path: of the file.
-        headers: by key, in file order; every one agrees with the stored size of its array.
+        path: NPZ file.
+        headers: Headers by key, in file order; every one agrees with the stored size of its array.
 
     Raises:
-        InputError: the file is missing, unreadable, truncated or not a zip archive; a key occurs twice, is not an
-            array or holds pickled objects; a header disagrees with the stored size.
+        InputError: The file is missing, unreadable, truncated or not a zip archive; it has more than 1,000 arrays; a
+            key occurs twice, is not an array or holds pickled objects; a header disagrees with the stored size.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path):
-            self._file = path.open("rb")
+        self._file = open_file(path)
         try:
             self._zip = self._open_zip()
             self.headers = {key: self._header(key) for key in self._keys()}
@@ -98,11 +105,28 @@ class Archive:
         self._zip.close()
         self._file.close()
 
+    def require_plausible_sizes(self) -> None:
+        """Refuse arrays that would unpack to far more than is stored, or do not fit in memory; nothing is read yet.
+
+        For files that twinrank has written. All arrays together may take 64 MiB, or else 100 times the file.
+
+        Raises:
+            InputError: They take more.
+        """
+        needed = sum(header.nbytes for header in self.headers.values())
+        stored = sum(info.compress_size for info in self._zip.infolist())
+        if needed > max(_ROOM, _LARGEST_RATIO * stored):
+            raise InputError(
+                f"{self.path}: {stored:,} bytes would unpack to {needed:,}, more than {_LARGEST_RATIO} times as many;"
+                " the file is damaged, make it again"
+            )
+        require_memory(self.path, needed)
+
     def read(self, key: str) -> np.ndarray:
         """Read one array whole.
 
         Raises:
-            InputError: the bytes are damaged, or memory ran out.
+            InputError: The bytes are damaged, or memory ran out.
         """
         with self._member(key) as member:
             return npy.read_array(member, allow_pickle=False)
@@ -111,11 +135,11 @@ class Archive:
         """Read one array in parts, in order; an array in Fortran order is read whole, and cut.
 
         Args:
-            key: of an array with axes.
-            rows: of a part; the last one may be shorter.
+            key: Key of an array with axes.
+            rows: Rows of a part; the last one may be shorter.
 
         Raises:
-            InputError: the bytes are damaged, or memory ran out.
+            InputError: The bytes are damaged, or memory ran out.
         """
         header = self.headers[key]
         starts = range(0, header.shape[0], rows)
@@ -157,6 +181,8 @@ class Archive:
 
     def _keys(self) -> list[str]:
         names = self._zip.namelist()
+        if len(names) > _MOST_ARRAYS:
+            raise InputError(f"{self.path}: {len(names):,} arrays; at most {_MOST_ARRAYS:,} are possible")
         for name, count in Counter(names).items():
             if count > 1:
                 raise InputError(f"{self.path}: key {quoted(name.removesuffix(_NPY))} occurs {count} times; keep one")
@@ -198,6 +224,11 @@ class Archive:
 
 def _read_header(member: BinaryIO) -> Header:
     major, _ = npy.read_magic(member)
+    if major > 1:
+        # NumPy reads all of it, up to 4 GiB, before it finds it too long.
+        (length,) = struct.unpack("<I", member.peek(4)[:4])  # pyright: ignore[reportAttributeAccessIssue]
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"its header has {length:,} bytes")
     read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
     shape, fortran, dtype = read(member)
     return Header(shape, dtype, fortran)

@@ -15,14 +15,14 @@ def derive(seed: int, *purpose: str | int) -> np.random.SeedSequence:
     """A seed sequence of its own for each purpose, for example ``derive(42, "order_net", "rows", epoch)``.
 
     Args:
-        seed: root seed, not negative.
-        purpose: words and numbers; another purpose gives an independent stream.
+        seed: Root seed, not negative.
+        purpose: Words and numbers; another purpose gives an independent stream.
 
     Raises:
-        InputError: the seed is negative.
+        InputError: The seed is negative.
     """
     if seed < 0:
-        raise InputError(f"seed is {seed}; it must be at least 0")
+        raise InputError(f"`seed` is {seed}; it must be at least 0")
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
     return np.random.SeedSequence(seed, spawn_key=tuple(words))
 

@@ -1,11 +1,13 @@
 """Values by name, checked against the types of a dataclass."""
 
 import math
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from twinrank.core.messages import quoted, shown
 from twinrank.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -18,20 +20,20 @@ def with_values(config: Config, values: Mapping[str, Any], where: str) -> Config
     """A configuration with some values replaced, checked by name and type.
 
     Args:
-        config: to start from.
-        values: by field, as YAML or JSON gives them.
-        where: they come from, for the message.
+        config: Configuration to start from.
+        values: Values by field, as YAML or JSON gives them.
+        where: Place of the values, for the message.
 
     Raises:
-        InputError: a field does not exist, or a value has the wrong type or is out of range.
+        InputError: A field does not exist, or a value has the wrong type or is out of range.
     """
     hints = get_type_hints(type(config))
     known = [each.name for each in fields(config)]
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{where}: unknown key '{name}'{nearest(name, known)}")
+            raise InputError(f"{where}: unknown key {quoted(name)}{nearest(str(name), known)}")
         if not fits(value, hints[name]):
-            raise InputError(f"{where}: '{name}' is {value!r}; it must be {described(hints[name])}")
+            raise InputError(f"{where}: '{name}' is {shown(value)}; it must be {described(hints[name])}")
     try:
         return replace(config, **values)
     except InputError as error:
@@ -41,7 +43,8 @@ def with_values(config: Config, values: Mapping[str, Any], where: str) -> Config
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value, as YAML or JSON gives it, is of a type; a list is a tuple."""
     if get_origin(hint) is Literal:
-        return value in get_args(hint)
+        # True equals 1, but is another value.
+        return any(type(value) is type(option) and value == option for option in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
         return any(fits(value, option) for option in get_args(hint))
     if get_origin(hint) is tuple:
@@ -85,8 +88,17 @@ def require_range(
         InputError: The value is out of range.
     """
     value = getattr(config, name)
-    if value is None or (math.isfinite(value) and at_least <= value <= at_most and above < value < below):
+    if value is None or (_finite(value) and at_least <= value <= at_most and above < value < below):
         return
     limits = {"at least": at_least, "at most": at_most, "above": above, "below": below}
-    possible = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
-    raise InputError(f"{name} is {value}; it must be {possible}")
+    possible = [f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit)]
+    if not _finite(value) and math.inf in (at_most, below):
+        possible.append(f"at most {sys.float_info.max:.1e}")
+    raise InputError(f"{name} is {shown(value)}; it must be {' and '.join(possible)}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number beyond the range of floats.
+        return False

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twinrank.core.files import sha256
-from twinrank.core.messages import reading
+from twinrank.core.files import reading, sha256
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels

@@ -134,7 +134,7 @@ def test_files_that_are_no_label_table_are_refused(
 
 def test_a_label_file_that_does_not_exist_is_refused(npz: Path, tmp_path: Path, refusal: Refusal) -> None:
     assert "no such file" in refusal(npz, tmp_path / "none.csv", at_fault=tmp_path / "none.csv")
-    assert "cannot be read (Is a directory)" in refusal(npz, tmp_path, at_fault=tmp_path)
+    assert "cannot be read (it is a folder); give a file" in refusal(npz, tmp_path, at_fault=tmp_path)
 
 
 def test_labels_given_twice_are_refused(tmp_path: Path, refusal: Refusal) -> None:

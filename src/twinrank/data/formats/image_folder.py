@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from twinrank.core.files import sha256
+from twinrank.core.files import reading, sha256
 from twinrank.core.memory import require_memory
-from twinrank.core.messages import cause, first_few, quoted, reading
+from twinrank.core.messages import cause, first_few, quoted
 from twinrank.data.formats.arrays import PairArrays, check_size
 from twinrank.data.formats.labels import LABELS, id_defects, label_defects
 from twinrank.data.formats.tables import Table, read_table

@@ -5,8 +5,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinrank.core.files import open_file, reading
 from twinrank.core.memory import require_memory
-from twinrank.core.messages import quoted, reading
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
 
 _MEMORY_PER_BYTE = 20
@@ -40,7 +41,8 @@ def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...] 
     """
     with reading(path):
         require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
     text = _decoded(path, content)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows, lines = [], []
