@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
-from twinrank.core.files import read_json, write_json, write_text
-from twinrank.core.locks import is_locked, try_lock
+from twinrank.core.files import parse_json, read_bytes, read_json, write_json, write_text
+from twinrank.core.locks import is_locked, open_lock, try_lock
 from twinrank.core.values import with_values
 from twinrank.errors import InputError
 
@@ -143,7 +143,7 @@ class RunFolder:
             InputError: another process trains it, the folder cannot be written, or the disk has less room.
         """
         self.require_room(room)
-        with self.lock.open("ab") as file:
+        with open_lock(self.lock) as file:
             if not try_lock(file, fcntl.LOCK_EX):
                 # It may have been a look by is_held(), which takes the lock for a moment.
                 time.sleep(_LOOK_SECONDS)
@@ -206,9 +206,9 @@ class RunFolder:
         if not self.history.is_file():
             return []
         epochs = []
-        for number, line in enumerate(self.history.read_bytes().splitlines(), start=1):
+        for number, line in enumerate(read_bytes(self.history).splitlines(), start=1):
             try:
-                match epoch := json.loads(line):
+                match epoch := parse_json(line, f"line {number}"):
                     case {"epoch": int(counted), "train": dict(), "val": dict()} if counted == number:
                         epochs.append(epoch)
                     case _:

@@ -92,11 +92,11 @@ def test_another_npy_file_is_refused(tmp_path: Path) -> None:
     [
         ({"logit": None}, "key 'logit' is missing"),
         ({"meta": None}, "key 'meta' is missing"),
-        ({"meta": np.array("{")}, "'meta' is not valid JSON"),
+        ({"meta": np.array("{")}, "'meta': not valid JSON"),
         ({"meta": np.array("[]")}, "must be a JSON object"),
         ({"logit": np.array([1, 2])}, "'logit' is int64, not floating-point"),
         ({"logit": np.zeros(5)}, "'logit' has shape"),
-        ({"id": np.array(["a", {}], object)}, "damaged"),
+        ({"id": np.array(["a", {}], object)}, "pickled objects"),
     ],
 )
 def test_files_of_other_content_are_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from twinrank.core.messages import quoted, reading
+from twinrank.core.files import reading
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
 
 _WORDS = {int: "a whole number", float: "a number"}

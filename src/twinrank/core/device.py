@@ -21,7 +21,7 @@ def pick_device() -> torch.device:
 
 
 def prepare_cpu(threads: int) -> None:
-    """Use so many threads, without denormals, and keep freed memory for the next step.
+    """Use this number of threads, flush denormals, and keep freed memory for the next step.
 
     glibc gives large blocks back to the system at once; the pages that every step then faults in again cost a tenth of
     the training time.

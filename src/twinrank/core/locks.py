@@ -18,11 +18,20 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         InputError: The path is that of a folder, pipe or device.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: cannot be locked (it is no file); remove it")
-    with path.open("ab") as file:
+    with open_lock(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def open_lock(path: Path) -> BinaryIO:
+    """Open a file that is there only to be locked, and make it if necessary.
+
+    Raises:
+        InputError: The path is that of a folder, pipe or device.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be locked (it is no file); remove it")
+    return path.open("ab")
 
 
 def is_locked(path: Path) -> bool:

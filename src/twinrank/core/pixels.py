@@ -1,4 +1,4 @@
-"""What a pixel's number means, and which pixel stands beyond an edge."""
+"""Ranges of pixels, and mirrored edges."""
 
 import torch
 
@@ -9,5 +9,5 @@ def unit_range(images: torch.Tensor) -> torch.Tensor:
 
 
 def mirrored(position: torch.Tensor, size: int) -> torch.Tensor:
-    """Places along an axis of ``size`` pixels, those beyond an edge mirrored at it; at most ``size - 1`` beyond."""
+    """Positions along an axis of ``size`` pixels; those up to ``size - 1`` beyond an edge are mirrored at it."""
     return size - 1 - (size - 1 - position.abs()).abs()

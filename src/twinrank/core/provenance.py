@@ -1,4 +1,4 @@
-"""What made a file."""
+"""The program and the command that made a file."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ import twinrank
 
 
 def provenance(command: str) -> dict[str, str | None]:
-    """``version`` and ``commit`` of this package, and the ``command`` that was given."""
+    """``version`` and ``commit`` of this package, and the ``command`` that was run."""
     return {"version": twinrank.__version__, "commit": _commit(), "command": command}
 
 

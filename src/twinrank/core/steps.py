@@ -1,4 +1,4 @@
-"""Steps that are done once: what has been done with the same inputs is not done again."""
+"""Steps that are done once: a step with the same inputs and unchanged outputs is not done again."""
 
 import json
 import resource
@@ -10,26 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.core.files import read_json, sha256, write_json
+from twinrank.errors import InputError
 
 
 class Steps:
-    """What has been done, kept in a file, with the time and the memory that it took.
+    """The steps that are done, kept in a file, with the time and the memory that each took.
 
     Args:
-        path: of the file.
-        say: told what happens, a line each.
+        path: JSON file.
+        say: Called with a line for each step.
+
+    Raises:
+        InputError: The file is there and holds something else.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path = path
         self._say = say
-        self._done: list[dict[str, Any]] = read_json(path) if path.is_file() else []
+        self._done: list[dict[str, Any]] = _read(path) if path.exists() else []
 
     @contextmanager
     def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
-        """Give whether the step is still to do; afterwards record it with the digests of its outputs."""
+        """Give whether the step is still to do; when it is done, keep it with the digests of its outputs.
+
+        Args:
+            name: Step name.
+            inputs: Everything that the outputs depend on, as JSON values.
+            outputs: Files that the step writes.
+        """
         before = next((step for step in self._done if step["step"] == name), None)
-        # As they are read again: JSON has no tuples.
+        # As they will be read: JSON has no tuples.
         inputs = json.loads(json.dumps(inputs))
         unchanged = before and before["inputs"] == inputs and all(map(Path.is_file, outputs))
         if before and unchanged and before["outputs"] == digests(*outputs):
@@ -52,6 +62,14 @@ class Steps:
         )
         write_json(self._path, self._done)
         self._say(f"{name}: {seconds:,.1f} s")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    keys = {"step", "peak_memory_mb", "seconds", "inputs", "outputs"}
+    done = read_json(path)
+    if isinstance(done, list) and all(isinstance(step, dict) and keys <= step.keys() for step in done):
+        return done
+    raise InputError(f"{path}: not a list of steps; restore it, or remove it and all steps are done again")
 
 
 def digests(*files: Path) -> dict[str, str]:

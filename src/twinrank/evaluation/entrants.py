@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.core.files import write_npz
+from twinrank.core.files import parse_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.errors import InputError
 from twinrank.evaluation.ranking import Entrant
@@ -53,10 +53,11 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, LabelledRows]]:
         InputError: the file is missing, damaged, or holds something else.
     """
     with Archive(path) as archive:
+        archive.require_plausible_sizes()
         if "meta" not in archive.headers:
             raise InputError(f"{path}: not what a stack's entrants said; stack again")
         try:
-            meta = json.loads(str(archive.read("meta")))
+            meta = parse_json(str(archive.read("meta")), f"{path}: key 'meta'")
             asked = {
                 stem: LabelledRows(archive.read(f"{stem}.id"), archive.read(f"{stem}.y")) for stem in meta["stems"]
             }

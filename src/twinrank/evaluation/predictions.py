@@ -1,16 +1,15 @@
 """What a network said about the pairs of one file, stored with the row ids."""
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from twinrank.core.files import write_npz
+from twinrank.core.files import parse_json, write_npz
 from twinrank.core.messages import kind
+from twinrank.core.npz import Archive
 from twinrank.errors import InputError
 
 _KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
@@ -86,10 +85,7 @@ class Predictions:
             InputError: the file is missing or damaged, or its arrays are not those of predictions.
         """
         arrays = _read(Path(path))
-        try:
-            meta = json.loads(str(arrays.pop("meta")))
-        except ValueError as error:
-            raise InputError(f"{path}: key 'meta' is not valid JSON ({error}); predict again") from error
+        meta = parse_json(str(arrays.pop("meta")), f"{path}: key 'meta'")
         if not isinstance(meta, dict):
             raise InputError(f"{path}: key 'meta' must be a JSON object, not {type(meta).__name__}; predict again")
         try:
@@ -113,18 +109,9 @@ class Predictions:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise InputError(f"{path}: not an NPZ file of predictions; predict again")
-        with archive:
-            arrays = {key: archive[key] for key in archive.files if key in _KINDS}
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; evaluate or predict first") from error
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: damaged or not an NPZ file of predictions; predict again") from error
+    with Archive(path) as archive:
+        archive.require_plausible_sizes()
+        arrays = {key: archive.read(key) for key in archive.headers if key in _KINDS}
     missing = [key for key in _REQUIRED if key not in arrays]
     if missing:
         raise InputError(f"{path}: key '{missing[0]}' is missing; predictions have {', '.join(_REQUIRED)}")

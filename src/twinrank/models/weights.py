@@ -9,7 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from twinrank.core.files import replacing
+from twinrank.core.files import parse_json, replacing, require_file
+from twinrank.core.memory import require_memory
 from twinrank.errors import InputError
 from twinrank.models.registry import create_model
 from twinrank.models.siamese import SiameseNet
@@ -75,11 +76,11 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         InputError: the file is missing or damaged.
     """
+    require_file(path)
+    require_memory(path, path.stat().st_size)
     try:
         with safe_open(path, "pt") as file:
-            state = json.loads((file.metadata() or {})[_STATE])
+            state = parse_json((file.metadata() or {})[_STATE], f"{path}: header")
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; train first") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: damaged, or not written by twinrank; restore it, or train again") from error

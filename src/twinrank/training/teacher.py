@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.core.files import write_npz
+from twinrank.core.files import parse_json, write_npz
 from twinrank.core.npz import read_written
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, differences
@@ -82,7 +82,7 @@ def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Te
             f"{path}: has been edited since the teacher was asked (SHA-256 differs); restore it, or distill into"
             " another folder"
         )
-    teacher = Teacher(ids, logit, levels if levels.shape[-1] else None, json.loads(about))
+    teacher = Teacher(ids, logit, levels if levels.shape[-1] else None, parse_json(about, f"{path}: key 'about'"))
     teacher.require_rows(pairs, str(path))
     if other := differences(teacher.about["answered"], dict(answered)):
         raise InputError(f"{path}: is what another teacher said ({'; '.join(other)}); distill into another folder")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.core.context import Context
-from twinrank.core.files import read_json, sha256
+from twinrank.core.files import read_json, read_text, sha256
 from twinrank.data.pairs import digest_of
 from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.ledger import Ledger
@@ -123,7 +123,7 @@ def _made_again(path: Path, make: Callable[[Path], Any]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as temporary:
         again = Path(temporary) / path.name
         make(again)
-        first, second = (_NOT_FIGURES.sub("", file.read_text(encoding="utf-8")) for file in (path, again))
+        first, second = (_NOT_FIGURES.sub("", read_text(file)) for file in (path, again))
     if first != second:
         pairs = zip(first.splitlines(), second.splitlines(), strict=False)
         one, other = next(((a, b) for a, b in pairs if a != b), ("its end", "another end"))
