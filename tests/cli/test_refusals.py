@@ -135,7 +135,7 @@ def test_a_refusal_is_short_whatever_is_given(
         (["run", "demo", "--set", "options.width=wide"], "option 'width' is 'wide'; it must be a whole number"),
         (["run", "demo", "--set", "train={"], "not valid YAML"),
         (["run", "demo", "--set", "options.levels=1"], "option 'levels' is 1; it must be 2 to 4096"),
-        (["run", "demo", "--workers", "0"], "--workers: 0 is not possible"),
+        (["run", "demo", "--workers", "0"], "--workers is 0; use 1 or more"),
         ([*TRAIN, "--lr", "-1"], "lr is -1.0; it must be above 0"),
         ([*TRAIN, "--threads", "1000000"], "use 1 to 1024"),
         ([*TRAIN, "--rotate", "1e9"], "rotate is 1000000000.0"),

@@ -100,8 +100,8 @@ def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--trials", "0"], " is 0; use 1 or more"),
-        (["--workers", "0"], " is 0; use 1 or more"),
+        (["--trials", "0"], "--trials is 0; use 1 or more"),
+        (["--workers", "0"], "--workers is 0; use 1 or more"),
         (["--threads", "0"], " is 0; use 1 to 1024"),
         (["--retrain-seeds", "1,x"], "--retrain-seeds: '1,x' is not possible; write whole numbers"),
         (["--retrain-seeds", "1,42"], ": 42 is the seed of the search; give others"),

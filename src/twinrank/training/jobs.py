@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
+from twinrank.core.processes import end_with_parent, safe_children
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder, teacher_folders
 from twinrank.training.checks import divided, finished, holds, require_workers
@@ -147,7 +148,8 @@ class _Queue:
             self._waiting.remove(job)
             receiver, sender = self._spawn.Pipe(duplex=False)
             process = self._spawn.Process(target=_work, args=(self._begin, job, self._child, sender))
-            process.start()
+            with safe_children():
+                process.start()
             # Only the child keeps this end, so that it closes with the child.
             sender.close()
             self._running[process] = job, receiver
@@ -212,6 +214,7 @@ def train_job(job: Job, context: Context = Context(), hooks: Hooks | None = None
 
 def _work(begin: Begin, job: Job, context: Context, reason: Connection) -> None:
     """A process of its own: what it prints goes to its log, why it fails to its parent."""
+    end_with_parent()
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("a", encoding="utf-8", buffering=1) as log:
         sys.stdout = sys.stderr = log

@@ -1,4 +1,22 @@
-"""The training loop: one for every network and objective."""
+"""The training loop: one for every network and objective.
+
+One step, from pairs to new weights:
+
+1. ``batches.epoch`` gives a batch: left images, right images, labels, and what a teacher predicts of them. Curriculum
+   and augmentation have done their part. The hooks see it pass, and change nothing.
+2. The objective runs the network on both images and weighs its losses into one number. It also gives each loss
+   by name, for the history.
+3. ``Step.backward`` adds the gradient of that number to the gradients of the weights. With ``accumulate`` above 1, a
+   step waits here until so many batches have come.
+4. The schedule says what share of the learning rate counts now. It knows how much of the run is over, and the values
+   of the epochs so far.
+5. ``Step.update`` clips the gradients, lets the optimiser change the weights, moves the running mean of the weights if
+   there is one, and clears the gradients.
+6. The loop adds the losses up. A loss or a gradient that is not finite ends the training, before anything is kept.
+
+After the last step of an epoch, the network predicts the validation pairs, and history, best weights and checkpoint are
+written, in this order.
+"""
 
 import math
 import time
@@ -25,6 +43,7 @@ from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.hooks import Hooks
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
+from twinrank.training.resumption import EARLIER_EPOCHS
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 from twinrank.training.state import TrainState
 
@@ -161,6 +180,10 @@ def _place(run: RunFolder) -> tuple[int, int] | None:
 
 
 def _refuse_other_configuration(run: RunFolder, began: dict[str, Any], requested: dict[str, Any]) -> None:
+    earlier = run.read_config().get(EARLIER_EPOCHS, [])
+    if began["train"].get("epochs") in earlier:
+        # The run was given another number of epochs since its last checkpoint.
+        began = began | {"train": began["train"] | {"epochs": requested["train"]["epochs"]}}
     if changed := differences(requested, began):
         raise InputError(
             f"{run.config}: has been changed since the run began ({'; '.join(changed)});"

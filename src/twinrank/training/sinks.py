@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from twinrank.core.messages import quoted
+from twinrank.core.processes import child_environment
 from twinrank.errors import InputError, nearest
 from twinrank.runs import RunFolder
 
@@ -70,7 +71,14 @@ def following(run: RunFolder, sinks: Sequence[str], say: Callable[[str], None]) 
         with (run.path / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", "twinrank.training.sinks", name, str(run.path)]
             # A session of its own: a Ctrl-C at the training is not for the sink.
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=child_environment(),
+                start_new_session=True,
+            )
         processes.append(process)
     try:
         yield

@@ -14,7 +14,7 @@ from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, RunSpec, Track, TrainConfig
 from twinrank.core.context import Context
 from twinrank.core.device import make_deterministic, pick_device, prepare_cpu
-from twinrank.core.files import sha256
+from twinrank.core.files import sha256, write_json
 from twinrank.core.machine import available_threads
 from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
@@ -26,10 +26,11 @@ from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
-from twinrank.training.checks import require_trainable
+from twinrank.training.checks import require_threads, require_trainable
 from twinrank.training.hooks import Hooks
 from twinrank.training.loop import fit
 from twinrank.training.progress import EpochProgress
+from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
 from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
@@ -106,35 +107,59 @@ def train(
 def resume(
     run: Path,
     *,
+    train: Path | PairData | None = None,
+    val: Path | PairData | None = None,
+    epochs: int | None = None,
     hooks: Hooks | None = None,
+    context: Context = Context(),
 ) -> RunFolder:
-    """Go on with a run, from the files and with the threads that it began with.
+    """Go on with a run, with the pairs and the threads that it began with.
 
     Args:
         run: Run folder.
+        train: New place of the pairs that are fitted; None is where they were.
+        val: New place of the pairs that choose the epoch; None is where they were.
+        epochs: New number of epochs of the whole run; None keeps it. A schedule or a curriculum that depends on the
+            length of the run allows no other number.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
+        context: Listener.
 
     Raises:
-        InputError: It is not a run folder, its data or its configuration have changed, or as :func:`train`.
+        InputError: It is not a run folder, its data or its configuration have changed, its epochs cannot be changed, or
+            as :func:`train`.
         Interrupted: Ctrl-C stopped the training.
     """
     folder = RunFolder(Path(run))
     recorded = folder.read_config()
     config = folder.train_config()
+    require_threads(recorded["threads"])
+    require_sinks(recorded.get("log_to", ()))
     prepare_cpu(recorded["threads"])
     with folder.held(_COPIES * 4 * recorded.get("parameters", 0)):
-        loaded = []
-        for part in ("train", "val"):
-            file = recorded["data"][part]
-            data = _labelled(Path(file["path"]), part)
-            if data.sha256 != file["sha256"]:
-                raise InputError(f"{file['path']}: has changed since the run began (SHA-256 differs); restore it")
-            loaded.append(data)
-        pairs, val = loaded
+        given = {"train": train, "val": val}
+        data = {part: find_data(folder, recorded, part, place) for part, place in given.items()}
+        pairs, stopped_on = load_data(data["train"], data["val"])
         teacher = _kept_teacher(folder, recorded, pairs)
+        if epochs is not None:
+            config = with_epochs(folder, config, epochs)
+        changed = _changed_configuration(recorded, data, config)
+        if changed != recorded:
+            write_json(folder.config, changed)
+            context.say(f"{folder.config}: has the new places and epochs")
         model = _new_model(RunSpec(recorded["model"]["name"], config, recorded["model"]["options"]), pairs)
-        _fit(folder, model, pairs, val, config, recorded, hooks, teacher)
+        _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder
+
+
+def _changed_configuration(recorded: dict[str, Any], data: dict[str, PairData], config: TrainConfig) -> dict[str, Any]:
+    """A run configuration with the places of its data and the number of its epochs as they are now."""
+    places = {part: {**recorded["data"][part], "path": str(pairs.path)} for part, pairs in data.items()}
+    changed = recorded | {"data": recorded["data"] | places}
+    before = recorded["train"].get("epochs", TrainConfig.epochs)
+    if config.epochs != before:
+        changed["train"] = recorded["train"] | {"epochs": config.epochs}
+        changed[EARLIER_EPOCHS] = [*recorded.get(EARLIER_EPOCHS, []), before]
+    return changed
 
 
 def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher | None, size: int) -> dict[str, Any]:

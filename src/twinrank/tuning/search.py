@@ -24,6 +24,7 @@ from rich.console import Console
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.locks import is_locked, locked
+from twinrank.core.processes import end_with_parent, safe_children
 from twinrank.core.randomness import derive
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.models.registry import entry
@@ -286,8 +287,9 @@ def run_search(search: Search, workers: int = 1) -> SharedStudy:
     study = SharedStudy(search)
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_work, args=(search,)) for _ in range(min(workers, study.missing) - 1)]
-    for process in others:
-        process.start()
+    with safe_children():
+        for process in others:
+            process.start()
     try:
         study.work()
         for process in others:
@@ -301,6 +303,7 @@ def run_search(search: Search, workers: int = 1) -> SharedStudy:
 
 def _work(search: Search) -> None:
     """A process beside the first, which takes over its trial if it ends early."""
+    end_with_parent()
     try:
         SharedStudy(search).work()
     except (InputError, Interrupted) as error:
