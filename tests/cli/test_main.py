@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from importlib.metadata import version
@@ -181,3 +182,16 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for model in described:
         assert {"name", "stage", "parameters", "macs", "source"} <= model.keys()
         assert listed[model["name"]][2] == f"{model['macs']:,}"
+
+
+def test_one_model_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    from twinrank.cli.main import main
+
+    main(["models", "order_net"])
+    page = capsys.readouterr().out
+    assert page.startswith("order_net: A small residual tower with a latent order head")
+    assert re.search(r"^  parameters +304,622$", page, re.MULTILINE)
+    assert re.search(r"^  levels +10$", page, re.MULTILINE)
+    assert re.search(r"^  optimizer +muon$", page, re.MULTILINE)
+    main(["models", "order_net", "--json"])
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)] == ["order_net"]

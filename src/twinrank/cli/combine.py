@@ -43,15 +43,17 @@ def grid(
         workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
     """
+    from twinrank.workflows.recipe import read_recipe
+
+    chosen = read_recipe(recipe, changes).runs
     from twinrank.ensembling.stack import require_folds
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
     from twinrank.workflows.grid import LEDGER, choose_models, fill_ledger
-    from twinrank.workflows.recipe import read_recipe
 
     require_folds(folds)
     out = Path("runs") / mode if out is None else out
-    runs = choose_models(read_recipe(recipe, changes).runs, models)
+    runs = choose_models(chosen, models)
     train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     with jobs_table() as show:
         spec = GridSpec(mode, runs, folds, stop_share, seed)
@@ -131,10 +133,11 @@ def distill(
         changes: Value that differs from the network's own, for example train.distill_temperature=2.
         threads: CPU threads; all cores by default.
     """
-    from twinrank.workflows.distill import distill
     from twinrank.workflows.recipe import model_spec
 
-    out = Path("runs") / f"{student}_distilled" if out is None else out
     spec = model_spec(student, (f"train.distill_weight={DISTILL_WEIGHT}", *changes))
+    from twinrank.workflows.distill import distill
+
+    out = Path("runs") / f"{student}_distilled" if out is None else out
     context = Context(say, command=given_command(), threads=threads)
     distill(list(teacher), spec, train, val, out, context=context)

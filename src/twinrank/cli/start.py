@@ -1,12 +1,14 @@
 """Commands to begin with."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from twinrank.cli.arguments import Changes, OptionalFolder, OutFolder, Threads
+from twinrank.cli.arguments import Changes, OptionalFolder, OptionalText, OutFolder, Threads
 from twinrank.cli.output import given_command, print_metrics, progress_bars, say
 from twinrank.core.context import Context
 
@@ -36,13 +38,14 @@ def run(
         threads: CPU threads; all cores by default.
         workers: Trainings at a time; they share the threads.
     """
+    from twinrank.workflows.recipe import read_recipe
+
+    chosen = read_recipe(recipe, changes)
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
-    from twinrank.workflows.recipe import read_recipe
     from twinrank.workflows.run import run_recipe
 
     out = Path("runs") / Path(recipe).stem if out is None else out
-    chosen = read_recipe(recipe, changes)
     with progress_bars() as progress, jobs_table() as show:
         context = Context(say, progress, show, given_command(), threads, workers)
         failed = run_recipe(chosen, out, data, context=context)
@@ -53,22 +56,28 @@ def run(
 
 
 def models(
-    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False, channels: int = 1, image_size: int = 28
+    model: tyro.conf.Positional[Annotated[OptionalText, tyro.conf.arg(metavar="[MODEL]")]] = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    channels: int = 1,
+    image_size: int = 28,
 ) -> None:
-    """List the networks that can be trained, with their cost.
+    """List the networks that can be trained, with their cost, or describe one.
 
     Args:
+        model: Network to describe, with its options and training values; all of them are listed by default.
         as_json: List of objects: name, stage, parameters, macs (multiply-adds of a pair), source and more.
         channels: Channels of the images, 1 or 3.
         image_size: Height and width of the images, in pixels.
     """
     from twinrank.models.profile import describe_models
 
-    described = describe_models(channels, image_size)
+    described = describe_models(channels, image_size, model)
     if as_json:
         print(json.dumps(described, indent=2))
-    else:
+    elif model is None:
         _print_models(described)
+    else:
+        _print_model(described[0])
 
 
 def _print_models(described: list[dict[str, Any]]) -> None:
@@ -79,3 +88,24 @@ def _print_models(described: list[dict[str, Any]]) -> None:
         print(f"{model['name']:<{width}}  {model['stage'] or 'ours':<5}  {costs}  {model['source']}")
     print("Multiply-adds are those of one pair.")
     print("'twinrank train MODEL --help' describes a network, its options and its training values.")
+
+
+def _print_model(described: dict[str, Any]) -> None:
+    from twinrank.models.registry import entry
+
+    print(f"{described['name']}: {described['summary']}")
+    costs = {"parameters": f"{described['parameters']:,}", "multiply-adds of a pair": f"{described['macs']:,}"}
+    origin = {"source": described["source"], "stage of the guide": described["stage"] or "ours"}
+    _print_values("Network", costs | origin)
+    _print_values("Options", described["options"])
+    own = entry(described["name"]).train
+    values = {each.name: getattr(own, each.name) for each in fields(own) if getattr(own, each.name) != each.default}
+    _print_values("Training values that differ from the defaults", values)
+    print(f"\n'twinrank train {described['name']} --help' describes them.")
+
+
+def _print_values(title: str, values: Mapping[str, Any]) -> None:
+    print(f"\n{title}:")
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        print(f"  {name:<{width}}  {','.join(map(str, value)) if isinstance(value, tuple) else value}")

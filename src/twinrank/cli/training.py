@@ -69,14 +69,15 @@ def seeds(
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own, for example train.epochs=3 or options.width=8.
     """
+    from twinrank.workflows.recipe import seeds_recipe
+
+    recipe = seeds_recipe(model, seeds, simple, changes)
     from twinrank.reporting.seeds import seeds_summary
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
-    from twinrank.workflows.recipe import seeds_recipe
     from twinrank.workflows.seeds import train_seeds
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
-    recipe = seeds_recipe(model, seeds, simple, changes)
     with jobs_table() as show:
         context = Context(show=show, command=given_command(), threads=threads, workers=workers)
         failed = train_seeds(recipe, train, val, out, context=context)
@@ -116,16 +117,17 @@ def tune(
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own in all trials, for example train.epochs=3.
     """
+    from twinrank.workflows.recipe import model_spec, parse_seeds
+
+    spec = model_spec(model, changes)
     from twinrank.core.files import read_json
     from twinrank.reporting.tuning import search_text
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
     from twinrank.tuning.space import read_space
-    from twinrank.workflows.recipe import model_spec, parse_seeds
     from twinrank.workflows.tune import SUMMARY, tune
 
     out = Path("runs") / f"{model}_tune" if out is None else out
-    spec = model_spec(model, changes)
     chosen = read_space(space, spec)
     fresh = parse_seeds(retrain_seeds, "--retrain-seeds") if retrain_seeds else []
     with jobs_table() as show:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from twinrank.models.registry import create_model, entries
+from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet
 
 
@@ -30,17 +30,21 @@ def multiply_adds(model: SiameseNet, channels: int = 1, image_size: int = 28) ->
     return counter.get_total_flops() // 2
 
 
-def describe_models(channels: int = 1, image_size: int = 28) -> list[dict[str, Any]]:
-    """Every registered network with its cost: name, stage, parameters, macs, source, summary, options.
+def describe_models(channels: int = 1, image_size: int = 28, name: str | None = None) -> list[dict[str, Any]]:
+    """Registered networks with their cost: name, stage, parameters, macs, source, summary, options.
 
     Args:
-        channels: of the images.
-        image_size: height and width of the images, in pixels.
+        channels: Channels of the images, 1 or 3.
+        image_size: Height and width of the images, in pixels.
+        name: Network to describe; all by default.
+
+    Raises:
+        InputError: There is no such network, or no images are of that kind.
     """
     described = []
-    for entry in entries():
-        model = create_model(entry.name, channels, image_size)
+    for each in entries() if name is None else [entry(name)]:
+        model = create_model(each.name, channels, image_size)
         cost = {"parameters": parameters(model), "macs": multiply_adds(model, channels, image_size)}
-        about = {"source": entry.source, "summary": entry.summary, "options": entry.options}
-        described.append({"name": entry.name, "stage": entry.stage or None} | cost | about)
+        about = {"source": each.source, "summary": each.summary, "options": each.options}
+        described.append({"name": each.name, "stage": each.stage or None} | cost | about)
     return described
