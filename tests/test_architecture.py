@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"tuning"},
     {"reporting"},
     {"workflows"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 ]
 """From the bottom to the top: a part imports parts of lower layers, and itself."""

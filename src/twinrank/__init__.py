@@ -1,3 +1,73 @@
-"""twinrank: learn which of two images ranks higher."""
+"""twinrank: learn which of two images ranks higher.
+
+>>> import twinrank as tr
+
+``dir(tr)`` lists what there is. Each name is loaded at its first use, so the import itself is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twinrank.api.benchmark import make_benchmark
+    from twinrank.api.classifier import PairClassifier
+    from twinrank.api.networks import create_model, list_models
+    from twinrank.api.pairs import load_pairs
+    from twinrank.api.predictor import PairPredictor, load_predictor
+    from twinrank.api.runs import Run, evaluate, resume, train
+    from twinrank.config import TrainConfig
+    from twinrank.data.dataset import PairNPZDataset
+    from twinrank.data.pairs import PairData
+    from twinrank.errors import InputError
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "PairClassifier",
+    "PairData",
+    "PairNPZDataset",
+    "PairPredictor",
+    "Run",
+    "TrainConfig",
+    "create_model",
+    "evaluate",
+    "list_models",
+    "load_pairs",
+    "load_predictor",
+    "make_benchmark",
+    "resume",
+    "train",
+]
+
+_MODULES = {
+    "InputError": "twinrank.errors",
+    "PairClassifier": "twinrank.api.classifier",
+    "PairData": "twinrank.data.pairs",
+    "PairNPZDataset": "twinrank.data.dataset",
+    "PairPredictor": "twinrank.api.predictor",
+    "Run": "twinrank.api.runs",
+    "TrainConfig": "twinrank.config",
+    "create_model": "twinrank.api.networks",
+    "evaluate": "twinrank.api.runs",
+    "list_models": "twinrank.api.networks",
+    "load_pairs": "twinrank.api.pairs",
+    "load_predictor": "twinrank.api.predictor",
+    "make_benchmark": "twinrank.api.benchmark",
+    "resume": "twinrank.api.runs",
+    "train": "twinrank.api.runs",
+}
+"""Where each name lives."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'twinrank' has no attribute '{name}'")
+    value = getattr(import_module(_MODULES[name]), name)
+    # Found directly from now on.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from twinrank.data.dataset import PairNPZDataset
+from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError
 
 N = 10
@@ -73,3 +74,19 @@ def test_iteration_ends(labelled: Path) -> None:
 def test_training_needs_labels(unlabelled: Path) -> None:
     with pytest.raises(InputError, match=r"test\.npz: no labels to train on; add key 'y', or give a CSV id,label"):
         PairNPZDataset(unlabelled, is_train=True)
+
+
+def test_pairs_and_arrays_serve_as_well_as_files(labelled: Path) -> None:
+    data = load_pairs(labelled)
+    for given in (data, (data.xa, data.xb, data.y), (data.xa[:, 0], data.xb[:, 0], Y.tolist())):
+        dataset = PairNPZDataset(given, is_train=True)
+        assert len(dataset) == N
+        for part, expected in zip(dataset[3], PairNPZDataset(labelled)[3], strict=True):
+            assert torch.equal(torch.as_tensor(part), torch.as_tensor(expected))
+    assert PairNPZDataset((data.xa, data.xb))[3][2] == "3"
+
+
+def test_labels_of_a_file_do_not_fit_arrays(labelled: Path) -> None:
+    data = load_pairs(labelled)
+    with pytest.raises(InputError, match=r"`labels`: .* is for a file of pairs"):
+        PairNPZDataset(data, labels="labels.csv")

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinrank.data.formats.selection import Selection
 from twinrank.data.pairs import PairData, load_pairs
 
 X = np.random.default_rng(0).integers(0, 256, (5, 8, 16), np.uint8)
@@ -30,7 +31,13 @@ def test_selected_rows_keep_their_ids(data: PairData, rows: np.ndarray | slice) 
     np.testing.assert_array_equal(some.xb, X[rows, None, :, 8:])
     np.testing.assert_array_equal(some.y, Y[rows])
     np.testing.assert_array_equal(some.row_ids, np.arange(5).astype(str)[rows])
-    assert (len(some), some.path, some.sha256) == (len(Y[rows]), data.path, data.sha256)
+    assert (len(some), some.path) == (len(Y[rows]), data.path)
+    places = np.arange(5)[rows]
+    assert some.sha256 == Selection(data.path, data.sha256, places).sha256 != data.sha256
+
+
+def test_all_rows_are_the_file_itself(data: PairData) -> None:
+    assert data.select(slice(None)).sha256 == data.sha256
 
 
 def test_unlabelled_rows_stay_unlabelled(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def assign_folds(data: PairData, count: int = 5, stop_share: float = 0.1, seed: 
         raise InputError(f"--folds: {count} is not possible; use 2 to {MAX_FOLDS}")
     if not 0 <= stop_share < 1:
         raise InputError(f"--stop-share: {stop_share} is not possible; use 0 up to but not including 1")
-    groups = _groups(data)
+    groups = image_groups(data)
     sizes = np.bincount(groups)
     if len(sizes) < 2 * count:
         raise InputError(
@@ -122,8 +122,8 @@ def assign_folds(data: PairData, count: int = 5, stop_share: float = 0.1, seed: 
     return Folds(data.path, data.sha256, data.row_ids, fold_of[groups], stops[groups])
 
 
-def _groups(data: PairData) -> np.ndarray:
-    """Number of the group of each row, int (N,): rows are joined by an image that they share."""
+def image_groups(data: PairData) -> np.ndarray:
+    """Number of the group of each row, int (N,): rows that share an image are in one group."""
     images = np.unique(fingerprint(data).images, return_inverse=True)[1].reshape(len(data), 2)
     links = coo_array((np.ones(len(data), np.int8), (images[:, 0], images[:, 1])), shape=(images.max() + 1,) * 2)
     of_image = connected_components(links, directed=False)[1]

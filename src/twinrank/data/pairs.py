@@ -17,7 +17,7 @@ from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels
 from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
-from twinrank.data.formats.selection import ENDING, read_selection
+from twinrank.data.formats.selection import ENDING, Selection, read_selection
 from twinrank.errors import InputError
 
 
@@ -81,11 +81,16 @@ class PairData:
     def select(self, rows: np.ndarray | slice) -> "PairData":
         """Some rows, in the order given; they keep their row ids. A slice copies no image.
 
+        The digest is that of the selected rows, so that two selections from a file are known as different pairs.
+
         Args:
             rows: int (M,) positions, bool (N,) mask, or slice.
         """
+        places = np.arange(len(self))[rows]
+        whole = np.array_equal(places, np.arange(len(self)))
+        digest = self.sha256 if whole else Selection(self.path, self.sha256, places).sha256
         y = None if self.y is None else self.y[rows]
-        return replace(self, xa=self.xa[rows], xb=self.xb[rows], y=y, id=self.row_ids[rows])
+        return replace(self, xa=self.xa[rows], xb=self.xb[rows], y=y, id=self.row_ids[rows], sha256=digest)
 
 
 class PairStream(NamedTuple):
@@ -163,7 +168,8 @@ def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
         return
     data = _selected(path, _unlabelled) if selection else load_pairs(path)
     data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.xa.shape[2:])
-    chunks = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
+    parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
+    chunks = (replace(part, sha256=data.sha256) for part in parts)
     yield PairStream(len(data), tuple(_files(path)), chunks)
 
 

@@ -15,7 +15,7 @@ from twinrank.inference.predictor import described
 from twinrank.runs import RunFolder, used_in_training
 
 
-def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) -> dict[str, dict[str, Any]]:
+def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | None = None) -> dict[str, dict[str, Any]]:
     """Score the best weights of a run on labelled files, each once.
 
     Writes ``predictions/STEM.npz`` and ``metrics/STEM.json`` for each file, and ``metrics/tests.json`` for all those
@@ -23,7 +23,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
 
     Args:
         run: a run with weights.
-        files: labelled pair files of different stems.
+        files: Labelled pairs, or their files, of different stems.
         labels: CSV ``id,label`` of the only file.
 
     Returns:
@@ -33,7 +33,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     Raises:
         InputError: a file is refused or has no labels, or the run has no weights.
     """
-    stems = [Path(file).stem for file in files]
+    stems = [(file.path if isinstance(file, PairData) else Path(file)).stem for file in files]
     if repeated := {stem for stem in stems if stems.count(stem) > 1 or stem == POOLED}:
         raise InputError(
             f"results are kept under the name of the file, and '{min(repeated)}' is taken; rename one file"
@@ -41,7 +41,7 @@ def evaluate(run: RunFolder, files: Sequence[Path], labels: Path | None = None) 
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
     seen = used_in_training(run.read_config())
-    loaded = [load_pairs(Path(file), labels) for file in files]
+    loaded = [file if isinstance(file, PairData) else load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")

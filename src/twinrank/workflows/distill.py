@@ -8,12 +8,14 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
+from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.inference.predictor import described
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import require_trainable
+from twinrank.training.hooks import Hooks
 from twinrank.training.jobs import Job, train_job
 from twinrank.training.teacher import Teacher, read_teacher
 from twinrank.training.train import load_data, train
@@ -22,10 +24,12 @@ from twinrank.training.train import load_data, train
 def distill(
     teachers: Sequence[Path],
     student: RunSpec,
-    train_file: Path,
-    val_file: Path,
+    train_file: Path | PairData,
+    val_file: Path | PairData,
     out: Path,
     *,
+    log_to: Sequence[str] = (),
+    hooks: Hooks | None = None,
     context: Context = Context(),
 ) -> RunFolder:
     """Train a network on labels and on what a teacher says of the same pairs.
@@ -42,6 +46,8 @@ def distill(
         train_file: labelled pairs that are fitted, and that the teacher is asked about.
         val_file: labelled pairs that choose the epoch.
         out: run folder, new.
+        log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
+        hooks: Calls of the training to the outside; by default the epochs are shown on standard error.
         context: listeners, command and threads.
 
     Raises:
@@ -54,7 +60,7 @@ def distill(
     require_trainable(student.train, taught=True, threads=context.threads)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
     said = _said([*map(Path, teachers)], run, train_file, val_file, student, context.say)
-    return train(student, train_file, val_file, run.path, teacher=said, context=context)
+    return train(student, train_file, val_file, run.path, teacher=said, log_to=log_to, hooks=hooks, context=context)
 
 
 def train_or_distill(job: Job, context: Context = Context()) -> None:
@@ -78,8 +84,8 @@ def train_or_distill(job: Job, context: Context = Context()) -> None:
 def _said(
     paths: Sequence[Path],
     run: RunFolder,
-    train_file: Path,
-    val_file: Path,
+    train_file: Path | PairData,
+    val_file: Path | PairData,
     student: RunSpec,
     say: Callable[[str], None],
 ) -> Teacher:

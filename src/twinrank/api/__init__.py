@@ -1,0 +1,1 @@
+"""The front door for Python: what ``import twinrank as tr`` offers."""

@@ -1,0 +1,31 @@
+"""Pairs from files."""
+
+import os
+from pathlib import Path
+
+from twinrank.data import pairs
+from twinrank.data.pairs import PairData
+
+__all__ = ["load_pairs"]
+
+
+def load_pairs(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> PairData:
+    """Read pairs of images from a file or a folder.
+
+    >>> pairs = tr.load_pairs("data/val.npz")
+    >>> pairs.xa.shape, str(pairs.xa.dtype), str(pairs.y.dtype)
+    ((96, 1, 28, 28), 'uint8', 'int8')
+
+    Args:
+        path: NPZ file with ``x``, or ``xa`` and ``xb``; folder of images with a CSV ``left,right[,label][,id]``; or
+            such a CSV.
+        labels: CSV ``id,label``. By default the labels of the file itself, or ``NAME_labels.csv`` beside it.
+
+    Returns:
+        Images ``xa`` and ``xb``, uint8 or float32 in [0, 1], (N, C, H, W) with C 1 or 3. Labels ``y``, int8 (N,), 1
+        where the left image ranks higher; None without labels. Row ids ``id``, str (N,), or None.
+
+    Raises:
+        InputError: The file is missing or not well-formed. The line says what is wrong, where, and what to do.
+    """
+    return pairs.load_pairs(Path(path), None if labels is None else Path(labels))

@@ -1,0 +1,128 @@
+"""Predictions of trained networks and stacks, in scikit-learn's manners."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from twinrank.data.given import Pairs, as_pairs
+from twinrank.data.pairs import stream_pairs
+from twinrank.inference import load
+from twinrank.inference.predictor import Predictor
+from twinrank.runs import PRETRAINED
+
+__all__ = ["PairPredictor", "load_predictor"]
+
+
+class PairPredictor:
+    """A trained network, a stack, or the mean of several, ready to predict which image of a pair ranks higher.
+
+    :func:`load_predictor` makes one. Each method takes pairs in one of these forms:
+
+    - ``xa, xb``: two arrays of images, uint8 or float in [0, 1], (N, H, W) or (N, C, H, W);
+    - ``(xa, xb)``: the same as a tuple;
+    - :class:`twinrank.PairData`, or a path that :func:`twinrank.load_pairs` reads. Labels are left out.
+
+    >>> predictor = tr.load_predictor()
+    >>> xa, xb = np.random.default_rng(0).random((2, 5, 28, 28), np.float32)
+    >>> predictor.decision_function(xa, xb).shape
+    (5,)
+    >>> predictor.predict_proba(xa, xb).shape
+    (5, 2)
+
+    Args:
+        predictor: Predictor of the library.
+        name: Its name, for people.
+
+    Attributes:
+        classes_: Classes of the columns of :meth:`predict_proba`: 0, the right image ranks higher, and 1, the left one.
+    """
+
+    def __init__(self, predictor: Predictor, name: str) -> None:
+        self.classes_ = np.array([0, 1])
+        self._predictor = predictor
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"PairPredictor({self._name})"
+
+    def decision_function(self, xa: Pairs | Any, xb: Any = None) -> np.ndarray:
+        """Logits of pairs, float (N,), positive where the left image ranks higher.
+
+        >>> logit = tr.load_predictor("runs/first").decision_function("data/val.npz")
+        >>> logit.shape
+        (96,)
+
+        Args:
+            xa: Left images, or pairs in one of the other forms above.
+            xb: Right images where ``xa`` is left images.
+
+        Raises:
+            InputError: The pairs are refused, or have other channels than those of the training.
+        """
+        if xb is None and isinstance(xa, str | os.PathLike):
+            # Chunk by chunk, so that a file of any length fits in memory.
+            with stream_pairs(Path(xa)) as stream:
+                return np.concatenate([self._predictor.logits(chunk) for chunk in stream.chunks])
+        return self._predictor.logits(as_pairs(xa if xb is None else (xa, xb)))
+
+    def predict_proba(self, xa: Pairs | Any, xb: Any = None) -> np.ndarray:
+        """Probabilities of the classes 0 and 1, float64 (N, 2). Those of a swapped pair are the same, swapped.
+
+        >>> probability = tr.load_predictor("runs/first").predict_proba("data/val.npz")
+        >>> bool((probability.sum(axis=1) == 1).all())
+        True
+
+        Args:
+            xa: Left images, or pairs in one of the other forms above.
+            xb: Right images where ``xa`` is left images.
+
+        Raises:
+            InputError: As :meth:`decision_function`.
+        """
+        return probabilities(self.decision_function(xa, xb))
+
+    def predict(self, xa: Pairs | Any, xb: Any = None) -> np.ndarray:
+        """The likelier class of each pair, int64 (N,): 1 where the left image ranks higher, else 0.
+
+        >>> label = tr.load_predictor("runs/first").predict("data/val.npz")
+        >>> sorted({*label.tolist()}) in ([0], [0, 1], [1])
+        True
+
+        Args:
+            xa: Left images, or pairs in one of the other forms above.
+            xb: Right images where ``xa`` is left images.
+
+        Raises:
+            InputError: As :meth:`decision_function`.
+        """
+        return (self.decision_function(xa, xb) > 0).astype(np.int64)
+
+
+def load_predictor(*folders: str | os.PathLike[str]) -> PairPredictor:
+    """A predictor from a run folder, a stack folder, or several of these, whose mean logit counts.
+
+    Without arguments it is the network that comes with twinrank. It compares digits of 28 by 28 pixels, most of which
+    are covered.
+
+    >>> tr.load_predictor()
+    PairPredictor(the network that comes with twinrank)
+
+    Args:
+        folders: Run folders and stack folders, each once.
+
+    Raises:
+        InputError: A folder is neither, occurs twice, or lacks what predictions need.
+    """
+    paths = [Path(folder) for folder in folders]
+    name = ", ".join(map(str, paths)) or "the network that comes with twinrank"
+    return PairPredictor(load.load_predictor(*(paths or [PRETRAINED])), name)
+
+
+def probabilities(logit: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes 0 and 1 from logits (N,), float64 (N, 2); each row adds up to 1 exactly."""
+    likelier = expit(np.abs(logit.astype(np.float64)))
+    left = np.where(logit >= 0, likelier, 1 - likelier)
+    return np.stack([1 - left, left], axis=1)

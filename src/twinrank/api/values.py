@@ -1,0 +1,49 @@
+"""Values that callers give by name."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from twinrank.core.values import with_values
+from twinrank.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
+
+
+def changed(config: Config, values: Mapping[str, Any], caller: str) -> Config:
+    """A configuration with values that a caller gave as keywords.
+
+    Args:
+        config: Configuration to start from.
+        values: Values by field; NumPy's scalars count as Python's.
+        caller: Name of the function, for the message.
+
+    Raises:
+        InputError: A field does not exist, or a value has the wrong type or is out of range.
+    """
+    known = [each.name for each in fields(config)]
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = (
+                f"did you mean '{close[0]}'?" if close else f"'help(twinrank.config.{type(config).__name__})' lists all"
+            )
+            raise InputError(f"`{caller}` knows no value '{name}'; {hint}")
+    return with_values(config, plain(values), f"`{caller}`")
+
+
+def plain(value: Any) -> Any:
+    """A scalar of NumPy as Python's own, since a search draws the former; also inside of mappings and lists."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    return value

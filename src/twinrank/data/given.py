@@ -1,0 +1,48 @@
+"""Pairs from whatever a caller has: a path, arrays, or pairs that are loaded already."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from twinrank.data.pairs import PairData, load_pairs
+from twinrank.errors import InputError
+
+if TYPE_CHECKING:
+    # It loads torch, which pairs do not need.
+    from twinrank.data.dataset import PairNPZDataset
+
+Pairs = Union[str, "os.PathLike[str]", PairData, "PairNPZDataset", tuple[Any, ...]]
+"""A path, loaded pairs, a dataset of pairs, or the arrays ``(xa, xb)`` or ``(xa, xb, y)``."""
+
+
+def as_pairs(given: Pairs, name: str = "arrays", labels: str | os.PathLike[str] | None = None) -> PairData:
+    """Pairs from any of these forms.
+
+    Args:
+        given: Path, pairs, dataset, or tuple of arrays ``(xa, xb)`` or ``(xa, xb, y)``.
+        name: Name of arrays in messages and results.
+        labels: CSV ``id,label`` of a path.
+
+    Raises:
+        InputError: The pairs are refused, ``given`` is something else, or ``labels`` comes without a path.
+    """
+    if isinstance(given, str | os.PathLike):
+        return load_pairs(Path(given), None if labels is None else Path(labels))
+    if labels is not None:
+        raise InputError(f"`labels`: {labels} is for a file of pairs; with arrays give (xa, xb, y)")
+    if isinstance(given, PairData):
+        return given
+    if isinstance(given, tuple | list) and len(given) in (2, 3):
+        return PairData.from_arrays(*given, name=name)
+    if isinstance(data := getattr(given, "data", None), PairData):
+        return data
+    raise InputError(
+        f"{name}: {_described(given)} is not pairs; give a path, PairData, or a tuple of arrays (xa, xb) or (xa, xb, y)"
+    )
+
+
+def _described(given: Any) -> str:
+    if isinstance(given, tuple | list):
+        return f"a {type(given).__name__} of {len(given)}"
+    shape = getattr(given, "shape", None)
+    return f"one array of shape {tuple(shape)}" if shape is not None else f"a value of type {type(given).__name__}"

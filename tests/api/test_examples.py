@@ -1,0 +1,59 @@
+"""docs/python.md and the examples run as they stand, but for their sizes."""
+
+import json
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from twinrank.benchmark.mnist import Mnist
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+NOTEBOOK = json.loads((ROOT / "examples" / "benchmark_in_ten_minutes.ipynb").read_text(encoding="utf-8"))
+SIZES = {"PAIRS": 300, "TESTS": 40, "EPOCHS": 2, "WIDTH": 2}
+
+
+@pytest.fixture(autouse=True)
+def small_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mnist: Mnist) -> None:
+    """An empty folder, with MNIST in the cache, and no window for pictures."""
+    monkeypatch.chdir(tmp_path)
+    mpl.use("Agg")
+
+
+def changed(code: str, sizes: dict[str, int]) -> str:
+    """Code with other sizes; each of them is in it."""
+    for name, size in sizes.items():
+        code, found = re.subn(rf"\b{name}(\s*=\s*)[\d_]+", rf"{name}\g<1>{size}", code)
+        assert found, name
+    return code
+
+
+def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+    sizes = {"pairs_train": 240, "pairs_val": 60, "pairs_public": 20, "pairs_private": 20, "epochs": 1, "cv": 2}
+    exec(changed(code, sizes), {"__name__": "page"})
+    shown = capsys.readouterr().out.splitlines()
+    assert "Run(runs/first: order_net, 1 epoch)" in shown
+    assert "{'lr':" in "".join(shown)
+    # What its comments say of an error is so.
+    assert shown[-1] == re.findall(r"print\(error\)  # (.*)", PAGE)[-1]
+
+
+def test_the_notebook_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+    first, *others = ["".join(cell["source"]) for cell in cells]
+    names: dict[str, object] = {}
+    for code in (changed(first, SIZES), *others):
+        exec(code, names)
+    assert "exactly opposite: True" in capsys.readouterr().out
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+
+
+def test_the_training_loop_runs(benchmark_folder: Path) -> None:
+    main: Callable[..., float] = runpy.run_path(str(ROOT / "examples" / "training_loop.py"))["main"]
+    accuracy = main(str(benchmark_folder / "train.npz"), str(benchmark_folder / "val.npz"), epochs=1, width=2)
+    assert 0 <= accuracy <= 1
