@@ -12,15 +12,17 @@ from twinrank.reporting.ablation import ablation_text, read_ablation, write_abla
 from twinrank.runs import RunFolder
 
 
-def run(folder: Path, name: str, shares: tuple[float, float]) -> Path:
-    """A run that is right on this share of the rows of val, and of each test file."""
+def run(folder: Path, name: str, shares: tuple[float, float], **names: str) -> Path:
+    """A run that is right on this share of the rows of val, and of each test file, which may have other names."""
     made = RunFolder(folder / name)
     write_json(made.config, RECORDED)
     for stem, share in (("val", shares[0]), ("test_public", shares[1]), ("test_private", shares[1])):
         y = np.arange(100) % 2
         right = np.arange(100) < 100 * share
         logit = np.where(right == (y == 1), 1.0, -1.0).astype(np.float32)
-        Predictions(np.arange(100).astype(str), logit, y.astype(np.int8)).save(made.predictions(stem))
+        meta = {"data": {"path": f"data/{stem}.npz", "sha256": stem, "n": 100}}
+        predictions = Predictions(np.arange(100).astype(str), logit, y.astype(np.int8), meta=meta)
+        predictions.save(made.predictions(names.get(stem, stem)))
     return made.path
 
 
@@ -51,10 +53,22 @@ def test_what_is_no_ablation_is_refused(runs: list[Path], tmp_path: Path) -> Non
         read_ablation([*runs, run(tmp_path, "other", (0.5, 0.5))])
     with pytest.raises(InputError, match=r"the same run as .*base_seed1; name each run once"):
         read_ablation([*runs, runs[0]])
-    with pytest.raises(InputError, match=r"no run is named plain_seed\.\.\.; choose --base from base, no_mask"):
+    with pytest.raises(InputError, match=r"no run is named plain_seed\.\.\.; choose `base` from base, no_mask"):
         read_ablation(runs, "plain")
-    with pytest.raises(InputError, match="no_mask: seed 2 is not there of both"):
+    with pytest.raises(InputError, match="no_mask: seed 2 is missing in it or in base"):
         read_ablation(runs[:3])
     RunFolder(runs[3]).predictions("val").unlink()
-    with pytest.raises(InputError, match="no_mask_seed2: no labelled predictions on val"):
+    with pytest.raises(InputError, match=r"no_mask_seed2: has no predictions of val\.npz and no weights to make them"):
         read_ablation(runs)
+
+
+def test_files_may_have_any_names(tmp_path: Path) -> None:
+    names = {"val": "v200", "test_public": "exam", "test_private": "later exam"}
+    base = run(tmp_path, "base_seed1", (0.8, 0.7), **names)
+    effects = read_ablation([base, run(tmp_path, "other_seed1", (0.7, 0.6))])
+    values = [(each.factor, each.rows, each.difference.estimate.value) for each in effects]
+    assert values[:2] == [("base", "val", 0), ("base", "tests", 0)]
+    assert [value for *_, value in values[2:]] == pytest.approx([-0.1, -0.1])
+    (run(tmp_path, "less_seed1", (0.7, 0.6)) / "predictions" / "test_public.npz").unlink()
+    with pytest.raises(InputError, match=r"less_seed1: has no predictions of data/test_public\.npz and no weights"):
+        read_ablation([base, tmp_path / "less_seed1"])

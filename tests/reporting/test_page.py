@@ -156,7 +156,7 @@ def test_our_row_stands_in_the_published_table(run: Run, page: str) -> None:
     assert rows.index(ours) < headline
     assert "in-sample" in rows[headline]
     assert "89.65*" in words(page)
-    assert "scored by this project from the predictions" in words(page)
+    assert "scored by this project from the submitted predictions" in words(page)
 
 
 def test_a_row_is_placed_by_val_and_never_against_an_in_sample_number(tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_the_most_confident_mistakes_are_shown_with_their_pictures(run: Run, pag
         item = re.search(rf"<li>(?:(?!</li>).)*{stem}_{surest}</code></li>", page, flags=re.DOTALL)
         assert item is not None
         assert item[0].count('src="data:image/png;base64,') == 2
-        said = "left" if made.logit[surest] > 0 else "right"
+        side = "left" if made.logit[surest] > 0 else "right"
         confidence = 100 / (1 + np.exp(-abs(float(made.logit[surest]))))
-        assert f"{left} {'>' if left > right else '<'} {right} said {said}, {confidence:.1f}%" in words(item[0])
+        assert f"{left} {'>' if left > right else '<'} {right} predicted {side}, {confidence:.1f}%" in words(item[0])
 
 
 def test_latent_levels_are_shown_against_the_digits(run: Run, page: str) -> None:
@@ -213,10 +213,10 @@ def test_latent_levels_are_shown_against_the_digits(run: Run, page: str) -> None
     purity = 100 * counts.max(1).sum() / 240
     assert f"{purity:.1f}%" in words(page)
     assert "of the 240 images" in words(page)
-    assert "never told which digit an image shows" in words(page)
+    assert "its training never used which digit an image shows" in words(page)
     assert 'aria-label="Latent levels and digits' in page
     without = words(drawn_from(lambda: write_report(run.path, run.path / "without.html")))
-    assert "never told" not in without
+    assert "never used" not in without
 
 
 class Structure(HTMLParser):
@@ -309,7 +309,7 @@ def test_one_class_and_no_mistakes_are_reported(tmp_path: Path) -> None:
     images = np.zeros((3, 3, 8, 6))
     pictures = {"own": Pairs(images, images, made.id)}
     text = words(drawn_from(lambda: write_report(tmp_path, pictures=pictures, on_benchmark=False)))
-    assert "100.0% (43.9–100.0) of the 3 pairs" in text
+    assert "100.0% (43.9–100.0) of the 3 test pairs" in text
     assert "None: every labelled pair is decided rightly" in text
     assert "published" not in text
     assert "81%" not in text
@@ -320,7 +320,7 @@ def test_another_track_is_never_mixed_in_silently(tmp_path: Path) -> None:
     text = words(drawn_from(lambda: write_report(made.path, digits=made.digits)))
     assert "(this run, open track)" in text
     assert "the rows do not compare" in text
-    assert "never told" not in text
+    assert "never used" not in text
 
 
 def test_epochs_may_lack_what_others_have(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_wrong_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
         write_report(made.path, digits={"val": digits[:-1]})
     with pytest.raises(InputError, match="contradict the labels"):
         write_report(made.path, digits={"val": digits[:, ::-1]})
-    with pytest.raises(InputError, match="has no picture"):
+    with pytest.raises(InputError, match="has a prediction but no picture"):
         write_report(made.path, pictures={"val": Pairs(pictures.xa[:0], pictures.xb[:0], pictures.row_ids[:0])})
     (made.path / "history.jsonl").write_text('{"epoch": 1, "train": {}, "val": {}}\n{"epo', encoding="utf-8")
     with pytest.raises(InputError, match=r"history\.jsonl: line 2"):
@@ -358,7 +358,7 @@ def test_wrong_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_damaged_records_are_refused(tmp_path: Path, damage: str) -> None:
     made = make_run(tmp_path, stems=("val",))
     (tmp_path / "metrics" / "val.json").write_text(damage, encoding="utf-8")
-    with pytest.raises(InputError, match=r"val\.json: not a record"):
+    with pytest.raises(InputError, match=r"val\.json: not the metrics of an evaluation"):
         write_report(made.path)
 
 

@@ -104,7 +104,7 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     assert json.loads((tmp_path / "leaderboard.json").read_text()) == leaderboard_records(board)
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 2
     with pytest.raises(
-        InputError, match=r"seed_2: has not been evaluated on val; run 'twinrank evaluate .*seed_2 .*val"
+        InputError, match=r"seed_2: has not been evaluated on .*val\.npz; run 'twinrank evaluate .*seed_2 .*val"
     ):
         read_field(runs)
     again = runs[1] / ".." / runs[0].name

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ from twinrank.core.files import sha256, write_json
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record
 from twinrank.evaluation.predictions import Predictions
-from twinrank.reporting.leaderboard import leaderboard_text, read_field
+from twinrank.evaluation.ranking import Entrant
+from twinrank.reporting.leaderboard import _told_apart, leaderboard_text, read_field, write_leaderboard
+from twinrank.reporting.page import write_report
+from twinrank.reporting.pictures import draw_curves
+from twinrank.reporting.seeds import seeds_summary
 from twinrank.reporting.targets import read_ensemble, read_targets, record_text, write_record
 from twinrank.runs import RunFolder
 
@@ -131,7 +136,7 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
 
 def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Path) -> None:
     first, second = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "one_seed2", 0.8)
-    with pytest.raises(InputError, match="--mean: few is of one run; name two or more"):
+    with pytest.raises(InputError, match="`mean`: few is of one run; name two or more"):
         read_ensemble("few", [first])
     with pytest.raises(InputError, match="the same run as"):
         read_ensemble("twice", [first, first])
@@ -143,10 +148,10 @@ def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Pa
             read()
     said = Predictions.load(RunFolder(second).predictions("val"))
     Predictions(said.id[::-1], said.logit, said.y, meta=said.meta).save(RunFolder(second).predictions("val"))
-    with pytest.raises(InputError, match=r"one_seed2: was evaluated on another val than .*one_seed1"):
+    with pytest.raises(InputError, match=r"one_seed2: has other rows of val than .*one_seed1; evaluate it again"):
         read_ensemble("other", [first, second])
     RunFolder(second).predictions("val").unlink()
-    with pytest.raises(InputError, match="one_seed2: no labelled predictions on val; evaluate it first"):
+    with pytest.raises(InputError, match=r"one_seed2: has no predictions of val\.npz and no weights to make them"):
         read_ensemble("none", [first, second])
 
 
@@ -169,15 +174,95 @@ def test_what_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
     elsewhere = run(tmp_path, "hour_seed3", 0.8)
     record = json.loads(RunFolder(elsewhere).metrics("val").read_text())
     write_json(RunFolder(elsewhere).metrics("val"), record | {"data": record["data"] | {"sha256": "other"}})
-    with pytest.raises(InputError, match=r"hour_seed3: was evaluated on another val than .*hour_seed1"):
+    with pytest.raises(InputError, match=r"hour_seed3: has no metrics of val\.npz and no weights to make them"):
         read_targets([good, elsewhere])
     chosen_on_a_test = run(tmp_path, "hour_seed4", 0.8)
     config = json.loads((chosen_on_a_test / "config.json").read_text())
     config["data"]["val"]["sha256"] = "test_public"
     write_json(chosen_on_a_test / "config.json", config)
-    for read in (read_targets, read_field):
-        with pytest.raises(InputError, match="hour_seed4: its training was given test_public, which is therefore no"):
-            read([chosen_on_a_test])
+    for read in (read_ensemble_of, read_field):
+        with pytest.raises(InputError, match=r"hour_seed4: its val is val\.npz, but that of .*hour_seed1 is val\.npz"):
+            read([good, chosen_on_a_test])
+    fitted_to_a_test = run(tmp_path, "hour_seed5", 0.8)
+    config["data"] = RECORDED["data"] | {"train": {"path": "train.npz", "sha256": "test_public", "n": 200}}
+    write_json(fitted_to_a_test / "config.json", config)
+    for read in (read_ensemble_of, read_field):
+        with pytest.raises(InputError, match=r"hour_seed5: its training used test_public\.npz, which is a test of "):
+            read([good, fitted_to_a_test])
+    field = read_field([fitted_to_a_test])
+    assert ([*field.rows], field.left_out) == (["val", "test_private"], ("test_public",))
+    assert "Left out, since a training used it: test_public." in leaderboard_text(field.rank(), field)
     RunFolder(good).metrics("test_public").unlink()
-    with pytest.raises(InputError, match="hour_seed1: has not been evaluated on test_public"):
-        read_targets([good])
+    RunFolder(good).weights.write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"hour_seed1: has not been evaluated on test_public\.npz; run 'twinrank eval"):
+        read_targets([good, run(tmp_path, "other_seed1", 0.8)])
+
+
+def read_ensemble_of(runs: Sequence[Path]) -> object:
+    return read_ensemble("both", runs)
+
+
+def test_files_are_known_by_their_digests(tmp_path: Path) -> None:
+    """A run whose val is v200.npz, and whose test is exam.npz, beside one that calls them otherwise."""
+    names = {"val": "v200", "test_public": "exam"}
+    one, other = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "other_seed1", 0.8)
+    for path, own in ((one, names), (other, {"val": "later", "test_public": "name"})):
+        config = json.loads((path / "config.json").read_text())
+        config["data"]["val"]["path"] = f"data/{own['val']}.npz"
+        write_json(path / "config.json", config)
+        for kind in (RunFolder.predictions, RunFolder.metrics):
+            kind(RunFolder(path), "test_private").unlink()
+            for stem, name in own.items():
+                kind(RunFolder(path), stem).rename(kind(RunFolder(path), name))
+    field = read_field([one, other])
+    board = field.rank()
+    assert (board.ranked_on, board.compared_on, [row.entrant.name for row in board.rows]) == (
+        "v200",
+        "exam",
+        ["one_seed1", "other_seed1"],
+    )
+    assert all(path.is_file() for path in write_leaderboard(board, field, tmp_path / "board"))
+    first, second = read_targets([one, other])
+    assert (first.decisive, second.accuracy["exam"].n) == ("exam", 200)
+    assert "v200 chose epochs" in record_text([first, second, read_ensemble("both", [one, other])])
+    assert all(path.is_file() for path in write_record([first, second], tmp_path / "record"))
+    assert "one_seed1: val 60.00%, exam 90.00%" in seeds_summary([one])
+    assert "of the 200 test pairs" in write_report(one, tmp_path / "page.html").read_text()
+    third = run(tmp_path, "third_seed1", 0.7)
+    with pytest.raises(InputError, match=r"third_seed1: has not been evaluated|other files than one"):
+        record_text([first, *read_targets([third])])
+
+
+def test_names_of_any_kind_stand_in_tables_as_they_are(tmp_path: Path) -> None:
+    names = ["a|b", "<b>x</b>", "line\nbreak", "n" * 200, "$\\frac{", "[x](y)"]
+    folders = [run(tmp_path / str(place), f"{name}_seed1", 0.9) for place, name in enumerate(names)]
+    field = read_field(folders)
+    board = field.rank()
+    text = leaderboard_text(board, field)
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(names)
+    assert {line.replace("\\|", "").count("|") for line in table} == {14}
+    assert "<b>" not in text
+    assert max(len(row.entrant.name) for row in board.rows) <= 80
+    assert all(path.is_file() for path in write_leaderboard(board, field, tmp_path / "out"))
+    assert draw_curves(folders, tmp_path / "curves.png").is_file()
+    targets = read_targets(folders)
+    assert len([line for line in record_text(targets).splitlines() if line.startswith("|")]) == 2 + len(names)
+    assert all(path.is_file() for path in write_record(targets, tmp_path / "record"))
+
+
+def test_entrants_of_one_name_are_told_apart_and_it_ends() -> None:
+    same = Entrant("x", "model", "pairs-only", 1, 1.0, None, {})
+    places = [(Path("/a"), same), (Path("/a"), same), (Path("/b"), replace(same, name="y" * 5000))]
+    names = [each.name for each in _told_apart(places)]
+    assert names[:2] == ["/a/x", "/a/x (2)"]
+    assert len(names[2]) == 80
+
+
+def test_a_run_that_is_its_own_teacher_is_refused(tmp_path: Path) -> None:
+    own = run(tmp_path, "own_seed1", 0.9)
+    config = json.loads((own / "config.json").read_text())
+    taught = {"path": str(own), "answered": {"weights_sha256": None}, "sha256": "0", "seen": {}}
+    write_json(own / "config.json", config | {"teacher": taught})
+    with pytest.raises(InputError, match="names as teacher a run that it has taught"):
+        read_targets([own])

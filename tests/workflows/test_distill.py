@@ -332,7 +332,7 @@ def test_the_command_trains_a_student_of_a_network(
     shutil.copy(other, tmp_path / "test_other.npz")
     rows = evaluate(run, [files[1], tmp_path / "test_other.npz"])["test_other"]["rows"]
     assert rows.endswith("to its teacher rows which chose the epoch, so it reads slightly too well")
-    assert not read_run(run.path).records["test_other"].held_out
+    assert not read_run(run.path).metrics["test_other"].held_out
     main(["report", str(run.path)])
     assert "<dt>teacher</dt>" in run.report.read_text()
 

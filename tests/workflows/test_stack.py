@@ -27,9 +27,9 @@ from twinrank.workflows import audit as auditing
 from twinrank.workflows import grid as stacking
 from twinrank.workflows.audit import audit, check_chance, check_unseen, permuted_pipeline
 from twinrank.workflows.recipe import read_recipe
-from twinrank.workflows.report import publish_report
+from twinrank.workflows.report import report
 from twinrank.workflows.run import run_recipe
-from twinrank.workflows.stack import finish_stack, make_stack, publish_stack
+from twinrank.workflows.stack import finish_stack, make_stack
 from twinrank.workflows.verify import verify
 
 TIMES = {"steps.json"}
@@ -70,7 +70,7 @@ def test_the_leaderboard_has_what_is_promised(stacked: StackFolder) -> None:
 
 def test_the_page_tells_and_shows_everything(stacked: StackFolder, tmp_path: Path) -> None:
     page = stacked.report.read_text()
-    for said in (
+    for text in (
         "struck-out column is not a result",
         "Tied for first",
         "significantly better than the best single model",
@@ -81,10 +81,10 @@ def test_the_page_tells_and_shows_everything(stacked: StackFolder, tmp_path: Pat
         "Time and memory",
         "training of 2 networks",
     ):
-        assert said in page, said
+        assert text in page, text
     assert page.count("<s>") == 10, "in-sample numbers are struck out, nine in the table and one in the sentence"
     drawn = tmp_path / "figures"
-    publish_stack(stacked, tmp_path / "page.html", drawn)
+    report(stacked.path, tmp_path / "page.html", drawn)
     assert len(list(drawn.glob("*.png"))) == 7
 
 
@@ -223,7 +223,7 @@ def test_a_run_is_verified_from_its_predictions(stacked: StackFolder, benchmark_
     with pytest.raises(InputError, match="has no figures to verify"):
         verify(run.path)
     evaluate(run, [benchmark_folder / f"{stem}.npz" for stem in ("val", "test_public", "test_private")])
-    publish_report(run.path)
+    report(run.path)
     verify(run.path)
     record = json.loads(run.metrics("tests").read_text())
     record["metrics"]["brier"]["high"] += 0.001

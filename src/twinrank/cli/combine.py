@@ -99,12 +99,12 @@ def audit(run: RunArgument) -> None:
     """
     from twinrank.ensembling.stack_folder import StackFolder
     from twinrank.workflows.audit import audit
-    from twinrank.workflows.stack import publish_stack
+    from twinrank.workflows.report import report
 
     checks = audit(StackFolder(run), context=Context(say))
     for check in checks:
         print(check)
-    publish_stack(StackFolder(run))
+    report(run)
     red = [check.name for check in checks if not check.passed]
     if red:
         raise CheckFailed(f"{run}: {len(red)} of {len(checks)} checks are red: {', '.join(red)}")

@@ -22,12 +22,9 @@ def report(run: RunArgument, out: OptionalOutFile = None, figures: OptionalFolde
         out: Page; report.html in that folder by default.
         figures: Folder for the figures as PNG files, too.
     """
-    from twinrank.ensembling.stack_folder import StackFolder
-    from twinrank.workflows.report import publish_report
-    from twinrank.workflows.stack import publish_stack
+    from twinrank.workflows.report import report
 
-    stacked = StackFolder(run).config.is_file()
-    print(publish_stack(StackFolder(run), out, figures) if stacked else publish_report(run, out, figures))
+    print(report(run, out, figures))
 
 
 def leaderboard(runs: RunArguments, out: OptionalFolder = None) -> None:

@@ -105,10 +105,10 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
     from twinrank.reporting.contents import read_run
     from twinrank.reporting.formats import interval, metric_name, value
 
-    for stem, record in read_run(run).records.items():
-        if stems is None or stem in stems:
-            print(f"{stem}: {record.rows}")
-            for name, estimate in record.metrics.items():
+    for key, each in read_run(run).metrics.items():
+        if stems is None or key in stems:
+            print(f"{key}: {each.rows}")
+            for name, estimate in each.metrics.items():
                 print(
                     f"    {metric_name(name):<18} {value(estimate, name):>8}   {interval(estimate, name)}"
                     f"   ({estimate.interval}, n = {estimate.n:,})"

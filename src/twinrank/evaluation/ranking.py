@@ -95,8 +95,8 @@ def rank(
 
     Args:
         entrants: with logits for every stem of ``labels``.
-        labels: int (N,) by stem; stems of tests begin with "test".
-        ranked_on: a stem that is no test.
+        labels: Labels by name of the file, int (N,). All files but ``ranked_on`` are tests.
+        ranked_on: Name of the file that ranks.
         draws: of the bootstrap.
 
     Raises:
@@ -107,7 +107,7 @@ def rank(
     for each in entrants:
         if missing := [stem for stem in labels if stem not in each.logits]:
             raise InputError(f"{each.name}: has not been evaluated on {missing[0]}, as others have; evaluate it there")
-    tests = [stem for stem in labels if stem.startswith("test")]
+    tests = [stem for stem in labels if stem != ranked_on]
     y = dict(labels)
     logits = {each.name: dict(each.logits) for each in entrants}
     if len(tests) > 1:
@@ -117,7 +117,7 @@ def rank(
     metrics = {stem: scores(y[stem], {name: own[stem] for name, own in logits.items()}, draws=draws) for stem in y}
     order = best_first(entrants, y[ranked_on], ranked_on)
     compared_on = POOLED if len(tests) > 1 else (tests[0] if tests else ranked_on)
-    decided_on = _DECISIVE if _DECISIVE in labels else compared_on
+    decided_on = _DECISIVE if _DECISIVE in tests else compared_on
     first = order[0]
     against_first = [
         mcnemar(y[compared_on], logits[first.name][compared_on], logits[each.name][compared_on]) for each in order[1:]

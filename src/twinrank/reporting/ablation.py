@@ -1,4 +1,4 @@
-"""What each factor is worth: runs that differ from a base in one thing, with the same seeds, compared row by row."""
+"""The effect of each factor: runs that differ from a base in one thing, compared row by row over the same seeds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,21 +12,21 @@ from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.contents import RunContents, read_by_factor
-from twinrank.reporting.formats import table_line
+from twinrank.reporting.files import common_files
+from twinrank.reporting.formats import markdown, table_line
 
-_ROWS = {"val": ("val",), "tests": ("test_public", "test_private")}
 _HEADINGS = ("factor", "rows", "accuracy", "difference, points", "95% interval", "by seed")
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one factor does on some rows.
+    """The effect of one factor on some rows.
 
     Attributes:
-        factor: its name.
+        factor: Name of the factor.
         rows: "val", or "tests" for the test files together.
-        accuracy: with the factor, the mean over seeds.
-        difference: to the base.
+        accuracy: Accuracy with the factor, the mean over seeds.
+        difference: Difference to the base.
     """
 
     factor: str
@@ -36,29 +36,33 @@ class Effect:
 
 
 def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
-    """The effect of each factor, in the order of the runs.
+    """The effect of each factor, in the order of ``runs``.
 
     Args:
-        runs: evaluated run folders named ``FACTOR_seedSEED``.
-        base: the factor that the others are compared with.
+        runs: Evaluated run folders named ``FACTOR_seedSEED``.
+        base: Factor that the others are compared with.
 
     Raises:
-        InputError: a folder is given twice, a name is of another form, there is no base, a seed is missing, or a run
-            has not been evaluated.
+        InputError: A folder is given twice, a name is of another form, there is no base, a seed is missing, or runs
+            were not evaluated on the same files.
     """
     found = read_by_factor(runs)
     if base not in found:
-        raise InputError(f"no run is named {base}_seed...; choose --base from {', '.join(found)}")
-    effects = []
+        raise InputError(f"no run is named {base}_seed...; choose `base` from {', '.join(found)}")
     for factor, seeds in found.items():
         if missing := seeds.keys() ^ found[base].keys():
-            raise InputError(f"{factor}: seed {min(missing)} is not there of both it and {base}; train both")
-        for rows, stems in _ROWS.items():
-            first, second = (
-                [_joined(contents[seed], stems) for seed in sorted(seeds)] for contents in (found[base], seeds)
-            )
-            mean = float(np.mean([accuracy(each.y, each.logit) for each in second if each.y is not None]))
-            effects.append(Effect(factor, rows, mean, accuracy_difference(first, second)))
+            raise InputError(f"{factor}: seed {min(missing)} is missing in it or in {base}; train both")
+    common = common_files([contents.predicted for seeds in found.values() for contents in seeds.values()])
+    digests = list(common.names)
+    effects = []
+    for factor, seeds in found.items():
+        for rows, chosen in (("val", digests[:1]), ("tests", digests[1:])):
+            if chosen:
+                first, second = (
+                    [_joined(contents[seed], chosen) for seed in sorted(seeds)] for contents in (found[base], seeds)
+                )
+                mean = float(np.mean([accuracy(each.y, each.logit) for each in second if each.y is not None]))
+                effects.append(Effect(factor, rows, mean, accuracy_difference(first, second)))
     return effects
 
 
@@ -68,7 +72,7 @@ def ablation_text(effects: Sequence[Effect]) -> str:
     for effect in effects:
         estimate, by_seed = effect.difference.estimate, effect.difference.by_seed
         cells = (
-            effect.factor,
+            markdown(effect.factor),
             f"{effect.rows}, n = {estimate.n:,}",
             f"{effect.accuracy:.2%}",
             f"{100 * estimate.value:+.2f}",
@@ -76,7 +80,7 @@ def ablation_text(effects: Sequence[Effect]) -> str:
             ", ".join(f"{100 * each:+.2f}" for each in by_seed),
         )
         lines.append(table_line(cells))
-    note = "Intervals: paired bootstrap over rows, for these very runs; the last column shows what a seed changes."
+    note = "Intervals: paired bootstrap over rows, for these runs. The last column shows the effect of the seed."
     return "\n".join([*lines, "", note])
 
 
@@ -84,20 +88,20 @@ def write_ablation(effects: Sequence[Effect], out: Path) -> list[Path]:
     """Write ``ablation.md`` and ``ablation.json`` into a folder.
 
     Returns:
-        The paths written.
+        Paths of the files.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: A file cannot be written.
     """
-    markdown, data = Path(out) / "ablation.md", Path(out) / "ablation.json"
-    write_text(markdown, ablation_text(effects) + "\n")
+    text, data = Path(out) / "ablation.md", Path(out) / "ablation.json"
+    write_text(text, ablation_text(effects) + "\n")
     write_json(data, [asdict(effect) for effect in effects])
-    return [markdown, data]
+    return [text, data]
 
 
-def _joined(contents: RunContents, stems: Sequence[str]) -> Predictions:
-    """The predictions on several files as one; row ids get the file's stem."""
-    parts = [contents.labelled(stem) for stem in stems]
-    ids = np.concatenate([[f"{stem}/{each}" for each in part.id] for stem, part in zip(stems, parts, strict=True)])
+def _joined(contents: RunContents, digests: Sequence[str]) -> Predictions:
+    """The predictions on several files as one. Row ids get the place of the file before them."""
+    parts = [contents.predictions[contents.predicted.require(digest, digest).key] for digest in digests]
+    ids = np.concatenate([[f"{place}/{each}" for each in part.id] for place, part in enumerate(parts)])
     logit, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logit", "y"))
     return Predictions(ids, logit, y)

@@ -1,46 +1,57 @@
-"""What a run folder holds, read for a report."""
+"""The content of a run folder, read for a report."""
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from twinrank.core.files import read_json, sha256
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
-from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
+from twinrank.reporting.files import Evaluated, EvaluatedFile, Role
 from twinrank.runs import RunFolder, distinct_runs, teacher_folders, teacher_identities, used_in_training
 
-_NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>\d+)")
-_ORDER = ("val", "test_public", "test_private", POOLED)
+_NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>[0-9]+)", re.DOTALL)
+_LONGEST_SEED = 18
+"""Digits that an integer of 64 bits has room for."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One evaluation, read from ``metrics/<stem>.json``.
+class FileMetrics:
+    """Metrics of one evaluation, read from ``metrics/KEY.json``.
 
     Attributes:
-        stem: name of the file without its ending.
-        data: {"path", "sha256", "n"}, or for a pooled record {"path", "n", "files"}.
-        rows: which rows, in words.
-        metrics: estimates by name, accuracy among them.
-        confusion: counts ``[[tn, fp], [fn, tp]]``.
-        held_out: it is of test files, none of which training was given.
+        key: Key of the evaluated file in its run folder.
+        data: Evaluated file, {"path", "sha256", "n"}; of several files together, {"path", "n", "files"}.
+        rows: Which rows, in words.
+        metrics: Estimates by name, accuracy among them.
+        confusion: Counts ``[[tn, fp], [fn, tp]]``.
+        role: Use of the file; of several files together "test" if all of them are tests.
     """
 
-    stem: str
+    key: str
     data: dict[str, Any]
     rows: str
     metrics: dict[str, Estimate]
     confusion: list[list[int]]
-    held_out: bool
+    role: Role
 
     @property
     def files(self) -> list[dict[str, Any]]:
-        """The data files it was made on: one, or those that were pooled."""
-        return _files(self.data)
+        """Evaluated data files: one, or those that were pooled."""
+        return self.data.get("files", [self.data])
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether these are the metrics of several files together."""
+        return "files" in self.data
+
+    @property
+    def held_out(self) -> bool:
+        """Whether no training used any of the files."""
+        return self.role == "test"
 
 
 @dataclass(frozen=True)
@@ -48,75 +59,89 @@ class RunContents:
     """A run folder.
 
     Attributes:
-        path: of the folder.
-        config: of ``config.json``.
-        history: one mapping an epoch, of ``history.jsonl``; empty if there is none.
-        records: by stem, in reading order: val, the tests, the tests together, others.
-        predictions: by stem, in the same order.
-        steps: of ``steps.json``; empty if there is none.
-        weights_sha256: of the weights that were evaluated; None where there was no evaluation that says so.
-        milliseconds: that a pair took in the largest evaluation; None where there was none.
+        path: Run folder.
+        config: Content of ``config.json``.
+        history: Epoch entries of ``history.jsonl``; empty if there is none.
+        metrics: Metrics by key, in reading order: val, the tests, the tests together, others.
+        predictions: Predictions by key, in the same order.
+        steps: Content of ``steps.json``; empty if there is none.
+        weights_sha256: Digest of the evaluated weights; None where no evaluation names it.
+        milliseconds: Time of a pair in the largest evaluation; None where there was none.
     """
 
     path: Path
     config: dict[str, Any]
     history: list[dict[str, Any]]
-    records: dict[str, Record]
+    metrics: dict[str, FileMetrics]
     predictions: dict[str, Predictions]
     steps: list[dict[str, Any]]
     weights_sha256: str | None
     milliseconds: float | None
 
-    def require_unseen_tests(self) -> None:
-        """Make sure that what is called a test was not given to the training, nor to that of a teacher.
+    @property
+    def val_metrics(self) -> FileMetrics | None:
+        """Metrics of the run's own val file, whatever its name; None without an evaluation of it."""
+        return next((each for each in self.metrics.values() if each.role == "val" and not each.is_pooled), None)
 
-        Raises:
-            InputError: a test file was.
-        """
-        seen = used_in_training(self.config)
-        for stem, said in self.predictions.items():
-            if stem.startswith("test") and said.data_sha256 in seen:
-                raise InputError(
-                    f"{self.path}: its training was given {stem}, which is therefore no test; evaluate it on others,"
-                    f" and remove predictions/{stem}.npz"
-                )
+    @property
+    def evaluated(self) -> Evaluated:
+        """Files with metrics."""
+        files = [(each.key, each.data) for each in self.metrics.values() if not each.is_pooled]
+        return self._evaluated(files, "metrics")
 
-    def labelled(self, stem: str) -> Predictions:
-        """The stored predictions of a labelled file.
+    @property
+    def predicted(self) -> Evaluated:
+        """Labelled files with predictions."""
+        labelled = {key: each for key, each in self.predictions.items() if each.y is not None and each.data_sha256}
+        return self._evaluated([(key, each.meta["data"]) for key, each in labelled.items()], "predictions")
 
-        Raises:
-            InputError: there are none.
-        """
-        said = self.predictions.get(stem)
-        if said is None or said.y is None:
-            raise InputError(f"{self.path}: no labelled predictions on {stem}; evaluate it first")
-        return said
+    def role(self, digest: str | None) -> Role:
+        """The use of a data file, by its digest."""
+        return role_of(self.config, digest, used_in_training(self.config))
 
-    def predictions_of(self, record: Record) -> dict[str, Predictions]:
-        """The stored predictions of the files that the record was made on, by stem; empty unless all are there."""
-        digests = {file["sha256"] for file in record.files}
-        found = {stem: part for stem, part in self.predictions.items() if part.data_sha256 in digests}
-        complete = sum(map(len, found.values())) == record.metrics["accuracy"].n
+    def predictions_of(self, metrics: FileMetrics) -> dict[str, Predictions]:
+        """The stored predictions of the files behind some metrics, by key; empty unless all are there."""
+        digests = {file["sha256"] for file in metrics.files}
+        found = {key: part for key, part in self.predictions.items() if part.data_sha256 in digests}
+        complete = sum(map(len, found.values())) == metrics.metrics["accuracy"].n
         return found if complete and all(part.y is not None for part in found.values()) else {}
+
+    def _evaluated(
+        self, files: Sequence[tuple[str, dict[str, Any]]], kind: Literal["predictions", "metrics"]
+    ) -> Evaluated:
+        val, can = self.config["data"]["val"], RunFolder(self.path).weights.is_file()
+        found = (EvaluatedFile(key, data["path"], data["sha256"], self.role(data["sha256"])) for key, data in files)
+        return Evaluated(self.path, val["path"], val["sha256"], tuple(found), can, kind)
+
+
+def role_of(config: dict[str, Any], digest: str | None, used: Collection[str]) -> Role:
+    """The use of a data file in a run.
+
+    Args:
+        config: Run configuration.
+        digest: Digest of the file.
+        used: Digests of all files used in its training and in its teachers'.
+    """
+    if digest == config["data"]["val"]["sha256"]:
+        return "val"
+    return "used" if digest in used else "test"
 
 
 def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
-    """Run folders named ``FACTOR_seedSEED``, by factor and seed, in the order in which they are given.
+    """Run folders named ``FACTOR_seedSEED``, by factor and seed, in the order of ``runs``.
 
     Raises:
-        InputError: a folder or a factor's seed is given twice, a name is of another form, a test file was given
-            to a training, or as :func:`read_run`.
+        InputError: A folder or a factor's seed is given twice, a name is of another form, or as :func:`read_run`.
     """
     found: dict[str, dict[int, RunContents]] = {}
     for run in distinct_runs(runs):
         name = _NAME.fullmatch(run.resolve().name)
-        if name is None:
+        if name is None or len(name["seed"]) > _LONGEST_SEED:
             raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
         seeds, seed = found.setdefault(name["factor"], {}), int(name["seed"])
         if seed in seeds:
             raise InputError(f"{run}: seed {seed} of {name['factor']} is also {seeds[seed].path}; give one of the two")
         seeds[seed] = read_run(run)
-        seeds[seed].require_unseen_tests()
     return found
 
 
@@ -124,53 +149,67 @@ def read_run(run: Path) -> RunContents:
     """Read a run folder.
 
     Raises:
-        InputError: it is no run folder, a file is damaged, or the records are those of different weights.
+        InputError: It is no run folder, a file is damaged, or the metrics are those of different weights.
     """
     run, folder = Path(run), RunFolder(Path(run))
     config = folder.read_config()
-    documents = {path: read_json(path) for path in _in_order(run / "metrics", ".json")}
-    weights = {document.get("weights_sha256") for document in documents.values() if isinstance(document, dict)}
-    if len(weights - {None}) > 1:
-        raise InputError(f"{run / 'metrics'}: the records were made with different weights; evaluate every file again")
-    seen = used_in_training(config)
+    used = used_in_training(config)
+    documents = {path: read_json(path) for path in _files(run / "metrics", ".json")}
+    metrics = [_file_metrics(path, document, config, used) for path, document in documents.items()]
+    weights = {document.get("weights_sha256") for document in documents.values()} - {None}
+    if len(weights) > 1:
+        raise InputError(f"{run / 'metrics'}: the metrics are those of different weights; evaluate every file again")
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
+    predictions = {path.stem: Predictions.load(path) for path in _files(run / "predictions", ".npz")}
+    roles: dict[str, Role] = {key: role_of(config, each.data_sha256, used) for key, each in predictions.items()}
     return RunContents(
         path=run,
         config=config,
         history=folder.read_history(),
-        records={path.stem: _record(path, document, seen) for path, document in documents.items()},
-        predictions={path.stem: Predictions.load(path) for path in _in_order(run / "predictions", ".npz")},
+        metrics={
+            each.key: each for each in sorted(metrics, key=lambda each: _place(each.key, each.role, each.is_pooled))
+        },
+        predictions={key: predictions[key] for key in sorted(predictions, key=lambda key: _place(key, roles[key]))},
         steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
-        weights_sha256=next(iter(weights - {None}), None),
+        weights_sha256=next(iter(weights), None),
         milliseconds=max(timed)[1] if timed else None,
     )
 
 
 def trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
-    """Seconds of a run's training and of its teachers', by history, and the paths of teachers that are not here.
+    """Seconds of the trainings of a run and of its teachers, by history, and the paths of missing teachers.
 
-    A run and its copy, as the one that comes with twinrank, have the same history: it is one training. Teachers may
-    also stand beside the run, or beside the students between, in these folders.
+    A run and its copy have the same history: they are one training. Teachers may also stand beside the run, or beside
+    the students between, in the folders ``beside``.
 
     Raises:
-        InputError: the time of one of them is not known.
+        InputError: The time of one of them is unknown, or a run is its own teacher.
     """
+    return _trainings(contents, beside, ())
+
+
+def _trainings(
+    contents: RunContents, beside: tuple[Path, ...], students: tuple[Path, ...]
+) -> tuple[dict[str, float], list[str]]:
+    place = contents.path.resolve()
+    if place in students:
+        raise InputError(f"{RunFolder(contents.path).config}: names as teacher a run that it has taught; restore it")
     if not contents.history or not all("seconds" in epoch for epoch in contents.history):
-        raise InputError(f"{contents.path}: has no history.jsonl with seconds, so its time is not known; restore it")
+        raise InputError(f"{contents.path}: has no history.jsonl with seconds, so its time is unknown; restore it")
     own = {repr(contents.history): float(sum(epoch["seconds"] for epoch in contents.history))}
     uncounted: list[str] = []
     beside = (contents.path.parent, *beside)
-    for said, member in zip(teacher_folders(contents.config), teacher_identities(contents.config), strict=True):
+    for named, identity in zip(teacher_folders(contents.config), teacher_identities(contents.config), strict=True):
         # Published results stand beside each other, wherever they were trained.
-        for path in (said, *(folder / said.name for folder in beside)):
+        for path in (named, *(folder / named.name for folder in beside)):
             if (path / "config.json").is_file():
                 teacher = read_run(path)
-                if member.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
-                    earlier, missing = trainings(teacher, beside)
+                if identity.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
+                    earlier, missing = _trainings(teacher, beside, (*students, place))
                     own, uncounted = earlier | own, [*uncounted, *missing]
                     break
         else:
-            uncounted.append(str(said))
+            uncounted.append(str(named))
     return own, uncounted
 
 
@@ -180,24 +219,25 @@ def _weights(run: Path) -> str | None:
     return sha256(weights) if weights.is_file() else None
 
 
-def _in_order(folder: Path, suffix: str) -> list[Path]:
-    place = {stem: position for position, stem in enumerate(_ORDER)}
-    found = (path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
-    return sorted(found, key=lambda path: (place.get(path.stem, len(place)), path.stem))
+def _files(folder: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
-def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
-    return data.get("files", [data])
+def _place(key: str, role: Role, is_pooled: bool = False) -> tuple[int, int, int, str]:
+    """Reading order: val, the tests, the tests together, others."""
+    first, known, _ = EvaluatedFile(key, "", "", role).place
+    return first, int(is_pooled), known, key
 
 
-def _record(path: Path, document: Any, seen: Collection[str]) -> Record:
+def _file_metrics(path: Path, document: Any, config: dict[str, Any], used: Collection[str]) -> FileMetrics:
     try:
         metrics = {name: Estimate(**estimate) for name, estimate in document["metrics"].items()}
-        unseen = not any(file["sha256"] in seen for file in _files(document["data"]))
-        held_out = unseen and path.stem.startswith("test")
-        record = Record(path.stem, document["data"], document["rows"], metrics, document["confusion"], held_out)
+        data = document["data"]
+        roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
+        role: Role = roles.pop() if len(roles) == 1 else "used"
+        found = FileMetrics(path.stem, data, document["rows"], metrics, document["confusion"], role)
         if "accuracy" not in metrics:
             raise KeyError("accuracy")
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a record of metrics ({error}); evaluate the file again") from error
-    return record
+        raise InputError(f"{path}: not the metrics of an evaluation ({error}); evaluate the file again") from error
+    return found

@@ -1,8 +1,9 @@
-"""Runs and stacks in one table: the best first by the rows that choose, compared on the tests."""
+"""Runs and stacks in one table: ranked by val or the stacked rows, compared on the tests."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,93 +20,116 @@ from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.ranking import Entrant, Leaderboard, rank
 from twinrank.reporting.canvas import save_picture
 from twinrank.reporting.contents import read_run, trainings
-from twinrank.reporting.formats import count, duration, interval, p_value, table_line, value
+from twinrank.reporting.files import Evaluated, EvaluatedFile, common_files
+from twinrank.reporting.formats import count, distinct, duration, interval, markdown, p_value, table_line, value
 from twinrank.reporting.plots import accuracy_table
 from twinrank.reporting.published import FOOTNOTES, PUBLISHED
-from twinrank.runs import RunFolder, board_files, distinct_runs
+from twinrank.runs import board_files, distinct_runs
 
-_CHOSEN_ON = "val"
 _ABOUT = ("name", "kind", "track", "parameters", "seconds", "milliseconds")
 _EXTRA = ("log_loss", "expected_calibration_error")
-_PRIVATE = "test_private"
 
 
 @dataclass(frozen=True)
 class Field:
-    """Those that are ranked.
+    """The entrants of a leaderboard.
 
     Attributes:
-        entrants: of all folders.
-        asked: rows by stem; those that rank first.
-        benchmark: all of it is of the benchmark proper.
-        chosen: the rows that rank also chose epochs, so that they read slightly too well.
-        uncounted: paths of teachers that are not here with the weights that taught, so that their training is not in
-            the seconds.
+        entrants: Entrants of all folders.
+        rows: Rows by name of the file: first those that rank, then the tests.
+        benchmark: Whether all of it is of the benchmark proper.
+        chosen: Whether the rows that rank also chose epochs; they then read slightly too well.
+        uncounted: Paths of teachers whose training is not in the seconds, since they are not here with the weights
+            that taught.
+        left_out: Names of evaluated files that a training used, and that are no val file.
     """
 
     entrants: tuple[Entrant, ...]
-    asked: dict[str, LabelledRows]
+    rows: dict[str, LabelledRows]
     benchmark: bool
     chosen: bool
     uncounted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def rank(self) -> Leaderboard:
         """The leaderboard.
 
         Raises:
-            InputError: as :func:`twinrank.evaluation.ranking.rank`.
+            InputError: As :func:`twinrank.evaluation.ranking.rank`.
         """
-        return rank(self.entrants, {stem: rows.y for stem, rows in self.asked.items()}, next(iter(self.asked)))
+        return rank(self.entrants, {name: rows.y for name, rows in self.rows.items()}, next(iter(self.rows)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One folder's part of a field; logits and rows by the folder's own keys."""
+
+    files: Evaluated
+    entrants: tuple[Entrant, ...]
+    rows: dict[str, LabelledRows]
+    benchmark: bool
+    chosen: bool
+    uncounted: tuple[str, ...] = ()
 
 
 def read_field(folders: Sequence[Path]) -> Field:
-    """What runs and stacks said about the same rows.
+    """Predictions of runs and stacks for the same rows.
 
     Args:
-        folders: evaluated run folders, and stack folders.
+        folders: Evaluated run folders, and stack folders.
 
     Raises:
-        InputError: a folder is neither or is given twice, a file in it is damaged, or they are about different rows.
+        InputError: A folder is neither or is given twice, a file in it is damaged, or the rows differ.
     """
-    fields = [
-        _stack(folder) if (folder / "stack.json").is_file() else _run(folder) for folder in distinct_runs(folders)
-    ]
-    if not fields:
+    parts = [_stack(folder) if (folder / "stack.json").is_file() else _run(folder) for folder in distinct_runs(folders)]
+    if not parts:
         raise InputError("nothing to compare; give one run or more")
-    asked, places = fields[0].asked, []
-    for folder, field in zip(folders, fields, strict=True):
-        for stem in asked.keys() | field.asked.keys():
-            if stem not in asked or stem not in field.asked or not np.array_equal(asked[stem].id, field.asked[stem].id):
-                raise InputError(f"{folder}: is not about the same rows of '{stem}' as {folders[0]}; evaluate it there")
-        place = Path(folder).resolve()
-        places += [(place.parent if each.name == place.name else place, each) for each in field.entrants]
+    common = common_files([part.files for part in parts])
+    rows: dict[str, LabelledRows] = {}
+    entrants: list[tuple[Path, Entrant]] = []
+    for part in parts:
+        keys = {name: part.files.require(digest, name).key for digest, name in common.names.items()}
+        for name, key in keys.items():
+            own = part.rows[key]
+            if not np.array_equal(rows.setdefault(name, own).id, own.id):
+                raise InputError(
+                    f"{part.files.folder}: has other rows of '{name}' than {parts[0].files.folder}; evaluate again"
+                )
+        place = part.files.folder.resolve()
+        for each in part.entrants:
+            renamed = replace(each, logits={name: each.logits[key] for name, key in keys.items()})
+            entrants.append((place.parent if each.name == place.name else place, renamed))
+    left_out = [file.key for part in parts for file in part.files.files if file.sha256 not in common.names]
     return Field(
-        tuple(_told_apart(places)),
-        asked,
-        benchmark=all(field.benchmark for field in fields),
-        chosen=any(field.chosen for field in fields),
-        uncounted=tuple(dict.fromkeys(path for field in fields for path in field.uncounted)),
+        tuple(_told_apart(entrants)),
+        rows,
+        benchmark=all(part.benchmark for part in parts),
+        chosen=any(part.chosen for part in parts),
+        uncounted=tuple(dict.fromkeys(path for part in parts for path in part.uncounted)),
+        left_out=tuple(dict.fromkeys(left_out)),
     )
 
 
 def _told_apart(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
-    """Entrants in folders; those of the same name get as many of the folder's names before it as tell them apart."""
-    names, depth = [each.name for _, each in places], 0
-    while twice := {name for name in names if names.count(name) > 1}:
-        depth += 1
+    """Entrants in folders. Equal names get as much of the path before them as tells them apart, or else a number."""
+    names = [each.name for _, each in places]
+    for depth in range(1, 1 + max((len(place.parts) for place, _ in places), default=0)):
+        twice = {name for name, times in Counter(names).items() if times > 1}
+        if not twice:
+            break
         names = [
-            "/".join((*place.parts[-depth:], each.name)) if name in twice else name
+            "/".join((*place.parts[-depth:], each.name)).replace("//", "/", 1) if name in twice else name
             for name, (place, each) in zip(names, places, strict=True)
         ]
-    return (replace(each, name=name) for name, (_, each) in zip(names, places, strict=True))
+    return (replace(each, name=name) for name, (_, each) in zip(distinct(names), places, strict=True))
 
 
 def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
     """The leaderboard as JSON values, an object for each row, the best first.
 
-    ``accuracy``, ``low``, ``high`` and ``n`` by stem, with log-loss and calibration error beside them;
-    ``p_vs_best_model`` is McNemar's against the best single model, ``p_vs_first`` against the first, Holm's in
-    ``p_vs_first_holm``.
+    Each file has ``accuracy``, ``low``, ``high`` and ``n``, with log-loss and calibration error beside them.
+    ``p_vs_best_model`` is McNemar's p against the best single model, ``p_vs_first`` that against the first;
+    ``p_vs_first_holm`` is the latter after Holm's correction.
     """
     records = []
     for place, row in enumerate(board.rows, start=1):
@@ -122,71 +146,84 @@ def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
     return records
 
 
-def leaderboard_notes(board: Leaderboard, field: Field) -> list[str]:
-    """What a reader must know, in sentences."""
-    tied = [row.entrant.name for row in board.rows if row.tied]
+def leaderboard_notes(board: Leaderboard, field: Field, name: Callable[[str], str] = str) -> list[str]:
+    """Sentences that a reader must know.
+
+    Args:
+        board: Leaderboard.
+        field: Its entrants.
+        name: How a name is written, for example :func:`twinrank.reporting.formats.markdown`.
+    """
+    tied = [name(row.entrant.name) for row in board.rows if row.tied]
     chosen = ", which chose epochs, so it reads slightly too well" if field.chosen else ""
+    pooled = f" The column “{POOLED}” is the test files together." if POOLED in board.rows[0].metrics else ""
     notes = [
-        f"Ranked by `{board.ranked_on}`{chosen}; never by a test. Accuracy and errors with 95% intervals: other rows,"
-        " not other seeds. `tests` is the test files together. Seconds are of all trainings, those of teachers, too;"
-        " milliseconds decide one pair."
+        f"Ranked by {name(board.ranked_on)}{chosen}; never by a test. Accuracy and errors have 95% intervals: for other"
+        f" rows, not for other seeds.{pooled} Seconds are those of all trainings, teachers included."
+        " Milliseconds are the time of one pair."
     ]
+    if field.left_out:
+        notes.append(f"Left out, since a training used it: {', '.join(map(name, field.left_out))}.")
     if field.uncounted:
         notes.append(
-            "Not counted: the training of teachers that are not here with the weights that taught:"
-            f" {', '.join(field.uncounted)}."
+            "Not counted is the training of teachers that are not here with the weights that taught:"
+            f" {', '.join(map(name, field.uncounted))}."
         )
-    opened = [row.entrant.name for row in board.rows if row.entrant.track != PAIRS_ONLY]
+    opened = [name(row.entrant.name) for row in board.rows if row.entrant.track != PAIRS_ONLY]
     if 0 < len(opened) < len(board.rows):
         notes.append(f"Of the open track, which may learn from more than the pairs: {', '.join(opened)}.")
     if board.detectable is not None:
         others = "All others differ" if len(tied) < len(board.rows) else "Nobody differs"
         notes.append(
-            f"Tied for first: {', '.join(tied)}. {others} from the first at 5% (exact McNemar on {board.compared_on},"
-            f" n = {board.n:,}, Holm-corrected)."
+            f"Tied for first: {', '.join(tied)}. {others} from the first at 5% (exact McNemar on"
+            f" {name(board.compared_on)}, n = {board.n:,}, Holm-corrected)."
         )
     if board.detectable:
         notes.append(
-            "The smallest difference to the first that so many rows show four times in five, for who disagrees with it"
-            f" as often as the middle one of them: {100 * board.detectable:.2f} points."
+            "The smallest difference to the first that these rows find with 80% power:"
+            f" {100 * board.detectable:.2f} points, for an entrant that disagrees with the first as often as the median"
+            " one does."
         )
-    if board.best_model is not None and any(row.entrant.kind == "ensemble" for row in board.rows):
-        first = next(row for row in board.rows if row.entrant.kind == "ensemble")
-        test = first.against_best_model
-        assert test is not None
-        verdict = "NOT significantly better"
-        if test.p < 0.05:
-            verdict = f"significantly {'better' if test.second_alone > test.first_alone else 'WORSE'}"
-        n = first.metrics[board.decided_on]["accuracy"].n
-        notes.append(
-            f"The best ensemble, {first.entrant.name}, is {verdict} than the best single model, {board.best_model}, on"
-            f" {board.decided_on} (n = {n:,}; exact McNemar, p {p_value(test.p)}:"
-            f" {test.second_alone} rows that it alone gets right, {test.first_alone} that the model alone does)."
-        )
-    return notes
+    return [*notes, *_against_best_model(board, name)]
+
+
+def _against_best_model(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
+    """Whether the best ensemble is better than the best single model, where there are both."""
+    first = next((row for row in board.rows if row.entrant.kind == "ensemble"), None)
+    if board.best_model is None or first is None or (test := first.against_best_model) is None:
+        return []
+    verdict = "NOT significantly better"
+    if test.p < 0.05:
+        verdict = f"significantly {'better' if test.second_alone > test.first_alone else 'WORSE'}"
+    n = first.metrics[board.decided_on]["accuracy"].n
+    return [
+        f"The best ensemble, {name(first.entrant.name)}, is {verdict} than the best single model,"
+        f" {name(board.best_model)}, on {name(board.decided_on)} (n = {n:,}; exact McNemar, p {p_value(test.p)}:"
+        f" {test.second_alone} rows that only the ensemble gets right, {test.first_alone} that only the model does)."
+    ]
 
 
 def leaderboard_text(board: Leaderboard, field: Field) -> str:
     """The table as Markdown, with published results below if it is of the benchmark proper."""
-    stems = list(board.rows[0].metrics)
-    ranked = board.ranked_on
-    headings = ["", "name", "kind", "parameters", "training", "ms a pair", ranked, f"log-loss, {ranked}"]
-    headings += [f"calibration error, {ranked}", *(stem for stem in stems if stem != ranked), "p, against the first"]
+    files, ranked = list(board.rows[0].metrics), board.ranked_on
+    others, shown = [file for file in files if file != ranked], markdown(ranked)
+    headings = ["", "name", "kind", "parameters", "training", "ms a pair", shown, f"log-loss, {shown}"]
+    headings += [f"calibration error, {shown}", *map(markdown, others), "p, against the first"]
     lines = [table_line(headings), table_line(["---"] * len(headings))]
     for place, row in enumerate(board.rows, start=1):
-        own, who = row.metrics[ranked], row.entrant
-        cells = [f"{place}{' =' if row.tied else ''}", who.name, who.kind, count(who.parameters), duration(who.seconds)]
-        cells += ["" if who.milliseconds is None else f"{who.milliseconds:.2f}"]
+        own, entrant = row.metrics[ranked], row.entrant
+        cells = [f"{place}{' =' if row.tied else ''}", markdown(entrant.name), entrant.kind]
+        cells += [count(entrant.parameters), duration(entrant.seconds)]
+        cells += ["" if entrant.milliseconds is None else f"{entrant.milliseconds:.2f}"]
         cells += [_estimate(own["accuracy"], "accuracy"), *(_estimate(own[name], name) for name in _EXTRA)]
-        cells += [_estimate(row.metrics[stem]["accuracy"], "accuracy") for stem in stems if stem != ranked]
+        cells += [_estimate(row.metrics[file]["accuracy"], "accuracy") for file in others]
         lines.append(table_line([*cells, "" if row.adjusted is None else p_value(row.adjusted)]))
-    notes = leaderboard_notes(board, field)
+    notes = leaderboard_notes(board, field, markdown)
     if field.benchmark:
         for each in PUBLISHED:
             known = {"val": each.val, "test_public": each.test_public, "test_private": each.test_private}
-            shown = [known.get(stem, "") for stem in stems if stem != ranked]
             cells = ["", each.system, "published", each.parameters, each.cost, "", known.get(ranked, ""), "", ""]
-            lines.append(table_line([*cells, *shown, each.note]))
+            lines.append(table_line([*cells, *(known.get(file, "") for file in others), each.note]))
         notes += FOOTNOTES
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
 
@@ -195,40 +232,52 @@ def write_leaderboard(board: Leaderboard, field: Field, out: Path) -> list[Path]
     """Write the :func:`board_files` of a folder.
 
     Returns:
-        The paths written.
+        Paths of the files.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: A file cannot be written.
     """
-    markdown, table, data, drawn = board_files(out)
-    write_text(markdown, leaderboard_text(board, field) + "\n")
+    drawn = [board.ranked_on, *(file for file in board.rows[0].metrics if file != board.ranked_on)]
+    drawn = [drawn[0], *drawn[-1:]] if len(drawn) > 1 else drawn
+    text, table, data, picture = board_files(out)
+    write_text(text, leaderboard_text(board, field) + "\n")
     write_text(table, _csv(board))
     write_json(data, leaderboard_records(board))
-    accuracy = {row.entrant.name: {stem: own["accuracy"] for stem, own in row.metrics.items()} for row in board.rows}
-    picture = accuracy_table(accuracy, (board.ranked_on, POOLED if POOLED in board.rows[0].metrics else _PRIVATE))
-    return [markdown, table, data, save_picture(picture, drawn)]
+    accuracy = {row.entrant.name: {file: own["accuracy"] for file, own in row.metrics.items()} for row in board.rows}
+    return [text, table, data, save_picture(accuracy_table(accuracy, drawn), picture)]
 
 
-def _stack(folder: Path) -> Field:
-    entrants, asked = load_entrants(folder / "entrants.npz")
-    match read_json(folder / "stack.json"):
-        case {"data": {"rows": {"path": str()}, **others} as data} if others:
-            files = [Path(file["path"]) for file in data.values()]
-            return Field(tuple(entrants), asked, all(map(is_benchmark, files)), False)
+def _stack(folder: Path) -> _Part:
+    entrants, rows = load_entrants(folder / "entrants.npz")
+    config = read_json(folder / "stack.json")
+    match config:
+        case {"data": {"train": {"path": str(), "sha256": str()}, "rows": {"path": str(), "sha256": str()}, **tests}}:
+            names = dict(zip(rows, ("rows", *tests), strict=False))
+            if list(rows)[1:] == list(tests) and all(_is_file(file) for file in tests.values()):
+                data = config["data"]
+                files = (
+                    EvaluatedFile(key, data[part]["path"], data[part]["sha256"], "val" if part == "rows" else "test")
+                    for key, part in names.items()
+                )
+                val, paths = data["rows"], [Path(file["path"]) for file in data.values()]
+                evaluated = Evaluated(folder, val["path"], val["sha256"], tuple(files))
+                return _Part(evaluated, tuple(entrants), rows, all(map(is_benchmark, paths)), chosen=False)
     raise InputError(f"{folder / 'stack.json'}: not the configuration of a stack; stack again")
 
 
-def _run(folder: Path) -> Field:
+def _is_file(file: object) -> bool:
+    match file:
+        case {"path": str(), "sha256": str()}:
+            return True
+    return False
+
+
+def _run(folder: Path) -> _Part:
     contents = read_run(folder)
-    contents.require_unseen_tests()
-    config = contents.config
-    said = {stem: part for stem, part in contents.predictions.items() if part.y is not None}
-    if _CHOSEN_ON not in said and not RunFolder(folder).weights.is_file():
-        raise InputError(f"{folder}: has said nothing about {_CHOSEN_ON}, and has no weights to be asked; leave it out")
-    if _CHOSEN_ON not in said:
-        val = config["data"].get("val", {}).get("path", "VAL.npz")
-        raise InputError(f"{folder}: has not been evaluated on val; run 'twinrank evaluate {folder} {val}'")
+    config, files = contents.config, contents.predicted
+    files.require(files.val_sha256, files.val)
     seconds, uncounted = trainings(contents)
+    labelled = {file.key: contents.predictions[file.key] for file in files.files}
     entrant = Entrant(
         name=folder.resolve().name,
         kind="model",
@@ -236,11 +285,11 @@ def _run(folder: Path) -> Field:
         parameters=config["parameters"],
         seconds=round(sum(seconds.values()), 1),
         milliseconds=contents.milliseconds,
-        logits={stem: part.logit for stem, part in said.items()},
+        logits={key: part.logit for key, part in labelled.items()},
     )
     benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
-    asked = {stem: LabelledRows(part.id, part.y) for stem, part in said.items() if part.y is not None}
-    return Field((entrant,), asked, benchmark, True, tuple(uncounted))
+    rows = {key: LabelledRows(part.id, part.y) for key, part in labelled.items() if part.y is not None}
+    return _Part(files, (entrant,), rows, benchmark, chosen=True, uncounted=tuple(uncounted))
 
 
 def _csv(board: Leaderboard) -> str:

@@ -1,17 +1,19 @@
-"""One self-contained page, ``report.html``, made from a run folder: what was measured, on which rows, how surely."""
+"""One self-contained page, ``report.html``, made from a run folder: every measurement, its rows and its interval."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 
 from twinrank.core.files import require_ending, write_text
 from twinrank.reporting import formats, sections
-from twinrank.reporting.contents import read_run
-from twinrank.reporting.mistakes import Pictures, most_confident_mistakes
+from twinrank.reporting.contents import RunContents, read_run
+from twinrank.reporting.mistakes import Mistake, Pictures, most_confident_mistakes
 from twinrank.reporting.published import FOOTNOTES, with_row
+from twinrank.reporting.sections import Drawing
 from twinrank.runs import teacher_folders
 
 
@@ -27,57 +29,57 @@ def write_report(
     """Write the report of a run. Nothing is trained or predicted; every number comes from the run folder.
 
     Args:
-        run: run folder; whatever is not in it yet is left out of the page.
-        out: the page; ``report.html`` in the run folder if None.
-        pictures: by stem of the predictions, the pairs of images of which the most confident mistakes are shown.
-        digits: by stem, true digits, integer (N, 2), by row of the predictions. They only draw and caption pictures.
-        on_benchmark: show the run beside what is published on the benchmark.
-        figures: folder for the figures as PNG files; None, the page alone.
+        run: Run folder; the page leaves out whatever is not in it yet.
+        out: Path of the page; ``report.html`` in the run folder if None.
+        pictures: Pairs of images by key of the predictions, for the most confident mistakes.
+        digits: True digits by key, integer (N, 2), by row of the predictions. They only draw and caption pictures.
+        on_benchmark: Whether to show the run beside published results on the benchmark.
+        figures: Folder for the figures as PNG files; None writes the page alone.
 
     Returns:
-        The path written.
+        Path of the page.
 
     Raises:
-        InputError: the run folder, the pictures or the digits are wrong, or the page cannot be written.
+        InputError: The run folder, the pictures or the digits are wrong, or the page cannot be written.
     """
     contents = read_run(run)
     digits = sections.checked_digits(contents, digits or {})
-    headline = sections.headline(contents)
-    ours = sections.our_standing(contents)
+    headline, levels = sections.headline(contents), sections.latent_levels(contents, digits)
     curves = sections.learning_curves(contents)
     decisions = sections.decisions(contents, headline, digits) if headline else []
-    levels = sections.latent_levels(contents, digits)
     page = template("report.html.j2").render(
-        config=contents.config,
-        config_text=json.dumps(contents.config, indent=2, ensure_ascii=False),
-        teachers=teacher_folders(contents.config),
+        _facts(contents),
         headline=headline,
-        records=list(contents.records.values()),
-        uses=sections.uses(contents),
-        seconds=sections.training_seconds(contents),
-        processors=sections.processors(contents),
         curves=curves,
-        history=sections.history_table(contents),
         decisions=decisions,
         levels=levels,
-        mistakes={
-            stem: most_confident_mistakes(contents.predictions[stem], images, digits.get(stem))
-            for stem, images in sorted((pictures or {}).items(), key=lambda item: not item[0].startswith("test"))
-            if stem in contents.predictions
-        },
+        mistakes=_mistakes(contents, pictures or {}, digits),
         on_benchmark=on_benchmark,
-        ours=ours,
-        standing=with_row(ours),
-        footnotes=FOOTNOTES,
-        steps=contents.steps,
     )
     path = Path(out) if out is not None else Path(run) / "report.html"
-    require_ending(path, ".html", ".htm")
-    write_text(path, page)
-    if figures is not None:
-        for drawing in (*curves, *decisions, *([levels[1]] if levels else [])):
-            drawing.save(Path(figures))
+    write_page(path, page)
+    save_drawings([*curves, *decisions, *([levels[1]] if levels else [])], figures)
     return path
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page. Characters that UTF-8 does not have, as in names of bytes, become question marks.
+
+    Raises:
+        InputError: The name does not end in .html, or the file cannot be written.
+    """
+    require_ending(path, ".html", ".htm")
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def save_drawings(drawings: list[Drawing], folder: Path | None) -> None:
+    """Write drawings as PNG files, if a folder is given.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    for drawing in drawings if folder is not None else ():
+        drawing.save(Path(folder))  # pyright: ignore[reportArgumentType]
 
 
 def template(name: str) -> jinja2.Template:
@@ -90,4 +92,33 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals["formats"] = formats
+    environment.filters["plain"] = formats.plain
     return environment.get_template(name)
+
+
+def _facts(contents: RunContents) -> dict[str, Any]:
+    """Everything that the page tells of a run without drawing it."""
+    ours = sections.our_standing(contents)
+    return {
+        "config": contents.config,
+        "config_text": json.dumps(contents.config, indent=2, ensure_ascii=False),
+        "teachers": teacher_folders(contents.config),
+        "evaluations": list(contents.metrics.values()),
+        "uses": sections.uses(contents),
+        "seconds": sections.training_seconds(contents),
+        "processors": sections.processors(contents),
+        "history": sections.history_table(contents),
+        "ours": ours,
+        "standing": with_row(ours),
+        "footnotes": FOOTNOTES,
+        "steps": contents.steps,
+    }
+
+
+def _mistakes(
+    contents: RunContents, pictures: Mapping[str, Pictures], digits: Mapping[str, np.ndarray]
+) -> dict[str, list[Mistake]]:
+    """The most confident mistakes by file, those on the tests first."""
+    known = [key for key in contents.predictions if key in pictures]
+    known.sort(key=lambda key: contents.role(contents.predictions[key].data_sha256) != "test")
+    return {key: most_confident_mistakes(contents.predictions[key], pictures[key], digits.get(key)) for key in known}

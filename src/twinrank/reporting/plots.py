@@ -14,10 +14,11 @@ from scipy.special import expit
 from twinrank.evaluation.metrics import Estimate, ReliabilityCurve, wilson
 from twinrank.evaluation.order import Cycle
 from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, line_look, style
-from twinrank.reporting.formats import interval, value
+from twinrank.reporting.formats import interval, plain, value
 from twinrank.reporting.levels import LevelTable
 
 _WIDTH, _HEIGHT = 3.6, 2.6
+_LONGEST_LABEL = 40
 _MOST_INSIDE = 4
 """Most runs whose legend leaves room for the curves."""
 
@@ -101,8 +102,8 @@ def error_correlation(names: Sequence[str], correlation: np.ndarray) -> Figure:
     figure, axes = blank_axes(2.2 + side, 1.8 + 0.75 * side)
     _cells(axes, np.clip(correlation, 0, 1), lambda row, column: f"{correlation[row, column]:.2f}")
     axes.invert_yaxis()
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", parse_math=False)
-    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_xticks(range(len(names)), map(_label, names), rotation=40, ha="right", parse_math=False)
+    axes.set_yticks(range(len(names)), map(_label, names), parse_math=False)
     return figure
 
 
@@ -180,6 +181,11 @@ def accuracy_by_difference(right: np.ndarray, difference: np.ndarray) -> Figure:
     return figure
 
 
+def _label(name: str) -> str:
+    """A name that leaves room for the picture."""
+    return plain(name, _LONGEST_LABEL)
+
+
 def _series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> np.ndarray:
     """Epochs and values where the history has them: float64 (M, 2)."""
     found = [(epoch["epoch"], (epoch.get(part, {}) if part else epoch).get(key)) for epoch in history]
@@ -231,7 +237,9 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
         axes.plot(epochs, values.mean(0), color=SERIES[0], linewidth=1.6, label=f"mean of {len(curves)} runs")
     else:
         for position, (name, points) in enumerate(curves.items()):
-            axes.plot(points[:, 0], points[:, 1], markersize=4, linewidth=1.4, label=name, **line_look(position))
+            axes.plot(
+                points[:, 0], points[:, 1], markersize=4, linewidth=1.4, label=_label(name), **line_look(position)
+            )
     axes.set(xlabel="epoch", ylabel="share right on val")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -246,13 +254,15 @@ def accuracy_by_seconds(
     ours: Mapping[str, tuple[float, Estimate]],
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     others: Mapping[str, tuple[float, float]],
+    file: str = "test_private",
 ) -> Figure:
-    """Accuracy on test_private against seconds of training, on a logarithmic axis.
+    """Accuracy on a file against seconds of training, on a logarithmic axis.
 
     Args:
-        ours: by name, seconds and accuracy.
-        curves: by the same names, seconds and accuracy on val during a training; an ensemble has none.
-        others: by name, seconds and accuracy.
+        ours: Seconds and accuracy, by name.
+        curves: Seconds and accuracy on val during a training, by the same names; an ensemble has none.
+        others: Published seconds and accuracy, by name; empty off the benchmark.
+        file: Name of the file.
     """
     figure, axes = blank_axes(8.4, 4.4)
     for position, (name, (seconds, accuracy)) in enumerate(ours.items()):
@@ -260,11 +270,14 @@ def accuracy_by_seconds(
         if name in curves:
             axes.plot(*curves[name], color=look["color"], linewidth=1, alpha=0.5)
         spread = [[accuracy.value - accuracy.low], [accuracy.high - accuracy.value]]
-        axes.errorbar([seconds], [accuracy.value], spread, linewidth=1.4, markersize=6, label=name, **look)
+        axes.errorbar([seconds], [accuracy.value], spread, linewidth=1.4, markersize=6, label=_label(name), **look)
     for position, (name, (seconds, accuracy)) in enumerate(others.items()):
         axes.plot([seconds], [accuracy], color=MUTED, marker=MARKERS[position], linestyle="none", label=name)
     axes.set_xscale("log")
-    axes.set(xlabel="seconds of training", ylabel="share right on test_private", ylim=(0.7, 0.94))
+    axes.set_xlabel("seconds of training")
+    axes.set_ylabel(f"share right on {_label(file)}", parse_math=False)
+    if others:
+        axes.set_ylim(0.7, 0.94)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend(axes, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
@@ -295,9 +308,9 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
             markersize=5,
             color=SERIES[position % len(SERIES)],
             marker=MARKERS[position % len(MARKERS)],
-            label=f"{file} (n = {shown[0][1].n:,})",
+            label=f"{_label(file)} (n = {shown[0][1].n:,})",
         )
-    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_yticks(range(len(names)), map(_label, names), parse_math=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.set(xlabel="share right, with Wilson 95% intervals", ylim=(-0.6, len(names) - 0.4))
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

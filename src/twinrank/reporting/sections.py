@@ -1,4 +1,4 @@
-"""The sections of a report, each made from the contents of a run folder."""
+"""The sections of a report, each made from the content of a run folder."""
 
 import re
 from collections.abc import Mapping
@@ -14,19 +14,20 @@ from twinrank.config import PAIRS_ONLY
 from twinrank.core.files import replacing
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import is_right, reliability_curve
-from twinrank.evaluation.metrics_record import POOLED
 from twinrank.reporting import plots
 from twinrank.reporting.canvas import inline_svg
-from twinrank.reporting.contents import Record, RunContents
-from twinrank.reporting.formats import count, duration, interval
+from twinrank.reporting.contents import FileMetrics, RunContents
+from twinrank.reporting.formats import count, duration, interval, plain
 from twinrank.reporting.levels import LevelTable, level_table
 from twinrank.reporting.published import Standing
+
+_LONGEST_ROWS = 300
 
 _USES = {
     "train": "fitted: the weights were trained on these rows",
     "val": "watched: training stopped and choices were made on these rows, so they read slightly too well",
-    "test": "held out: evaluated after training by a command of its own; nothing was chosen on these rows",
-    "other": "evaluated after training",
+    "test": "held out: evaluated after training; neither the training nor a teacher used these rows",
+    "used": "used by a teacher's training, so these rows are no test",
 }
 
 
@@ -35,9 +36,9 @@ class Drawing:
     """A figure in the page.
 
     Attributes:
-        title: short.
-        rows: which rows it shows and how many, in words.
-        figure: the figure.
+        title: Short title.
+        rows: Which rows it shows, and how many, in words.
+        figure: The figure.
     """
 
     title: str
@@ -58,7 +59,7 @@ class Drawing:
         """Write the figure as ``NAME.png``, for print and slides.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: The folder cannot be written.
         """
         with replacing(folder / f"{self.name}.png") as temporary:
             self.figure.savefig(temporary, format="png", dpi=200, facecolor="white")
@@ -66,47 +67,44 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Use:
-    """What a data file was used for.
+    """The use of a data file.
 
     Attributes:
-        file: its name.
-        n: pairs in it.
-        purpose: in words.
-        sha256: of its bytes, or empty.
+        file: Name of the file.
+        n: Number of its pairs, or None.
+        purpose: Purpose, in words.
+        sha256: Digest of its bytes, or empty.
     """
 
     file: str
-    n: int
+    n: int | None
     purpose: str
     sha256: str
 
 
-def headline(contents: RunContents) -> Record | None:
-    """The record to speak of first: the tests together, else the largest test, else val, else any."""
-    records = contents.records
-    if POOLED in records and records[POOLED].held_out:
-        return records[POOLED]
-    tests = [record for record in records.values() if record.held_out]
+def headline(contents: RunContents) -> FileMetrics | None:
+    """The metrics to show first: the tests together, else the largest test, else val, else any."""
+    tests = [each for each in contents.metrics.values() if each.held_out]
     if tests:
-        return max(tests, key=lambda record: record.metrics["accuracy"].n)
-    return records.get("val") or next(iter(records.values()), None)
+        return max(tests, key=lambda each: (each.is_pooled, each.metrics["accuracy"].n))
+    return contents.val_metrics or next(iter(contents.metrics.values()), None)
 
 
 def training_seconds(contents: RunContents) -> float | None:
-    """Wall time of all epochs, or None where the history does not have it."""
+    """Wall time of all epochs, or None where the history has no times."""
     seconds = [epoch["seconds"] for epoch in contents.history if "seconds" in epoch]
     return float(sum(seconds)) if seconds else None
 
 
 def uses(contents: RunContents) -> list[Use]:
-    """Every data file of the run, with what it was used for."""
+    """Every data file of the run, with its use."""
     rows = {}
-    for part, file in contents.config.get("data", {}).items():
-        if file:
-            rows[file["sha256"]] = _use(file, _USES.get(part, _USES["other"]))
-    for record in contents.records.values():
-        for file in record.files:
-            rows.setdefault(file["sha256"], _use(file, _USES["test" if record.held_out else "other"]))
+    for part, file in contents.config["data"].items():
+        if part in _USES:
+            rows[file["sha256"]] = _use(file, _USES[part])
+    for each in contents.metrics.values():
+        for file in each.files:
+            rows.setdefault(file["sha256"], _use(file, _USES[contents.role(file["sha256"])]))
     return list(rows.values())
 
 
@@ -126,83 +124,93 @@ def history_table(contents: RunContents) -> tuple[list[str], list[list[str]]]:
     return names, [[_cell(row.get(name)) for name in names] for row in flat]
 
 
-def decisions(contents: RunContents, record: Record, digits: Mapping[str, np.ndarray]) -> list[Drawing]:
-    """Confusion matrix of a record; where its predictions are stored, reliability; where digits are known, distance."""
-    drawings = [Drawing("Confusion matrix", record.rows, plots.confusion_matrix(np.array(record.confusion)))]
-    parts = contents.predictions_of(record)
+def decisions(contents: RunContents, shown: FileMetrics, digits: Mapping[str, np.ndarray]) -> list[Drawing]:
+    """Drawings about decisions.
+
+    Args:
+        contents: Content of the run folder.
+        shown: Metrics with the confusion matrix; reliability needs the stored predictions of the same rows.
+        digits: True digits by key; the drawing by distance needs those of all rows.
+    """
+    rows = plain(shown.rows, _LONGEST_ROWS)
+    drawings = [Drawing("Confusion matrix", rows, plots.confusion_matrix(np.array(shown.confusion)))]
+    parts = contents.predictions_of(shown)
     if not parts:
         return drawings
     y = np.concatenate([part.y for part in parts.values() if part.y is not None])
     logit = np.concatenate([part.logit for part in parts.values()])
-    drawings.append(Drawing("Reliability", record.rows, plots.reliability_curve(reliability_curve(y, logit))))
+    drawings.append(Drawing("Reliability", rows, plots.reliability_curve(reliability_curve(y, logit))))
     if digits.keys() >= parts.keys():
         pairs = np.concatenate([digits[stem] for stem in parts]).astype(np.int64)
         figure = plots.accuracy_by_difference(is_right(y, logit), np.abs(pairs[:, 0] - pairs[:, 1]))
-        drawings.append(Drawing("Right answers by distance", record.rows, figure))
+        drawings.append(Drawing("Right decisions by distance", rows, figure))
     return drawings
 
 
 def latent_levels(contents: RunContents, digits: Mapping[str, np.ndarray]) -> tuple[LevelTable, Drawing] | None:
-    """Latent levels against digits, on the tests if there are any with both, else on every file that has both."""
-    stems = [stem for stem, part in contents.predictions.items() if part.levels_a is not None and stem in digits]
-    stems = [stem for stem in stems if stem.startswith("test")] or stems
-    if not stems:
+    """Latent levels against digits, on the tests that have both, or else on every file that has both."""
+    keys = [key for key, part in contents.predictions.items() if part.levels_a is not None and key in digits]
+    keys = [key for key in keys if contents.role(contents.predictions[key].data_sha256) == "test"] or keys
+    if not keys:
         return None
-    sides = [(contents.predictions[stem], digits[stem]) for stem in stems]
+    sides = [(contents.predictions[key], digits[key]) for key in keys]
     levels = [side for part, _ in sides for side in (part.levels_a, part.levels_b) if side is not None]
     table = level_table(np.concatenate(levels), np.concatenate([pairs.T.reshape(-1) for _, pairs in sides]))
-    rows = f"both images of every pair of {' and '.join(stems)}"
+    rows = f"both images of every pair of {' and '.join(map(plain, keys))}"
     return table, Drawing("Latent levels and digits", rows, plots.latent_levels(table))
 
 
 def checked_digits(contents: RunContents, digits: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The digits of the files that there are predictions of.
+    """The digits of the files that have predictions.
 
     Raises:
-        InputError: not one pair of digits a row, or they contradict the labels (so they are those of other rows).
+        InputError: There is not one pair of digits for each row, or the digits contradict the labels.
     """
-    kept = {stem: np.asarray(pairs) for stem, pairs in digits.items() if stem in contents.predictions}
-    for stem, pairs in kept.items():
-        part = contents.predictions[stem]
+    kept = {key: np.asarray(pairs) for key, pairs in digits.items() if key in contents.predictions}
+    for key, pairs in kept.items():
+        part = contents.predictions[key]
         if pairs.shape != (len(part), 2):
-            raise InputError(f"digits of '{stem}' have shape {pairs.shape}, not ({len(part)}, 2): one pair a row")
+            raise InputError(f"digits of '{key}' have shape {pairs.shape}, not ({len(part)}, 2): one pair a row")
         if part.y is not None and ((pairs[:, 0] > pairs[:, 1]) != (part.y == 1)).any():
-            raise InputError(f"digits of '{stem}' contradict the labels; give those of the same rows in the same order")
+            raise InputError(f"digits of '{key}' contradict the labels; give those of the same rows in the same order")
     return kept
 
 
 def our_standing(contents: RunContents) -> Standing:
     """The run as a row of the published table, with intervals."""
     config, seconds = contents.config, training_seconds(contents)
-    accuracy = {stem: record.metrics["accuracy"] for stem, record in contents.records.items()}
-    shown = {
-        stem: f"{100 * accuracy[stem].value:.2f} ({interval(accuracy[stem], 'accuracy', 1)})"
-        if stem in accuracy
-        else ""
-        for stem in ("val", "test_public", "test_private")
-    }
-    track, taught = config.get("track", ""), "its teacher's not counted" if "teacher" in config else ""
+    public, private = (contents.metrics.get(key) for key in ("test_public", "test_private"))
+    track, taught = config["track"], "its teacher's not counted" if "teacher" in config else ""
+    name = plain(config.get("name", "this run"))
     return Standing(
-        system=f"{config.get('name', 'this run')} (this run{'' if track == PAIRS_ONLY else f', {track} track'})",
-        parameters=count(config["parameters"]) if "parameters" in config else "",
+        system=f"{name} (this run{'' if track == PAIRS_ONLY else f', {plain(track)} track'})",
+        parameters=count(config["parameters"]),
         cost=", ".join(filter(None, (duration(seconds) if seconds is not None else "", processors(contents), taught))),
-        val=shown["val"],
-        test_public=shown["test_public"],
-        test_private=shown["test_private"],
+        val=_accuracy(contents.val_metrics),
+        test_public=_accuracy(public if public and public.held_out else None),
+        test_private=_accuracy(private if private and private.held_out else None),
     )
 
 
 def processors(contents: RunContents) -> str:
-    """What the training ran on, in words; empty where the configuration does not say."""
+    """The processors of the training, in words; empty where the configuration does not name them."""
     device, threads = contents.config.get("device", "cpu"), contents.config.get("threads")
     if device != "cpu":
         return str(device)
     return f"{threads} CPU thread{'' if threads == 1 else 's'}" if threads else ""
 
 
+def _accuracy(metrics: FileMetrics | None) -> str:
+    """An accuracy in percent with its interval; empty without metrics."""
+    if metrics is None:
+        return ""
+    estimate = metrics.metrics["accuracy"]
+    return f"{100 * estimate.value:.2f} ({interval(estimate, 'accuracy', 1)})"
+
+
 def _cell(entry: Any) -> str:
-    return f"{entry:.5g}" if isinstance(entry, int | float) else str(entry or "")
+    return f"{entry:.5g}" if isinstance(entry, int | float) else plain(entry or "")
 
 
 def _use(file: Mapping[str, Any], purpose: str) -> Use:
-    return Use(PurePath(file["path"]).name, file["n"], purpose, file.get("sha256") or "")
+    return Use(plain(PurePath(file["path"]).name), file.get("n"), purpose, file["sha256"])

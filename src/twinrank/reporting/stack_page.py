@@ -1,36 +1,42 @@
-"""The page of a stack: leaderboard, folds, decisions, confidence, order, audit, from what the stack folder holds."""
+"""The page of a stack: leaderboard, folds, decisions, confidence, order and audit, all from the stack folder."""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import numpy as np
 
-from twinrank.core.files import require_ending, write_text
 from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.evaluation.metrics_record import POOLED
+from twinrank.evaluation.order import RANDOM_SHARE
+from twinrank.evaluation.ranking import Leaderboard, Row
 from twinrank.reporting import plots
+from twinrank.reporting.formats import plain
 from twinrank.reporting.leaderboard import Field, leaderboard_notes
-from twinrank.reporting.page import template
-from twinrank.reporting.sections import Drawing
+from twinrank.reporting.page import save_drawings, template, write_page
+from twinrank.reporting.sections import Drawing, Use
 
 _USUAL = "lightgbm_usual"
 _OWN_STEP = "report"
 _USES = {
     "train": "base models: fitted, and stopped on a slice that is not fitted",
-    "rows": "stacked: meta-learners fitted on some folds and judged on another; chose the best",
+    "rows": "stacked: meta-learners fitted on some folds and evaluated on another; chose the best",
 }
 _TEST = "held out: decided once, nothing was chosen on these rows"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_PICTURE = 20_000_000
+"""Bytes of a picture that goes into a page."""
 
 
 class Trained(Protocol):
-    """A network, as the ledger knows it.
+    """A network in a ledger.
 
     Attributes:
-        seconds: of its training.
-        memory_mb: of its training.
+        seconds: Seconds of its training.
+        memory_mb: Memory of its training, in MB.
     """
 
     @property
@@ -40,115 +46,137 @@ class Trained(Protocol):
     def memory_mb(self) -> float: ...  # noqa: D102
 
 
-def write_stack_page(
-    out: Path,
-    *,
-    config: Mapping[str, Any],
-    field: Field,
-    figures: Mapping[str, Any],
-    networks: Sequence[Trained],
-    order: Mapping[str, Any] | None,
-    cycles: Path,
-    audit: Sequence[Mapping[str, Any]] | None,
-    steps: Sequence[Mapping[str, Any]],
-    drawings: Path | None = None,
-) -> Path:
-    """Write the page.
+@dataclass(frozen=True)
+class StackContents:
+    """Everything that the page of a stack shows.
+
+    Attributes:
+        config: Content of ``stack.json``.
+        field: Entrants of the leaderboard.
+        figures: Content of ``figures.json``.
+        networks: Networks of the base models.
+        order: Content of ``order.json``, or None.
+        cycles: Path of the picture of its cycles, which need not be there.
+        audit: Checks of ``audit.json``, or None.
+        steps: Content of ``steps.json``.
+    """
+
+    config: Mapping[str, Any]
+    field: Field
+    figures: Mapping[str, Any]
+    networks: Sequence[Trained]
+    order: Mapping[str, Any] | None
+    cycles: Path
+    audit: Sequence[Mapping[str, Any]] | None
+    steps: Sequence[Mapping[str, Any]]
+
+
+def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = None) -> Path:
+    """Write the page of a stack.
 
     Args:
-        out: of it.
-        config: of the stack.
-        field: its entrants.
-        figures: of ``figures.json``.
-        networks: of the base models.
-        order: of ``order.json``, or None.
-        cycles: picture of its cycles, shown where it is there.
-        audit: its checks, or None.
-        steps: of ``steps.json``.
-        drawings: folder for the figures as PNG files; None, the page alone.
+        stack: Content of the stack folder.
+        out: Path of the page.
+        drawings: Folder for the figures as PNG files; None writes the page alone.
 
     Returns:
-        The path written.
+        Path of the page.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: A file cannot be written.
     """
-    require_ending(out, ".html", ".htm")
-    board = field.rank()
-    best = next(row for row in board.rows if row.entrant.name == config["best"])
-    tests = f"all test rows, n = {best.metrics[board.decided_on]['accuracy'].n:,}"
-    if POOLED in best.metrics:
-        tests = f"{board.compared_on}, n = {best.metrics[POOLED]['accuracy'].n:,}"
-    confusion = [
-        Drawing(f"Confusion matrix of {name}", tests, plots.confusion_matrix(np.array(counts)))
-        for name, counts in figures["confusion"].items()
-    ]
-    curves = {name: _curve(points) for name, points in figures["calibration"]["curves"].items()}
-    confidence = [
-        Drawing(
-            f"Reliability, {'before' if name == 'none' else f'after {name}'}", tests, plots.reliability_curve(curve)
-        )
-        for name, curve in curves.items()
-    ]
-    confidence.append(
-        Drawing("Accuracy of the surest decisions", "", plots.accuracy_by_coverage(_coverage(figures["abstention"])))
-    )
+    config, figures, board = stack.config, stack.figures, stack.field.rank()
+    best = next(row for row in board.rows if row.entrant.name == plain(config["best"]))
+    decisions = _decisions(figures, _tests(board, best))
+    confidence = _confidence(figures, _tests(board, best))
     names, correlation = figures["errors"]["names"], np.array(figures["errors"]["correlation"])
-    errors = Drawing("Correlation of the base models' errors", "", plots.error_correlation(names, correlation))
-    trained = {
-        "step": f"training of {len(networks)} networks, a core each",
-        "seconds": sum(each.seconds for each in networks),
-        "peak_memory_mb": max(each.memory_mb for each in networks),
-    }
+    shown = plots.error_correlation([plain(name) for name in names], correlation)
+    errors = Drawing("Correlation of the base models' errors", "", shown)
     page = template("stack.html.j2").render(
         config=config,
         config_text=json.dumps(config, indent=2, ensure_ascii=False),
         board=board,
         best=best,
-        notes=leaderboard_notes(board, field),
-        stems=list(best.metrics),
+        notes=leaderboard_notes(board, stack.field),
+        files=list(best.metrics),
         figures=figures,
         usual=next((row for row in figures["folds"] if row["name"] == _USUAL), None),
-        decisions=confusion,
+        decisions=decisions,
         errors=errors,
         confidence=confidence,
-        order=order,
-        cycles=_picture(cycles) if order and order["cycles"] and cycles.is_file() else None,
-        audit=audit,
-        files=[_use(part, file, config["mode"]) for part, file in _files(config).items()],
-        # When the page is written, its own step has not ended.
-        steps=[trained, *(step for step in steps if step["step"] != _OWN_STEP)],
+        order=stack.order,
+        random_cycles=RANDOM_SHARE,
+        cycles=_picture(stack.cycles) if stack.order and stack.order["cycles"] else None,
+        audit=stack.audit,
+        uses=_uses(config),
+        steps=_steps(stack),
     )
-    write_text(out, page)
-    if drawings is not None:
-        for drawing in (*confusion, errors, *confidence):
-            drawing.save(drawings)
+    write_page(out, page)
+    save_drawings([*decisions, errors, *confidence], drawings)
     return out
 
 
-def _curve(points: Mapping[str, Sequence[float]]) -> ReliabilityCurve:
-    return ReliabilityCurve(**{name: np.array(values) for name, values in points.items()})
+def _tests(board: Leaderboard, best: Row) -> str:
+    """The rows of the decisions that the page shows, in words."""
+    if POOLED in best.metrics:
+        return f"{board.compared_on}, n = {best.metrics[POOLED]['accuracy'].n:,}"
+    return f"all test rows, n = {best.metrics[board.decided_on]['accuracy'].n:,}"
 
 
-def _coverage(abstention: Mapping[str, Any]) -> dict[str, Any]:
-    """The stacked rows and the tests together."""
-    stems = [next(iter(abstention)), POOLED]
-    return {f"{stem}, n = {abstention[stem][0]['n']:,}": abstention[stem] for stem in stems}
+def _decisions(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
+    """Confusion matrices."""
+    return [
+        Drawing(f"Confusion matrix of {name}", tests, plots.confusion_matrix(np.array(counts)))
+        for name, counts in figures["confusion"].items()
+    ]
 
 
-def _files(config: Mapping[str, Any]) -> dict[str, Any]:
+def _confidence(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
+    """Reliability before and after each calibration, and accuracy by coverage."""
+    drawings = []
+    for name, points in figures["calibration"]["curves"].items():
+        curve = ReliabilityCurve(**{key: np.array(values) for key, values in points.items()})
+        title = f"Reliability, {'before' if name == 'none' else f'after {name}'}"
+        drawings.append(Drawing(title, tests, plots.reliability_curve(curve)))
+    abstention = figures["abstention"]
+    # The stacked rows, and the tests together.
+    curves = {
+        f"{plain(name)}, n = {abstention[name][0]['n']:,}": abstention[name]
+        for name in (next(iter(abstention)), POOLED)
+    }
+    drawings.append(Drawing("Accuracy of the surest decisions", "", plots.accuracy_by_coverage(curves)))
+    return drawings
+
+
+def _steps(stack: StackContents) -> list[Mapping[str, Any]]:
+    """Steps with their time. That of the page has not ended while the page is written."""
+    trained = {
+        "step": f"training of {len(stack.networks)} networks, a core each",
+        "seconds": sum(each.seconds for each in stack.networks),
+        "peak_memory_mb": max(each.memory_mb for each in stack.networks),
+    }
+    return [trained, *(step for step in stack.steps if step["step"] != _OWN_STEP)]
+
+
+def _uses(config: Mapping[str, Any]) -> list[Use]:
+    """Every data file of the stack, with its use."""
     data = config["data"]
-    # With oof, what is stacked is what networks are trained on.
+    # With oof, the stacked rows are those that networks are trained on.
     same = data["train"]["sha256"] == data["rows"]["sha256"]
-    return {part: file for part, file in data.items() if not (same and part == "train")}
+    uses = []
+    for part, file in data.items():
+        if same and part == "train":
+            continue
+        purpose = _USES.get(part, _TEST)
+        if part == "rows" and config["mode"] == "oof":
+            purpose = f"each fold by networks that were not trained on it; {purpose}"
+        uses.append(Use(plain(PurePath(file["path"]).name), file.get("n"), purpose, file["sha256"]))
+    return uses
 
 
-def _use(part: str, file: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    purpose = _USES.get(part, _TEST)
-    if part == "rows" and mode == "oof":
-        purpose = f"each fold by networks that it was left out of; {purpose}"
-    return {**file, "name": PurePath(file["path"]).name, "purpose": purpose}
-
-
-def _picture(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def _picture(path: Path) -> str | None:
+    """A PNG file as a data URI; None for whatever is no PNG file of reasonable size."""
+    if not path.is_file() or path.stat().st_size > _LARGEST_PICTURE:
+        return None
+    content = path.read_bytes()
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}" if content.startswith(_PNG) else None

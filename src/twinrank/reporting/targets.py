@@ -1,4 +1,4 @@
-"""The record: what is reached in which training time, by one network or several, beside what others have published."""
+"""The record: accuracy by training time, of networks and ensembles, beside published results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.config import OPEN, Track
+from twinrank.config import OPEN, BenchmarkConfig, Track
 from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, rate, share_right
 from twinrank.reporting.canvas import save_picture
-from twinrank.reporting.contents import Record, RunContents, read_by_factor, read_run, trainings
-from twinrank.reporting.formats import count, duration, interval, table_line
+from twinrank.reporting.contents import RunContents, read_by_factor, read_run, trainings
+from twinrank.reporting.files import CommonFiles, common_files
+from twinrank.reporting.formats import count, distinct, duration, interval, markdown, plain, table_line
 from twinrank.reporting.plots import accuracy_by_seconds
 from twinrank.reporting.published import PUBLISHED
 from twinrank.runs import distinct_runs, teacher_identities
 
-_STEMS = ("val", "test_public", "test_private")
-_HEADINGS = ("target", "track", "network", "parameters", "training", "seeds", *_STEMS, "test_private, each")
-_NOTE = (
-    "Accuracy of one network is the mean over the seeds, with the 95% interval (Wilson) that a network of this accuracy"
-    " has on so many rows: other rows, not other seeds. An ensemble is the mean of its networks' logits; nothing is"
-    " fitted. `val` chose epochs and values, so it reads slightly too well; the tests chose nothing. Training is the"
-    " time of a run's passes and of those of its teacher, for one network the mean over the seeds, for an ensemble the"
-    " sum, each training once; looking at `val` after each pass is not counted."
-)
+_HEADINGS = ("target", "track", "network", "parameters", "training", "seeds")
+_PROPER = BenchmarkConfig()
+_SIZES = {
+    "val": _PROPER.pairs_val,
+    "test_public": _PROPER.pairs_public,
+    "test_private": _PROPER.pairs_private,
+}
+"""Rows of the benchmark's files, on which others have published results."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,20 @@ class Target:
     """Runs that differ in their seed alone, or an ensemble of runs.
 
     Attributes:
-        name: of the target.
+        name: Name of the target.
         track: Track of the target.
-        model: of the network; of several, each once.
-        ensemble: the runs decide together.
-        parameters: of the network; of an ensemble, of all.
-        seconds: of training with that of teachers, mean over the seeds; of an ensemble, the sum, each training once.
-        seeds: in rising order; of an ensemble, in the order of its runs.
-        uncounted: paths of teachers that are not here with the weights that taught, so that their training is not in
-            the seconds.
-        accuracy: by stem, mean over the seeds; of an ensemble, its own.
-        each: by stem, accuracy of each run.
-        curves: for each run, seconds of training, its teacher's before it, and accuracy on val after each pass.
+        model: Name of the network; of several, each once.
+        ensemble: Whether the runs decide together.
+        parameters: Parameters of the network; of an ensemble, of all networks.
+        seconds: Seconds of training, teachers included: the mean over the seeds; for an ensemble the sum, each training
+            once.
+        seeds: Seeds in rising order; of an ensemble, in the order of its runs.
+        uncounted: Paths of teachers whose training is not in the seconds, since they are not here with the weights that
+            taught.
+        files: Digests of the evaluated files by name: val first, then the tests.
+        accuracy: Accuracy by file: the mean over the seeds; of an ensemble, its own.
+        each: Accuracy of each run, by file.
+        curves: For each run, seconds of training after its teachers', and accuracy on val, at the end of each epoch.
     """
 
     name: str
@@ -56,122 +58,163 @@ class Target:
     seconds: float
     seeds: tuple[int, ...]
     uncounted: tuple[str, ...]
+    files: Mapping[str, str]
     accuracy: Mapping[str, Estimate]
     each: Mapping[str, tuple[float, ...]]
     curves: tuple[tuple[np.ndarray, np.ndarray], ...]
 
+    @property
+    def decisive(self) -> str:
+        """Name of the file that targets are compared on: the last test, or val where there is no test."""
+        return list(self.files)[-1]
+
 
 def read_targets(runs: Sequence[Path]) -> list[Target]:
-    """The targets of evaluated run folders named ``TARGET_seedSEED``, in the order in which they come.
+    """The targets of evaluated run folders named ``TARGET_seedSEED``, in the order of ``runs``.
 
     Raises:
-        InputError: a folder is given twice, a name is of another form, a run has not been evaluated on every file, or
-            the runs of a target differ in more than their seed, or in what they were evaluated on.
+        InputError: A folder is given twice, a name is of another form, a run was not evaluated on a file of another, or
+            the runs of a target differ in more than their seed.
     """
-    return [_of_seeds(name, dict(sorted(seeds.items()))) for name, seeds in read_by_factor(runs).items()]
+    found = read_by_factor(runs)
+    for name, seeds in found.items():
+        first, *others = seeds.values()
+        if any(_but_seed(contents) != _but_seed(first) for contents in others):
+            raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
+    if not found:
+        return []
+    common = common_files([contents.evaluated for seeds in found.values() for contents in seeds.values()])
+    return [_target(name, [seeds[seed] for seed in sorted(seeds)], common) for name, seeds in found.items()]
 
 
 def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
     """The mean of the logits of evaluated runs, two or more.
 
     Args:
-        name: of the target.
-        runs: folders with predictions of every file.
+        name: Name of the target.
+        runs: Run folders with predictions on every file.
 
     Raises:
-        InputError: there are too few, a folder is given twice, or runs have not been evaluated on the same rows.
+        InputError: There are too few runs, a folder is given twice, or the runs were not evaluated on the same rows.
     """
     folders = distinct_runs(runs)
     if len(folders) < 2:
-        raise InputError(f"--mean: {name} is of one run; name two or more, separated by commas")
+        raise InputError(f"`mean`: {name} is of one run; name two or more, separated by commas")
     members = [read_run(folder) for folder in folders]
+    common = common_files([contents.predicted for contents in members])
     accuracy: dict[str, Estimate] = {}
-    for stem in _STEMS:
-        said = [contents.labelled(stem) for contents in members]
-        for folder, other in zip(folders, said, strict=True):
-            if other.data_sha256 != said[0].data_sha256 or not np.array_equal(other.id, said[0].id):
-                raise InputError(f"{folder}: was evaluated on another {stem} than {folders[0]}; evaluate it again")
-        y = said[0].y
+    for digest, file in common.names.items():
+        parts = [contents.predictions[contents.predicted.require(digest, file).key] for contents in members]
+        for folder, part in zip(folders, parts, strict=True):
+            if not np.array_equal(part.id, parts[0].id):
+                raise InputError(f"{folder}: has other rows of {file} than {folders[0]}; evaluate it again")
+        y = parts[0].y
         assert y is not None
-        accuracy[stem] = share_right(y, np.stack([each.logit for each in said]).mean(0, dtype=np.float64))
-    return _target(name, members, accuracy)
+        accuracy[file] = share_right(y, np.stack([part.logit for part in parts]).mean(0, dtype=np.float64))
+    return _target(name, members, common, accuracy)
 
 
 def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:
-    """The targets as JSON values; by file ``accuracy``, ``low``, ``high``, ``n``, and that of ``each`` run."""
+    """The targets as JSON values: by file ``accuracy``, ``low``, ``high``, ``n``, and that of ``each`` run."""
     return [
         {
-            "target": each.name,
-            "track": each.track,
-            "model": each.model,
-            "ensemble": each.ensemble,
-            "parameters": each.parameters,
-            "seconds": round(each.seconds, 1),
-            "seeds": list(each.seeds),
-            "uncounted": list(each.uncounted),
+            "target": target.name,
+            "track": target.track,
+            "model": target.model,
+            "ensemble": target.ensemble,
+            "parameters": target.parameters,
+            "seconds": round(target.seconds, 1),
+            "seeds": list(target.seeds),
+            "uncounted": list(target.uncounted),
         }
         | {
-            stem: {"accuracy": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
-            | {"each": list(each.each[stem])}
-            for stem, mean in each.accuracy.items()
+            file: {"accuracy": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
+            | {"each": list(target.each[file])}
+            for file, mean in target.accuracy.items()
         }
-        for each in targets
+        for target in targets
     ]
 
 
 def record_text(targets: Sequence[Target]) -> str:
-    """The targets as a Markdown table."""
-    lines = [table_line(_HEADINGS), f"|{' --- |' * len(_HEADINGS)}"]
-    for each in targets:
+    """The targets as a Markdown table.
+
+    Raises:
+        InputError: The targets were evaluated on different files.
+    """
+    _require_one_set_of_files(targets)
+    files = [markdown(file) for file in targets[0].files]
+    decisive = targets[0].decisive
+    headings = [*_HEADINGS, *files, f"{markdown(decisive)}, each"]
+    lines = [table_line(headings), f"|{' --- |' * len(headings)}"]
+    for target in targets:
         accuracy = [
-            f"{mean.value:.2%} ({interval(mean, 'accuracy')}, n = {mean.n:,})" for mean in each.accuracy.values()
+            f"{mean.value:.2%} ({interval(mean, 'accuracy')}, n = {mean.n:,})" for mean in target.accuracy.values()
         ]
-        apart = ", ".join(f"{value:.2%}" for value in each.each["test_private"])
-        model = f"mean of {len(each.seeds)} `{each.model}`" if each.ensemble else f"`{each.model}`"
-        cells = (each.name, each.track, model, count(each.parameters), duration(each.seconds))
-        lines.append(table_line([*cells, ", ".join(map(str, each.seeds)), *accuracy, apart]))
+        apart = ", ".join(f"{value:.2%}" for value in target.each[decisive])
+        model = f"`{plain(target.model)}`"
+        cells = [
+            markdown(target.name),
+            target.track,
+            f"mean of {len(target.seeds)} {model}" if target.ensemble else model,
+        ]
+        cells += [count(target.parameters), duration(target.seconds), ", ".join(map(str, target.seeds))]
+        lines.append(table_line([*cells, *accuracy, apart]))
     uncounted = [
-        f"Not counted for {each.name}: the training of its teacher {', '.join(each.uncounted)}, which is not"
-        " here with the weights that taught."
-        for each in targets
-        if each.uncounted
+        f"Not counted for {markdown(target.name)}: the training of its teacher"
+        f" {', '.join(map(markdown, target.uncounted))}, which is not here with the weights that taught."
+        for target in targets
+        if target.uncounted
     ]
-    return "\n".join([*lines, "", _NOTE, *uncounted])
+    tests = " The tests chose nothing." if len(files) > 1 else ""
+    note = (
+        "The accuracy of one network is the mean over the seeds. Its 95% interval (Wilson) is that of a network of this"
+        " accuracy on as many rows: it is about other rows, not about other seeds. An ensemble is the mean of its"
+        f" networks' logits; nothing is fitted. {files[0]} chose epochs and values, so it reads slightly too well."
+        f"{tests} Training is the time of a run's epochs and of its teachers' epochs. For one network it is the mean"
+        f" over the seeds; for an ensemble it is the sum, each training once. The evaluation on {files[0]} after each"
+        " epoch is not counted."
+    )
+    return "\n".join([*lines, "", note, *uncounted])
 
 
 def write_record(targets: Sequence[Target], out: Path) -> list[Path]:
     """Write ``record.json``, ``record.md`` and ``record.png`` into a folder.
 
     Returns:
-        The paths written.
+        Paths of the files.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: The targets were evaluated on different files, or a file cannot be written.
     """
-    data, markdown, drawn = (Path(out) / f"record.{suffix}" for suffix in ("json", "md", "png"))
+    text = record_text(targets)
+    data, markdown_file, drawn = (Path(out) / f"record.{suffix}" for suffix in ("json", "md", "png"))
     write_json(data, record_values(targets))
-    write_text(markdown, record_text(targets) + "\n")
-    ours = {each.name: (each.seconds, each.accuracy["test_private"]) for each in targets}
-    curves = {each.name: each.curves[0] for each in targets if not each.ensemble}
-    others = {each.system: (each.seconds, each.accuracy) for each in PUBLISHED if each.seconds}
-    return [data, markdown, save_picture(accuracy_by_seconds(ours, curves, others), drawn)]
+    write_text(markdown_file, text + "\n")
+    decisive, names = targets[0].decisive, distinct([target.name for target in targets])
+    ours = {name: (each.seconds, each.accuracy[decisive]) for name, each in zip(names, targets, strict=True)}
+    curves = {name: each.curves[0] for name, each in zip(names, targets, strict=True) if not each.ensemble}
+    others = {}
+    if {file: mean.n for file, mean in targets[0].accuracy.items()} == _SIZES:
+        others = {each.system: (each.seconds, each.accuracy) for each in PUBLISHED if each.seconds}
+    return [data, markdown_file, save_picture(accuracy_by_seconds(ours, curves, others, decisive), drawn)]
 
 
-def _of_seeds(name: str, seeds: dict[int, RunContents]) -> Target:
-    first, *others = seeds.values()
-    for contents in others:
-        if _but_seed(contents) != _but_seed(first):
-            raise InputError(f"{name}: its runs differ in more than their seed; give each kind a name of its own")
-        for stem in _STEMS:
-            if _record(contents, stem).data.get("sha256") != _record(first, stem).data.get("sha256"):
-                raise InputError(
-                    f"{contents.path}: was evaluated on another {stem} than {first.path}; evaluate it again"
-                )
-    return _target(name, list(seeds.values()))
+def _require_one_set_of_files(targets: Sequence[Target]) -> None:
+    """Refuse targets on different files, since each column of the table is about one file."""
+    first = targets[0]
+    for target in targets[1:]:
+        if other := set(first.files.items()) ^ set(target.files.items()):
+            raise InputError(
+                f"{target.name}: was evaluated on other files than {first.name}, for example {min(other)[0]};"
+                " evaluate all runs on the same files"
+            )
 
 
-def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estimate] | None = None) -> Target:
-    """Of some runs; accuracy is the mean over them, if they do not decide together."""
+def _target(
+    name: str, runs: Sequence[RunContents], common: CommonFiles, together: Mapping[str, Estimate] | None = None
+) -> Target:
+    """A target of some runs. Without ``together``, the accuracy of an ensemble, it is the mean over the runs."""
     by_weights: dict[str, Path] = {}
     for contents in runs:
         weights = contents.weights_sha256 or str(contents.path)
@@ -185,9 +228,13 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
     else:
         once = {history: took for seconds, _ in trained for history, took in seconds.items()}
         total, size = sum(once.values()), sum(parameters)
-    each = {stem: tuple(_record(contents, stem).metrics["accuracy"].value for contents in runs) for stem in _STEMS}
-    rows = {stem: _record(runs[0], stem).metrics["accuracy"].n for stem in _STEMS}
-    mean = {stem: rate(float(np.mean(values)) * rows[stem], rows[stem]) for stem, values in each.items()}
+    estimates = {
+        file: [contents.metrics[contents.evaluated.require(digest, file).key].metrics["accuracy"] for contents in runs]
+        for digest, file in common.names.items()
+    }
+    each = {file: tuple(estimate.value for estimate in estimates[file]) for file in estimates}
+    rows = {file: estimates[file][0].n for file in estimates}
+    mean = {file: rate(float(np.mean(values)) * rows[file], rows[file]) for file, values in each.items()}
     return Target(
         name=name,
         track=OPEN if any(config["track"] == OPEN for config in configs) else configs[0]["track"],
@@ -197,17 +244,11 @@ def _target(name: str, runs: Sequence[RunContents], together: Mapping[str, Estim
         seconds=total,
         seeds=tuple(config["train"]["seed"] for config in configs),
         uncounted=tuple(dict.fromkeys(path for _, missing in trained for path in missing)),
+        files={file: digest for digest, file in common.names.items()},
         accuracy=mean if together is None else together,
         each=each,
         curves=tuple(_curve(contents, all_of_it) for contents, all_of_it in zip(runs, spent, strict=True)),
     )
-
-
-def _record(contents: RunContents, stem: str) -> Record:
-    if stem not in contents.records:
-        run = contents.path
-        raise InputError(f"{run}: has not been evaluated on {stem}; run 'twinrank evaluate {run} {stem}.npz'")
-    return contents.records[stem]
 
 
 def _but_seed(contents: RunContents) -> tuple[Any, ...]:
@@ -218,6 +259,6 @@ def _but_seed(contents: RunContents) -> tuple[Any, ...]:
 
 
 def _curve(contents: RunContents, until: float) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds and accuracy on val after each pass, the last of which ends at ``until``."""
+    """Seconds and accuracy on val after each epoch, the last of which ends at ``until``."""
     seconds = np.cumsum([epoch["seconds"] for epoch in contents.history])
     return until - seconds[-1] + seconds, np.array([epoch["val"]["accuracy"] for epoch in contents.history])

@@ -1,51 +1,98 @@
-"""The report of a run with everything that its data files add: pictures and, on the benchmark, the true digits."""
+"""The page of a run or a stack, with everything that its data files add: pictures, and the benchmark's true digits."""
 
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.benchmark.generator import benchmark_digits, is_benchmark
+from twinrank.core.files import read_json
+from twinrank.core.npz import Archive
 from twinrank.data.pairs import PairData, load_pairs
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.contents import read_run
+from twinrank.reporting.leaderboard import read_field
 from twinrank.reporting.page import write_report
+from twinrank.reporting.stack_page import StackContents, write_stack_page
+
+_LARGEST_TABLE = 500_000_000
+"""Bytes of the CSV file of a folder of images."""
 
 
-def publish_report(run: Path, out: Path | None = None, figures: Path | None = None) -> Path:
-    """Write the report of a run, with pictures from the files that its predictions name, where they still are the same.
+def report(path: Path, out: Path | None = None, figures: Path | None = None) -> Path:
+    """Write the page of a run or a stack. Nothing is trained or predicted.
 
-    True digits are drawn again from the ``meta.json`` beside a file of the benchmark. They caption pictures and show
-    what the latent levels have become; no score depends on them.
+    The page of a run shows pictures from the files that its predictions name, where these files are unchanged. True
+    digits are drawn again from the ``meta.json`` beside a file of the benchmark. They caption pictures and show what
+    the latent levels stand for. No score depends on them.
 
     Args:
-        run: run folder.
-        out: the page; ``report.html`` in the run folder if None.
-        figures: folder for the figures as PNG files; None, the page alone.
+        path: Run folder or stack folder.
+        out: Path of the page; ``report.html`` in the folder if None.
+        figures: Folder for the figures as PNG files; None writes the page alone.
 
     Returns:
-        The path written.
+        Path of the page.
 
     Raises:
-        InputError: as :func:`twinrank.reporting.page.write_report`.
+        InputError: Something is missing or damaged, or the page cannot be written.
     """
+    folder = StackFolder(Path(path))
+    return _report_stack(folder, out, figures) if folder.config.is_file() else _report_run(folder.path, out, figures)
+
+
+def _report_run(run: Path, out: Path | None, figures: Path | None) -> Path:
     pictures: dict[str, PairData] = {}
     digits: dict[str, np.ndarray] = {}
-    contents = read_run(Path(run))
-    for stem, predictions in contents.predictions.items():
-        data = _unchanged(predictions.meta.get("data", {}).get("path"), predictions.data_sha256)
-        if data is not None:
-            pictures[stem] = data
+    contents = read_run(run)
+    for key, predictions in contents.predictions.items():
+        if (data := unchanged(predictions)) is not None:
+            pictures[key] = data
             if (drawn := benchmark_digits(data)) is not None:
-                digits[stem] = drawn
-    files = [Path(file["path"]) for file in contents.config.get("data", {}).values()]
-    on_benchmark = bool(files) and all(map(is_benchmark, files))
+                digits[key] = drawn
+    on_benchmark = all(is_benchmark(Path(file["path"])) for file in contents.config["data"].values())
     return write_report(run, out, pictures=pictures, digits=digits, on_benchmark=on_benchmark, figures=figures)
 
 
-def _unchanged(path: str | None, digest: str | None) -> PairData | None:
-    """The pairs of a file, or None if it has moved or is another one now."""
+def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -> Path:
+    config = folder.read_config()
+    ledger = Ledger(folder.path / config["ledger"])
+    order = folder.order / "order.json"
+    contents = StackContents(
+        config=config,
+        field=read_field([folder.path]),
+        figures=read_json(folder.figures),
+        networks=[cell for name in config["models"] for cell in ledger.cells(name)],
+        order=read_json(order) if order.is_file() else None,
+        cycles=folder.order / "cycles.png",
+        audit=read_json(folder.audit) if folder.audit.is_file() else None,
+        steps=read_json(folder.steps) if folder.steps.is_file() else [],
+    )
+    return write_stack_page(contents, folder.report if out is None else Path(out), figures)
+
+
+def unchanged(predictions: Predictions) -> PairData | None:
+    """The pairs behind predictions; None if their file has moved, is another one now, or is none of that size."""
+    source = predictions.meta.get("data")
     try:
-        data = load_pairs(Path(path)) if path else None
-    except InputError:
+        path = Path(source["path"]) if isinstance(source, dict) else None
+        if path is None or not _may_hold(path, len(predictions)):
+            return None
+        data = load_pairs(path)
+    except (InputError, KeyError, TypeError, ValueError, OSError):
         return None
-    return data if data is not None and data.sha256 == digest else None
+    return data if data.sha256 == predictions.data_sha256 else None
+
+
+def _may_hold(path: Path, rows: int) -> bool:
+    """Whether a path is a pair file of so many rows, as far as can be told before it is read."""
+    if path.is_dir():
+        return all(table.is_file() and table.stat().st_size <= _LARGEST_TABLE for table in path.glob("*.csv"))
+    if not path.is_file():
+        return False
+    if path.suffix.lower() != ".npz":
+        return path.stat().st_size <= _LARGEST_TABLE
+    with Archive(path) as archive:
+        return any(header.shape[:1] == (rows,) for header in archive.headers.values())

@@ -26,7 +26,7 @@ from twinrank.training.jobs import Job, refuse_other_settings, require_all_done,
 from twinrank.workflows.audit import audit
 from twinrank.workflows.distill import train_or_distill
 from twinrank.workflows.grid import LEDGER, fill_ledger
-from twinrank.workflows.report import publish_report
+from twinrank.workflows.report import report
 from twinrank.workflows.stack import finish_stack, make_stack
 
 _POOL = 200
@@ -158,4 +158,4 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
 
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
-            publish_report(run.path)
+            report(run.path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twinrank.benchmark.submission import write_submission
 from twinrank.core.context import Context
-from twinrank.core.files import read_json, write_json
+from twinrank.core.files import write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.figures import stack_figures
@@ -17,9 +17,9 @@ from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.ranking import best_first
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
-from twinrank.reporting.stack_page import write_stack_page
 from twinrank.runs import board_files
 from twinrank.workflows.grid import LEDGER
+from twinrank.workflows.report import report
 
 
 def make_stack(
@@ -102,41 +102,10 @@ def finish_stack(folder: StackFolder, *, context: Context = Context()) -> None:
     """Make the page of a stack, if what it shows has changed.
 
     Raises:
-        InputError: as :func:`publish_stack`.
+        InputError: As :func:`twinrank.workflows.report.report`.
     """
     shown = (folder.config, folder.entrants, folder.figures, folder.order / "order.json", folder.audit)
     steps = Steps(folder.steps, context.say)
     with steps.step("report", digests(*filter(Path.is_file, shown)), [folder.report]) as todo:
         if todo:
-            publish_stack(folder)
-
-
-def publish_stack(folder: StackFolder, out: Path | None = None, figures: Path | None = None) -> Path:
-    """Write the page of a stack. Nothing is fitted; every number comes from the folder and its ledger.
-
-    Args:
-        folder: of the stack.
-        out: the page; ``report.html`` in the folder if None.
-        figures: folder for the figures as PNG files; None, the page alone.
-
-    Returns:
-        The path written.
-
-    Raises:
-        InputError: something is missing or damaged, or the page cannot be written.
-    """
-    config = folder.read_config()
-    ledger = Ledger(folder.path / config["ledger"])
-    order = folder.order / "order.json"
-    return write_stack_page(
-        folder.report if out is None else out,
-        config=config,
-        field=read_field([folder.path]),
-        figures=read_json(folder.figures),
-        networks=[cell for name in config["models"] for cell in ledger.cells(name)],
-        order=read_json(order) if order.is_file() else None,
-        cycles=folder.order / "cycles.png",
-        audit=read_json(folder.audit) if folder.audit.is_file() else None,
-        steps=read_json(folder.steps) if folder.steps.is_file() else [],
-        drawings=figures,
-    )
+            report(folder.path)

@@ -11,18 +11,17 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.files import read_json, read_text, sha256
-from twinrank.data.pairs import digest_of
 from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
-from twinrank.inference.evaluate import records_of
-from twinrank.reporting.contents import read_run
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record
+from twinrank.reporting.contents import FileMetrics, RunContents, read_run
 from twinrank.reporting.leaderboard import leaderboard_records, read_field
-from twinrank.runs import RunFolder, board_files, used_in_training
-from twinrank.workflows.report import publish_report
-from twinrank.workflows.stack import publish_stack, submit_stack
+from twinrank.runs import RunFolder, board_files
+from twinrank.workflows.report import report, unchanged
+from twinrank.workflows.stack import submit_stack
 
 _CLOSE = 1e-9
 _CLOSE_LOGITS = 1e-4
@@ -83,39 +82,42 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
     say(f"{board}, {folder.figures}: computed again")
     submission = folder.submission(matrix)
     yield from _made_again(submission, lambda out: submit_stack(folder, matrix, written, out))
-    yield from _made_again(folder.report, lambda out: publish_stack(folder, out))
+    yield from _made_again(folder.report, lambda out: report(folder.path, out))
     say(f"{submission}, {folder.report}: made again")
 
 
 def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
     contents = read_run(run.path)
+    if not contents.metrics:
+        raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate {run.path} FILE' first")
     weights = sha256(run.weights) if run.weights.is_file() else None
-    for stem, predictions in contents.predictions.items():
+    for key, predictions in contents.predictions.items():
         if weights is not None and predictions.meta.get("weights_sha256") != weights:
-            yield f"{run.predictions(stem)}: is of other weights than {run.weights}"
-    if not contents.records:
-        raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate' first")
-    labelled = {stem: predictions for stem, predictions in contents.predictions.items() if predictions.y is not None}
-    records = records_of(labelled, used_in_training(contents.config))
-    for stem, record in records.items():
-        written = read_json(run.metrics(stem))
-        yield from _differences(
-            run.metrics(stem), {key: each for key, each in written.items() if key != _TIMED}, record
-        )
-    for stem in contents.records:
-        if stem not in records:
-            yield f"{run.metrics(stem)}: cannot be computed again, its predictions are not there"
+            yield f"{run.predictions(key)}: is of other weights than {run.weights}"
+    for key, metrics in contents.metrics.items():
+        if (computed := _computed(contents, metrics)) is None:
+            yield f"{run.metrics(key)}: cannot be computed again, its predictions are not there"
+        else:
+            written = read_json(run.metrics(key))
+            yield from _differences(
+                run.metrics(key), {name: written[name] for name in written if name != _TIMED}, computed
+            )
     say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
-    gone = [
-        path
-        for each in contents.predictions.values()
-        if not (path := Path(each.meta["data"]["path"])).exists() or digest_of(path) != each.data_sha256
-    ]
+    gone = [each.meta["data"]["path"] for each in contents.predictions.values() if unchanged(each) is None]
     if gone:
-        say(f"{run.report}: not made again, since {gone[0]}, whose pictures it shows, is not there as it was")
+        say(f"{run.report}: not made again, since it shows pictures of {gone[0]}, which is not there as it was")
     elif run.report.is_file():
-        yield from _made_again(run.report, lambda out: publish_report(run.path, out))
+        yield from _made_again(run.report, lambda out: report(run.path, out))
         say(f"{run.report}: made again")
+
+
+def _computed(contents: RunContents, metrics: FileMetrics) -> dict[str, Any] | None:
+    """Metrics computed again from predictions, of several files in the order in which they were pooled."""
+    by_digest = {each.data_sha256: each for each in contents.predictions.values() if each.y is not None}
+    parts = [by_digest[file["sha256"]] for file in metrics.files if file["sha256"] in by_digest]
+    if len(parts) < len(metrics.files):
+        return None
+    return pooled_record(parts) if metrics.is_pooled else metrics_record(parts[0])
 
 
 def _made_again(path: Path, make: Callable[[Path], Any]) -> Iterator[str]:
