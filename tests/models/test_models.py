@@ -13,7 +13,8 @@ from twinrank.core.torch_random import torch_generator
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.encode import Encode
-from twinrank.models.fusion import FUSIONS, fusion_comparator
+from twinrank.models.fusion import fusion_comparator
+from twinrank.models.names import FUSIONS
 from twinrank.models.profile import multiply_adds, parameters
 from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet, probability

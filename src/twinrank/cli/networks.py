@@ -16,7 +16,7 @@ from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.context import Context
 
 if TYPE_CHECKING:
-    from twinrank.models.registry import Entry
+    from twinrank.models.registry import ModelEntry
 
 RUN = ("epochs", "batch_size", "accumulate", "fresh", "seed")
 """Training values that stand beside the files and the folder of the run."""
@@ -51,7 +51,7 @@ def networks() -> dict[str, dict[str, Callable[..., None]]]:
     return groups
 
 
-def _train_command(entry: "Entry") -> Callable[..., None]:
+def _train_command(entry: "ModelEntry") -> Callable[..., None]:
     """The command that trains a network, with its options and its values as defaults."""
     run = _run_flags(entry)
     groups = {"run": run, "network": _network_flags(entry)}
@@ -76,7 +76,7 @@ def _default(kind: type, name: str) -> Any:
     return field() if name == "run" else field(default_factory=kind)
 
 
-def _run_flags(entry: "Entry") -> type:
+def _run_flags(entry: "ModelEntry") -> type:
     described = tyro.conf.arg
     files: list[Any] = [
         ("train", Annotated[File, described(help="Labelled pairs to fit.")]),
@@ -107,17 +107,17 @@ def _run_flags(entry: "Entry") -> type:
     return make_dataclass("Run", [*files, *others], namespace={"__doc__": ""})
 
 
-def _network_flags(entry: "Entry") -> type:
+def _network_flags(entry: "ModelEntry") -> type:
     types = entry.option_types
     options = [(name, flag_type(types[name]), field(default=value)) for name, value in entry.options.items()]
     return make_dataclass("Network", options, namespace={"__doc__": entry.documentation})
 
 
-def _value_flags(group: str, names: tuple[str, ...], entry: "Entry") -> type:
+def _value_flags(group: str, names: tuple[str, ...], entry: "ModelEntry") -> type:
     return make_dataclass(group.capitalize(), _fields(names, entry), namespace={"__doc__": ""})
 
 
-def _fields(names: tuple[str, ...], entry: "Entry") -> list[Any]:
+def _fields(names: tuple[str, ...], entry: "ModelEntry") -> list[Any]:
     texts, types = descriptions(), get_type_hints(TrainConfig)
     return [
         (
@@ -142,7 +142,7 @@ def descriptions() -> dict[str, str]:
     }
 
 
-def _train(entry: "Entry", given: dict[str, Any]) -> None:
+def _train(entry: "ModelEntry", given: dict[str, Any]) -> None:
     config = TrainConfig(**{each.name: given[each.name] for each in fields(TrainConfig)})
     options = {name: given[name] for name in entry.options}
     from twinrank.training.sinks import parse_sinks

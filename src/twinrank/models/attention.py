@@ -1,12 +1,13 @@
 """Attention over channels, places and features."""
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-AttentionName = Literal["se", "cbam", "none"]
+from twinrank.models.names import AttentionName
+
 Gate = TypeVar("Gate", nn.Linear, nn.Conv2d)
 
 _REDUCTION = 16

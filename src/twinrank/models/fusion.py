@@ -1,7 +1,6 @@
 """Fusing two feature vectors in several ways at once, each with a head of its own."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -9,10 +8,8 @@ from torch.nn import functional
 
 from twinrank.errors import InputError
 from twinrank.models.comparators import Antisymmetric
+from twinrank.models.names import FUSIONS, FusionName
 
-FusionName = Literal["difference", "concatenation", "product", "cosine", "distance", "bilinear"]
-
-FUSIONS: tuple[FusionName, ...] = get_args(FusionName)
 _ORDERED: tuple[FusionName, ...] = ("difference", "concatenation", "bilinear")
 """Those that tell left from right."""
 _TINY = 1e-6

@@ -1,16 +1,21 @@
-"""Every network by name. An entry is a function that puts parts together, with the training values that suit it."""
+"""Every network by name. An entry is a function that puts parts together, with the training values that suit it.
+
+Names, options and training values are known without torch. A function imports its parts when it builds.
+"""
 
 import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twinrank.config import LARGEST, SMALLEST, TrainConfig
 from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
-from twinrank.models.siamese import SiameseNet
+
+if TYPE_CHECKING:
+    from twinrank.models.siamese import SiameseNet
 
 _BELOW_ONE = ("dropout", "drop_path")
 _LEAST = {"levels": 2}
@@ -29,11 +34,11 @@ class Images(NamedTuple):
     size: int = 28
 
 
-Build = Callable[..., SiameseNet]
+Build = Callable[..., "SiameseNet"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """A registered network.
 
     Attributes:
@@ -61,8 +66,9 @@ class Entry:
     @property
     def option_types(self) -> dict[str, Any]:
         """Types of the options."""
-        hints = get_type_hints(_function(self.build))
-        return {name: hints[name] for name in self.options}
+        # Only the options: what a network is would have to be imported.
+        parameters = inspect.signature(self.build).parameters
+        return {name: parameters[name].annotation for name in self.options}
 
     @property
     def documentation(self) -> str:
@@ -89,7 +95,7 @@ class Entry:
         return known | given
 
 
-_ENTRIES: dict[str, Entry] = {}
+_ENTRIES: dict[str, ModelEntry] = {}
 
 
 def register(
@@ -110,7 +116,7 @@ def register(
         if key in _ENTRIES:
             raise ValueError(f"model '{key}' is registered twice")
         line = summary or (inspect.getdoc(build) or "").splitlines()[0]
-        _ENTRIES[key] = Entry(key, build, train, stage, source, line)
+        _ENTRIES[key] = ModelEntry(key, build, train, stage, source, line)
         return build
 
     return keep
@@ -130,12 +136,12 @@ def register_variant(name: str, of: str, summary: str, train: TrainConfig | None
     register(base.stage, base.source, train or base.train, name, summary)(functools.partial(base.build, **options))
 
 
-def entries() -> list[Entry]:
+def entries() -> list[ModelEntry]:
     """All registered networks, by stage and name."""
     return sorted(_ENTRIES.values(), key=lambda entry: (entry.stage or math.inf, entry.name))
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> ModelEntry:
     """A registered network.
 
     Raises:
@@ -148,7 +154,7 @@ def entry(name: str) -> Entry:
 
 def create_model(
     name: str, channels: int = 1, image_size: int = 28, options: Mapping[str, Any] | None = None
-) -> SiameseNet:
+) -> "SiameseNet":
     """Build a network, with new weights from torch's global generator.
 
     Args:

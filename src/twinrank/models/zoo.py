@@ -1,23 +1,16 @@
 """The networks, as we would train them: with mask, antisymmetric. The recipe ``guide`` has the guide's own forms."""
 
-from typing import Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from twinrank.config import TrainConfig
-from twinrank.models.attention import AttentionName
-from twinrank.models.comparators import Antisymmetric, ConcatenatedMLP, LatentOrder
-from twinrank.models.encode import Encode
-from twinrank.models.fusion import FUSIONS, FusionName, fusion_comparator
+from twinrank.models.names import FUSIONS, AttentionName, FusionName
 from twinrank.models.registry import Images, register, register_variant
-from twinrank.models.siamese import SiameseNet
-from twinrank.models.towers.efficientnet import EfficientNetBackbone
-from twinrank.models.towers.plain import DeepPlainBackbone, PlainBackbone
-from twinrank.models.towers.pyramid import PyramidBackbone
-from twinrank.models.towers.residual import ResidualBackbone
-from twinrank.models.towers.tower import Tower, projection
+
+if TYPE_CHECKING:
+    from twinrank.models.siamese import SiameseNet
 
 _FIVE: tuple[FusionName, ...] = ("difference", "concatenation", "product", "cosine", "distance")
+_JOINED: tuple[FusionName, ...] = ("concatenation",)
 _PYRAMID_CHANNELS = 128
 
 _LATENT = {"contrastive_weight": 1.0, "balance_weight": 2.0, "easy_share": 0.3, "shift": 2, "augment_from": 0.3}
@@ -27,7 +20,7 @@ _ORDER_TRAIN = TrainConfig(epochs=14, optimizer="muon", lr=2.5e-2, **_LATENT)
 
 
 @register(1, "the training guide's baseline; Bromley et al. 1993, Siamese time delay neural network", _PLAIN_TRAIN)
-def compare_net(images: Images, mask: bool = False, antisymmetric: bool = True) -> SiameseNet:
+def compare_net(images: Images, mask: bool = False, antisymmetric: bool = True) -> "SiameseNet":
     """Two plain towers, features joined, a small network: the training guide's baseline.
 
     Without a mask and not antisymmetric it is the guide's own form; 175,681 parameters.
@@ -37,6 +30,14 @@ def compare_net(images: Images, mask: bool = False, antisymmetric: bool = True) 
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
+    from torch import nn
+
+    from twinrank.models.comparators import Antisymmetric, ConcatenatedMLP
+    from twinrank.models.encode import Encode
+    from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.plain import PlainBackbone
+    from twinrank.models.towers.tower import Tower
+
     encode = Encode(images.channels, mask, images.size)
     neck = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Dropout(0.1))
     tower = Tower(PlainBackbone(encode.out_channels), neck, 128)
@@ -56,7 +57,7 @@ def improved_v2(
     fusions: tuple[FusionName, ...] = FUSIONS,
     mask: bool = True,
     antisymmetric: bool = True,
-) -> SiameseNet:
+) -> "SiameseNet":
     """Eight plain convolutions with CBAM, six fusions with adaptive weights.
 
     Args:
@@ -71,10 +72,15 @@ def improved_v2(
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
+    from twinrank.models.assembly import fused_net, widened
+    from twinrank.models.encode import Encode
+    from twinrank.models.towers.plain import DeepPlainBackbone
+
     encode = Encode(images.channels, mask, images.size)
-    backbone = DeepPlainBackbone(encode.out_channels, _widths(width_mult, (64, 128, 256, 384)), attention, stem_stride)
-    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
-    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+    widths = widened(width_mult, (64, 128, 256, 384))
+    backbone = DeepPlainBackbone(encode.out_channels, widths, attention, stem_stride)
+    chosen = fusions if use_fusion else _JOINED
+    return fused_net(encode, backbone, feat_dim, dropout, chosen, antisymmetric)
 
 
 @register(
@@ -93,7 +99,7 @@ def resnet_optimized(
     fusions: tuple[FusionName, ...] = _FIVE,
     mask: bool = True,
     antisymmetric: bool = True,
-) -> SiameseNet:
+) -> "SiameseNet":
     """A residual tower with squeeze-and-excitation, feature attention, five fusions.
 
     Args:
@@ -110,10 +116,13 @@ def resnet_optimized(
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
+    from twinrank.models.assembly import fused_net, residual_backbone
+    from twinrank.models.encode import Encode
+
     encode = Encode(images.channels, mask, images.size)
-    backbone = _residual(encode, layers, block, width_mult, stem_stride, attention)
-    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
-    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+    backbone = residual_backbone(encode, layers, block, width_mult, stem_stride, attention)
+    chosen = fusions if use_fusion else _JOINED
+    return fused_net(encode, backbone, feat_dim, dropout, chosen, antisymmetric)
 
 
 register_variant(
@@ -145,7 +154,7 @@ def fpn(
     fusions: tuple[FusionName, ...] = _FIVE,
     mask: bool = True,
     antisymmetric: bool = True,
-) -> SiameseNet:
+) -> "SiameseNet":
     """A feature pyramid over a residual tower: every stage's map, enriched from above, is compared.
 
     Args:
@@ -162,11 +171,15 @@ def fpn(
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
+    from twinrank.models.assembly import fused_net, residual_backbone, widened
+    from twinrank.models.encode import Encode
+    from twinrank.models.towers.pyramid import PyramidBackbone
+
     encode = Encode(images.channels, mask, images.size)
-    bottom_up = _residual(encode, layers, block, width_mult, stem_stride, attention, every_stage=True)
-    backbone = PyramidBackbone(bottom_up, *_widths(width_mult, (_PYRAMID_CHANNELS,)))
-    tower = Tower(backbone, projection(sum(backbone.widths), feat_dim, dropout), feat_dim)
-    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+    bottom_up = residual_backbone(encode, layers, block, width_mult, stem_stride, attention, every_stage=True)
+    backbone = PyramidBackbone(bottom_up, *widened(width_mult, (_PYRAMID_CHANNELS,)))
+    chosen = fusions if use_fusion else _JOINED
+    return fused_net(encode, backbone, feat_dim, dropout, chosen, antisymmetric)
 
 
 @register(3, "Tan and Le 2019, EfficientNet, arXiv:1905.11946", _DEEP_TRAIN)
@@ -182,7 +195,7 @@ def efficientnet_b0(
     fusions: tuple[FusionName, ...] = _FIVE,
     mask: bool = True,
     antisymmetric: bool = True,
-) -> SiameseNet:
+) -> "SiameseNet":
     """EfficientNet-B0 with a stem of stride 1, five fusions.
 
     Args:
@@ -198,16 +211,20 @@ def efficientnet_b0(
         mask: The tower sees which pixels are covered.
         antisymmetric: Swapping the images negates the logit.
     """
+    from twinrank.models.assembly import fused_net
+    from twinrank.models.encode import Encode
+    from twinrank.models.towers.efficientnet import EfficientNetBackbone
+
     encode = Encode(images.channels, mask, images.size)
     backbone = EfficientNetBackbone(encode.out_channels, width_mult, depth_mult, drop_path, stem_stride)
-    tower = Tower(backbone, projection(backbone.widths[0], feat_dim, dropout), feat_dim)
-    return _fused(encode, tower, use_fusion, fusions, dropout, antisymmetric)
+    chosen = fusions if use_fusion else _JOINED
+    return fused_net(encode, backbone, feat_dim, dropout, chosen, antisymmetric)
 
 
 @register(0, "docs/architecture.md, latent order head; tower after He et al. 2016, arXiv:1512.03385", _ORDER_TRAIN)
 def order_net(
     images: Images, width: int = 16, levels: int = 10, mask: bool = True, views: Literal[1, 5] = 5
-) -> SiameseNet:
+) -> "SiameseNet":
     """A small residual tower with a latent order head: it finds the levels from comparisons alone.
 
     Args:
@@ -218,6 +235,12 @@ def order_net(
         views: Test-time augmentation: views of an image whose features are averaged, itself, or moved by a pixel to
             each side, too.
     """
+    from twinrank.models.comparators import LatentOrder
+    from twinrank.models.encode import Encode
+    from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.residual import ResidualBackbone
+    from twinrank.models.towers.tower import Tower
+
     encode = Encode(images.channels, mask, images.size)
     widths = (2 * width, 4 * width, 8 * width)
     tower = Tower(ResidualBackbone(encode.out_channels, width, widths, (1, 1, 1), kernel=5, stride=2))
@@ -226,42 +249,3 @@ def order_net(
 
 register_variant("order_net_small", of="order_net", summary="order_net, half as wide.", width=8)
 register_variant("order_net_large", of="order_net", summary="order_net, twice as wide.", width=32)
-
-
-def _widths(width_mult: float, widths: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(max(1, int(width * width_mult)) for width in widths)
-
-
-def _residual(
-    encode: Encode,
-    layers: tuple[int, ...],
-    block: str,
-    width_mult: float,
-    stem_stride: int,
-    attention: AttentionName,
-    every_stage: bool = False,
-) -> ResidualBackbone:
-    """The guide's: a 3x3 stem of 64 channels and stages of 64, 128, 256, ..., times ``width_mult``."""
-    widths = _widths(width_mult, tuple(64 << stage for stage in range(len(layers))))
-    return ResidualBackbone(
-        encode.out_channels,
-        widths[0],
-        widths,
-        layers,
-        stride=stem_stride,
-        bottleneck=block == "bottleneck",
-        attention=attention,
-        every_stage=every_stage,
-    )
-
-
-def _fused(
-    encode: Encode,
-    tower: Tower,
-    use_fusion: bool,
-    fusions: tuple[FusionName, ...],
-    dropout: float,
-    antisymmetric: bool,
-) -> SiameseNet:
-    chosen = fusions if use_fusion else ("concatenation",)
-    return SiameseNet(encode, tower, fusion_comparator(tower.features, chosen, dropout, antisymmetric))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from twinrank.models.attention import AttentionName, stage_attention
+from twinrank.models.attention import stage_attention
+from twinrank.models.names import AttentionName
 from twinrank.models.towers.tower import Backbone
 
 

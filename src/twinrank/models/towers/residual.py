@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twinrank.models.attention import AttentionName, stage_attention
+from twinrank.models.attention import stage_attention
+from twinrank.models.names import AttentionName
 from twinrank.models.towers.tower import Backbone, Convolution
 
 _EXPANSION = 4

@@ -1,0 +1,8 @@
+"""Names that a network's options choose from; without torch."""
+
+from typing import Literal, get_args
+
+AttentionName = Literal["se", "cbam", "none"]
+FusionName = Literal["difference", "concatenation", "product", "cosine", "distance", "bilinear"]
+
+FUSIONS: tuple[FusionName, ...] = get_args(FusionName)
