@@ -5,28 +5,23 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
-from twinrank.core.files import parse_json, read_bytes, read_json, write_json, write_text
+from twinrank.core.files import read_bytes, read_json, write_json, write_text
 from twinrank.core.locks import is_locked, open_lock, try_lock
+from twinrank.core.records import as_record, parse_record
+from twinrank.core.run_records import EpochEntry, FileUse, RunConfig, as_uses, current_teacher
 from twinrank.core.values import with_values
 from twinrank.errors import InputError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The run folder of the network that comes with twinrank."""
-MAX_THREADS = 1024
-"""Of the CPU; beyond, the system may not have as many."""
 _LOOK_SECONDS = 0.2
-_SEEN = {
-    "train": "which the network was fitted to: an in-sample number",
-    "val": "which chose the epoch, so it reads slightly too well",
-}
-_TAUGHT = "to its teacher rows"
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class RunFolder:
         if self.config.exists():
             raise InputError(
                 f"{self.path}: holds a run already; continue it with 'twinrank resume {self.path}',"
-                " or choose another folder with --out"
+                " or choose another folder with `out`"
             )
 
     def require_room(self, room: int) -> None:
@@ -124,12 +119,12 @@ class RunFolder:
             free = shutil.disk_usage(self.path).free
         except OSError as error:
             raise InputError(
-                f"{self.path}: cannot be written ({error.strerror or error}); choose another folder with --out"
+                f"{self.path}: cannot be written ({error.strerror or error}); choose another folder with `out`"
             ) from error
         if free < room:
             raise InputError(
                 f"{self.path}: the disk has {free / 1e6:,.0f} MB free, the run needs {room / 1e6:,.0f} MB;"
-                " free some, or choose another folder with --out"
+                " free some, or choose another folder with `out`"
             )
 
     @contextmanager
@@ -159,24 +154,22 @@ class RunFolder:
         return is_locked(self.lock)
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration.
+        """The run configuration, see :class:`twinrank.core.run_records.RunConfig`; unknown keys stay.
+
+        The record of a teacher that an older version wrote is put into today's form.
 
         Raises:
-            InputError: it is not a run folder.
+            InputError: It is not a run folder, or the configuration is damaged.
         """
         if not self.config.is_file():
             raise InputError(f"{self.path}: not a run folder (no config.json); give the folder that training wrote")
-        match config := read_json(self.config):
-            case {
-                "model": {"name": str(), "options": dict()},
-                "train": dict(),
-                "track": str(),
-                "parameters": int(),
-                "data": {"train": {"path": str(), "sha256": str()}, "val": {"path": str(), "sha256": str()}},
-                "threads": int(threads),
-            } if 1 <= threads <= MAX_THREADS and _taught(config):
-                return config
-        raise InputError(f"{self.config}: not the configuration of a run; has it been changed by hand? Restore it")
+        values, where = read_json(self.config), str(self.config)
+        if isinstance(values, dict) and "teacher" in values:
+            values = values | {"teacher": current_teacher(values["teacher"], where)}
+        config = as_record(values, RunConfig, where, "the configuration of a run")
+        if not {"train", "val"} <= config["data"].keys():
+            raise InputError(f"{where}: not the configuration of a run ('data' needs 'train' and 'val'); restore it")
+        return dict(config)
 
     def train_config(self) -> TrainConfig:
         """The training values of the run.
@@ -193,78 +186,76 @@ class RunFolder:
             InputError: it is not a run folder.
         """
         config = self.read_config()
-        data = {part: {"sha256": file["sha256"]} for part, file in config["data"].items()}
+        data = {part: {"sha256": config["data"][part]["sha256"]} for part in ("train", "val")}
         asked = {"model": config["model"], "train": config["train"], "data": data}
-        return asked | ({"teacher": {"sha256": config["teacher"]["sha256"]}} if "teacher" in config else {})
+        return asked | ({"teacher": {"sha256": config["teacher"].get("sha256")}} if "teacher" in config else {})
 
     def read_history(self) -> list[dict[str, Any]]:
-        """One mapping an epoch; empty before the first has ended.
+        """Epoch entries, see :class:`twinrank.core.run_records.EpochEntry`; none before the first epoch has ended.
 
         Raises:
-            InputError: a line is not that of the epoch of its number.
+            InputError: A line is not the entry of the epoch of its number.
         """
         if not self.history.is_file():
             return []
         epochs = []
         for number, line in enumerate(read_bytes(self.history).splitlines(), start=1):
-            try:
-                match epoch := parse_json(line, f"line {number}"):
-                    case {"epoch": int(counted), "train": dict(), "val": dict()} if counted == number:
-                        epochs.append(epoch)
-                    case _:
-                        raise ValueError("another line, or none of a training")
-            except ValueError as error:
+            entry = parse_record(line, EpochEntry, f"{self.history}: line {number}", f"the entry of epoch {number}")
+            if entry["epoch"] != number:
                 raise InputError(
-                    f"{self.history}: line {number} is not the record of epoch {number} ({error}); restore the file"
-                ) from error
+                    f"{self.history}: line {number} is the entry of epoch {entry['epoch']}, not {number};"
+                    " restore the file"
+                )
+            epochs.append(dict(entry))
         return epochs
 
     def best_epoch(self) -> dict[str, Any]:
-        """The record of the epoch whose weights are kept, the first of the best.
+        """The entry of the epoch whose weights are kept, the first of the best.
 
         Raises:
-            InputError: it is not a run folder, or none has ended.
+            InputError: It is not a run folder, no epoch has ended, or the history lacks what chose the epoch.
         """
         config, history = self.train_config(), self.read_history()
         if not history:
             raise InputError(f"{self.history}: is missing or empty, so no epoch has ended; restore it")
-        return history[config.best([epoch["val"][config.monitor] for epoch in history])]
+        if without := [entry["epoch"] for entry in history if config.monitor not in entry["val"]]:
+            raise InputError(f"{self.history}: epoch {without[0]} has no '{config.monitor}' of val; restore the file")
+        return history[config.best([entry["val"][config.monitor] for entry in history])]
 
-    def write_history(self, epochs: list[dict[str, Any]]) -> None:
+    def write_history(self, epochs: Sequence[Mapping[str, Any]]) -> None:
         """Replace the history, atomically."""
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
 
-def teacher_folders(config: dict[str, Any]) -> list[Path]:
-    """Folders of whoever taught a run of this configuration, as they were named then; of several, it was their mean."""
-    path = config.get("teacher", {}).get("path", [])
+def teacher_folders(config: Mapping[str, Any]) -> list[Path]:
+    """Folders of the teachers of a run, as they were named then; several teach by their mean."""
+    path = config["teacher"]["path"] if "teacher" in config else []
     return [Path(each) for each in (path if isinstance(path, list) else [path])]
 
 
-def teacher_identities(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Who answered of a configuration's teachers, in the order of :func:`teacher_folders`; a stack is one teacher."""
+def teacher_identities(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Teacher identities of a run, in the order of :func:`teacher_folders`; a stack is one teacher."""
     if "teacher" not in config:
         return []
-    answered = config["teacher"]["answered"]
-    return answered.get("members", [answered])
+    identity = config["teacher"]["identity"]
+    return identity.get("members", [identity])
 
 
-def used_in_training(config: dict[str, Any]) -> dict[str, str]:
-    """What a training of this configuration had to do with files, and its teacher's training, in words by digest."""
-    seen = {file["sha256"]: _SEEN[part] for part, file in config["data"].items() if part in _SEEN}
-    for digest, words in config.get("teacher", {}).get("seen", {}).items():
-        # A teacher's teacher is one of its teachers, too: what both were given files for is said once.
-        taught = [f"{_TAUGHT} {each.removeprefix(f'{_TAUGHT} ')}" for each in words.split("; ")]
-        seen[digest] = "; ".join(dict.fromkeys([seen[digest], *taught] if digest in seen else taught))
-    return seen
+def used_in_training(config: Mapping[str, Any]) -> dict[str, tuple[FileUse, ...]]:
+    """How files were used in the training of a run and of its teachers, by digest.
 
-
-def _taught(config: dict[str, Any]) -> bool:
-    """Whether a configuration says all of its teacher, if it has one."""
-    match config.get("teacher"):
-        case None | {"path": str() | list(), "sha256": str(), "answered": dict(), "seen": dict()}:
-            return True
-    return False
+    Raises:
+        InputError: The teacher's record does not say how a file was used.
+    """
+    roles: dict[str, FileUse] = {"train": FileUse("fitted"), "val": FileUse("stopped on")}
+    uses: dict[str, tuple[FileUse, ...]] = {}
+    uses |= {file["sha256"]: (roles[part],) for part, file in config["data"].items() if part in roles}
+    if "teacher" in config:
+        for digest, taught in config["teacher"]["used_in_training"].items():
+            of_teacher = (FileUse(use.role, use.by, True) for use in as_uses(taught, "the run's teacher"))
+            # A teacher's teacher is one of its teachers, so what both used counts once.
+            uses[digest] = tuple(dict.fromkeys([*uses.get(digest, ()), *of_teacher]))
+    return uses
 
 
 def distinct_runs(runs: Sequence[Path]) -> list[Path]:

@@ -6,14 +6,14 @@ import pytest
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
-from twinrank.evaluation.metrics_record import metrics_record, pooled_record
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 
 
 def predictions(name: str, n: int, **meta: Any) -> Predictions:
     rng = np.random.default_rng(n)
     data = {"path": f"data/{name}.npz", "sha256": f"digest of {name}", "n": n}
-    about = {"data": data, "rows": f"all {n} rows of {name}.npz", "weights_sha256": "w", "model": "order_net"} | meta
+    about = {"data": data, "used": [], "weights_sha256": "w", "model": "order_net"} | meta
     ids = np.array([f"{row}" for row in range(n)])
     return Predictions(ids, rng.normal(size=n), rng.integers(2, size=n), meta=about)
 
@@ -23,7 +23,7 @@ def test_a_record_says_which_rows_how_many_and_how_surely() -> None:
     record = json.loads(json.dumps(metrics_record(made, seed=3, draws=50)))
     assert made.y is not None
     assert record["data"] == made.meta["data"]
-    assert record["rows"] == "all 50 rows of test_public.npz"
+    assert rows_in_words(record) == "all 50 rows of test_public.npz"
     assert (record["weights_sha256"], record["model"]) == ("w", "order_net")
     assert record["confusion"] == confusion_matrix(made.y, made.logit).tolist()
     for name, estimate in score(made.y, made.logit, seed=3, draws=50).items():
@@ -37,7 +37,7 @@ def test_pooled_files_are_evaluated_as_one_set_of_rows() -> None:
     assert record["data"]["n"] == record["metrics"]["accuracy"]["n"] == 50
     assert record["data"]["files"] == [part.meta["data"] for part in parts]
     assert record["confusion"] == np.sum(singles, axis=0).tolist()
-    assert all(part.meta["rows"] in record["rows"] for part in parts)
+    assert rows_in_words(record) == "all 20 rows of test_public.npz; all 30 rows of test_private.npz"
 
 
 def test_what_cannot_be_evaluated_honestly_is_refused() -> None:

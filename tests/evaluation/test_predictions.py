@@ -16,7 +16,7 @@ def some(**changed: Any) -> Predictions:
         "y": np.array([1, 0, 0], np.int8),
         "levels_a": np.log(np.full((3, 4), 0.25, np.float32)),
         "levels_b": np.log(np.full((3, 4), 0.25, np.float32)),
-        "meta": {"data": {"path": "test.npz", "sha256": "ab", "n": 3}, "rows": "all 3 rows", "note": "“quoted” $x$"},
+        "meta": {"data": {"path": "test.npz", "sha256": "ab", "n": 3}, "used": [], "note": "“quoted” $x$"},
     }
     return Predictions(**arrays | changed)
 

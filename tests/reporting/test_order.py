@@ -46,17 +46,17 @@ def some(images: int) -> tuple[Pool, np.ndarray]:
 
 
 def test_a_run_is_asked_about_images_of_a_file(run: RunFolder, benchmark_folder: Path) -> None:
-    pool, report, meta = order(Network(run), benchmark_folder / "val.npz", 20, seed=3)
+    found = order(Network(run), benchmark_folder / "val.npz", 20, seed=3)
+    pool, report, meta = found
     assert (len(pool), report.images, report.pairs, report.swap_violations) == (20, 20, 190, 0)
-    assert meta["rows"] == "20 images of val.npz, which chose the epoch, so it reads slightly too well"
+    assert found.rows == "20 images of val.npz, which chose the epoch, so it reads slightly too well"
     assert meta["data"] == {"path": str(benchmark_folder / "val.npz"), "sha256": sha256(benchmark_folder / "val.npz")}
     assert (meta["model"], meta["track"], meta["weights_sha256"]) == ("order_net", "pairs-only", sha256(run.weights))
     logit, levels = Network(run).pairwise(pool)
     assert order_report(logit, seed=3).record(pool.names) == report.record(pool.names)
     assert levels is not None
     assert levels.shape == (20, 4)
-    unseen = order(Network(run), benchmark_folder / "test_private.npz", 5).meta["rows"]
-    assert unseen == "5 images of test_private.npz"
+    assert order(Network(run), benchmark_folder / "test_private.npz", 5).rows == "5 images of test_private.npz"
     colour = Pool(np.repeat(pool.images, 3, 1), pool.names, pool.path, pool.sha256)
     with pytest.raises(InputError, match=r"val.npz: images of 3 channels; .* was trained on 1"):
         Network(run).tournament(colour)
@@ -73,7 +73,7 @@ def test_the_command_says_it_and_writes_it(
     assert "random decisions have 25%" in said[3]
     assert said[5:] == [str(tmp_path / "new" / "order" / name) for name in ("order.json", "cycles.png")]
     record = json.loads(Path(said[5]).read_text())
-    assert (record["images"], record["seed"], record["rows"]) == (30, 1, said[0])
+    assert (record["images"], record["seed"], record["used"]) == (30, 1, [])
     assert f"{100 * record['explained']['value']:.2f}%" in said[4]
     assert {path.name for path in (tmp_path / "new" / "order").iterdir()} == {"order.json", "cycles.png"}
     for images, problem in (("2", "use 3 to 500"), ("200", "holds 120 different images")):

@@ -14,7 +14,7 @@ from tests.conftest import RECORDED
 
 from twinrank.core.files import write_json
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics_record import metrics_record, pooled_record
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.page import write_report
 
@@ -56,7 +56,7 @@ def make_run(path: Path, *, stems: tuple[str, ...] = tuple(ROWS), **config: Any)
         n = ROWS[stem]
         digits, left, right, logit = draw_pairs(n, seed)
         data = {"path": f"data/{stem}.npz", "sha256": f"{seed + 1:064x}", "n": n}
-        meta = {"data": data, "rows": f"all {n} rows of {stem}.npz", "weights_sha256": "w", "track": "pairs-only"}
+        meta = {"data": data, "used": [], "weights_sha256": "w", "track": "pairs-only"}
         ids = np.array([f"{stem}_{row}" for row in range(n)])
         made = Predictions(ids, logit, digits[:, 0] > digits[:, 1], left, right, meta)
         made.save(path / "predictions" / f"{stem}.npz")
@@ -124,7 +124,7 @@ def test_every_number_of_the_records_is_in_the_page(run: Run, page: str) -> None
     text = words(page)
     for path in (run.path / "metrics").glob("*.json"):
         record = json.loads(path.read_text())
-        assert record["rows"] in text
+        assert rows_in_words(record) in text
         for name, estimate in record["metrics"].items():
             ends = [estimate[key] for key in ("value", "low", "high")]
             percent = name in ("accuracy", "macro_f1", "expected_calibration_error")
@@ -263,9 +263,9 @@ def test_the_page_is_whole_small_and_needs_nothing_else(page: str) -> None:
 
 def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     model = {"name": HOSTILE, "options": {HOSTILE: HOSTILE}}
-    made = make_run(tmp_path, name=HOSTILE, track=HOSTILE, model=model, command=HOSTILE, commit=HOSTILE)
+    made = make_run(tmp_path, name=HOSTILE, model=model, command=HOSTILE, commit=HOSTILE)
     record = json.loads((tmp_path / "metrics" / "val.json").read_text())
-    record["rows"] = record["data"]["path"] = HOSTILE
+    record["data"]["path"] = HOSTILE
     write_json(tmp_path / "metrics" / "val.json", record)
     write_json(tmp_path / "steps.json", [{"step": HOSTILE, "seconds": 1.0}])
     hostile_epoch = {"epoch": 1, "train": {"loss": 1.0, f"{HOSTILE}_loss": 2.0, "$_loss": 1.0}, "val": {}}
@@ -302,7 +302,7 @@ def test_a_run_that_has_only_begun_still_has_a_page(tmp_path: Path) -> None:
 def test_one_class_and_no_mistakes_are_reported(tmp_path: Path) -> None:
     make_run(tmp_path, stems=())
     data = {"path": "own.npz", "sha256": "a" * 64, "n": 3}
-    about = {"data": data, "rows": "all 3 rows"}
+    about = {"data": data, "used": []}
     made = Predictions(np.array(["a", "b", "c"]), np.array([1.0, 2.0, 3.0]), np.ones(3, np.int8), meta=about)
     made.save(tmp_path / "predictions" / "own.npz")
     write_json(tmp_path / "metrics" / "own.json", metrics_record(made, draws=10))
@@ -354,7 +354,7 @@ def test_wrong_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
         write_report(made.path)
 
 
-@pytest.mark.parametrize("damage", ["{}", "[]", '{"metrics": {}, "data": {"path": "x"}, "rows": "", "confusion": []}'])
+@pytest.mark.parametrize("damage", ["{}", "[]", '{"metrics": {}, "data": {"path": "x"}, "used": [], "confusion": []}'])
 def test_damaged_records_are_refused(tmp_path: Path, damage: str) -> None:
     made = make_run(tmp_path, stems=("val",))
     (tmp_path / "metrics" / "val.json").write_text(damage, encoding="utf-8")

@@ -44,7 +44,7 @@ def run(
     y = np.arange(200) % 2
     logit = np.where((np.arange(200) < 200 * share) == (y == 1), sure, -sure).astype(np.float32)
     for stem in STEMS:
-        meta = {"data": {"path": f"{stem}.npz", "sha256": stem, "n": 200}, "rows": "all 200 rows"}
+        meta = {"data": {"path": f"{stem}.npz", "sha256": stem, "n": 200}, "used": []}
         said = Predictions(np.arange(200).astype(str), logit, y.astype(np.int8), meta=meta)
         said.save(made.predictions(stem))
         write_json(made.metrics(stem), metrics_record(said))

@@ -16,9 +16,11 @@ from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256, write_json
+from twinrank.core.run_records import FileUse, uses_as_json
 from twinrank.data.pairs import load_pairs
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError, Interrupted
+from twinrank.evaluation.metrics_record import rows_in_words
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
@@ -84,7 +86,7 @@ def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mn
         x, y = arrays["x"], arrays["y"]
     np.savez(tmp_path / "coin.npz", x=x, y=np.random.default_rng(0).permutation(y))
     pairs = load_pairs(tmp_path / "coin.npz")
-    about = {"path": "sure", "of_sha256": pairs.sha256, "track": "open", "answered": {}, "seen": {}}
+    about = {"path": "sure", "of_sha256": pairs.sha256, "track": "open", "identity": {}, "used_in_training": {}}
     sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
     config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
@@ -135,8 +137,8 @@ def test_several_teach_by_their_mean(
     recorded = run.read_config()["teacher"]
     assert recorded["path"] == [*map(str, ordered)]
     digests = [sha256(RunFolder(each).weights) for each in ordered]
-    assert [member["weights_sha256"] for member in recorded["answered"]["members"]] == digests
-    assert recorded["rows"] == "all 384 rows of train.npz, which the network was fitted to: an in-sample number"
+    assert [member["weights_sha256"] for member in recorded["identity"]["members"]] == digests
+    assert recorded["used_in_training"][pairs.sha256] == [{"role": "fitted", "by": "network", "of_teacher": False}]
     # One of them has no levels, so that there are none of both.
     with np.load(taught("mixed", ordered[0], teacher.path, epochs=1).teacher) as kept:
         assert kept["levels"].shape == (384, 2, 0)
@@ -189,8 +191,8 @@ def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher
     assert sha256(resumed.weights) == sha256(whole.weights)
     assert sha256(resume(tmp_path / "early").weights) == sha256(whole.weights)
     assert len(resumed.read_history()) == 2
-    moved = json.loads(whole.config.read_text())["teacher"]["answered"]
-    assert resumed.read_config()["teacher"]["answered"] == moved
+    moved = json.loads(whole.config.read_text())["teacher"]["identity"]
+    assert resumed.read_config()["teacher"]["identity"] == moved
 
 
 def test_a_job_of_a_recipe_learns_from_the_run_that_teaches_it(
@@ -241,13 +243,13 @@ def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFold
     ]
     for other in others:
         np.savez(run.teacher, **stored | other)
-        refused("teacher.npz: has been edited since the teacher was asked")
+        refused("teacher.npz: has been edited since the teacher predicted")
     Teacher(pairs.row_ids, -stored["logit"], stored["levels"], about).save(run.teacher)
     refused("teacher.npz: has changed since the run began")
     Teacher(pairs.row_ids[::-1], stored["logit"], stored["levels"], about).save(run.teacher)
-    refused("teacher.npz: was asked about other rows than those of .*train.npz")
-    Teacher(*said, about | {"answered": {"weights_sha256": "0"}}).save(run.teacher)
-    refused(r"teacher.npz: is what another teacher said \(weights_sha256 is '0', not")
+    refused("teacher.npz: predicted other rows than those of .*train.npz")
+    Teacher(*said, about | {"identity": {"weights_sha256": "0"}}).save(run.teacher)
+    refused(r"teacher.npz: has the predictions of another teacher \(weights_sha256 is '0', not")
     run.teacher.write_bytes(b"PK")
     refused("teacher.npz: not an NPZ file")
     run.teacher.unlink()
@@ -271,14 +273,14 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
         train(STUDENT, *files, out, context=ONE)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
-    with pytest.raises(InputError, match="fresh pairs are none that a teacher was asked about"):
+    with pytest.raises(InputError, match="a teacher predicts no fresh pairs"):
         distill([tmp_path / "never-asked"], fresh, *files, out, context=ONE)
-    with pytest.raises(InputError, match="--threads: 0 is not possible"):
+    with pytest.raises(InputError, match="`threads` is 0; use 1 to"):
         distill([tmp_path / "never-asked"], STUDENT, *files, out, context=Context(threads=0))
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})
-    with pytest.raises(InputError, match="the teacher: was asked about other rows than those of"):
+    with pytest.raises(InputError, match="the teacher: predicted other rows than those of"):
         train(STUDENT, *files, out, teacher=foreign, context=ONE)
     assert not out.exists()
 
@@ -291,25 +293,23 @@ def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
     make_stack(folder.path, folder)
     run = distill([folder.path], STUDENT, *files, tmp_path / "run", context=Context(said.append, threads=1))
     (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
-    assert "given it, too (rows which meta-learners were fitted to: an in-sample number); so" in line
+    assert "used it in training, too (rows which meta-learners were fitted to: an in-sample number); so" in line
     with np.load(run.teacher) as kept:
         np.testing.assert_array_equal(
             kept["logit"], load_predictor(folder.path).logits(load_pairs(files[0])).astype(np.float32)
         )
     recorded = run.read_config()["teacher"]
     assert recorded["path"] == str(folder.path)
-    assert recorded["answered"] == {
+    assert recorded["identity"] == {
         "model": folder.read_config()["best"],
         "ledger_sha256": folder.read_config()["ledger_sha256"],
         "learners_sha256": sha256(folder.learners),
     }
     assert recorded["sha256"] == sha256(run.teacher)
-    assert load_pairs(files[1]).sha256 in recorded["seen"]
+    assert load_pairs(files[1]).sha256 in recorded["used_in_training"]
     assert run.read_config()["track"] == "pairs-only"
-    rows = evaluate(run, [files[1]])["val"]["rows"]
-    assert rows.endswith(
-        "reads slightly too well; to its teacher rows which meta-learners were fitted to: an in-sample number"
-    )
+    rows = rows_in_words(evaluate(run, [files[1]])["val"])
+    assert rows.endswith("reads slightly too well; which its teacher's meta-learners were fitted to")
 
 
 def test_the_command_trains_a_student_of_a_network(
@@ -330,27 +330,24 @@ def test_the_command_trains_a_student_of_a_network(
     # A file that the teacher was given is no test of its student.
     other = Path(teacher.read_config()["data"]["val"]["path"])
     shutil.copy(other, tmp_path / "test_other.npz")
-    rows = evaluate(run, [files[1], tmp_path / "test_other.npz"])["test_other"]["rows"]
-    assert rows.endswith("to its teacher rows which chose the epoch, so it reads slightly too well")
+    rows = rows_in_words(evaluate(run, [files[1], tmp_path / "test_other.npz"])["test_other"])
+    assert rows.endswith("which chose its teacher's epoch, so it reads slightly too well")
     assert not read_run(run.path).metrics["test_other"].held_out
     main(["report", str(run.path)])
     assert "<dt>teacher</dt>" in run.report.read_text()
 
 
-def test_what_teachers_of_teachers_were_given_is_said_once() -> None:
-    first: dict[str, Any] = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "b"}}}
-    taught = first | {"teacher": {"seen": used_in_training(first)}}
-    again = {"data": {"train": {"sha256": "a"}, "val": {"sha256": "c"}}, "teacher": {"seen": used_in_training(taught)}}
-    fitted, chose = (
-        "which the network was fitted to: an in-sample number",
-        "which chose the epoch, so it reads slightly too well",
-    )
-    assert used_in_training(taught) == {
-        "a": f"{fitted}; to its teacher rows {fitted}",
-        "b": f"{chose}; to its teacher rows {chose}",
-    }
-    assert used_in_training(again) == {
-        "a": f"{fitted}; to its teacher rows {fitted}",
-        "b": f"to its teacher rows {chose}",
-        "c": chose,
-    }
+def test_what_teachers_of_teachers_used_counts_once() -> None:
+    def config(train: str, val: str, *taught: dict[str, Any]) -> dict[str, Any]:
+        used = [used_in_training(each) for each in taught]
+        records = {digest: uses_as_json(uses) for each in used for digest, uses in each.items()}
+        teacher = {"teacher": {"path": "t", "identity": {}, "used_in_training": records}} if taught else {}
+        return {"data": {"train": {"sha256": train}, "val": {"sha256": val}}} | teacher
+
+    first = config("a", "b")
+    taught = config("a", "b", first)
+    again = config("a", "c", taught)
+    fitted, stopped_on = FileUse("fitted"), FileUse("stopped on")
+    of_teacher = FileUse("fitted", of_teacher=True), FileUse("stopped on", of_teacher=True)
+    assert used_in_training(taught) == {"a": (fitted, of_teacher[0]), "b": (stopped_on, of_teacher[1])}
+    assert used_in_training(again) == {"a": (fitted, of_teacher[0]), "b": (of_teacher[1],), "c": (stopped_on,)}

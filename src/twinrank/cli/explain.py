@@ -82,10 +82,10 @@ def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 
     from twinrank.inference.order import order as ask
     from twinrank.reporting.order import order_text, write_order
 
-    pool, found, meta = ask(load_predictor(*run), file, images, seed)
-    print(order_text(found, meta["rows"]))
+    found = ask(load_predictor(*run), file, images, seed)
+    print(order_text(found.report, found.rows))
     if out is not None:
-        for written in write_order(pool, found, meta, out):
+        for written in write_order(*found, out):
             print(written)
 
 

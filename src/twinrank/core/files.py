@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import secrets
@@ -31,6 +32,10 @@ _TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(_MARK)}(\.[^.]*)?")
 _BYTES_KEPT = 100
 """Bytes of a file's name, and of its ending, in that of its temporary file; 255 are possible in all."""
 _swept: set[Path] = set()
+
+
+_DEEPEST = 64
+"""Levels of nesting in JSON; twinrank's own files have fewer than ten."""
 
 
 @contextmanager
@@ -254,7 +259,9 @@ def parse_json(text: str | bytes, where: str) -> Any:
         InputError: It is not JSON, is nested too deep, or has a whole number beyond the range of floats.
     """
     try:
-        return json.loads(text, parse_int=whole_number, parse_constant=_not_json)
+        value = json.loads(text, parse_int=whole_number, parse_float=_finite, parse_constant=_not_json)
+        _refuse_deep(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid JSON ({error}); restore it, or make it again") from error
 
@@ -286,6 +293,28 @@ def _refuse_other_kinds(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         found = next((name for is_kind, name in _KINDS.items() if is_kind(mode)), "of another kind")
         raise InputError(f"{path}: cannot be read (it is {found}); give a file")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is beyond the range of floats")
+    return value
+
+
+def _refuse_deep(value: Any) -> None:
+    """Refuse nesting that the parser bears, but whatever walks through it afterwards may not."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for each in level
+            if isinstance(each, list | dict)
+            for part in (each if isinstance(each, list) else each.values())
+            if isinstance(part, list | dict)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {_DEEPEST} levels")
 
 
 def _not_json(name: str) -> NoReturn:

@@ -1,57 +1,111 @@
 """The JSON record of an evaluation: which rows, how many, every metric with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
+from twinrank.core.files import read_json
+from twinrank.core.records import as_record
+from twinrank.core.run_records import DataFile, as_uses, uses_as_json, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
-from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.predictions import Predictions, with_uses
 
 POOLED = "tests"
-"""Stem of the record of several unseen files together, ``metrics/tests.json``."""
+"""Key of the record of several unused files together, ``metrics/tests.json``."""
 _CARRIED = ("weights_sha256", "model", "track")
+_WHAT = "the metrics of an evaluation"
+
+
+class EstimateRecord(TypedDict):
+    """A metric with its interval, see :class:`twinrank.evaluation.metrics.Estimate`."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    interval: str
+
+
+class EvaluatedData(TypedDict):
+    """The file of a record, or several that were pooled.
+
+    Attributes:
+        path: Path of the file, or the paths joined.
+        n: Number of rows.
+        sha256: Digest of the file; a pooled record has none.
+        files: Files that were pooled.
+    """
+
+    path: str
+    n: int
+    sha256: NotRequired[str]
+    files: NotRequired[list[DataFile]]
+
+
+class MetricsRecord(TypedDict):
+    """Metrics of a predictor on a file, ``metrics/KEY.json``.
+
+    Attributes:
+        data: File of the rows, or several that were pooled.
+        used: How the file was used in training, see :class:`twinrank.core.run_records.FileUse`.
+        weights_sha256: Digest of the weights.
+        model: Name of the network.
+        track: Track of the predictor.
+        metrics: Estimates by name; accuracy is among them.
+        confusion: Counts ``[[tn, fp], [fn, tp]]``.
+        milliseconds: Duration of a pair.
+    """
+
+    data: EvaluatedData
+    used: list[dict[str, Any]]
+    weights_sha256: NotRequired[str]
+    model: NotRequired[str]
+    track: NotRequired[str]
+    metrics: dict[str, EstimateRecord]
+    confusion: list[list[int]]
+    milliseconds: NotRequired[float]
 
 
 def metrics_record(predictions: Predictions, *, seed: int = 0, draws: int = 1000) -> dict[str, Any]:
     """Evaluate the predictions of one labelled file.
 
     Args:
-        predictions: with labels, and with ``data`` and ``rows`` in their meta.
-        seed: of the bootstrap.
-        draws: number of bootstrap resamples.
+        predictions: Predictions with labels, and with ``data`` and ``used`` in their meta.
+        seed: Seed of the bootstrap.
+        draws: Number of bootstrap resamples.
 
     Returns:
-        ``data`` {"path", "sha256", "n"}; ``rows`` in words; ``weights_sha256``, ``model`` and ``track`` where known;
-        ``metrics`` {name: {"value", "low", "high", "n", "interval"}}; ``confusion`` [[tn, fp], [fn, tp]].
+        A :class:`MetricsRecord`, without ``milliseconds``.
 
     Raises:
-        InputError: there are no labels, the meta does not say which rows these are, or as
+        InputError: There are no labels, the meta does not say which rows these are, or as
             :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    data, rows = _source(predictions)
-    return {"data": data, "rows": rows, **_carried(predictions), **_evaluated([predictions], seed, draws)}
+    data, used = _source(predictions)
+    return {"data": data, "used": used, **_carried(predictions), **_evaluated([predictions], seed, draws)}
 
 
 def pooled_record(predictions: Sequence[Predictions], *, seed: int = 0, draws: int = 1000) -> dict[str, Any]:
     """Evaluate several labelled files together, as one set of rows.
 
     Args:
-        predictions: of different files, by one network.
-        seed: of the bootstrap.
-        draws: number of bootstrap resamples.
+        predictions: Predictions of different files, by one network.
+        seed: Seed of the bootstrap.
+        draws: Number of bootstrap resamples.
 
     Returns:
-        As :func:`metrics_record`, but ``data`` is {"path": the paths joined, "n", "files": [{"path", "sha256", "n"}]}.
+        As :func:`metrics_record`; its ``data`` has the ``files``, and ``used`` has the uses of all of them.
 
     Raises:
-        InputError: as :func:`metrics_record`; also if a file comes twice or the weights differ.
+        InputError: As :func:`metrics_record`; also if a file comes twice or the weights differ.
     """
     if not predictions:
         raise InputError("no predictions to pool; give those of at least one file")
-    files, rows = zip(*(_source(part) for part in predictions), strict=True)
+    files, each_used = zip(*(_source(part) for part in predictions), strict=True)
     digests = [file["sha256"] for file in files]
     if len(set(digests)) < len(digests):
         raise InputError(f"the same file twice among {', '.join(file['path'] for file in files)}; pool each once")
@@ -59,16 +113,47 @@ def pooled_record(predictions: Sequence[Predictions], *, seed: int = 0, draws: i
         raise InputError("the predictions to pool come from different weights; evaluate them again with one network")
     data = {"path": " + ".join(file["path"] for file in files), "n": sum(map(len, predictions)), "files": list(files)}
     carried = _carried(predictions[0])
-    return {"data": data, "rows": "; ".join(rows), **carried, **_evaluated(predictions, seed, draws)}
+    used = [use for uses in each_used for use in uses]
+    return {"data": data, "used": used, **carried, **_evaluated(predictions, seed, draws)}
 
 
-def _source(predictions: Predictions) -> tuple[dict[str, Any], str]:
-    data, rows = predictions.meta.get("data"), predictions.meta.get("rows")
-    if not isinstance(data, dict) or not {"path", "sha256", "n"} <= data.keys() or not isinstance(rows, str):
-        raise InputError("the predictions do not say which rows they are of (meta 'data' and 'rows'); predict again")
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a :class:`MetricsRecord`; the words of an older version about the rows become records of use.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds something else.
+    """
+    values = read_json(path)
+    if isinstance(values, dict):
+        values = with_uses(values, str(path))
+    record = as_record(values, MetricsRecord, str(path), _WHAT)
+    as_uses(record["used"], str(path))
+    data, shape = record["data"], [len(row) for row in record["confusion"]]
+    if "accuracy" not in record["metrics"] or shape != [2, 2] or not {"files", "sha256"} & data.keys():
+        raise InputError(f"{path}: not {_WHAT} (accuracy, a 2 x 2 confusion and a digest); evaluate the file again")
+    return dict(record)
+
+
+def rows_in_words(record: Mapping[str, Any]) -> str:
+    """The rows of a metrics record or of predictions' meta: how many, of which file, and how training used these.
+
+    Args:
+        record: Mapping with ``data`` and ``used``.
+    """
+    files = record["data"].get("files", [record["data"]])
+    rows = "; ".join(f"all {file['n']:,} rows of {Path(file['path']).name}" for file in files)
+    words = uses_in_words(as_uses(record["used"], "the record"))
+    return f"{rows}, {words}" if words else rows
+
+
+def _source(predictions: Predictions) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    meta = with_uses(predictions.meta, "the predictions")
+    data, used = meta.get("data"), meta.get("used")
+    if not isinstance(data, dict) or not {"path", "sha256", "n"} <= data.keys() or used is None:
+        raise InputError("the predictions do not say which rows they are of (meta 'data' and 'used'); predict again")
     if predictions.y is None:
         raise InputError(f"{data['path']}: no labels, so nothing can be evaluated; give a labelled file")
-    return {key: data[key] for key in ("path", "sha256", "n")}, rows
+    return {key: data[key] for key in ("path", "sha256", "n")}, uses_as_json(as_uses(used, data["path"]))
 
 
 def _carried(predictions: Predictions) -> dict[str, Any]:

@@ -9,20 +9,88 @@ All pairs are not like the pairs of a file: there are images of equal rank among
 judge may never have learned to compare.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import comb
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from scipy.special import expit
 
+from twinrank.core.files import read_json
+from twinrank.core.records import as_record
+from twinrank.core.run_records import DataFile, as_uses, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.metrics_record import EstimateRecord
+from twinrank.evaluation.predictions import with_uses
 
 RANDOM_SHARE = 0.25
 """Of triads are cyclic when each decision is a coin: two of the eight outcomes of three decisions."""
 _INTERVAL = "bootstrap over images 95%"
+
+
+class ImageStrength(TypedDict):
+    """An image of a ranking with its log-strength."""
+
+    image: str
+    strength: float
+
+
+class CycleRecord(TypedDict):
+    """A cycle: the names of its images and their logits."""
+
+    images: list[str]
+    logits: list[float]
+
+
+class OrderRecord(TypedDict):
+    """What ``order.json`` has, see :class:`OrderReport`.
+
+    Attributes:
+        data: File of the images.
+        used: How the file was used in training, see :class:`twinrank.core.run_records.FileUse`.
+    """
+
+    data: DataFile
+    used: list[dict[str, Any]]
+    images: int
+    pairs: int
+    triads: int
+    swap_violations: int
+    ties: int
+    cyclic: int
+    cyclic_triads: EstimateRecord
+    cyclic_triads_of_a_random_judge: float
+    explained: EstimateRecord
+    ranking: list[ImageStrength]
+    cycles: list[CycleRecord]
+
+
+def read_order(path: Path) -> dict[str, Any]:
+    """Read ``order.json``, an :class:`OrderRecord`; the words of an older version become records of use.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds something else.
+    """
+    values = read_json(path)
+    if isinstance(values, dict):
+        values = with_uses(values, str(path))
+    record = as_record(values, OrderRecord, str(path), "the order of some images")
+    as_uses(record["used"], str(path))
+    return dict(record)
+
+
+def images_in_words(record: Mapping[str, Any]) -> str:
+    """The images of an order: how many, of which file, and how training used this file.
+
+    Args:
+        record: Mapping with ``data``, ``images`` and ``used``.
+    """
+    words = uses_in_words(as_uses(record["used"], "the order"))
+    images = f"{record['images']:,} images of {Path(record['data']['path']).name}"
+    return f"{images}, {words}" if words else images
 
 
 class Cycle(NamedTuple):

@@ -1,21 +1,42 @@
-"""What a network said about the pairs of one file, stored with the row ids."""
+"""Predictions of the pairs of one file, stored with the row ids."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from twinrank.core.files import parse_json, write_npz
 from twinrank.core.messages import kind
 from twinrank.core.npz import Archive
+from twinrank.core.records import as_record
+from twinrank.core.run_records import DataFile, as_uses, uses_as_json
 from twinrank.errors import InputError
 
 _KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
 _DTYPES = {"id": np.str_, "logit": np.float32, "y": np.int8, "levels_a": np.float32, "levels_b": np.float32}
 _KIND_NAMES = {"U": "text", "f": "floating-point", "iu": "integer"}
+_OLD_USE = ", which "
 _REQUIRED = ("id", "logit", "meta")
+
+
+class PredictionsMeta(TypedDict):
+    """Description of predictions.
+
+    Attributes:
+        data: File of the rows.
+        used: How the file was used in training, see :class:`twinrank.core.run_records.FileUse`.
+        weights_sha256: Digest of the weights.
+        model: Name of the network.
+        track: Track of the predictor.
+    """
+
+    data: NotRequired[DataFile]
+    used: NotRequired[list[dict[str, Any]]]
+    weights_sha256: NotRequired[str]
+    model: NotRequired[str]
+    track: NotRequired[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +44,16 @@ class Predictions:
     """Logits of pairs, by row id.
 
     Attributes:
-        id: str (N,), row ids of the file, each once.
-        logit: float32 (N,), positive when the left image is held to rank higher.
-        y: int8 (N,), labels, or None for an unlabelled file.
-        levels_a: float32 (N, K), log-posterior of the left image over the network's latent levels, or None.
-        levels_b: float32 (N, K), the same of the right image, or None.
-        meta: where they come from, as JSON values. ``data`` {"path", "sha256", "n"} and ``rows`` (which rows of the
-            file, in words) are needed by :func:`twinrank.evaluation.metrics_record.metrics_record`, which also carries
-            ``weights_sha256``, ``model`` and ``track`` over; anything else is kept.
+        id: Row ids of the file, each once, str (N,).
+        logit: Logits, float32 (N,), positive where left is predicted to rank higher.
+        y: Labels, int8 (N,), or None for an unlabelled file.
+        levels_a: Log-posterior of the left image over the network's latent levels, float32 (N, K), or None.
+        levels_b: The same of the right image, float32 (N, K), or None.
+        meta: Description as JSON values, see :class:`PredictionsMeta`; other keys are kept.
+            :func:`twinrank.evaluation.metrics_record.metrics_record` needs ``data`` and ``used``.
 
     Raises:
-        InputError: lengths differ, a label is not 0 or 1, an id occurs twice, or levels of only one side are given.
+        InputError: Lengths differ, a label is not 0 or 1, an id occurs twice, or levels of only one side are given.
     """
 
     id: np.ndarray
@@ -88,6 +108,9 @@ class Predictions:
         meta = parse_json(str(arrays.pop("meta")), f"{path}: key 'meta'")
         if not isinstance(meta, dict):
             raise InputError(f"{path}: key 'meta' must be a JSON object, not {type(meta).__name__}; predict again")
+        meta = with_uses(meta, str(path))
+        meta = dict(as_record(meta, PredictionsMeta, f"{path}: key 'meta'", "the description of predictions"))
+        as_uses(meta.get("used", []), str(path))
         try:
             return cls(**arrays, meta=meta)
         except InputError as error:
@@ -106,6 +129,24 @@ class Predictions:
         ids, counts = np.unique(self.id, return_counts=True)
         if len(ids) < len(self.id):
             raise InputError(f"row id '{ids[counts > 1][0]}' occurs {counts.max()} times; every row id occurs once")
+
+
+def with_uses(record: dict[str, Any], where: str) -> dict[str, Any]:
+    """A record with ``used`` in place of the ``rows`` in words that an older version wrote.
+
+    Args:
+        record: Metrics record, or meta of predictions.
+        where: Place of the record, for the message.
+
+    Raises:
+        InputError: The words do not say how the file was used in training.
+    """
+    rows = record.get("rows")
+    if not isinstance(rows, str) or "used" in record:
+        return record
+    _, comma, words = rows.partition(_OLD_USE)
+    uses = as_uses(f"{_OLD_USE.removeprefix(', ')}{words}" if comma else "", where)
+    return {key: value for key, value in record.items() if key != "rows"} | {"used": uses_as_json(uses)}
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -78,15 +78,19 @@ def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[s
 
 
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:
-    """What the best weights of a run say about pairs, with what is known of these and the run as ``meta``.
+    """Predictions of the best weights of a run, with a description of the pairs and the run as ``meta``.
+
+    Args:
+        run: Run with weights.
+        data: Pairs.
 
     Raises:
-        InputError: the run has no weights, or they do not fit the images.
+        InputError: The run has no weights, or they do not fit the images.
     """
     network = Network(run)
     predictions = network.predictions(data)
     predictions.meta.update(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
-        **described(network, f"all {len(data):,} rows of {data.path.name}", data.sha256),
+        **described(network, data.sha256),
     )
     return predictions

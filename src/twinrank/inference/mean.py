@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from twinrank.config import PAIRS_ONLY
+from twinrank.core.run_records import FileUse
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.inference.predictor import Predictor
@@ -41,13 +42,13 @@ class MeanPredictor:
         return _mean([predictor.tournament(pool) for predictor in self._predictors])
 
     @property
-    def used_in_training(self) -> dict[str, str]:
+    def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        used: dict[str, list[str]] = {}
+        used: dict[str, tuple[FileUse, ...]] = {}
         for predictor in self._predictors:
-            for digest, words in predictor.used_in_training.items():
-                used.setdefault(digest, []).extend(words.split("; "))
-        return {digest: "; ".join(dict.fromkeys(each)) for digest, each in used.items()}
+            for digest, uses in predictor.used_in_training.items():
+                used[digest] = tuple(dict.fromkeys([*used.get(digest, ()), *uses]))
+        return used
 
     @property
     def track(self) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from twinrank.core.device import pick_device, prepare_cpu
 from twinrank.core.files import sha256
+from twinrank.core.run_records import FileUse
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
@@ -58,7 +59,7 @@ class Network:
         return self.pairwise(pool).logit
 
     @property
-    def used_in_training(self) -> dict[str, str]:
+    def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return used_in_training(self._run.read_config())
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from twinrank.data.pairs import load_pairs
 from twinrank.data.pool import Pool, pool_of
-from twinrank.evaluation.order import OrderReport, order_report
+from twinrank.evaluation.order import OrderReport, images_in_words, order_report
 from twinrank.inference.predictor import Predictor, described
 
 
@@ -13,15 +13,20 @@ class Ordered(NamedTuple):
     """How close to one ranking the decisions about all pairs of some images are.
 
     Attributes:
-        pool: the images.
-        report: on the decisions about them.
-        meta: which file and images these are, and whose decisions, as in
+        pool: Images.
+        report: Report on the decisions about them.
+        meta: File of the images and the predictor of the decisions, as in
             :attr:`twinrank.evaluation.predictions.Predictions.meta`.
     """
 
     pool: Pool
     report: OrderReport
     meta: dict[str, Any]
+
+    @property
+    def rows(self) -> str:
+        """The images in words, and how training used their file."""
+        return images_in_words(self.meta | {"images": len(self.pool)})
 
 
 def order(predictor: Predictor, file: Path, images: int, seed: int = 0) -> Ordered:
@@ -39,4 +44,4 @@ def order(predictor: Predictor, file: Path, images: int, seed: int = 0) -> Order
     pool = pool_of(load_pairs(Path(file)), images, seed)
     report = order_report(predictor.tournament(pool), seed=seed)
     meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
-    return Ordered(pool, report, meta | described(predictor, f"{len(pool):,} images of {pool.path.name}", pool.sha256))
+    return Ordered(pool, report, meta | described(predictor, pool.sha256))

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinrank.core.run_records import FileUse, uses_as_json
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 
@@ -27,8 +28,8 @@ class Predictor(Protocol):
         ...
 
     @property
-    def used_in_training(self) -> dict[str, str]:
-        """Files that were used in training, by digest: how they were used, in words."""
+    def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
+        """How files were used in training, by digest."""
         ...
 
     @property
@@ -41,14 +42,12 @@ class Predictor(Protocol):
         ...
 
 
-def described(predictor: Predictor, rows: str, digest: str) -> dict[str, Any]:
-    """What is stored beside predictions: the rows, how training used them, and the predictor.
+def described(predictor: Predictor, digest: str) -> dict[str, Any]:
+    """What is stored beside predictions: how training used the rows, the predictor identity and its track.
 
     Args:
         predictor: Predictor of these rows.
-        rows: Rows, in words.
         digest: SHA-256 of their file.
     """
-    used = predictor.used_in_training
-    rows = f"{rows}, {used[digest]}" if digest in used else rows
-    return {"rows": rows, **predictor.identity(), "track": predictor.track}
+    used = uses_as_json(predictor.used_in_training.get(digest, ()))
+    return {"used": used, **predictor.identity(), "track": predictor.track}

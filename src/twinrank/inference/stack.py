@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.core.files import sha256
+from twinrank.core.run_records import FileUse
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.ensembling.learners import decide
@@ -68,11 +69,11 @@ class StackPredictor:
         return logit
 
     @property
-    def used_in_training(self) -> dict[str, str]:
+    def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return {
-            self._trained_on: "which networks were fitted to: an in-sample number",
-            self._stacked: "which meta-learners were fitted to: an in-sample number",
+            self._trained_on: (FileUse("fitted", "base models"),),
+            self._stacked: (FileUse("fitted", "meta-learners"),),
         }
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from twinrank.core.files import read_json, sha256
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.metrics_record import read_metrics, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.files import Evaluated, EvaluatedFile, Role
 from twinrank.runs import RunFolder, distinct_runs, teacher_folders, teacher_identities, used_in_training
@@ -154,7 +155,7 @@ def read_run(run: Path) -> RunContents:
     run, folder = Path(run), RunFolder(Path(run))
     config = folder.read_config()
     used = used_in_training(config)
-    documents = {path: read_json(path) for path in _files(run / "metrics", ".json")}
+    documents = {path: read_metrics(path) for path in _files(run / "metrics", ".json")}
     metrics = [_file_metrics(path, document, config, used) for path, document in documents.items()]
     weights = {document.get("weights_sha256") for document in documents.values()} - {None}
     if len(weights) > 1:
@@ -235,7 +236,7 @@ def _file_metrics(path: Path, document: Any, config: dict[str, Any], used: Colle
         data = document["data"]
         roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
         role: Role = roles.pop() if len(roles) == 1 else "used"
-        found = FileMetrics(path.stem, data, document["rows"], metrics, document["confusion"], role)
+        found = FileMetrics(path.stem, data, rows_in_words(document), metrics, document["confusion"], role)
         if "accuracy" not in metrics:
             raise KeyError("accuracy")
     except (KeyError, TypeError, AttributeError) as error:

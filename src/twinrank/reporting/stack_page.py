@@ -11,7 +11,7 @@ import numpy as np
 
 from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.evaluation.metrics_record import POOLED
-from twinrank.evaluation.order import RANDOM_SHARE
+from twinrank.evaluation.order import RANDOM_SHARE, images_in_words
 from twinrank.evaluation.ranking import Leaderboard, Row
 from twinrank.reporting import plots
 from twinrank.reporting.formats import plain
@@ -105,6 +105,7 @@ def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = No
         errors=errors,
         confidence=confidence,
         order=stack.order,
+        order_rows=images_in_words(stack.order) if stack.order else "",
         random_cycles=RANDOM_SHARE,
         cycles=_picture(stack.cycles) if stack.order and stack.order["cycles"] else None,
         audit=stack.audit,

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.machine import available_threads
+from twinrank.core.run_records import MAX_THREADS
 from twinrank.core.tensor_header import read_tensor_header
 from twinrank.errors import InputError
 from twinrank.models.registry import entry
-from twinrank.runs import MAX_THREADS, RunFolder
+from twinrank.runs import RunFolder
 from twinrank.training.state import TrainState
 
 

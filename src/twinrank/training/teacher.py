@@ -1,4 +1,4 @@
-"""What a teacher said about the pairs that a student is fitted to. It is asked once, and what it said is kept."""
+"""A teacher's predictions of the pairs that a student is fitted to. They are made once and kept in a file."""
 
 import hashlib
 import json
@@ -11,6 +11,8 @@ import numpy as np
 
 from twinrank.core.files import parse_json, write_npz
 from twinrank.core.npz import read_written
+from twinrank.core.records import as_record
+from twinrank.core.run_records import TeacherRecord, current_teacher
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError, differences
 
@@ -19,16 +21,14 @@ _KINDS = {"id": "U", "logit": "f", "levels": "f", "about": "U", "sha256": "U"}
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """What a teacher says of the training pairs.
+    """A teacher's predictions of the training pairs.
 
     Attributes:
-        id: str (N,), row ids of the pairs.
-        logit: float32 (N,), positive where it holds that the left image ranks higher.
-        levels: float32 (N, 2, K), log-posteriors of the left and the right image over its latent levels, lowest first;
+        id: Row ids of the pairs, str (N,).
+        logit: Logits, float32 (N,), positive where it predicts that left ranks higher.
+        levels: Log-posteriors of the left and the right image over its latent levels, lowest first, float32 (N, 2, K);
             None without any.
-        about: JSON values: ``path`` of the teacher, or a list of several; its ``track``; ``answered`` (who did, with
-            digests), ``of_sha256`` (of the file of the pairs), ``rows`` (what these were to the teacher, in words) and
-            ``seen`` (the same of all files that its training was given, by digest).
+        about: Description as JSON values, see :class:`twinrank.core.run_records.TeacherRecord`.
     """
 
     id: np.ndarray
@@ -37,55 +37,61 @@ class Teacher:
     about: dict[str, Any]
 
     def require_rows(self, pairs: PairData, where: str = "the teacher") -> None:
-        """Make sure that it speaks of these pairs.
+        """Make sure that it predicted these pairs.
 
         Args:
-            pairs: that a student is fitted to.
-            where: it comes from, for the message.
+            pairs: Pairs that a student is fitted to.
+            where: Place of the predictions, for the message.
 
         Raises:
-            InputError: it speaks of others.
+            InputError: It predicted others.
         """
         ids = pairs.row_ids
         alike = len(self.logit) == len(_stored(self)) == len(ids) and np.array_equal(self.id, ids)
-        if self.about["of_sha256"] != pairs.sha256 or not alike:
-            raise InputError(f"{where}: was asked about other rows than those of {pairs.path}; ask it about these")
+        if self.about.get("of_sha256") != pairs.sha256 or not alike:
+            raise InputError(f"{where}: predicted other rows than those of {pairs.path}; let it predict these")
 
     def save(self, path: Path) -> None:
-        """Write an NPZ file with a digest of all that is in it; the same answers give the same bytes.
+        """Write an NPZ file with a digest of all that is in it; the same predictions give the same bytes.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: The file cannot be written.
         """
         about = json.dumps(self.about, allow_nan=False)
         levels = _stored(self)
         digest = _digest(self.id, self.logit, levels, about)
-        said = {"id": self.id, "logit": self.logit, "levels": levels}
-        write_npz(path, said | {"about": about, "sha256": digest})
+        arrays = {"id": self.id, "logit": self.logit, "levels": levels}
+        write_npz(path, arrays | {"about": about, "sha256": digest})
 
 
-def read_teacher(path: Path, answered: Mapping[str, Any], pairs: PairData) -> Teacher:
-    """Read what :meth:`Teacher.save` wrote, after making sure that it is what this teacher said of these pairs.
+def read_teacher(path: Path, identity: Mapping[str, Any], pairs: PairData) -> Teacher:
+    """Read what :meth:`Teacher.save` wrote, after making sure that this teacher predicted these pairs.
 
     Args:
-        path: of the file.
-        answered: who is to have answered, as in :attr:`Teacher.about`.
-        pairs: that a student is fitted to.
+        path: NPZ file.
+        identity: Expected teacher identity, as in :attr:`Teacher.about`.
+        pairs: Pairs that a student is fitted to.
 
     Raises:
-        InputError: the file is missing, damaged or has been edited, speaks of other rows, or is another teacher's.
+        InputError: The file is missing, damaged or edited, is of other rows, or is another teacher's.
     """
-    arrays = read_written(path, _KINDS, "what a teacher said")
+    arrays = read_written(path, _KINDS, "the predictions of a teacher")
     ids, logit, levels, about = arrays["id"], arrays["logit"], arrays["levels"], str(arrays["about"])
+    if logit.ndim != 1 or ids.ndim != 1 or levels.ndim != 3 or levels.shape[1] != 2:
+        raise InputError(f"{path}: its arrays have shapes that no teacher's predictions have; distill again")
     if str(arrays["sha256"]) != _digest(ids, logit, levels, about):
         raise InputError(
-            f"{path}: has been edited since the teacher was asked (SHA-256 differs); restore it, or distill into"
+            f"{path}: has been edited since the teacher predicted (SHA-256 differs); restore it, or distill into"
             " another folder"
         )
-    teacher = Teacher(ids, logit, levels if levels.shape[-1] else None, parse_json(about, f"{path}: key 'about'"))
+    values = current_teacher(parse_json(about, f"{path}: key 'about'"), str(path))
+    known = dict(as_record(values, TeacherRecord, f"{path}: key 'about'", "the description of a teacher"))
+    teacher = Teacher(ids, logit, levels if levels.shape[2] else None, known)
     teacher.require_rows(pairs, str(path))
-    if other := differences(teacher.about["answered"], dict(answered)):
-        raise InputError(f"{path}: is what another teacher said ({'; '.join(other)}); distill into another folder")
+    if other := differences(known["identity"], dict(identity)):
+        raise InputError(
+            f"{path}: has the predictions of another teacher ({'; '.join(other)}); distill into another folder"
+        )
     return teacher
 
 

@@ -239,7 +239,7 @@ def _kept_teacher(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> 
     """The teacher's predictions from when the run began; the teacher predicts no second time."""
     if "teacher" not in recorded:
         return None
-    teacher = read_teacher(run.teacher, recorded["teacher"]["answered"], pairs)
+    teacher = read_teacher(run.teacher, recorded["teacher"]["identity"], pairs)
     if sha256(run.teacher) != recorded["teacher"]["sha256"]:
         raise InputError(
             f"{run.teacher}: has changed since the run began (SHA-256 differs); restore it, or distill into another"

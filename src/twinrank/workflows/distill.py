@@ -8,10 +8,10 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
+from twinrank.core.run_records import uses_as_json, uses_in_words
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
-from twinrank.inference.predictor import described
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import require_trainable
@@ -93,11 +93,12 @@ def _said(
     pairs, val = load_data(train_file, val_file)
     predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
     identity, used = predictor.identity(), predictor.used_in_training
-    rows = described(predictor, f"all {len(pairs):,} rows of {pairs.path.name}", pairs.sha256)["rows"]
+    words = uses_in_words(used.get(pairs.sha256, ()))
+    rows = f"all {len(pairs):,} rows of {pairs.path.name}" + (f", {words}" if words else "")
     if val.sha256 in used:
         say(
-            f"{val.path}: chooses the student's epoch, and the teacher was given it, too (rows"
-            f" {used[val.sha256]}); so the student reads too well on it"
+            f"{val.path}: chooses the student's epoch, and the teacher used it in training, too (rows"
+            f" {uses_in_words(used[val.sha256])}); so the student reads too well on it"
         )
     if run.teacher.is_file():
         try:
@@ -129,10 +130,9 @@ def _said(
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
         "track": predictor.track,
-        "answered": identity,
+        "identity": identity,
         "of_sha256": pairs.sha256,
-        "rows": rows,
-        "seen": used,
+        "used_in_training": {digest: uses_as_json(uses) for digest, uses in used.items()},
     }
     return Teacher(
         pairs.row_ids, logit.astype(np.float32), None if levels is None else levels.astype(np.float32), about

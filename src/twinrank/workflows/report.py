@@ -11,6 +11,7 @@ from twinrank.data.pairs import PairData, load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
+from twinrank.evaluation.order import read_order
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.leaderboard import read_field
@@ -65,7 +66,7 @@ def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -
         field=read_field([folder.path]),
         figures=read_json(folder.figures),
         networks=[cell for name in config["models"] for cell in ledger.cells(name)],
-        order=read_json(order) if order.is_file() else None,
+        order=read_order(order) if order.is_file() else None,
         cycles=folder.order / "cycles.png",
         audit=read_json(folder.audit) if folder.audit.is_file() else None,
         steps=read_json(folder.steps) if folder.steps.is_file() else [],

@@ -13,6 +13,7 @@ from twinrank.core.locks import is_locked, locked
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import accuracy_difference
 from twinrank.evaluation.metrics import accuracy
+from twinrank.evaluation.metrics_record import rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate
 from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
@@ -145,7 +146,7 @@ def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
     predictions = {name: [_predictions(job, stem) for job in each] for name, each in jobs.items()}
     difference = accuracy_difference(predictions[DEFAULT], predictions[WINNER])
     return {
-        "rows": predictions[WINNER][0].meta["rows"],
+        "rows": rows_in_words(predictions[WINNER][0].meta),
         "seeds": [job.spec.train.seed for job in jobs[WINNER]],
         "accuracy": {
             name: [accuracy(one.y, one.logit) for one in each if one.y is not None]

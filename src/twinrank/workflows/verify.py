@@ -16,7 +16,7 @@ from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
-from twinrank.evaluation.metrics_record import metrics_record, pooled_record
+from twinrank.evaluation.metrics_record import metrics_record, pooled_record, read_metrics
 from twinrank.reporting.contents import FileMetrics, RunContents, read_run
 from twinrank.reporting.leaderboard import leaderboard_records, read_field
 from twinrank.runs import RunFolder, board_files
@@ -98,7 +98,7 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
         if (computed := _computed(contents, metrics)) is None:
             yield f"{run.metrics(key)}: cannot be computed again, its predictions are not there"
         else:
-            written = read_json(run.metrics(key))
+            written = read_metrics(run.metrics(key))
             yield from _differences(
                 run.metrics(key), {name: written[name] for name in written if name != _TIMED}, computed
             )
