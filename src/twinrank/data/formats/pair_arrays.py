@@ -25,6 +25,8 @@ _TEXT_OVERHEAD = 200
 """Bytes that Python needs for a short text, its place in lists and sets included."""
 _CHECKED_BYTES = 1 << 24
 """Bytes of images that are searched at a time for what is wrong with them."""
+ROUNDING = 1e-6
+"""Floats that leave 0 to 1 by no more than this are clipped: that is rounding, such as of a division by 255."""
 _SHAPES = {"x": "(N,H,2W)", "xa": "(N,H,W) or (N,C,H,W)", "xb": "(N,H,W) or (N,C,H,W)", "y": "(N,)", "id": "(N,)"}
 
 
@@ -158,7 +160,7 @@ def read_sides(source: Source, keys: Collection[str], rows: int) -> Iterator[tup
             # The message is about the whole file, however it is read.
             for key in keys:
                 _check_range(source, key)
-        sides = [part if part.dtype == np.uint8 else part.astype(np.float32, copy=False) for part in parts]
+        sides = [part if part.dtype == np.uint8 else _clipped(part.astype(np.float32, copy=False)) for part in parts]
         if len(sides) == 1:
             sides = np.split(sides[0], 2, axis=-1)
         left, right = (side if side.ndim == 4 else side[:, None] for side in sides)
@@ -243,7 +245,12 @@ def peak_bytes_in_parts(key: str, header: Header, rows: int) -> int:
 
 
 def _in_range(images: np.ndarray) -> bool:
-    return images.dtype == np.uint8 or bool(images.min() >= 0 and images.max() <= 1)
+    return images.dtype == np.uint8 or bool(images.min() >= -ROUNDING and images.max() <= 1 + ROUNDING)
+
+
+def _clipped(images: np.ndarray) -> np.ndarray:
+    """Floats clipped to 0 to 1, never in place, since the array may be a user's."""
+    return images if images.min() >= 0 and images.max() <= 1 else images.clip(0, 1)
 
 
 def _check_range(source: Source, key: str) -> None:
@@ -258,10 +265,17 @@ def _check_range(source: Source, key: str) -> None:
                 f"{path}: key '{key}' has NaN or infinity, first in row {first}; remove or repair such pairs"
             )
         low, high, row = min(low, least), max(high, most), row + len(images)
-    if low < 0 or high > 1:
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        least, most = (_written(value, header.dtype) for value in (low, high))
         raise InputError(
-            f"{path}: key '{key}' is {header.dtype} from {low:g} to {high:g}; floats are 0 to 1, divide by 255 or clip"
+            f"{path}: key '{key}' is {header.dtype} from {least} to {most}; floats are 0 to 1, divide by 255 or clip"
         )
+
+
+def _written(value: float, dtype: np.dtype) -> str:
+    """A number with as many digits as tell it from its neighbours."""
+    short = f"{value:g}"
+    return short if float(short) == value else str(dtype.type(value))
 
 
 def _labels(source: Source) -> np.ndarray | None:
