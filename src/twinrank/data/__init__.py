@@ -1,1 +1,1 @@
-"""Pairs of images: the benchmark, files from anyone, batches, submissions."""
+"""Pairs of images: files and arrays from anyone, checks, folds, batches, augmentation."""

@@ -79,12 +79,12 @@ class PairData:
         return cls(*pairs, path=Path(name), sha256=arrays_digest(pairs))
 
     def select(self, rows: np.ndarray | slice) -> "PairData":
-        """Some rows, in the order given; they keep their row ids. A slice copies no image.
+        """Some rows in the row order given; they keep their row ids. A slice copies no image.
 
-        The digest is that of the selected rows, so that two selections from a file are known as different pairs.
+        The digest is that of the selected rows, so two selections from a file count as different pairs.
 
         Args:
-            rows: int (M,) positions, bool (N,) mask, or slice.
+            rows: Positions int (M,), mask bool (N,), or slice.
         """
         places = np.arange(len(self))[rows]
         whole = np.array_equal(places, np.arange(len(self)))
@@ -98,8 +98,8 @@ class PairStream(NamedTuple):
 
     Attributes:
         pairs: N.
-        files: that hold the pairs, or name their images.
-        chunks: without labels, in order; ``path`` and ``sha256`` of each are those of the whole, its ids its own.
+        files: Files that hold the pairs, or name their images.
+        chunks: Parts of the pairs, without labels, in order. Each has the ``path`` and ``sha256`` of the whole.
     """
 
     pairs: int
@@ -108,16 +108,16 @@ class PairStream(NamedTuple):
 
 
 def load_pairs(path: Path, labels: Path | None = None) -> PairData:
-    """Read pairs, refusing whatever is not well-formed. ``docs/data.md`` describes the formats and every refusal.
+    """Read pairs; whatever is not well-formed is refused. ``docs/data.md`` describes the formats and every refusal.
 
     Args:
-        path: an NPZ file; a folder with images and a CSV ``left,right[,label][,id]``; such a CSV; or a selection of
+        path: An NPZ file; a folder with images and a CSV ``left,right[,label][,id]``; such a CSV; or a selection of
             rows of any of these, ``NAME.rows.npz``.
         labels: CSV ``id,label`` with every row id once, in any order. Without it, an NPZ file ``NAME.npz`` without
             ``y`` takes its labels from ``NAME_labels.csv`` beside it, if that exists.
 
     Raises:
-        InputError: one line that says what is wrong, where, and what to do.
+        InputError: The pairs are not well-formed.
     """
     path = Path(path)
     if path.name.endswith(ENDING):
@@ -145,18 +145,18 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
 
 @contextmanager
 def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
-    """Open pairs that are to be labelled. They need neither labels nor ids, and whatever labels there are is left out.
+    """Open pairs for prediction. They need neither labels nor ids, and labels are not read.
 
-    Of an NPZ file only the ids and a chunk or two of the images are in memory; images that a CSV names, and what a
-    selection selects from, are loaded whole.
+    Of an NPZ file only the ids and a chunk or two of the images are in memory. Images that a CSV names are loaded
+    whole, and so is the file that a selection selects from.
 
     Args:
-        path: as for :func:`load_pairs`.
-        rows: of a chunk; by default as suits a network, :func:`twinrank.data.batch_sizes.rows_a_chunk`.
+        path: Anything that :func:`load_pairs` reads.
+        rows: Rows of a chunk; by default :func:`twinrank.data.batch_sizes.rows_a_chunk`.
 
     Raises:
-        InputError: what :func:`load_pairs` refuses, with the same words; all but the images of an NPZ file is judged
-            before the first chunk.
+        InputError: Anything that :func:`load_pairs` refuses, in the same words. Everything but the images of an NPZ
+            file is checked before the first chunk.
     """
     path = Path(path)
     selection = path.name.endswith(ENDING)
@@ -204,7 +204,7 @@ def digest_of(path: Path) -> str:
     """The digest that :func:`load_pairs` gives, of an NPZ file without reading its arrays.
 
     Raises:
-        InputError: as :func:`load_pairs`.
+        InputError: As for :func:`load_pairs`.
     """
     path = Path(path)
     with reading(path):

@@ -53,6 +53,9 @@ def test_bad_selections_are_refused(pairs: Path, tmp_path: Path, refusal: Callab
     for rows in ([2, 1], [1, 1], [-1, 2], []):
         np.savez(path, rows=np.array(rows, int), of=np.array("pairs.npz"), of_sha256=np.array("0" * 64))
         assert "'rows' must be positions" in refusal(path)
+    for of, digest in (("a\0b", "0" * 64), ("", "0" * 64), ("pairs.npz", "text")):
+        np.savez(path, rows=np.array([1]), of=np.array(of), of_sha256=np.array(digest))
+        assert "keys 'of' and 'of_sha256' must be a path and a SHA-256" in refusal(path)
     np.savez(path, x=np.zeros((2, 8, 16), np.uint8))
     assert "not a selection of rows" in refusal(path)
     assert "select from the pair file itself" in refusal(select(pairs, [1], path) and _nested(tmp_path, path))

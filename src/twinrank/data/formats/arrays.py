@@ -1,4 +1,4 @@
-"""The arrays of a pair file, whatever its format, the sizes that are accepted, and how many pairs go together."""
+"""The arrays of a pair file, which are the same for every format, and the sizes of images that are accepted."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ class PairArrays(NamedTuple):
     """Arrays of N pairs, checked.
 
     Attributes:
-        xa: uint8 or float32 in [0, 1] (N, C, H, W), left images.
-        xb: the same shape and dtype, right images.
+        xa: Left images, uint8 or float32 in [0, 1], (N, C, H, W).
+        xb: Right images, the same shape and dtype.
         y: int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
         id: str (N,), each once; None if the rows are known by their numbers.
     """
@@ -27,8 +27,13 @@ class PairArrays(NamedTuple):
 def check_size(where: str, height: int, width: int) -> None:
     """Refuse an image size out of the accepted range.
 
+    Args:
+        where: File, and key or image in it, for the message.
+        height: Pixels.
+        width: Pixels.
+
     Raises:
-        InputError: ``where`` (a file, and a key or an image in it) and the size.
+        InputError: The size is out of range.
     """
     if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
         raise InputError(

@@ -25,7 +25,7 @@ def find_pair_table(folder: Path) -> Path:
     """The CSV of an image folder: ``pairs.csv``, or the only CSV in it.
 
     Raises:
-        InputError: there is none, or several and none is ``pairs.csv``.
+        InputError: There is none, or there are several and none is ``pairs.csv``.
     """
     with reading(folder):
         tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
@@ -37,7 +37,7 @@ def find_pair_table(folder: Path) -> Path:
 
 
 def read_image_pairs(path: Path) -> tuple[PairArrays, str]:
-    """Read the images that a CSV names, relative to its folder; each file is decoded once, however often it is named.
+    """Read the images that a CSV names, relative to its folder; each file is decoded once.
 
     Grey and RGB images of 8 bits are read, palettes as RGB, an alpha channel only where it is opaque; all have one size
     and one number of channels. EXIF orientation is applied. Without a column ``label`` the pairs are unlabelled.
@@ -46,7 +46,7 @@ def read_image_pairs(path: Path) -> tuple[PairArrays, str]:
         uint8 images, and a SHA-256 over the CSV and every image file.
 
     Raises:
-        InputError: anything listed in ``docs/data.md`` for CSV files and image folders.
+        InputError: Anything listed in ``docs/data.md`` for CSV files and image folders.
     """
     table = read_table(path, ("left", "right"), ("label", "id"))
     count = len(table.lines)
@@ -89,12 +89,12 @@ def _labels_and_ids(path: Path, table: Table) -> tuple[np.ndarray | None, np.nda
 
 
 def _decode(path: Path, where: str) -> np.ndarray:
-    """An image file as uint8 (C, H, W); its size is judged before its pixels are decoded."""
+    """An image file as uint8 (C, H, W); its size is checked before its pixels are decoded."""
     try:
         if not path.is_file():
             raise InputError(f"{where} does not exist; paths are relative to the folder of the CSV")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Of odd metadata and of sizes that are refused here.
+            warnings.simplefilter("ignore")  # About odd metadata, and about sizes that are refused here.
             with Image.open(path, formats=_FORMATS) as image:
                 check_size(where, image.height, image.width)
                 upright = ImageOps.exif_transpose(image)

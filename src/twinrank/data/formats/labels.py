@@ -14,19 +14,19 @@ LABELS = {"0": 0, "1": 1}
 
 
 def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) -> np.ndarray:
-    """Labels of ``ids``, whatever the order of the rows in the CSV.
+    """Labels of ``ids``; the rows of the CSV may be in any order.
 
     Args:
         path: CSV with the columns ``id`` and ``label``, every id of ``ids`` once and no other.
-        ids: str (N,), row ids of the pair file, each once.
-        pair_file: named in messages.
+        ids: Row ids of the pair file, str (N,), each once.
+        pair_file: Pair file, named in messages.
 
     Returns:
-        int8 (N,), in the order of ``ids``.
+        int8 (N,), in the row order of ``ids``.
 
     Raises:
-        InputError: the CSV cannot be read (:func:`twinrank.data.formats.tables.read_table`), or ids or labels in it are
-            missing, repeated, unknown or not 0 or 1; the one line counts every kind with its first examples.
+        InputError: The CSV cannot be read (:func:`twinrank.data.formats.tables.read_table`), or ids or labels in it are
+            missing, repeated, unknown or not 0 or 1; the line counts every kind and has its first examples.
     """
     table = read_table(path, ("id", "label"))
     given, labels = table.columns["id"], table.columns["label"]
@@ -47,25 +47,25 @@ def read_labels(path: Path, ids: Sequence[str] | np.ndarray, pair_file: Path) ->
 
 
 def id_defects(ids: Sequence[str], unit: str, numbers: Sequence[int]) -> list[str]:
-    """Ids that are empty and ids that occur more than once, a text for each of the two kinds.
+    """Empty ids and ids that occur more than once, in a text for each of the two kinds.
 
     Args:
-        ids: (N,).
-        unit: what each stands in, ``line`` or ``row``.
-        numbers: (N,), which one.
+        ids: Row ids (N,).
+        unit: Noun for the place of an id, ``line`` or ``row``.
+        numbers: Number of the place of each id, (N,).
     """
-    seen: set[str] = set()
+    earlier: set[str] = set()
     repeated = []
     for row_id, number in zip(ids, numbers, strict=True):
-        if row_id and row_id in seen:
+        if row_id and row_id in earlier:
             repeated.append(f"{quoted(row_id)} in {unit} {number}")
-        seen.add(row_id)
+        earlier.add(row_id)
     missing = [f"{unit} {number}" for row_id, number in zip(ids, numbers, strict=True) if not row_id]
     return [*_defect("missing ids", missing), *_defect("ids that occur again", repeated)]
 
 
 def label_defects(labels: Sequence[str], unit: str, numbers: Sequence[int]) -> list[str]:
-    """Labels that are empty and labels other than 0 and 1, a text for each of the two kinds; as :func:`id_defects`."""
+    """Empty labels and labels other than 0 and 1, in a text for each of the two kinds, as :func:`id_defects` has it."""
     missing, other = [], []
     for label, number in zip(labels, numbers, strict=True):
         if not label:

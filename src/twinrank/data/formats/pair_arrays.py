@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 class InMemory:
-    """Arrays in memory, with the face of an open NPZ file.
+    """Arrays in memory, read like an open NPZ file.
 
     Args:
         path: Name for messages.
@@ -91,7 +91,7 @@ def read_pairs(source: Source, labelled_elsewhere: bool) -> PairArrays:
 
 
 def as_array(value: ArrayLike, key: str, name: str) -> np.ndarray:
-    """What a user gave as images, labels or ids, as an array.
+    """Images, labels or ids that a user gave, as an array.
 
     Args:
         value: An array, a tensor on the CPU, or nested lists; texts may be Python objects, as pandas has them.
@@ -103,7 +103,7 @@ def as_array(value: ArrayLike, key: str, name: str) -> np.ndarray:
     """
     try:
         array = np.asarray(value)
-    except Exception as error:  # Whatever has a length may fail in its own way.
+    except Exception as error:  # Other libraries' objects fail in their own ways.
         raise InputError(f"{name}: '{key}' cannot be made an array ({cause(error)}); give a NumPy array") from error
     if array.dtype.kind == "O" and all(type(each) in (str, int) for each in array.flat):
         return array.astype(str)
@@ -254,7 +254,7 @@ def _clipped(images: np.ndarray) -> np.ndarray:
 
 
 def _check_range(source: Source, key: str) -> None:
-    """Refuse floats that are not 0 to 1."""
+    """Refuse floats that are not numbers, or beyond 0 to 1 by more than rounding."""
     path, header = source.path, source.headers[key]
     low, high, row = np.inf, -np.inf, 0
     for images in source.read_rows(key, max(1, _CHECKED_BYTES * header.shape[0] // header.nbytes)):

@@ -16,11 +16,11 @@ _MEMORY_PER_BYTE = 20
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file's cells.
+    """The cells of a CSV file.
 
     Attributes:
-        columns: cells by column name, surrounding blanks removed; every column has the same length.
-        lines: the line of the file, counted from 1, on which each row ends.
+        columns: Cells by column name, without surrounding blanks; every column has the same length.
+        lines: Line of the file, counted from 1, on which each row ends.
     """
 
     columns: dict[str, list[str]]
@@ -28,15 +28,15 @@ class Table:
 
 
 def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Table:
-    """Read a CSV file whole; a byte order mark and blank lines are passed over.
+    """Read a CSV file whole; a byte order mark and blank lines are ignored.
 
     Args:
-        path: of the file.
-        required: columns that must be there, in any order.
-        optional: columns that may be there; no others may.
+        path: CSV file.
+        required: Columns that must be there, in any order.
+        optional: Columns that may be there; no others may.
 
     Raises:
-        InputError: the file is missing, unreadable, too large for memory, not UTF-8 or not a CSV; a column is
+        InputError: The file is missing, unreadable, too large for memory, not UTF-8 or not a CSV; a column is
             missing, unknown or named twice; a row has too few or too many cells.
     """
     with reading(path):
