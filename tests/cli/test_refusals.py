@@ -185,6 +185,12 @@ def test_a_folder_with_a_comma_in_its_name_is_one(folder: Path, capsys: pytest.C
         ["leaderboard", "nowhere"],
         ["report", "nowhere"],
         ["stack", "--out"],
+        ["run", "nope"],
+        ["run", "stack", "--set", "train.epochs=0"],
+        ["train", "order_net", "--train", "nope.npz", "--val", "nope.npz"],
+        ["seeds", "ordernet", "--train", ".", "--val", "."],
+        ["tune", "order_net", "--train", ".", "--val", ".", "--space", "nope"],
+        ["grid", "--mode", "oof", "--models", "nope"],
     ],
     ids=" ".join,
 )

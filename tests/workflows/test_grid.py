@@ -23,7 +23,8 @@ from twinrank.runs import RunFolder
 from twinrank.training.jobs import Job
 from twinrank.training.train import train
 from twinrank.workflows import grid as stacking
-from twinrank.workflows.grid import choose_models, fill_ledger
+from twinrank.workflows.grid import fill_ledger
+from twinrank.workflows.recipe import choose_models
 
 TINY = {"epochs": 2, "batch_size": 64, "lr": 1e-2}
 RUNS = {

@@ -43,17 +43,16 @@ def grid(
         workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
     """
-    from twinrank.workflows.recipe import read_recipe
-
-    chosen = read_recipe(recipe, changes).runs
-    from twinrank.ensembling.stack import require_folds
-    from twinrank.training.jobs import require_all_done
-    from twinrank.training.watch import jobs_table
-    from twinrank.workflows.grid import LEDGER, choose_models, fill_ledger
+    from twinrank.ensembling.fold_count import require_folds
+    from twinrank.workflows.recipe import choose_models, read_recipe
 
     require_folds(folds)
+    runs = choose_models(read_recipe(recipe, changes).runs, models)
+    from twinrank.training.jobs import require_all_done
+    from twinrank.training.watch import jobs_table
+    from twinrank.workflows.grid import LEDGER, fill_ledger
+
     out = Path("runs") / mode if out is None else out
-    runs = choose_models(chosen, models)
     train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     with jobs_table() as show:
         spec = GridSpec(mode, runs, folds, stop_share, seed)

@@ -117,19 +117,19 @@ def tune(
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own in all trials, for example train.epochs=3.
     """
+    from twinrank.tuning.space import read_space
     from twinrank.workflows.recipe import model_spec, parse_seeds
 
     spec = model_spec(model, changes)
+    chosen = read_space(space, spec)
+    fresh = parse_seeds(retrain_seeds, "`retrain_seeds`") if retrain_seeds else []
     from twinrank.core.files import read_json
     from twinrank.reporting.tuning import search_text
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
-    from twinrank.tuning.space import read_space
     from twinrank.workflows.tune import SUMMARY, tune
 
     out = Path("runs") / f"{model}_tune" if out is None else out
-    chosen = read_space(space, spec)
-    fresh = parse_seeds(retrain_seeds, "--retrain-seeds") if retrain_seeds else []
     with jobs_table() as show:
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
         failed = tune(spec, chosen, train, val, out, trials, storage, fresh, context=context)

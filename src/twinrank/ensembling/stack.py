@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 
 from twinrank.config import OPEN, PAIRS_ONLY
-from twinrank.data.folds import MAX_FOLDS
+from twinrank.ensembling.fold_count import require_folds
 from twinrank.ensembling.learners import LEARNERS, Fitted, StackSample, cross_fitted, decide, fit, take, without_each
 from twinrank.ensembling.ledger import Matrix
-from twinrank.errors import InputError
 from twinrank.evaluation.ranking import Entrant, Kind
-
-_FEWEST_FOLDS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +55,6 @@ def stack(
         asked = np.ones(len(matrix.names), bool) if used is None else used
         entrants.append(_entrant(name, "ensemble", matrix, asked, logits))
     return Stack(tuple(entrants), fitted)
-
-
-def require_folds(count: int, where: str = "--folds") -> None:
-    """Refuse fewer folds than stacking takes: one to judge, one to calibrate, and two in which sizes are chosen.
-
-    Args:
-        count: of the folds.
-        where: it comes from, for the message.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if count < _FEWEST_FOLDS:
-        raise InputError(
-            f"{where}: {count} is not possible; use {_FEWEST_FOLDS} to {MAX_FOLDS}: one to judge, one to calibrate, and"
-            " two in which sizes are chosen"
-        )
 
 
 def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.ensembling.ledger import WHOLE, BaseModel, Cell, Ledger
-from twinrank.errors import InputError, nearest
+from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import predictions_of
 from twinrank.runs import RunFolder
@@ -21,30 +21,6 @@ from twinrank.training.jobs import Job, run_jobs
 
 LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
-
-
-def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "`models`") -> dict[str, RunSpec]:
-    """Some runs of a recipe.
-
-    Args:
-        runs: by name.
-        models: names, separated by commas; empty, all of them.
-        where: they come from, for the message.
-
-    Raises:
-        InputError: the recipe has no such run, a name comes twice, or a run has a teacher.
-    """
-    if not runs or "" in runs:
-        raise InputError(f"{where}: the recipe has no runs by name; base models are runs of a recipe such as cpu")
-    names = [name.strip() for name in models.split(",")] if models else list(runs)
-    for name in names:
-        if name not in runs:
-            raise InputError(f"{where}: the recipe has no run '{name}'{nearest(name, runs)}")
-        if names.count(name) > 1:
-            raise InputError(f"{where}: '{name}' is given {names.count(name)} times; name it once")
-        if runs[name].teachers:
-            raise InputError(f"{where}: '{name}' has a teacher, which knows rows that it must not; leave it out")
-    return {name: runs[name] for name in names}
 
 
 def fill_ledger(

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec
+from twinrank.core.messages import quoted
 from twinrank.core.values import with_values
 from twinrank.core.yaml_files import parse_yaml, read_yaml
-from twinrank.ensembling.stack import require_folds
+from twinrank.ensembling.fold_count import require_folds
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder, board_files
 from twinrank.training.checks import require_targets
-from twinrank.workflows.grid import choose_models
 
 RECIPES = "recipes"
 """Folder of those that come with twinrank."""
@@ -54,7 +54,7 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
     Raises:
         InputError: the network does not exist, or a seed or a value is impossible.
     """
-    numbers = parse_seeds(seeds, "--seeds")
+    numbers = parse_seeds(seeds, "`seeds`")
     _require_of_a_run(changes)
     for change in changes:
         if re.match(r"train(\.seed)?=", change):
@@ -65,7 +65,7 @@ def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence
     return _told(_changed({"runs": runs, "train": train}, changes, where), where)
 
 
-def parse_seeds(text: str, flag: str) -> list[int]:
+def parse_seeds(text: str, where: str) -> list[int]:
     """Seeds separated by commas.
 
     Raises:
@@ -73,7 +73,7 @@ def parse_seeds(text: str, flag: str) -> list[int]:
     """
     names = [seed.strip() for seed in text.split(",")]
     if not all(map(str.isdecimal, names)) or len({*map(int, names)}) < len(names):
-        raise InputError(f"{flag}: '{text}' is not possible; write whole numbers, each once, for example 42,2023")
+        raise InputError(f"{where}: '{text}' is not possible; write whole numbers, each once, for example 42,2023")
     return [*map(int, names)]
 
 
@@ -89,6 +89,30 @@ def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
     """
     _require_of_a_run(changes)
     return _changed({"model": model}, changes, f"model {model}").runs[""]
+
+
+def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "`models`") -> dict[str, RunSpec]:
+    """Some runs of a recipe, as base models.
+
+    Args:
+        runs: Runs by name.
+        models: Names, separated by commas; empty is all of them.
+        where: Place of the names, for messages.
+
+    Raises:
+        InputError: The recipe has no such run, a name comes twice, or a run has a teacher.
+    """
+    if not runs or "" in runs:
+        raise InputError(f"{where}: the recipe has no runs by name; base models are runs of a recipe such as cpu")
+    names = [name.strip() for name in models.split(",")] if models else list(runs)
+    for name in names:
+        if name not in runs:
+            raise InputError(f"{where}: the recipe has no run {quoted(name)}{nearest(name, runs)}")
+        if names.count(name) > 1:
+            raise InputError(f"{where}: '{name}' is given {names.count(name)} times; name it once")
+        if runs[name].teachers:
+            raise InputError(f"{where}: '{name}' has a teacher, which was fitted to out-of-fold rows; leave it out")
+    return {name: runs[name] for name in names}
 
 
 def _require_of_a_run(changes: Sequence[str]) -> None:
