@@ -19,6 +19,7 @@ from sklearn.utils.validation import validate_data
 from tests.api.conftest import TINY
 
 import twinrank as tr
+from twinrank.training.hooks import Hooks
 
 SETTINGS: dict[str, Any] = {
     "options": {"width": 2, "levels": 2},
@@ -199,6 +200,17 @@ def test_verbose_shows_epochs(pairs: tuple[np.ndarray, np.ndarray], capsys: pyte
     assert capsys.readouterr().err == ""
     tiny(verbose=True).fit(X, y)
     assert "epoch   1/1" in capsys.readouterr().err
+
+
+class Stop(Hooks):
+    def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_stopped_one_is_stopped(pairs: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinrank.api.classifier.Hooks", Stop)
+    with pytest.raises(KeyboardInterrupt):
+        tiny().fit(*pairs)
 
 
 class OnTables(tr.PairClassifier):

@@ -1,10 +1,13 @@
 """Networks by name."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinrank.models import registry
-from twinrank.models.siamese import SiameseNet
+
+if TYPE_CHECKING:
+    # It loads torch, which names do not need.
+    from twinrank.models.siamese import SiameseNet
 
 __all__ = ["create_model", "list_models"]
 
@@ -20,7 +23,7 @@ def list_models() -> list[str]:
 
 def create_model(
     name: str, *, channels: int = 1, image_size: int = 28, options: Mapping[str, Any] | None = None
-) -> SiameseNet:
+) -> "SiameseNet":
     """Build a network with new weights. They come from torch's global generator.
 
     The network is a ``torch.nn.Module``. It takes left and right images and returns logits.

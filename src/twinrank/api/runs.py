@@ -156,15 +156,14 @@ def train(
     if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
         values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
-    folder = _free_folder(model) if out is None else Path(out)
-    pairs, chooses = as_pairs(train, "train"), as_pairs(val, "val")
+    files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else Path(out)
     context = Context(threads=threads)
     if teacher is None:
-        library.train(spec, pairs, chooses, folder, log_to=log_to, hooks=hooks, context=context)
+        folder = library.train(spec, *files, log_to=log_to, hooks=hooks, context=context)
     else:
-        teachers = [teacher] if isinstance(teacher, str | os.PathLike) else teacher
-        distill([*map(Path, teachers)], spec, pairs, chooses, folder, log_to=log_to, hooks=hooks, context=context)
-    return Run(folder)
+        teachers = [Path(each) for each in ([teacher] if isinstance(teacher, str | os.PathLike) else teacher)]
+        folder = distill(teachers, spec, *files, log_to=log_to, hooks=hooks, context=context)
+    return Run(folder.path)
 
 
 def resume(run: str | os.PathLike[str], *, hooks: Hooks | None = None) -> Run:
