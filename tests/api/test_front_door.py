@@ -18,8 +18,8 @@ def test_the_import_loads_nothing_heavy() -> None:
     assert not {"numpy", "torch", "sklearn"} & loaded("tr.InputError; dir(tr); tr.__version__")
 
 
-def test_pairs_need_no_torch() -> None:
-    assert "torch" not in loaded("tr.load_pairs; tr.PairData; tr.TrainConfig")
+def test_pairs_and_names_of_networks_need_no_torch() -> None:
+    assert "torch" not in loaded("tr.load_pairs; tr.PairData; tr.TrainConfig; tr.list_models()")
 
 
 @pytest.mark.parametrize("name", tr.__all__)

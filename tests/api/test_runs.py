@@ -89,11 +89,28 @@ def test_pairs_that_cannot_be_trained_on(workplace: Path) -> None:
             quiet(given, FILES[1])
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(workplace: Path) -> None:
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_stopped_run_goes_on_to_the_same_bits(workplace: Path, arrays: bool) -> None:
+    train, val = map(tr.load_pairs, FILES)
+    given = ((train.xa, train.xb, train.y), (val.xa, val.xb, val.y)) if arrays else FILES
     with pytest.raises(Exception, match="twinrank resume runs/stopped"):
-        quiet(*FILES, out="runs/stopped", hooks=Stop())
+        quiet(*given, out="runs/stopped", hooks=Stop())
     assert len(tr.Run("runs/stopped").history) == 1
-    assert weights(tr.resume("runs/stopped", hooks=Hooks())) == weights(tr.Run("runs/first"))
+    if arrays:
+        with pytest.raises(tr.InputError, match="`train`"):
+            tr.resume("runs/stopped", hooks=Hooks())
+        run = tr.resume("runs/stopped", train=given[0], val=given[1], hooks=Hooks())
+    else:
+        run = tr.resume("runs/stopped", hooks=Hooks())
+    assert weights(run) == weights(tr.Run("runs/first"))
+
+
+def test_a_run_can_go_on_for_longer_where_its_schedule_allows_it(workplace: Path) -> None:
+    plain = {"schedule": "constant", "warmup": 0.0, "easy_share": 1.0, "augment_from": 0.0}
+    run = quiet(*FILES, **plain, epochs=1)
+    assert len(tr.resume(run, epochs=2, hooks=Hooks()).history) == 2
+    with pytest.raises(tr.InputError, match="epochs"):
+        tr.resume("runs/first", epochs=3, hooks=Hooks())
 
 
 def test_evaluation_keeps_its_results(workplace: Path) -> None:

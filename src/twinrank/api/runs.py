@@ -121,12 +121,8 @@ def train(
     >>> run = tr.train("order_net", "data/train.npz", "data/val.npz", out="runs/tiny", epochs=1, options={"width": 2})
     >>> run
     Run(runs/tiny: order_net, 1 epoch)
-
-    Arrays serve as well as files:
-
-    >>> train, val = tr.load_pairs("data/train.npz"), tr.load_pairs("data/val.npz")
-    >>> arrays = train.xa, train.xb, train.y
-    >>> run = tr.train("order_net", arrays, val, epochs=1, options={"width": 2})
+    >>> pairs = tr.load_pairs("data/train.npz")
+    >>> run = tr.train("order_net", (pairs.xa, pairs.xb, pairs.y), "data/val.npz", epochs=1, options={"width": 2})
     >>> run.path
     PosixPath('runs/order_net')
 
@@ -166,7 +162,14 @@ def train(
     return Run(folder.path)
 
 
-def resume(run: str | os.PathLike[str], *, hooks: Hooks | None = None) -> Run:
+def resume(
+    run: str | os.PathLike[str],
+    *,
+    train: Pairs | None = None,
+    val: Pairs | None = None,
+    epochs: int | None = None,
+    hooks: Hooks | None = None,
+) -> Run:
     """Go on with a run that was stopped. It ends with the same bits as a run that never was.
 
     >>> tr.resume("runs/first")
@@ -174,13 +177,20 @@ def resume(run: str | os.PathLike[str], *, hooks: Hooks | None = None) -> Run:
 
     Args:
         run: Run, or its folder.
+        train: The pairs that are fitted, where the run began with arrays, or where their file has moved.
+        val: The pairs that choose the epoch, likewise. Both must be the same pairs as before.
+        epochs: New number of epochs of the whole run, to train longer. The schedule must not depend on it: "constant"
+            or "plateau".
         hooks: Object that follows the training, as for :func:`train`.
 
     Raises:
-        InputError: The folder holds no run, or its data or its configuration have changed.
+        InputError: The folder holds no run, its data or its configuration have changed, or its schedule allows no
+            other number of epochs.
         Interrupted: Ctrl-C stopped the training.
     """
-    return Run(library.resume(Path(run), hooks=hooks).path)
+    fitted = None if train is None else as_pairs(train, "train")
+    chooses = None if val is None else as_pairs(val, "val")
+    return Run(library.resume(Path(run), train=fitted, val=chooses, epochs=epochs, hooks=hooks).path)
 
 
 def evaluate(
