@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from twinrank.cli.output import command_line, with_flags
+from twinrank.core.files import write_text
+from twinrank.models.weights import read_tensors, write_tensors
 
 TEXT = "90.1–91.2% … × ▁█ ü 中 \udcff │─╭"
 LOCALES = {
@@ -59,6 +62,16 @@ def test_file_names_that_are_not_utf_8_are_printed(locale: str, benchmark_folder
     result = called(["data", "check", b"\xffpairs.npz"], tmp_path, locale)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(b"\\xffpairs.npz: 96 pairs")
+
+
+def test_files_with_such_names_are_read_and_written(tmp_path: Path) -> None:
+    folder = tmp_path / "\udcff"
+    write_text(folder / "page.html", f"{folder.name} ü")
+    assert (folder / "page.html").read_text(encoding="utf-8") == "\\udcff ü"
+    write_tensors(folder / "a.safetensors", {"x": torch.arange(3)}, {"state": 1})
+    tensors, state = read_tensors(folder / "a.safetensors")
+    assert tensors["x"].tolist() == [0, 1, 2]
+    assert state == {"state": 1}
 
 
 def test_parameters_of_messages_become_flags() -> None:

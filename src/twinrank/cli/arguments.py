@@ -178,6 +178,7 @@ OptionalFolder = Annotated[Path | None, _optional("FOLDER")]
 OptionalOutFile = Annotated[Path | None, _optional("FILE")]
 OptionalText = Annotated[str | None, _optional("TEXT")]
 Names = Annotated[str, _optional("NAME[,NAME]")]
-Threads = Annotated[int | None, _optional("INT")]
+OptionalNumber = Annotated[int | None, _optional("INT")]
+Threads = OptionalNumber
 Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
 Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]

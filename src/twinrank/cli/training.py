@@ -9,7 +9,9 @@ from twinrank.cli.arguments import (
     Changes,
     File,
     ModelArgument,
+    OptionalFile,
     OptionalFolder,
+    OptionalNumber,
     OptionalText,
     OutFolder,
     RunArgument,
@@ -21,15 +23,22 @@ from twinrank.core.context import Context
 Seeds = Annotated[str, tyro.conf.arg(metavar="SEED[,SEED]")]
 
 
-def resume(run: RunArgument) -> None:
-    """Continue a training that was stopped. It gives the same bits as without.
+def resume(
+    run: RunArgument, train: OptionalFile = None, val: OptionalFile = None, epochs: OptionalNumber = None
+) -> None:
+    """Continue a training that was stopped; the result is the same, bit for bit.
+
+    A longer training can follow a finished one, where its schedule does not depend on the number of epochs.
 
     Args:
         run: Run folder.
+        train: New place of the pairs that are fitted; the recorded place by default.
+        val: New place of the pairs that choose the epoch; the recorded place by default.
+        epochs: New number of epochs of the whole run; the recorded number by default.
     """
     from twinrank.training.train import resume
 
-    resume(run)
+    resume(run, train=train, val=val, epochs=epochs, context=Context(say))
 
 
 def watch(run: RunArgument) -> None:

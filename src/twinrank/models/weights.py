@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from twinrank.core.files import parse_json, replacing, require_file
 from twinrank.core.memory import require_memory
+from twinrank.core.tensor_header import read_tensor_header
 from twinrank.errors import InputError
 from twinrank.models.registry import create_model
 from twinrank.models.siamese import SiameseNet
@@ -79,6 +80,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     require_file(path)
     require_memory(path, path.stat().st_size)
     try:
+        if any("\ud800" <= character <= "\udfff" for character in str(path)):
+            # safetensors opens no path that is not UTF-8.
+            return load(path.read_bytes()), read_tensor_header(path).state
         with safe_open(path, "pt") as file:
             state = parse_json((file.metadata() or {})[_STATE], f"{path}: header")
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
