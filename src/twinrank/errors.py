@@ -12,7 +12,7 @@ _UNREADABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 class InputError(ValueError):
-    """Something that was given is wrong: one line that says what, where, and what to do.
+    """An input is wrong. The text is one line: what is wrong, where, and what to do.
 
     The command line prints the line and exits with status 2, without a traceback.
 
@@ -29,11 +29,11 @@ class Diverged(InputError):
 
 
 class Interrupted(Exception):
-    """Work was stopped by the user; the line says how to go on. The command line exits with status 130."""
+    """The user stopped the work. The text is how to go on. The command line exits with status 130."""
 
 
 class CheckFailed(Exception):
-    """A check that was asked for has found something: lines that say what. The command line exits with status 1."""
+    """A check has found something. The text lists it, a line each. The command line exits with status 1."""
 
 
 def one_line(text: str) -> str:
@@ -61,7 +61,7 @@ def _escaped(character: str) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest valid one if any is near, and all of them."""
+    """The end of a message about an unknown name: the nearest valid name if one is near, and all of them."""
     names = list(valid)
     close = difflib.get_close_matches(name, names, 1)
     listed = f"t is one of {', '.join(names)}"

@@ -254,3 +254,10 @@ def test_a_bad_file_is_refused(tmp_path: Path) -> None:
     good = saved(tmp_path / "good.npz", *clean())
     with pytest.raises(InputError, match=r"none\.npz: no such file"):
         check_pairs([good, tmp_path / "none.npz"])
+
+
+def test_arrays_are_checked_like_files() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 8, 9), np.uint8)
+    report = check_pairs([(images[0], images[1]), (images[1], images[0], np.array([0, 1, 0, 1]))])
+    assert [file.path.name for file in report.files] == ["arrays 1", "arrays 2"]
+    assert [finding.kind for finding in report.findings] == ["shared-images"]

@@ -12,13 +12,13 @@ _FEWEST_ROWS = 30
 
 
 def label_imbalance(y: np.ndarray) -> str | None:
-    """What is uneven about labels, or None.
+    """How labels are uneven, for a finding; None if they are even.
 
-    Uneven is a share of 1 outside 45 to 55 % that an exact binomial test against one half rejects at p < 0.001, or
-    only one label in two rows or more. Either alone would flag large files for trifles and small ones for chance.
+    Uneven is a share of 1 outside 45 to 55 % that an exact binomial test against one half rejects at p < 0.001. Either
+    alone would flag large files for trifles, or small ones for chance. Two rows or more of one label are uneven, too.
 
     Args:
-        y: int (N,), 0 or 1.
+        y: Labels 0 or 1, int (N,).
     """
     ones, rows = int(y.sum()), len(y)
     if rows > 1 and ones in (0, rows):
@@ -30,7 +30,7 @@ def label_imbalance(y: np.ndarray) -> str | None:
 
 
 def side_difference(values: np.ndarray, y: np.ndarray | None) -> str | None:
-    """How left images differ from right ones whatever the label, or None.
+    """How left images differ from right ones whatever the label, for a finding; None if they do not.
 
     If a pair and its mirror (with the other label) are equally likely, the mean of left minus right among labels 1 is
     minus that among labels 0. So the mean of the two means is 0, however uneven the labels and however the value goes
@@ -38,8 +38,8 @@ def side_difference(values: np.ndarray, y: np.ndarray | None) -> str | None:
     of the standard deviation of the differences. Rows are taken as independent; 30 are needed of each label.
 
     Args:
-        values: float (N, 2), of the left and the right image.
-        y: int (N,), or None.
+        values: Values of the left and the right image, float (N, 2).
+        y: Labels, int (N,), or None.
     """
     difference = values[:, 0] - values[:, 1]
     groups = [difference] if y is None else [difference[y == 1], difference[y == 0]]
@@ -53,5 +53,5 @@ def side_difference(values: np.ndarray, y: np.ndarray | None) -> str | None:
     if error > 0 and erfc(abs(mean) / (error * sqrt(2))) >= _P_VALUE:
         return None
     left = values[:, 0].mean()
-    said = f"is {left:.3f} left and {left - difference.mean():.3f} right"
-    return said if y is None else f"{said}, whatever the label"
+    means = f"is {left:.3f} left and {left - difference.mean():.3f} right"
+    return means if y is None else f"{means}, whatever the label"

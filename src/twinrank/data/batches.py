@@ -1,4 +1,4 @@
-"""Batches from pairs that live on the device: a batch is an index, and there are no workers."""
+"""Batches from pairs that are kept on the device: a batch is an index, and there are no workers."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -14,14 +14,15 @@ from twinrank.data.pairs import PairData
 
 
 class Batch(NamedTuple):
-    """B labelled pairs, with whatever else is told of them.
+    """B labelled pairs, and the targets besides labels that there are.
 
     Attributes:
-        xa: left images (B, C, H, W).
-        xb: right images, the same.
-        y: labels float32 (B,), 1 where the left image ranks higher.
-        teacher: a teacher's logits float32 (B,), or None.
-        levels: log-probabilities of K levels, lowest first, of left and right images, float32 (B, 2, K), or None.
+        xa: Left images (B, C, H, W).
+        xb: Right images, the same shape.
+        y: Labels float32 (B,), 1 where the left image ranks higher.
+        teacher: Logits of a teacher, float32 (B,), or None.
+        levels: Target levels of left and right images: log-probabilities of K levels, lowest first, float32 (B, 2, K),
+            or None.
     """
 
     xa: torch.Tensor
@@ -31,14 +32,14 @@ class Batch(NamedTuple):
     levels: torch.Tensor | None = None
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
-        """The same change to each part that there is."""
+        """A batch with the same change made to each part that there is."""
         return Batch(*(part if part is None else change(part) for part in self))  # pyright: ignore[reportArgumentType]
 
     def swapped(self, draws: torch.Tensor) -> "Batch":
-        """A random half of the pairs swapped, with their labels flipped, and all else as it belongs to that.
+        """A batch with a random half of the pairs swapped: images, labels, logits and levels.
 
         Args:
-            draws: float32 (B,), uniform in [0, 1).
+            draws: Uniform numbers in [0, 1), float32 (B,).
         """
         where = draws < 0.5
         images = where[:, None, None, None]
@@ -52,20 +53,20 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The training pairs, in an order of their own for each epoch.
+    """The training pairs, shuffled anew for each epoch.
 
     An epoch's rows and augmentation depend on the seed and the number of the epoch alone, so training can go on from
     any epoch without a stored state.
 
     Curriculum (Bengio et al. 2009): with ``easy_share`` below 1, training begins with the pairs whose more hidden image
-    shows most, and the others come in bit by bit until ``easy_until``.
+    shows most. The others come in bit by bit until ``easy_until``.
 
     Args:
-        data: labelled pairs.
-        config: batch size, curriculum, augmentation, seed.
-        device: where the pairs live.
-        teacher: float32 (N,), a teacher's logits of the pairs, which then come with them; None, there is no teacher.
-        levels: float32 (N, 2, K), log-probabilities of levels that are told with the pairs; None, none are.
+        data: Labelled pairs.
+        config: Batch size, curriculum, augmentation, seed.
+        device: Device that holds the pairs.
+        teacher: Logits of a teacher for the pairs, float32 (N,); None without a teacher.
+        levels: Target levels of the pairs, as log-probabilities, float32 (N, 2, K); None without.
     """
 
     def __init__(
@@ -79,12 +80,12 @@ class Batches:
         self.config = config
         self.size = min(config.batch_size, len(data))
         self.steps = len(data) // self.size
-        """Steps of an epoch."""
+        """Number of steps of an epoch."""
         self.levels = 0 if levels is None else levels.shape[2]
-        """Number of levels that are told, K."""
-        told = (None if part is None else torch.from_numpy(part) for part in (teacher, levels))
+        """Number of target levels, K; 0 without."""
+        targets = (None if part is None else torch.from_numpy(part) for part in (teacher, levels))
         labelled = map(torch.from_numpy, (data.xa, data.xb, np.asarray(data.y, np.float32)))
-        self._all = Batch(*labelled, *told).map(lambda part: part.to(device))
+        self._all = Batch(*labelled, *targets).map(lambda part: part.to(device))
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
 
@@ -120,7 +121,7 @@ class Batches:
         return torch.rand(self.steps * self.size, sum(self._widths), generator=generator)
 
     def _rows(self, epoch: int) -> np.ndarray:
-        """Rows of an epoch: whole permutations of the rows that are in by then, one after the other."""
+        """Rows of an epoch: whole permutations of the rows that the curriculum admits by then, one after the other."""
         generator = numpy_generator(self.config.seed, "rows", epoch)
         wanted, rows = self.steps * self.size, np.empty(0, np.int64)
         while len(rows) < wanted:

@@ -1,4 +1,4 @@
-"""What is suspicious in well-formed pair files: leaks, contradictions, imbalance, a side that differs."""
+"""Suspicious content of well-formed pair files: leaks, contradictions, imbalance, a side that differs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy as np
 from twinrank.core.messages import SHOWN, counted, first_few
 from twinrank.data.balance import label_imbalance, side_difference
 from twinrank.data.fingerprint import Fingerprints, fingerprint
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.given import Pairs, as_pairs
+from twinrank.data.pairs import PairData
 
 Severity = Literal["warning", "note"]
 
@@ -21,12 +22,12 @@ class Finding:
     """Something suspicious.
 
     Attributes:
-        kind: a name, for example ``shared-images``; ``docs/data.md`` says what each means.
+        kind: Name, for example ``shared-images``; ``docs/data.md`` explains each.
         severity: ``warning`` where results on the files would mislead, ``note`` where it may be meant.
-        paths: the file, or the two files.
-        count: how many rows, images or pairs, as the text says.
-        text: one line.
-        examples: at most three, by row id.
+        paths: The file, or the two files.
+        count: Number of rows, images or pairs that the text is about.
+        text: One line.
+        examples: At most three examples, by row id.
     """
 
     kind: str
@@ -39,15 +40,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class FileSummary:
-    """What a pair file holds.
+    """Content of a pair file.
 
     Attributes:
-        path: as given.
-        pairs: N.
-        shape: (C, H, W) of one image.
+        path: Path of the file, or name of arrays.
+        pairs: Number of pairs, N.
+        shape: Shape of one image, (C, H, W).
         dtype: ``uint8`` or ``float32``.
-        left_higher: number of labels 1, or None if unlabelled.
-        has_ids: whether rows have ids of their own.
+        left_higher: Number of labels 1, or None if unlabelled.
+        has_ids: Whether rows have ids of their own.
     """
 
     path: Path
@@ -71,11 +72,11 @@ class FileSummary:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Summaries of files and what is suspicious in and between them.
+    """Summaries of files, and findings in and between them.
 
     Attributes:
-        files: in the order given.
-        findings: file by file, then between files.
+        files: Summaries, one for each file.
+        findings: Findings file by file, then between files.
     """
 
     files: tuple[FileSummary, ...]
@@ -91,19 +92,22 @@ class CheckReport:
         return lines if self.findings else [*lines, "nothing suspicious"]
 
 
-def check_pairs(paths: Sequence[Path]) -> CheckReport:
-    """Load pair files one after the other and look for what is suspicious. One file's images are in memory at a time.
+def check_pairs(files: Sequence[Pairs]) -> CheckReport:
+    """Load pair files one after the other and look for suspicious content. One file's images are in memory at a time.
 
     Images are the same if they have the same shape and their pixels agree as 8-bit values, so a uint8 file and its
     float copy are compared too; 64-bit hashes stand for them (two different images out of a million share one with
     probability 3e-8).
 
+    Args:
+        files: Paths, loaded pairs, or tuples of arrays, as :func:`twinrank.data.given.as_pairs` takes them.
+
     Raises:
-        InputError: a file is refused by :func:`twinrank.data.pairs.load_pairs`.
+        InputError: A file is refused by :func:`twinrank.data.pairs.load_pairs`.
     """
     summaries, findings, prints = [], [], []
-    for path in paths:
-        summary, in_file, found = _check_file(Path(path))
+    for number, file in enumerate(files, start=1):
+        summary, in_file, found = _check_file(as_pairs(file, f"arrays {number}"))
         summaries.append(summary)
         findings += in_file
         prints.append(found)
@@ -112,11 +116,10 @@ def check_pairs(paths: Sequence[Path]) -> CheckReport:
     return CheckReport(tuple(summaries), tuple(findings))
 
 
-def _check_file(path: Path) -> tuple[FileSummary, list[Finding], Fingerprints]:
-    data = load_pairs(path)
+def _check_file(data: PairData) -> tuple[FileSummary, list[Finding], Fingerprints]:
     found = fingerprint(data)
     summary = FileSummary(
-        path=path,
+        path=data.path,
         pairs=len(data),
         shape=data.xa.shape[1:],
         dtype=str(data.xa.dtype),
@@ -154,15 +157,15 @@ def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
         ones = np.bincount(pair, weights=data.y)
         both = ((ones > 0) & (ones < times))[pair]
         mirrored = np.isin(2 * backward + data.y, 2 * forward + data.y) & ~same
-    # Never a row alone: it takes two to repeat, contradict or mirror.
-    for kind, rows, key, said in (
+    # A row cannot repeat, contradict or mirror itself.
+    for kind, rows, key, about in (
         ("both-labels", both, forward, "belong to a pair that occurs with both labels"),
         ("mirror-same-label", mirrored, np.minimum(forward, backward), "have the label of their mirror image"),
         ("repeated-pairs", (times > 1)[pair] & ~both, forward, "belong to a pair that occurs more than once"),
     ):
         if rows.any():
             count = int(rows.sum())
-            text = f"{data.path}: {count:,} rows {said}"
+            text = f"{data.path}: {count:,} rows {about}"
             yield Finding(kind, "warning", (data.path,), count, text, _groups(found.row_ids[rows], key[rows]))
 
     reused = _reused(found)

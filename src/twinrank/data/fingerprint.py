@@ -1,4 +1,4 @@
-"""One pass over the images of a file: a hash and a few numbers for each."""
+"""A hash and a few numbers for each image of a file, computed in one pass."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -13,17 +13,17 @@ _CHUNK_BYTES = 1 << 24
 
 @dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """What is kept of a file's images, left in column 0 and right in column 1.
+    """Hashes and numbers of a file's images, left in column 0 and right in column 1.
 
     Attributes:
-        path: the file.
-        row_ids: str (N,).
-        shape: (C, H, W).
-        images: uint64 (N, 2), BLAKE2b hash of the pixels as 8-bit values.
-        uniform: bool (N, 2), one value throughout.
-        brightness: float64 (N, 2), mean pixel, 0 to 1.
-        visible: float64 (N, 2), share of pixels above 0.
-        brightest: largest pixel of the file, 0 to 255.
+        path: Pair file.
+        row_ids: Row ids, str (N,).
+        shape: Shape of an image, (C, H, W).
+        images: BLAKE2b hashes of the pixels as 8-bit values, uint64 (N, 2).
+        uniform: Whether an image has one value throughout, bool (N, 2).
+        brightness: Mean pixels, 0 to 1, float64 (N, 2).
+        visible: Shares of pixels above 0, float64 (N, 2).
+        brightest: Largest pixel of the file, 0 to 255.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Fingerprints:
 
 
 def fingerprint(data: PairData) -> Fingerprints:
-    """Look once at every image, some megabytes at a time."""
+    """Fingerprints of all images of a file, some megabytes at a time."""
     size = (len(data), 2)
     images, uniform = np.empty(size, np.uint64), np.empty(size, bool)
     brightness, visible = np.empty(size), np.empty(size)

@@ -1,4 +1,4 @@
-"""Which rows of a pair file each network of an ensemble is fitted on, stopped on, and asked about."""
+"""Folds of a pair file: the rows that each network of an ensemble is fitted to, chooses its epoch on, and predicts."""
 
 import heapq
 from dataclasses import dataclass
@@ -25,11 +25,12 @@ class Folds:
     """An assignment of rows, made once and shared by every model.
 
     Attributes:
-        of: the pair file.
-        of_sha256: its digest.
-        id: str (N,), its row ids.
-        fold: int8 (N,), 0 to K - 1; pairs that share an image (a pair and its mirror, too) are in one fold.
-        stop: bool (N,), rows that choose the epoch where their fold is trained on, and are never fitted there.
+        of: Pair file.
+        of_sha256: Digest of the pair file.
+        id: Row ids of the pair file, str (N,).
+        fold: Fold of each row, int8 (N,), 0 to K - 1. Pairs that share an image (a pair and its mirror, too) are in
+            one fold.
+        stop: Whether a row chooses the epoch where its fold is trained on, bool (N,). Such rows are never fitted there.
     """
 
     of: Path
@@ -40,11 +41,11 @@ class Folds:
 
     @property
     def count(self) -> int:
-        """K."""
+        """Number of folds, K."""
         return int(self.fold.max()) + 1
 
     def fitted(self, fold: int | None = None) -> Selection:
-        """Rows to fit where ``fold`` is left out; all but the stopping ones if it is None."""
+        """Rows to fit where ``fold`` is left out; if it is None, all rows but those that choose the epoch."""
         return self._select(~self.stop, fold)
 
     def stopped_on(self, fold: int | None = None) -> Selection:
@@ -59,7 +60,7 @@ class Folds:
         """Write an NPZ file.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: The file cannot be written.
         """
         write_npz(path, vars(self) | {"of": str(self.of)})
 
@@ -68,13 +69,15 @@ class Folds:
         """Read what :meth:`save` wrote.
 
         Raises:
-            InputError: the file is missing, damaged, or holds something else.
+            InputError: The file is missing, damaged, or holds something else.
         """
         path = Path(path)
         read = read_written(path, _KINDS, "an assignment of folds")
         ids, fold, stop = (read[key] for key in ("id", "fold", "stop"))
         if ids.ndim != 1 or not ids.shape == fold.shape == stop.shape:
             raise InputError(f"{path}: keys 'id', 'fold' and 'stop' must be of one length; make it again")
+        if not len(fold) or fold.min() < 0 or fold.max() >= MAX_FOLDS:
+            raise InputError(f"{path}: key 'fold' must be from 0 to {MAX_FOLDS - 1}; make it again")
         return cls(Path(str(read["of"])), str(read["of_sha256"]), ids, fold, stop)
 
     def _select(self, mask: np.ndarray, fold: int | None) -> Selection:
@@ -82,41 +85,41 @@ class Folds:
         return Selection(self.of, self.of_sha256, np.flatnonzero(chosen))
 
 
-def assign_folds(data: PairData, count: int = 5, stop_share: float = 0.1, seed: int = 42) -> Folds:
-    """Assign the rows of a file at random: to folds of equal size, and within each fold to the stopping slice.
+def assign_folds(data: PairData, folds: int = 5, stop_share: float = 0.1, seed: int = 42) -> Folds:
+    """Assign the rows of a file at random to folds of equal size, and some rows of each to the choice of epochs.
 
     Args:
         data: N pairs.
-        count: K, number of folds.
-        stop_share: share of each fold that chooses epochs.
-        seed: of the assignment.
+        folds: Number of folds, K.
+        stop_share: Share of each fold that chooses epochs.
+        seed: Seed of the assignment.
 
     Raises:
-        InputError: there are too few pairs that share no image, or ``count`` or ``stop_share`` is impossible.
+        InputError: Too few pairs share no image, or ``folds`` or ``stop_share`` is impossible.
     """
-    if not 2 <= count <= MAX_FOLDS:
-        raise InputError(f"--folds: {count} is not possible; use 2 to {MAX_FOLDS}")
+    if not 2 <= folds <= MAX_FOLDS:
+        raise InputError(f"`folds`: {folds} is not possible; use 2 to {MAX_FOLDS}")
     if not 0 <= stop_share < 1:
-        raise InputError(f"--stop-share: {stop_share} is not possible; use 0 up to but not including 1")
+        raise InputError(f"`stop_share`: {stop_share} is not possible; use 0 up to but not including 1")
     groups = image_groups(data)
     sizes = np.bincount(groups)
-    if len(sizes) < 2 * count:
+    if len(sizes) < 2 * folds:
         raise InputError(
-            f"{data.path}: {len(sizes)} groups of pairs that share no image, too few for {count} folds; lower --folds"
+            f"{data.path}: {len(sizes)} groups of pairs that share no image, too few for {folds} folds; lower `folds`"
         )
     order = numpy_generator(seed, "folds").permutation(len(sizes))
     # Large groups first, so that the small ones even the folds out.
     order = order[np.argsort(-sizes[order], kind="stable")]
-    filled = [(0, fold) for fold in range(count)]
+    filled = [(0, fold) for fold in range(folds)]
     fold_of, stops = np.empty(len(sizes), np.int8), np.zeros(len(sizes), bool)
-    stopping = np.zeros(count, np.int64)
+    stopping = np.zeros(folds, np.int64)
     for group in order:
         rows, fold = heapq.heappop(filled)
         fold_of[group] = fold
         heapq.heappush(filled, (rows + int(sizes[group]), fold))
     for group in order[::-1]:
         fold = fold_of[group]
-        if stopping[fold] + sizes[group] <= stop_share * len(data) / count:
+        if stopping[fold] + sizes[group] <= stop_share * len(data) / folds:
             stops[group] = True
             stopping[fold] += sizes[group]
     return Folds(data.path, data.sha256, data.row_ids, fold_of[groups], stops[groups])

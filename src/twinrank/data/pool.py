@@ -1,4 +1,4 @@
-"""Images of a pair file as a set of their own, for what is asked about all pairs of them."""
+"""Images of a pair file as a set of their own, for predictions about all pairs of them."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,10 +19,10 @@ class Pool:
     """M different images.
 
     Attributes:
-        images: uint8, or float32 in [0, 1], (M, C, H, W).
-        names: row id and side of each, such as "17 left".
-        path: the file that they are from.
-        sha256: its digest, as :class:`twinrank.data.pairs.PairData` has it.
+        images: Pixels, uint8, or float32 in [0, 1], (M, C, H, W).
+        names: Row id and side of each image, such as "17 left".
+        path: Pair file that they are from.
+        sha256: Digest of the file, as :class:`twinrank.data.pairs.PairData` has it.
     """
 
     images: np.ndarray
@@ -35,20 +35,20 @@ class Pool:
 
 
 def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
-    """Different images from both sides of a pair file, taken at random and in random order.
+    """Different images from both sides of a pair file, taken at random and shuffled.
 
     The same pixels come once: compared with a copy of itself, an image is a tie.
 
     Args:
         data: N pairs.
-        images: M, 3 to 500.
-        seed: chooses them; a smaller pool is the beginning of a larger one.
+        images: Number of images, M, 3 to 500.
+        seed: Seed of the choice; a smaller pool is the beginning of a larger one.
 
     Raises:
-        InputError: so many are not possible, or the file does not hold as many different images.
+        InputError: ``images`` is impossible, or the file does not hold as many different images.
     """
     if not _FEWEST <= images <= _MOST:
-        raise InputError(f"--images: {images} is not possible; use {_FEWEST} to {_MOST}")
+        raise InputError(f"`images`: {images} is not possible; use {_FEWEST} to {_MOST}")
     chosen: dict[bytes, tuple[int, int]] = {}
     for place in numpy_generator(seed, "pool").permutation(2 * len(data)):
         row, side = divmod(int(place), 2)
@@ -57,7 +57,7 @@ def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
             break
     else:
         raise InputError(
-            f"--images: {images} is not possible, {data.path} holds {len(chosen):,} different images;"
+            f"`images`: {images} is not possible, {data.path} holds {len(chosen):,} different images;"
             " use fewer, or a larger file"
         )
     places = list(chosen.values())

@@ -1,6 +1,6 @@
-"""Augmentation of whole batches. Images in, images of the same kind out, and a covered pixel stays exactly 0.
+"""Augmentation of whole batches. Images keep their type and shape, and a covered pixel stays exactly 0.
 
-Every random number of an image is drawn beforehand, one column each. So what happens to an image depends on its row of
+Every random number of an image is drawn beforehand, one column each. So the result depends on an image and its row of
 draws, and not on the batch that it comes in.
 """
 
@@ -20,13 +20,13 @@ _MOST_MAGNITUDE = 30
 
 
 class Augmentation:
-    """What a configuration does to each image, in order: geometry in one resampling, light, shift, covering.
+    """The augmentation of a configuration, in this sequence: geometry in one resampling, light, shift, covering.
 
     Args:
-        config: of the training.
+        config: Training configuration.
 
     Attributes:
-        draws: uniform numbers in [0, 1) that an image needs.
+        draws: Number of uniform draws in [0, 1) that an image needs.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -58,8 +58,8 @@ class Augmentation:
         """Augment a batch.
 
         Args:
-            images: uint8, or float in [0, 1], (N, C, H, W).
-            draws: float32 (N, :attr:`draws`), uniform in [0, 1), on the same device.
+            images: Images, uint8, or float in [0, 1], (N, C, H, W).
+            draws: Uniform draws in [0, 1), float32 (N, :attr:`draws`), on the same device.
 
         Returns:
             The same shape and dtype.
@@ -104,9 +104,9 @@ def shift(images: torch.Tensor, distance: int, draws: torch.Tensor) -> torch.Ten
     Mirroring keeps the background's noise and what is covered as they are; a black border would look covered.
 
     Args:
-        images: (N, C, H, W), any dtype.
-        distance: at most so many pixels, and less than H and W.
-        draws: float32 (N, 2), uniform in [0, 1), for rows and columns.
+        images: Images (N, C, H, W) of any dtype.
+        distance: Largest move in pixels; it is cut to less than H and W.
+        draws: Uniform draws in [0, 1) for rows and columns, float32 (N, 2).
     """
     height, width = images.shape[2:]
     distance = min(distance, height - 1, width - 1)
@@ -124,8 +124,8 @@ def cutout(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     """Cover a rectangle of each image with exact zeros (DeVries and Taylor 2017, Cutout, arXiv:1708.04552).
 
     Args:
-        images: (N, C, H, W), any dtype.
-        draws: float32 (N, 4), uniform in [0, 1): height, width, top, left; sides are up to half the image's.
+        images: Images (N, C, H, W) of any dtype.
+        draws: Uniform draws in [0, 1), float32 (N, 4): height, width, top, left; sides are up to half the image's.
     """
     height, width = images.shape[2:]
     tall, wide = 1 + _LONGEST_CUTOUT * draws[:, 0] * height, 1 + _LONGEST_CUTOUT * draws[:, 1] * width
@@ -139,8 +139,8 @@ def line(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     """Cover a line through each image with exact zeros.
 
     Args:
-        images: (N, C, H, W), any dtype.
-        draws: float32 (N, 5), uniform in [0, 1): row and column of both ends, and the width.
+        images: Images (N, C, H, W) of any dtype.
+        draws: Uniform draws in [0, 1), float32 (N, 5): row and column of both ends, and the width.
     """
     height, width = images.shape[2:]
     size = draws.new_tensor([height - 1, width - 1])

@@ -23,15 +23,15 @@ _AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "brightness 0.4": {"brightness": 0.4},
     "contrast 0.4": {"contrast": 0.4},
 }
-"""What is drawn; all but the last two as strong as they are meant to be used."""
+"""The augmentations of the picture; all but the last two are as strong as they are meant to be used."""
 
 
 def augmented_examples(data: PairData, seed: int = 0) -> dict[str, np.ndarray]:
     """Some images as they are, and under each augmentation: (8, C, H, W) by its name and strength.
 
     Args:
-        data: pairs.
-        seed: chooses images and augmentations.
+        data: Pairs.
+        seed: Seed of the choice of images and of the augmentations.
     """
     rows = numpy_generator(seed, "images").choice(len(data), min(_SHOWN, len(data)), replace=False)
     images = torch.from_numpy(data.xa[rows])

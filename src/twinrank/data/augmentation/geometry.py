@@ -14,8 +14,8 @@ def warp(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     the nearest pixel is.
 
     Args:
-        images: uint8, or float in [0, 1], (N, C, H, W).
-        matrix: float32 (N, 3, 3), from places in the result to places in the image.
+        images: Images, uint8, or float in [0, 1], (N, C, H, W).
+        matrix: Maps from places in the result to places in the image, float32 (N, 3, 3).
 
     Returns:
         The same shape and dtype.
@@ -30,7 +30,7 @@ def warp(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 def rotation(angle: torch.Tensor) -> torch.Tensor:
-    """By angles in radians, (N,), to matrices (N, 3, 3)."""
+    """Matrices (N, 3, 3) that rotate by angles in radians, (N,)."""
     matrix = _identity(angle)
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
     matrix[:, 1, 0], matrix[:, 0, 1] = angle.sin(), -angle.sin()
@@ -38,21 +38,21 @@ def rotation(angle: torch.Tensor) -> torch.Tensor:
 
 
 def translation(distance: torch.Tensor) -> torch.Tensor:
-    """By distances along x and y, (N, 2), in half sides, to matrices (N, 3, 3)."""
+    """Matrices (N, 3, 3) that move by distances along x and y, (N, 2), in half sides."""
     matrix = _identity(distance[:, 0])
     matrix[:, :2, 2] = distance
     return matrix
 
 
 def scaling(factor: torch.Tensor) -> torch.Tensor:
-    """By factors (N,) to matrices (N, 3, 3); below 1 the result shows less of the image, enlarged."""
+    """Matrices (N, 3, 3) that scale by factors (N,); below 1 the result shows less of the image, enlarged."""
     matrix = _identity(factor)
     matrix[:, 0, 0] = matrix[:, 1, 1] = factor
     return matrix
 
 
 def shear(slope: torch.Tensor) -> torch.Tensor:
-    """By slopes along x and y, (N, 2), to matrices (N, 3, 3)."""
+    """Matrices (N, 3, 3) that shear by slopes along x and y, (N, 2)."""
     matrix = _identity(slope[:, 0])
     matrix[:, 0, 1], matrix[:, 1, 0] = slope[:, 0], slope[:, 1]
     return matrix

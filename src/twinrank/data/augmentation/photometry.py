@@ -1,4 +1,4 @@
-"""Changes of light of whole batches. They are made of the visible pixels alone, and covered ones stay exactly 0."""
+"""Changes of light of whole batches. They depend on the visible pixels alone, and covered ones stay exactly 0."""
 
 import torch
 from torch.nn import functional
@@ -34,7 +34,7 @@ def sharpness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 
 
 def posterize(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-    """Keep so many bits (N,) of each pixel's 8."""
+    """Keep some bits of each pixel's 8, their number by image (N,)."""
     step = _each(2 ** (8 - bits))
     return _changed(images, (unit_range(images) * 255 / step).floor() * step / 255)
 
@@ -57,9 +57,9 @@ def like(pixels: torch.Tensor, images: torch.Tensor, visible: torch.Tensor) -> t
     """Pixels in the dtype of images, 0 where they are not visible and more than 0 where they are.
 
     Args:
-        pixels: float32 (N, C, H, W).
-        images: uint8, or float in [0, 1].
-        visible: bool (N, 1, H, W).
+        pixels: Pixels, float32 (N, C, H, W).
+        images: Images whose dtype is wanted, uint8, or float in [0, 1].
+        visible: Whether a pixel is visible, bool (N, 1, H, W).
     """
     pixels = pixels.clamp(_DARKEST, 1)
     pixels = (pixels * 255).round().to(torch.uint8) if images.dtype == torch.uint8 else pixels.to(images.dtype)
