@@ -1,5 +1,7 @@
 """Predictions of trained networks and stacks, in scikit-learn's manners."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Any

@@ -1,10 +1,12 @@
 """Training runs: begun, gone on with, evaluated."""
 
+from __future__ import annotations
+
 import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twinrank.api.predictor import PairPredictor, load_predictor
 from twinrank.api.values import changed, plain
@@ -12,6 +14,7 @@ from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
@@ -89,7 +92,7 @@ class Run:
         """
         return self._folder.best_epoch()["epoch"]
 
-    def evaluate(self, *data: Pairs, labels: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Any]]:
+    def evaluate(self, *data: Pairs, labels: str | os.PathLike[str] | None = None) -> dict[str, MetricsRecord]:
         """Metrics of the best weights on labelled pairs, see :func:`evaluate`."""
         return evaluate(self, *data, labels=labels)
 
@@ -195,7 +198,7 @@ def resume(
 
 def evaluate(
     run: str | os.PathLike[str], *data: Pairs, labels: str | os.PathLike[str] | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MetricsRecord]:
     """Measure the best weights of a run on labelled pairs. Predictions and metrics are kept in the run folder.
 
     >>> results = tr.evaluate("runs/first", "data/val.npz", "data/test_public.npz")
@@ -203,6 +206,8 @@ def evaluate(
     ['val', 'test_public']
     >>> sorted(results["val"]["metrics"]["accuracy"])
     ['high', 'interval', 'low', 'n', 'value']
+    >>> results["val"]["used"][0]["role"], results["test_public"]["used"]
+    ('stopped on', [])
 
     Args:
         run: Run, or its folder.
@@ -211,9 +216,9 @@ def evaluate(
 
     Returns:
         For each file, by its name, ``metrics``: accuracy, macro F1, log-loss, Brier score and calibration error, each
-        with ``value``, its interval ``low`` to ``high``, and ``n``. ``confusion`` is [[tn, fp], [fn, tp]]. ``rows``
-        says what training had to do with the rows. Several files that training did not use also count together, as
-        ``tests``.
+        with ``value``, its interval ``low`` to ``high``, and ``n``. ``confusion`` is [[tn, fp], [fn, tp]]. ``used``
+        says how training used the file; it is empty for a file that training did not use. Several such files also
+        count together, as ``tests``.
 
     Raises:
         InputError: Pairs are refused or have no labels, or the run has no weights.
@@ -221,7 +226,8 @@ def evaluate(
     if labels is not None and len(data) != 1:
         raise InputError(f"`labels`: labels are of one file, but {len(data)} are given; evaluate them one by one")
     files = [Path(each) if isinstance(each, str | os.PathLike) else as_pairs(each, labels=labels) for each in data]
-    return library_evaluate(RunFolder(Path(run)), files, None if labels is None else Path(labels))
+    results = library_evaluate(RunFolder(Path(run)), files, None if labels is None else Path(labels))
+    return cast(dict[str, MetricsRecord], results)
 
 
 def _free_folder(model: str) -> Path:

@@ -1,5 +1,7 @@
 """Pairs for any torch ``DataLoader``."""
 
+from __future__ import annotations
+
 import os
 
 import numpy as np
