@@ -77,6 +77,13 @@ def test_several_are_their_mean(trained: Path, predictor: tr.PairPredictor, pair
     assert repr(both) == f"PairPredictor({run}, {PRETRAINED})"
 
 
+def test_threads_can_be_chosen(trained: Path) -> None:
+    tr.load_predictor(trained / "runs" / "first", threads=2)
+    assert torch.get_num_threads() == 2
+    with pytest.raises(tr.InputError, match="`threads` is 0"):
+        tr.load_predictor(threads=0)
+
+
 IMAGES = np.zeros((4, 28, 28), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Predictions of trained networks and stacks, in scikit-learn's manners."""
+"""Predictions of trained networks and stacks, with scikit-learn's methods."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from twinrank.data.given import Pairs, as_pairs
@@ -14,6 +15,7 @@ from twinrank.data.pairs import stream_pairs
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import PRETRAINED
+from twinrank.training.checks import require_threads
 
 __all__ = ["PairPredictor", "load_predictor"]
 
@@ -103,24 +105,30 @@ class PairPredictor:
         return (self.decision_function(xa, xb) > 0).astype(np.int64)
 
 
-def load_predictor(*folders: str | os.PathLike[str]) -> PairPredictor:
-    """A predictor from a run folder, a stack folder, or several of these, whose mean logit counts.
+def load_predictor(*folders: str | os.PathLike[str], threads: int | None = None) -> PairPredictor:
+    """A predictor from a run folder or a stack folder, or the mean of several.
 
-    Without arguments it is the network that comes with twinrank. It compares digits of 28 by 28 pixels, most of which
-    are covered.
+    Without folders it is the network that comes with twinrank. It compares digits of 28 by 28 pixels, most of which are
+    covered.
 
     >>> tr.load_predictor()
     PairPredictor(the network that comes with twinrank)
 
     Args:
         folders: Run folders and stack folders, each once.
+        threads: CPU threads of torch from now on; by default those of the training, which give its bits.
 
     Raises:
         InputError: A folder is neither, occurs twice, or lacks what predictions need.
     """
     paths = [Path(folder) for folder in folders]
     name = ", ".join(map(str, paths)) or "the network that comes with twinrank"
-    return PairPredictor(load.load_predictor(*(paths or [PRETRAINED])), name)
+    if threads is not None:
+        require_threads(threads)
+    predictor = PairPredictor(load.load_predictor(*(paths or [PRETRAINED])), name)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return predictor
 
 
 def probabilities(logit: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training runs: begun, gone on with, evaluated."""
+"""Training runs: train, resume, evaluate."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def resume(
     epochs: int | None = None,
     hooks: Hooks | None = None,
 ) -> Run:
-    """Go on with a run that was stopped. It ends with the same bits as a run that never was.
+    """Go on with a run that was stopped. The result has the same bits as without the stop.
 
     >>> tr.resume("runs/first")
     Run(runs/first: order_net, 2 epochs)
