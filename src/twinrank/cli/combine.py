@@ -5,11 +5,21 @@ from typing import Annotated
 
 import tyro
 
-from twinrank.cli.arguments import Changes, File, Names, OptionalFolder, OutFolder, RunArgument, Runs, Threads
+from twinrank.cli.arguments import (
+    Changes,
+    File,
+    Names,
+    OptionalFolder,
+    OutFolder,
+    RunArgument,
+    Runs,
+    Threads,
+    existing_path,
+)
 from twinrank.cli.output import given_command, say
 from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
 from twinrank.core.context import Context
-from twinrank.errors import CheckFailed
+from twinrank.errors import CheckFailed, InputError
 
 
 def grid(
@@ -48,12 +58,14 @@ def grid(
 
     require_folds(folds)
     runs = choose_models(read_recipe(recipe, changes).runs, models)
+    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
+    for path in (train, val):
+        existing_path(str(path))
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
     from twinrank.workflows.grid import LEDGER, fill_ledger
 
     out = Path("runs") / mode if out is None else out
-    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     with jobs_table() as show:
         spec = GridSpec(mode, runs, folds, stop_share, seed)
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
@@ -76,6 +88,8 @@ def stack(
         grid: Folder that "twinrank grid" filled.
         out: Stack folder; the grid's by default.
     """
+    if not grid.is_dir():
+        raise InputError(f"{grid}: no such folder; fill it with 'twinrank grid', or name another with `grid`")
     from twinrank.ensembling.stack_folder import StackFolder
     from twinrank.runs import board_files
     from twinrank.workflows.stack import finish_stack, make_stack

@@ -8,6 +8,7 @@ import tyro
 from twinrank.cli.arguments import FileArgument, FileArguments, OptionalFile, OutFile, OutFolder
 from twinrank.cli.output import progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, Split, split_named
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
 
 
@@ -36,15 +37,15 @@ def make(
         splits: Files to make, separated by commas.
         jobs: Processes that render; -1 means one for each core.
     """
-    from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
-    from twinrank.benchmark.mnist import fetch_mnist
-
     chosen: list[Split] = []
     for name in splits.split(","):
         if (split := split_named(name.strip())) is None:
-            raise InputError(f"--splits: '{name}' is not a file of the benchmark; those are {','.join(SPLITS)}")
+            raise InputError(f"`splits`: {quoted(name)} is not a file of the benchmark; those are {','.join(SPLITS)}")
         chosen.append(split)
-    refuse_other_benchmark(out, config, "--out", chosen)
+    from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
+    from twinrank.benchmark.mnist import fetch_mnist
+
+    refuse_other_benchmark(out, config, "`out`", chosen)
     with progress_bars() as progress:
         make_benchmark(fetch_mnist(say=say), out, config, chosen, jobs, progress)
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")

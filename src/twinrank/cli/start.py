@@ -69,6 +69,10 @@ def models(
         channels: Channels of the images, 1 or 3.
         image_size: Height and width of the images, in pixels.
     """
+    from twinrank.models.registry import entry
+
+    if model is not None:
+        entry(model)
     from twinrank.models.profile import describe_models
 
     described = describe_models(channels, image_size, model)
