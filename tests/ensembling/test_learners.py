@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, decide, fit, mirrored, restore, take
+from twinrank.ensembling.fitted import decide, mirrored, restore, take
+from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, fit
 from twinrank.ensembling.ledger import Rows
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy, log_loss
@@ -39,7 +40,7 @@ def test_swapped_pairs_get_the_negated_logit_to_the_bit_also_after_a_restart(row
     logit = decide(fitted, rows)
     assert np.array_equal(decide(fitted, mirrored(rows)), -logit)
     assert accuracy(rows.y, logit) > 0.75
-    restored = restore(json.loads(json.dumps(fitted.state())))
+    restored = restore(json.loads(json.dumps(fitted.state())), "learners.json", rows.logit.shape[1])
     assert np.array_equal(decide(restored, rows), logit)
     again = fit(name, StackSample(rows, FOLD))
     assert again.state() == fitted.state(), "fitting is deterministic"
@@ -94,7 +95,13 @@ def test_logistic_regression_finds_the_minimum(rows: Rows) -> None:
 def test_unknown_meta_learners_and_states_are_refused(rows: Rows) -> None:
     with pytest.raises(InputError, match="no meta-learner 'lightgmb'; did you mean 'lightgbm'"):
         fit("lightgmb", StackSample(rows, FOLD))
-    with pytest.raises(InputError, match="not the state of a meta-learner"):
-        restore({"kind": "other"})
+    with pytest.raises(InputError, match=r"a\.json: not a meta-learner \('kind': invalid value 'other'\)"):
+        restore({"kind": "other"}, "a.json", 4)
+    for bent in ({"weights": [1.0]}, {"weights": [1.0, 1.0, 1.0, float("nan")]}, {"space": "moon"}, {"weights": 3}):
+        with pytest.raises(InputError, match=r"a\.json: not a meta-learner") as found:
+            restore({"kind": "linear", "space": "logit", "weights": [1.0] * 4} | bent, "a.json", 4)
+        assert str(found.value).count("\n") == 0
+    with pytest.raises(InputError, match="it has no trees, or trees in two forms"):
+        restore({"kind": "boosted", "chosen": {}}, "a.json", 4)
     with pytest.raises(InputError, match="labels of one kind"):
         fit("logistic_regression", StackSample(replace(rows, y=np.zeros(240, np.int8)), FOLD))

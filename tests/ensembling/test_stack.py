@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twinrank.ensembling.learners import LEARNERS, StackSample, decide
+from twinrank.ensembling.fitted import decide
+from twinrank.ensembling.learners import LEARNERS, StackSample
 from twinrank.ensembling.ledger import Matrix, Rows
 from twinrank.ensembling.stack import nested, stack, without_models
 from twinrank.errors import InputError

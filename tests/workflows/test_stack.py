@@ -103,7 +103,7 @@ def test_a_stack_says_of_a_file_what_it_said_in_the_ledger(
 def test_a_stack_is_antisymmetric_to_the_bit_about_all_pairs(stacked: StackFolder, benchmark_folder: Path) -> None:
     found = order(load_predictor(stacked.path), benchmark_folder / "val.npz", 20)
     assert (found.report.pairs, found.report.swap_violations) == (190, 0)
-    assert "in-sample" in found.meta["rows"], "meta-learners were fitted to val"
+    assert "in-sample" in found.rows, "meta-learners were fitted to val"
 
 
 def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_folder: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
     main(["order", *asked, "--out", str(tmp_path / "order")])
     found = json.loads((tmp_path / "order" / "order.json").read_text())
     assert found["model"] == "mean of order_net, compare_net"
-    assert found["rows"] == "20 images of train.npz"
+    assert (found["images"], found["used"]) == (20, [])
 
 
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:

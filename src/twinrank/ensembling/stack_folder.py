@@ -2,14 +2,45 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from twinrank.core.files import read_json, write_json
-from twinrank.ensembling.learners import restore
+from twinrank.config import Mode
+from twinrank.core.files import read_json, sha256, write_json
+from twinrank.core.records import read_record
+from twinrank.core.run_records import DataFile
+from twinrank.ensembling.fitted import restore
 from twinrank.ensembling.ledger import Matrix
 from twinrank.ensembling.stack import Stack
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants
+
+
+class StackConfig(TypedDict):
+    """Configuration of a stack, ``stack.json``.
+
+    Attributes:
+        name: Name of the stack.
+        ledger: Folder of the ledger, seen from the stack.
+        ledger_sha256: Digest of the ledger.
+        learners_sha256: Digest of ``learners.json``; an older version wrote none.
+        mode: How rows came to be out-of-fold.
+        models: Names of the base models.
+        learners: Names of the meta-learners.
+        best: Name of the best ensemble.
+        data: Files by part: "train", "rows", and the tests by key.
+    """
+
+    name: NotRequired[str]
+    ledger: str
+    ledger_sha256: str
+    learners_sha256: NotRequired[str]
+    mode: Mode
+    models: list[str]
+    learners: list[str]
+    best: str
+    data: NotRequired[dict[str, DataFile]]
+    commit: NotRequired[str | None]
+    command: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +60,7 @@ class StackFolder:
 
     @property
     def learners(self) -> Path:
-        """Meta-learners, fitted on all stacked rows: JSON, trees as LightGBM's text in it."""
+        """Meta-learners, fitted on all stacked rows: JSON, trees as numbers in it."""
         return self.path / "learners.json"
 
     @property
@@ -67,17 +98,14 @@ class StackFolder:
         return self.path / f"pred_{list(matrix.tests)[-1].removeprefix('test_')}.csv"
 
     def read_config(self) -> dict[str, Any]:
-        """What was asked for.
+        """The configuration of the stack, see :class:`StackConfig`; unknown keys stay.
 
         Raises:
-            InputError: it is not a stack folder.
+            InputError: It is not a stack folder, or the configuration is damaged.
         """
         if not self.config.is_file():
             raise InputError(f"{self.path}: not a stack (no stack.json); make one with 'twinrank stack'")
-        match config := read_json(self.config):
-            case {"ledger": str(), "ledger_sha256": str(), "models": list(), "learners": list(), "best": str()}:
-                return config
-        raise InputError(f"{self.config}: not the configuration of a stack; stack again")
+        return dict(read_record(self.config, StackConfig, "the configuration of a stack"))
 
     def write_stack(self, matrix: Matrix, stacked: Stack) -> None:
         """Keep a stack.
@@ -95,11 +123,15 @@ class StackFolder:
         Raises:
             InputError: a file is missing, damaged, or of something else.
         """
+        entrants, _ = load_entrants(self.entrants)
+        config, models = self.read_config(), [each.name for each in entrants if each.kind == "model"]
         states = read_json(self.learners)
         if not isinstance(states, dict):
             raise InputError(f"{self.learners}: not the meta-learners of a stack; stack again")
-        entrants, _ = load_entrants(self.entrants)
-        config, models = self.read_config(), [each.name for each in entrants if each.kind == "model"]
         if config["models"] != models or config["best"] not in states:
             raise InputError(f"{self.config}: is not about what {self.entrants} holds; restore it, or stack again")
-        return Stack(tuple(entrants), {name: restore(state) for name, state in states.items()})
+        known = config.get("learners_sha256")
+        if known is not None and sha256(self.learners) != known:
+            raise InputError(f"{self.learners}: has changed since the stack was made (SHA-256 differs); restore it")
+        fitted = {name: restore(state, f"{self.learners}: '{name}'", len(models)) for name, state in states.items()}
+        return Stack(tuple(entrants), fitted)

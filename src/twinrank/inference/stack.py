@@ -9,7 +9,7 @@ from twinrank.core.files import sha256
 from twinrank.core.run_records import FileUse
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
-from twinrank.ensembling.learners import decide
+from twinrank.ensembling.fitted import decide
 from twinrank.ensembling.ledger import Ledger, Rows
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError

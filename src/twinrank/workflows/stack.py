@@ -6,7 +6,7 @@ from typing import Any
 
 from twinrank.benchmark.submission import write_submission
 from twinrank.core.context import Context
-from twinrank.core.files import write_json
+from twinrank.core.files import sha256, write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.figures import stack_figures
@@ -59,7 +59,8 @@ def make_stack(
             ensembles = [each for each in stacked.entrants if each.kind == "ensemble"]
             best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
             data = {"train": ledger.trained_on(), **ledger.data}
-            write_json(folder.config, asked | {"best": best, "data": data} | provenance(context.command))
+            found = {"learners_sha256": sha256(folder.learners), "best": best, "data": data}
+            write_json(folder.config, asked | found | provenance(context.command))
     with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
             field = read_field([folder.path])

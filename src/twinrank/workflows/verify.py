@@ -73,7 +73,8 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
                     f" '{ids[other[0]]}' of {stem}, but {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
                 )
     states = {name: fitted.state() for name, fitted in again.fitted.items()}
-    yield from _differences(folder.learners, read_json(folder.learners), states, _CLOSE_LOGITS)
+    kept = {name: fitted.state() for name, fitted in written.fitted.items()}
+    yield from _differences(folder.learners, kept, states, _CLOSE_LOGITS)
     say(f"{folder.entrants}: compared with meta-learners fitted again")
     field = read_field([folder.path])
     board = next(path for path in board_files(folder.path) if path.suffix == ".json")
