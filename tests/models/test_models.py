@@ -142,6 +142,43 @@ def test_networks_have_the_guides_number_of_parameters(name: str, options: dict[
     assert guides == count or name == "improved_v2"
 
 
+@pytest.mark.parametrize("options", [{"width": 4096}, {"views": 2}, {"width": 4.5}, {"width": 4, "wide": 1}])
+def test_weights_that_describe_another_network_are_refused_before_it_is_built(
+    options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, description = tmp_path / "weights.safetensors", {"name": "order_net", "channels": 1, "image_size": 28}
+    save_weights(path, create_model("order_net", options={"width": 4}), description | {"options": options})
+
+    def read(path: Path) -> None:
+        raise AssertionError("read before the network's size was known to fit")
+
+    monkeypatch.setattr("twinrank.models.weights.read_tensors", read)
+    with pytest.raises(
+        InputError, match=r"not the weights of a network|option 'views' is 2|option 'width' is 4\.5|wide"
+    ):
+        load_weights(path)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [{}, {"name": 3}, {"name": "fpn", "options": [], "channels": 1, "image_size": 28}],
+    ids=["none", "name", "options"],
+)
+def test_a_bent_description_of_weights_is_one_line(description: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, create_model("order_net", options={"width": 4}), description)
+    with pytest.raises(InputError, match=r"weights.safetensors: not the weights of a network \("):
+        load_weights(path)
+
+
+def test_weights_with_more_blocks_than_tensors_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    description = {"name": "resnet_optimized", "channels": 1, "image_size": 28, "options": {"layers": [4096] * 3}}
+    save_weights(path, create_model("order_net", options={"width": 4}), description)
+    with pytest.raises(InputError, match="not the weights of a network of this version"):
+        load_weights(path)
+
+
 def test_options_of_networks_and_training_have_names_of_their_own() -> None:
     taken = {field.name for field in fields(TrainConfig)} | {"train", "val", "out", "threads"}
     for each in entries():

@@ -93,6 +93,12 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         ("runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}", "run 'b': distill_weight and level_weight are 0"),
         ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: distill_weight is 0.5, but there is no teacher"),
         ("[", "not valid YAML"),
+        ("{model: fpn, train: {seed: 1" + "0" * 400 + "}}", "not valid YAML"),
+        ("{runs: {null: {model: fpn}}}", "not valid YAML"),
+        (f"{{runs: {{? {'r' * 5000} : {{model: fpn}}}}}}", "rrr…': names become folders"),
+        (f"{{model: {'m' * 5000}}}", "mmm…' does not exist"),
+        (f"{{model: fpn, ? {'k' * 5000} : 1}}", "unknown key 'kkk"),
+        ("{model: fpn, options: {layers: [[1]]}}", "option 'layers' is [[1]]; it must be a list"),
         ("model: 2020-99-99", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
         ("model: fpn\ntrain:\n  lr: 1\n  epochs: 2\n  lr: 2", "key 'lr' of line 3 occurs again in line 5; keep one"),
@@ -100,5 +106,12 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     ],
 )
 def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(InputError, match=re.escape(said)) as refused:
         read_recipe(recipe(tmp_path, text))
+    assert len(str(refused.value).replace(str(tmp_path), "")) < 800
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"recipe '.*' does not exist; choose ablations"):
+        read_recipe(name)

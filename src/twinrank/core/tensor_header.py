@@ -1,12 +1,12 @@
 """The header of a safetensors file, without its tensors and without torch: names, shapes, and our own JSON."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.files import open_file, parse_json
 from twinrank.errors import InputError
 
 STATE = "state"
@@ -45,22 +45,20 @@ def read_tensor_header(path: Path) -> TensorHeader:
         InputError: The file is missing or damaged.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("no regular file")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if not length <= min(_LONGEST, path.stat().st_size - _LENGTH_BYTES):
                 raise ValueError("a header that is longer than the file")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length), f"{path}: header")
         metadata = header.pop(_METADATA)
         shapes = {name: _shape(tensor) for name, tensor in header.items()}
-        state = json.loads(metadata[STATE])
+        state = parse_json(metadata[STATE], f"{path}: header")
         if not isinstance(state, dict):
             raise TypeError("no mapping")
         return TensorHeader(shapes, state)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; train first") from error
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except InputError:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: damaged, or not written by twinrank; restore it, or train again") from error
 
 

@@ -1,5 +1,6 @@
 """YAML files: those that come with twinrank, found by name, and the user's own."""
 
+import os
 import re
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -40,7 +41,7 @@ def read_yaml(name: str, folder: str, kind: str) -> tuple[Any, str]:
     names = packaged_names(folder)
     if name in names:
         text, where = (_packaged(folder) / f"{name}.yaml").read_text(encoding="utf-8"), f"{kind} {name}"
-    elif "\0" not in name and Path(name).exists():
+    elif "\0" not in name and os.path.exists(name):  # noqa: PTH110 (a Path fails where the name is too long)
         text, where = read_text(Path(name)), name
     else:
         raise InputError(f"{kind} {quoted(name)} does not exist; choose {', '.join(names)}, or give a YAML file")

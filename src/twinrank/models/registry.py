@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twinrank.config import LARGEST, SMALLEST, TrainConfig
+from twinrank.core.messages import quoted, shown
 from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
 
@@ -26,8 +27,8 @@ class Images(NamedTuple):
     """What a network is built for.
 
     Attributes:
-        channels: of the images, 1 or 3.
-        size: their shorter side, in pixels.
+        channels: Channels of the images, 1 or 3.
+        size: Shorter side of the images, in pixels.
     """
 
     channels: int = 1
@@ -42,12 +43,12 @@ class ModelEntry:
     """A registered network.
 
     Attributes:
-        name: by which it is chosen.
-        build: makes it from :class:`Images` and its options.
-        train: the training values that suit it.
-        stage: of the training guide that it belongs to; 0 if the guide does not have it.
-        source: where it comes from.
-        summary: what it is, in one line.
+        name: Name by which it is chosen.
+        build: Function that makes it from :class:`Images` and its options.
+        train: Training values that suit it.
+        stage: Stage of the training guide that it belongs to; 0 if the guide does not have it.
+        source: Papers that it comes from.
+        summary: Description in one line.
     """
 
     name: str
@@ -79,18 +80,18 @@ class ModelEntry:
         """All options, those given checked; lists become tuples.
 
         Raises:
-            InputError: an option does not exist, or its value is impossible.
+            InputError: An option does not exist, or its value is impossible.
         """
         known = self.options
         for key, value in options.items():
             if key not in known:
-                raise InputError(f"model '{self.name}' has no option '{key}'{nearest(key, known)}")
+                raise InputError(f"model '{self.name}' has no option {quoted(key)}{nearest(key, known)}")
             hint = self.option_types[key]
             if not fits(value, hint):
-                raise InputError(f"model '{self.name}': option '{key}' is {value!r}; it must be {described(hint)}")
+                raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {described(hint)}")
             for number in value if isinstance(value, list | tuple) else (value,):
                 if problem := _out_of_range(key, number):
-                    raise InputError(f"model '{self.name}': option '{key}' is {value!r}; it must be {problem}")
+                    raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {problem}")
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
         return known | given
 
@@ -104,11 +105,11 @@ def register(
     """Register a function. Its first argument is :class:`Images`, the others are options.
 
     Args:
-        stage: of the training guide.
-        source: paper.
-        train: training values.
-        name: of the function by default.
-        summary: first line of its docstring by default.
+        stage: Stage of the training guide.
+        source: Papers that it comes from.
+        train: Training values that suit it.
+        name: Name; that of the function by default.
+        summary: Description in one line; the first line of the docstring by default.
     """
 
     def keep(build: Build) -> Build:
@@ -126,11 +127,11 @@ def register_variant(name: str, of: str, summary: str, train: TrainConfig | None
     """Register a network again under another name, with other defaults.
 
     Args:
-        name: of the variant.
-        of: name of the network.
-        summary: one line.
-        train: training values; the network's own by default.
-        options: that differ.
+        name: Name of the variant.
+        of: Name of the network.
+        summary: Description in one line.
+        train: Training values; the network's own by default.
+        options: Options with other defaults.
     """
     base = _ENTRIES[of]
     register(base.stage, base.source, train or base.train, name, summary)(functools.partial(base.build, **options))
@@ -145,10 +146,10 @@ def entry(name: str) -> ModelEntry:
     """A registered network.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: There is none of that name.
     """
     if name not in _ENTRIES:
-        raise InputError(f"model '{name}' does not exist{nearest(name, [each.name for each in entries()])}")
+        raise InputError(f"model {quoted(name)} does not exist{nearest(name, [each.name for each in entries()])}")
     return _ENTRIES[name]
 
 
@@ -158,13 +159,13 @@ def create_model(
     """Build a network, with new weights from torch's global generator.
 
     Args:
-        name: as registered.
-        channels: of the images, 1 or 3.
-        image_size: shorter side of the images, in pixels.
-        options: that differ from the defaults.
+        name: Name of a registered network.
+        channels: Channels of the images, 1 or 3.
+        image_size: Shorter side of the images, in pixels.
+        options: Options that differ from the defaults.
 
     Raises:
-        InputError: the name, an option, or its value is wrong, or no images are of that kind.
+        InputError: The name, an option, or its value is wrong, or no images are of that kind.
     """
     if channels not in (1, 3) or not SMALLEST <= image_size <= LARGEST:
         raise InputError(

@@ -3,33 +3,40 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 
-from twinrank.core.files import parse_json, replacing, require_file
+from twinrank.core.files import replacing
 from twinrank.core.memory import require_memory
-from twinrank.core.tensor_header import read_tensor_header
+from twinrank.core.records import as_record
+from twinrank.core.tensor_header import STATE, read_tensor_header
 from twinrank.errors import InputError
 from twinrank.models.registry import create_model
 from twinrank.models.siamese import SiameseNet
 
-_STATE = "state"
+
+class Description(TypedDict):
+    """What a network is built from; stored with its weights."""
+
+    name: str
+    options: dict[str, Any]
+    channels: int
+    image_size: int
 
 
 def save_weights(path: Path, model: SiameseNet, description: Mapping[str, Any]) -> None:
     """Write the weights of a network.
 
     Args:
-        path: of the file.
-        model: the network.
-        description: what :func:`load_weights` needs to build it: ``name``, ``options``, ``channels`` and
-            ``image_size``.
+        path: File to write.
+        model: Network.
+        description: Values of a :class:`Description`.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     write_tensors(path, model.state_dict(), description)
 
@@ -38,18 +45,21 @@ def load_weights(path: Path, expected: Mapping[str, Any] | None = None) -> Siame
     """Build a network from its weights, in evaluation mode.
 
     Args:
-        path: of the file.
-        expected: part of its description, if it must be of a certain network.
+        path: File with the weights.
+        expected: Part of the description, if it must be of a certain network.
 
     Raises:
-        InputError: the file is missing or damaged, or is not the weights of a registered network, or not of this one.
+        InputError: The file is missing or damaged, or is not the weights of a registered network, or not of this one.
     """
-    tensors, description = read_tensors(path)
+    header = read_tensor_header(Path(path))
+    description = as_record(header.state, Description, str(path), "the weights of a network")
     if expected is not None and not expected.items() <= description.items():
         raise InputError(
             f"{path}: the weights of another network than the run's; restore the run's own, or train again"
         )
     try:
+        _require_shapes(header.shapes, description)
+        tensors, _ = read_tensors(path)
         model = create_model(**description)
         model.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -57,16 +67,38 @@ def load_weights(path: Path, expected: Mapping[str, Any] | None = None) -> Siame
     return model.eval()
 
 
+def _require_shapes(shapes: Mapping[str, tuple[int, ...]], description: Description) -> None:
+    """Make sure that the network is no larger than what is stored, before it takes memory.
+
+    Raises:
+        KeyError: A tensor is missing, is another one, or is too much.
+    """
+    for value in description["options"].values():
+        # Each block of a stage has a tensor of its own.
+        if isinstance(value, list | tuple) and sum(each for each in value if isinstance(each, int)) > len(shapes):
+            raise KeyError("blocks")
+    with torch.device("meta"):
+        model = create_model(**description)
+    needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if needed != shapes:
+        raise KeyError("tensors")
+
+
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors, and ``state`` as JSON in the header.
 
+    Args:
+        path: File to write.
+        tensors: Tensors by name.
+        state: JSON values.
+
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with replacing(path) as temporary:
         try:
-            save_file(contiguous, temporary, {_STATE: json.dumps(state, allow_nan=False)})
+            save_file(contiguous, temporary, {STATE: json.dumps(state, allow_nan=False)})
         except SafetensorError as error:
             raise OSError(f"{error}") from error
 
@@ -75,16 +107,16 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: The file is missing or damaged.
     """
-    require_file(path)
+    path = Path(path)
+    state = read_tensor_header(path).state
     require_memory(path, path.stat().st_size)
     try:
         if any("\ud800" <= character <= "\udfff" for character in str(path)):
             # safetensors opens no path that is not UTF-8.
-            return load(path.read_bytes()), read_tensor_header(path).state
+            return load(path.read_bytes()), state
         with safe_open(path, "pt") as file:
-            state = parse_json((file.metadata() or {})[_STATE], f"{path}: header")
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise InputError(f"{path}: damaged, or not written by twinrank; restore it, or train again") from error

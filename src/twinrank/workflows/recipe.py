@@ -1,4 +1,4 @@
-"""Recipes, read: from YAML and from ``--set key=value`` to what is to be trained."""
+"""Recipes, read: from YAML and from changes ``key=value`` to what is to be trained."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from twinrank.config import BenchmarkConfig, GridSpec, Mode, Recipe, RunSpec
-from twinrank.core.messages import quoted
+from twinrank.core.messages import quoted, shown
 from twinrank.core.values import with_values
 from twinrank.core.yaml_files import parse_yaml, read_yaml
 from twinrank.ensembling.fold_count import require_folds
@@ -18,12 +18,14 @@ from twinrank.runs import RunFolder, board_files
 from twinrank.training.checks import require_targets
 
 RECIPES = "recipes"
-"""Folder of those that come with twinrank."""
+"""Folder of the recipes that come with twinrank."""
 _SHARED_KEYS = ("model", "options", "train")
 _RUN_KEYS = (*_SHARED_KEYS, "teacher")
-_FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _TAKEN = {RunFolder(Path()).steps.name, *(path.name for path in board_files(Path()))}
 _SIMPLE = 4
+_LONGEST_SEED, _LONGEST_CHANGE = 18, 120
+"""Digits of a seed, and characters of a change as messages show it."""
 _GRID_KEYS = ("mode", "models", "train", "folds", "stop_share", "seed")
 _KEYS = ("runs", *_SHARED_KEYS, "benchmark", "runs_of", "grids")
 
@@ -32,48 +34,56 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe by its name or from a YAML file.
 
     Args:
-        name: of a recipe that comes with twinrank, or the path of a YAML file.
-        changes: ``key=value`` each, for example ``train.epochs=3``; the value is YAML.
+        name: Name of a recipe that comes with twinrank, or path of a YAML file.
+        changes: Changes ``key=value``, for example ``train.epochs=3``; the value is YAML.
 
     Raises:
-        InputError: the recipe does not exist, or a key or value of it is wrong.
+        InputError: The recipe does not exist, or a key or value of it is wrong.
     """
     values, where = read_yaml(name, RECIPES, "recipe")
-    return _told(_changed(values, changes, where), where)
+    return _with_targets(_changed(values, changes, where), where)
 
 
 def seeds_recipe(model: str, seeds: str, simple: bool = False, changes: Sequence[str] = ()) -> Recipe:
     """One network with several seeds, in runs named ``seed_SEED``.
 
     Args:
-        model: as registered.
-        seeds: separated by commas.
-        simple: a quarter of the network's passes.
-        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
+        model: Name of a registered network.
+        seeds: Seeds, separated by commas.
+        simple: Whether a quarter of the network's epochs is enough.
+        changes: Changes as in :func:`read_recipe`, of ``train`` and ``options`` alone.
 
     Raises:
-        InputError: the network does not exist, or a seed or a value is impossible.
+        InputError: The network does not exist, or a seed or a value is impossible.
     """
     numbers = parse_seeds(seeds, "`seeds`")
     _require_of_a_run(changes)
     for change in changes:
         if re.match(r"train(\.seed)?=", change):
-            raise InputError(f"--set {change}: the seeds are those of --seeds; write train.KEY=value of another key")
+            raise InputError(f"`changes` {_shown_change(change)}: the seeds are those of `seeds`; write another key")
     train = {"epochs": math.ceil(entry(model).train.epochs / _SIMPLE)} if simple else {}
     runs = {f"seed_{seed}": {"model": model, "train": {"seed": seed}} for seed in numbers}
     where = f"seeds {model}"
-    return _told(_changed({"runs": runs, "train": train}, changes, where), where)
+    return _with_targets(_changed({"runs": runs, "train": train}, changes, where), where)
 
 
 def parse_seeds(text: str, where: str) -> list[int]:
     """Seeds separated by commas.
 
+    Args:
+        text: Seeds.
+        where: Place of the text, for messages.
+
     Raises:
-        InputError: one is no whole number, or comes twice.
+        InputError: One is no whole number, or comes twice.
     """
     names = [seed.strip() for seed in text.split(",")]
-    if not all(map(str.isdecimal, names)) or len({*map(int, names)}) < len(names):
-        raise InputError(f"{where}: '{text}' is not possible; write whole numbers, each once, for example 42,2023")
+    known = all(name.isdecimal() and len(name) <= _LONGEST_SEED for name in names)
+    if not known or len({*map(int, names)}) < len(names):
+        raise InputError(
+            f"{where}: {quoted(text)} is not possible; write whole numbers of at most {_LONGEST_SEED} digits, each"
+            " once, for example 42,2023"
+        )
     return [*map(int, names)]
 
 
@@ -81,11 +91,11 @@ def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
     """One network with its own values, but for some.
 
     Args:
-        model: as registered.
-        changes: as in :func:`read_recipe`, of ``train`` and ``options`` alone.
+        model: Name of a registered network.
+        changes: Changes as in :func:`read_recipe`, of ``train`` and ``options`` alone.
 
     Raises:
-        InputError: the network does not exist, or a value is impossible.
+        InputError: The network does not exist, or a value is impossible.
     """
     _require_of_a_run(changes)
     return _changed({"model": model}, changes, f"model {model}").runs[""]
@@ -115,20 +125,25 @@ def choose_models(runs: Mapping[str, RunSpec], models: str, where: str = "`model
     return {name: runs[name] for name in names}
 
 
+def _shown_change(change: str) -> str:
+    """A change as messages show it."""
+    return change if change.isprintable() and len(change) <= _LONGEST_CHANGE else quoted(change)
+
+
 def _require_of_a_run(changes: Sequence[str]) -> None:
     for change in changes:
         if not re.match(r"(train|options)[.=]", change):
-            raise InputError(f"--set {change}: write train.KEY=value or options.KEY=value")
+            raise InputError(f"`changes` {_shown_change(change)}: write train.KEY=value or options.KEY=value")
 
 
 def _changed(values: Any, changes: Sequence[str], where: str) -> Recipe:
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
-            raise InputError(f"--set {change}: write key=value, for example train.epochs=3")
-        parsed = parse_yaml(value, f"--set {change}")
+            raise InputError(f"`changes` {_shown_change(change)}: write key=value, for example train.epochs=3")
+        parsed = parse_yaml(value, f"`changes` {_shown_change(change)}")
         _change(values, key, parsed, change)
-        # What is said on the command line goes before what a single run has.
+        # A change counts more than the value of a single run.
         if key.partition(".")[0] in ("train", "options") and isinstance(values.get("runs"), dict):
             for own in filter(None, values["runs"].values()):
                 _change(own, key, parsed, change)
@@ -140,7 +155,9 @@ def _change(values: Any, key: str, value: Any, change: str) -> None:
     for parent in parents:
         values = values.setdefault(parent, {}) if isinstance(values, dict) else None
     if not isinstance(values, dict):
-        raise InputError(f"--set {change}: '{key}' is not a key of a recipe; those are {', '.join(_KEYS)}")
+        raise InputError(
+            f"`changes` {_shown_change(change)}: {quoted(key)} is not a key of a recipe; those are {', '.join(_KEYS)}"
+        )
     values[last] = value
 
 
@@ -167,14 +184,16 @@ def _checked(values: Any, where: str) -> Recipe:
     else:
         runs = {}
         for name, own in _mapping(values, "runs", where).items():
-            place = f"{where}: run '{name}'"
+            place = f"{where}: run {quoted(name)}"
             if not isinstance(name, str) or not re.fullmatch(_FOLDER_NAME, name):
-                raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', as text")
+                raise InputError(
+                    f"{place}: names become folders; use at most 100 letters, digits, '_', '-' and '.', as text"
+                )
             if name in _TAKEN or name.endswith(".log"):
                 raise InputError(f"{place}: this is a file beside the runs; choose another name")
             own = {} if own is None else own
             if not isinstance(own, dict):
-                raise InputError(f"{place} is {own!r}; it must be a mapping")
+                raise InputError(f"{place} is {shown(own)}; it must be a mapping")
             _refuse_unknown(own, _RUN_KEYS, place)
             options, train = (shared[key] | _mapping(own, key, place) for key in ("options", "train"))
             spec = _run_spec(own.get("model", name), options, train, place)
@@ -184,8 +203,8 @@ def _checked(values: Any, where: str) -> Recipe:
     return Recipe(runs, benchmark=benchmark)
 
 
-def _told(recipe: Recipe, where: str) -> Recipe:
-    """The recipe, after making sure that each run is told what it is to learn."""
+def _with_targets(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, after making sure that each loss of each run has its targets."""
     for name, spec in recipe.runs.items():
         try:
             require_targets(spec.train, bool(spec.teachers))
@@ -201,7 +220,7 @@ def _teachers(value: Any, above: Mapping[str, RunSpec], place: str) -> tuple[str
     for name in names:
         if name not in list(above):
             known = nearest(str(name), above) if above else "; there is none"
-            raise InputError(f"{place}: 'teacher' is {name!r}, which is no run above it{known}")
+            raise InputError(f"{place}: 'teacher' is {shown(name)}, which is no run above it{known}")
         if names.count(name) > 1:
             raise InputError(f"{place}: 'teacher' has '{name}' {names.count(name)} times; name it once")
     return tuple(names)
@@ -210,13 +229,13 @@ def _teachers(value: Any, above: Mapping[str, RunSpec], place: str) -> tuple[str
 def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict[str, GridSpec]:
     """Stacks of the runs of another recipe."""
     if not isinstance(source := values.get("runs_of"), str):
-        raise InputError(f"{where}: 'runs_of' is {source!r}; it must name the recipe that the base models are from")
+        raise InputError(f"{where}: 'runs_of' is {shown(source)}; it must name the recipe with the base models")
     found, at = read_yaml(source, RECIPES, "recipe")
     if isinstance(found, dict) and "grids" in found:
-        raise InputError(f"{where}: 'runs_of' is {source!r}, a recipe of stacks itself; name one with 'runs'")
-    runs, grids = _told(_checked(found, at), at).runs, {}
+        raise InputError(f"{where}: 'runs_of' is {shown(source)}, a recipe of stacks itself; name one with 'runs'")
+    runs, grids = _with_targets(_checked(found, at), at).runs, {}
     for name, own in _mapping(values, "grids", where).items():
-        place = f"{where}: grid '{name}'"
+        place = f"{where}: grid {quoted(name)}"
         if name != "." and not re.fullmatch(_FOLDER_NAME, str(name)):
             raise InputError(f"{place}: names become folders; use letters, digits, '_', '-' and '.', or '.' alone")
         if not isinstance(own, dict) or own.get("mode") not in get_args(Mode):
@@ -224,7 +243,7 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
         _refuse_unknown(own, _GRID_KEYS, place)
         models = own.get("models", list(runs))
         if not isinstance(models, list) or not all(isinstance(each, str) for each in models):
-            raise InputError(f"{place}: 'models' is {models!r}; it must be a list of runs of recipe {source}")
+            raise InputError(f"{place}: 'models' is {shown(models)}; it must be a list of runs of recipe {source}")
         changes = _mapping(own, "train", place) | train
         chosen = {
             each: replace(spec, train=with_values(spec.train, changes, f"{place}: 'train'"))
@@ -238,7 +257,7 @@ def _grids(values: Mapping[str, Any], train: dict[str, Any], where: str) -> dict
 
 def _run_spec(model: Any, options: dict[str, Any], train: dict[str, Any], where: str) -> RunSpec:
     if not isinstance(model, str):
-        raise InputError(f"{where}: 'model' is {model!r}; it must be a name that 'twinrank models' lists")
+        raise InputError(f"{where}: 'model' is {shown(model)}; it must be a name that 'twinrank models' lists")
     found = entry(model)
     found.complete(options)
     return RunSpec(model, with_values(found.train, train, f"{where}: 'train'"), options)
@@ -247,11 +266,11 @@ def _run_spec(model: Any, options: dict[str, Any], train: dict[str, Any], where:
 def _mapping(values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     value = values.get(key, {})
     if not isinstance(value, dict):
-        raise InputError(f"{where}: '{key}' is {value!r}; it must be a mapping")
+        raise InputError(f"{where}: '{key}' is {shown(value)}; it must be a mapping")
     return value
 
 
 def _refuse_unknown(values: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
     for key in values:
         if key not in known:
-            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
+            raise InputError(f"{where}: unknown key {quoted(key)}{nearest(str(key), known)}")
