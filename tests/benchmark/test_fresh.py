@@ -86,7 +86,7 @@ def test_a_file_is_an_ordinary_pair_file_and_the_same_for_the_same_seed(digits: 
 def test_nothing_is_written_where_it_would_be_taken_for_something_else(benchmark_folder: Path, tmp_path: Path) -> None:
     refuse_other_place(tmp_path / "fresh.npz")
     for out, said in (
-        (benchmark_folder / "train.npz", r"holds a benchmark, .*; choose another folder with --out"),
+        (benchmark_folder / "train.npz", r"holds a benchmark, .*; choose another folder with `out`"),
         (tmp_path / "fresh.csv", r"ends in \.npz"),
         (tmp_path / "fresh.rows.npz", r"are of selections of rows"),
     ):

@@ -138,17 +138,17 @@ def test_one_split_can_have_its_own_severity(digits: Mnist, tmp_path: Path) -> N
 
 def test_a_folder_of_another_benchmark_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
     same = SMALL_BENCHMARK
-    refuse_other_benchmark(tmp_path, same, "--out")
-    refuse_other_benchmark(benchmark_folder, same, "--out")
-    with pytest.raises(InputError, match=r"severity.private is 1, not 3\); choose another folder with --out"):
-        refuse_other_benchmark(benchmark_folder, replace(same, severity_private=3), "--out")
+    refuse_other_benchmark(tmp_path, same, "out")
+    refuse_other_benchmark(benchmark_folder, same, "out")
+    with pytest.raises(InputError, match=r"severity.private is 1, not 3\); choose another folder with `out`"):
+        refuse_other_benchmark(benchmark_folder, replace(same, severity_private=3), "out")
     fewer = replace(same, pairs_val=90)
     with pytest.raises(InputError, match=r"another benchmark \(val.npz has 96 pairs, not 90\); choose another folder"):
-        refuse_other_benchmark(benchmark_folder, fewer, "--out")
-    refuse_other_benchmark(benchmark_folder, fewer, "--out", ["train"])
+        refuse_other_benchmark(benchmark_folder, fewer, "out")
+    refuse_other_benchmark(benchmark_folder, fewer, "out", ["train"])
     (tmp_path / "meta.json").write_text("[]")
     with pytest.raises(InputError, match=r"holds another benchmark \(it is \[\], not "):
-        refuse_other_benchmark(tmp_path, same, "--out")
+        refuse_other_benchmark(tmp_path, same, "out")
 
 
 def test_files_of_ones_own_are_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +157,7 @@ def test_files_of_ones_own_are_not_replaced(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit) as stopped:
         main(["run", "demo", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
     assert stopped.value.code == 2
-    assert "val.npz: is there already, and no meta.json says that it is of a benchmark" in capsys.readouterr().err
+    assert "val.npz: is there already, without the meta.json of a benchmark" in capsys.readouterr().err
     assert mine.read_bytes() == b"mine"
     assert [*tmp_path.rglob("*")] == [mine]
 
@@ -193,3 +193,20 @@ def test_true_digits_are_drawn_again_from_the_files(mnist: Mnist, tmp_path: Path
 def test_impossible_benchmarks_are_refused(values: dict[str, float], said: str) -> None:
     with pytest.raises(InputError, match=said):
         BenchmarkConfig(**values)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "meta", ["[]", "{", '{"seed": -1}', '{"seed": 42, "severity": {"val": 99}, "weight_diff1": 1}']
+)
+def test_a_meta_file_of_something_else_makes_no_benchmark(benchmark_folder: Path, tmp_path: Path, meta: str) -> None:
+    (tmp_path / "val.npz").write_bytes((benchmark_folder / "val.npz").read_bytes())
+    (tmp_path / "meta.json").write_text(meta)
+    assert benchmark_digits(load_pairs(tmp_path / "val.npz")) is None
+    assert not is_benchmark(tmp_path / "val.npz")
+
+
+def test_impossible_jobs_are_refused(digits: Mnist, tmp_path: Path) -> None:
+    for jobs in (0, -2, 1025):
+        with pytest.raises(InputError, match=f"^`jobs`: {jobs} is not possible; use 1 to 1,024, or -1"):
+            make_benchmark(digits, tmp_path / "out", SMALL_BENCHMARK, jobs=jobs)
+    assert not (tmp_path / "out").exists()

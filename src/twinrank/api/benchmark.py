@@ -50,7 +50,7 @@ def make_benchmark(
     chosen: list[Split] = [_split(name) for name in splits]
     config = changed(BenchmarkConfig(), values, "make_benchmark")
     folder = Path(out)
-    generator.refuse_other_benchmark(folder, config, "`out`", chosen)
+    generator.refuse_other_benchmark(folder, config, "out", chosen)
     generator.make_benchmark(fetch_mnist(), folder, config, chosen, jobs, progress)
     return {split: folder / f"{split}.npz" for split in chosen}
 

@@ -1,7 +1,7 @@
 """The benchmark's corruption of one digit, split into *drawing* its parameters and *rendering* them.
 
 The draws never depend on pixels. So the whole benchmark is drawn first, by one sequential generator, into
-records of :data:`CORRUPTION`, and the records are rendered afterwards in any order, on any number of cores,
+records of :data:`CORRUPTION`. The records are rendered afterwards, in any sequence and on any number of cores,
 to the same bytes.
 """
 
@@ -33,7 +33,7 @@ CORRUPTION = np.dtype(
         ("cutouts", np.uint8, (_MAX_CUTOUTS, 4)),
     ]
 )
-"""One corruption: what to do to one digit.
+"""The corruption of one digit.
 
 ``side`` is the digit's edge in pixels after scaling, ``angle`` in degrees, ``crop`` the upper left corner on the
 36x36 canvas, ``line`` is x1, y1, x2, y2, with ``line_width`` 0 for no line, and a cutout is x, y, w, h.
@@ -45,11 +45,11 @@ def draw_corruption(rng: random.Random, severity: int) -> tuple:
     """Draw the parameters of one corruption.
 
     Args:
-        rng: the benchmark's generator; consumed in the benchmark's order.
-        severity: 0 (none) to 6 (the benchmark's).
+        rng: Generator of the benchmark; numbers are drawn in the benchmark's sequence.
+        severity: Strength, 0 (none) to 6 (the benchmark's).
 
     Returns:
-        The fields of one :data:`CORRUPTION` record, in order.
+        The fields of one :data:`CORRUPTION` record, one after the other.
     """
     uniform, randint = rng.uniform, rng.randint
     factor = 1 + uniform(-0.05 * severity, 0.05 * severity)
@@ -85,9 +85,9 @@ def corrupt(digit: np.ndarray, record: np.void, noise_source: np.random.RandomSt
     """Render one corruption.
 
     Args:
-        digit: uint8 (28, 28).
-        record: one :data:`CORRUPTION` record.
-        noise_source: seeded anew here; making one takes four times as long as seeding it.
+        digit: Digit, uint8 (28, 28).
+        record: One :data:`CORRUPTION` record.
+        noise_source: Source of the noise, seeded anew here. To make one takes four times as long as to seed it.
 
     Returns:
         uint8 (28, 28).
@@ -129,8 +129,8 @@ def render(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
     """Render corrupted digits.
 
     Args:
-        digits: uint8 (n, 28, 28).
-        records: :data:`CORRUPTION` records, (n,).
+        digits: Digits, uint8 (n, 28, 28).
+        records: Corruptions, :data:`CORRUPTION` (n,).
 
     Returns:
         uint8 (n, 28, 28).

@@ -24,13 +24,13 @@ DIGITS = 10
 
 
 class FreshPairs:
-    """Any number of pairs of MNIST's training digits; its test digits, which the tests are made of, are not even kept.
+    """Any number of pairs of MNIST's training digits. The test digits, which the tests are made of, are not kept.
 
     Args:
-        mnist: the digits; each class occurs.
-        severity: of the corruption, 0 to 6.
-        weight_diff1: probability that the two digits are drawn as neighbours.
-        device: where the digits live, and where pairs are rendered.
+        mnist: Digits; each class occurs.
+        severity: Strength of the corruption, 0 to 6.
+        weight_diff1: Probability that the two digits are drawn as neighbours.
+        device: Device that holds the digits and renders pairs.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class FreshPairs:
         """Draw a batch: left and right images uint8 (N, 1, 28, 28), and labels float32 (N,), on the digits' device.
 
         Args:
-            pairs: N.
-            generator: makes every draw, on its own device; from the same state come the same pairs.
+            pairs: Number of pairs, N.
+            generator: Generator of every draw, on its own device; the same state gives the same pairs.
         """
         positions, y = self.draw(pairs, generator)
         xa, xb = self.render(positions, generator)
@@ -62,8 +62,8 @@ class FreshPairs:
         """Draw which digits make pairs, as :func:`twinrank.benchmark.generator.draw_split` does.
 
         Args:
-            pairs: N; in N // 2 of them the left digit is the greater one.
-            generator: says also on which device.
+            pairs: Number of pairs, N; in N // 2 of them the left digit is the greater one.
+            generator: Generator of every draw; the result is on its device.
 
         Returns:
             Places of the left and the right digit among MNIST's training digits, int64 (N, 2), and labels float32 (N,).
@@ -84,8 +84,8 @@ class FreshPairs:
         """Corrupt the digits of pairs, each in its own way.
 
         Args:
-            positions: int64 (N, 2), as :meth:`draw` gives them.
-            generator: makes the draws.
+            positions: Places of the digits, int64 (N, 2), as :meth:`draw` gives them.
+            generator: Generator of every draw.
 
         Returns:
             Left and right images, uint8 (N, 1, 28, 28).
@@ -95,32 +95,32 @@ class FreshPairs:
         return xa, xb
 
     def classes(self, positions: torch.Tensor) -> torch.Tensor:
-        """Which digits, 0 to 9, stand at these places, int64 of the same shape."""
+        """Digits, 0 to 9, at these places, int64 of the same shape."""
         return self._labels.to(positions.device)[positions]
 
 
 class FreshBatches:
-    """Batches of pairs that have never been seen before and are never seen again, with the classes of their digits.
+    """Batches of pairs that are new every time, with the classes of their digits.
 
     A batch depends on the seed, the epoch and its number alone, as those of :class:`twinrank.data.batches.Batches` do.
 
     Args:
-        fresh: where they come from.
-        pairs: in an epoch.
-        config: batch size and seed.
-        device: where the pairs go.
+        fresh: Source of the pairs.
+        pairs: Number of pairs of an epoch.
+        config: Batch size and seed.
+        device: Device that receives the pairs.
     """
 
     def __init__(self, fresh: FreshPairs, pairs: int, config: TrainConfig, device: torch.device) -> None:
         self.size = min(config.batch_size, pairs)
         self.steps = pairs // self.size
-        """Steps of an epoch."""
+        """Number of steps of an epoch."""
         self.levels = DIGITS
-        """Number of levels that are told, K."""
+        """Number of target levels, K."""
         self._fresh, self._seed, self._device = fresh, config.seed, device
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 1; levels that are told are the digits' classes."""
+        """The batches of an epoch, counted from 1; the target levels are the digits' classes."""
         generator = torch_generator(self._seed, "fresh", epoch)
         for _ in range(self.steps):
             positions, y = self._fresh.draw(self.size, generator)
@@ -130,21 +130,21 @@ class FreshBatches:
 
 
 def refuse_other_place(out: Path) -> None:
-    """Make sure that fresh pairs can be written there and will not be taken for something else.
+    """Make sure that fresh pairs in this place will not be taken for something else.
 
     Args:
-        out: the file to write, named on the command line with ``--out``.
+        out: File to write.
 
     Raises:
-        InputError: its name is not that of a pair file, or the folder holds a benchmark.
+        InputError: The name is not that of a pair file, or the folder holds a benchmark.
     """
     require_ending(out, ".npz")
     if out.name.endswith(ENDING):
-        raise InputError(f"{out}: names that end in {ENDING} are of selections of rows; choose another with --out")
+        raise InputError(f"{out}: names that end in {ENDING} are of selections of rows; choose another with `out`")
     if read_meta(out.parent) is not None:
         raise InputError(
-            f"{out}: the folder holds a benchmark, and what stands beside its meta.json counts as its own;"
-            " choose another folder with --out"
+            f"{out}: the folder holds a benchmark, and files beside its meta.json count as its own;"
+            " choose another folder with `out`"
         )
 
 
@@ -154,13 +154,13 @@ def write_fresh(
     """Write a pair file of fresh pairs: ``x``, ``y``, and an ``id`` that names the track, ``OPEN_0000000`` and so on.
 
     Args:
-        mnist: the digits.
+        mnist: Digits.
         out: NPZ file, replaced when it is complete.
-        config: what to draw.
-        progress: called with the number of pairs done.
+        config: Number of pairs, seed and strength of the corruption.
+        progress: Called with the number of pairs that are done.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     fresh, generator = FreshPairs(mnist, config.severity, config.weight_diff1), torch_generator(config.seed, "fresh")
     positions, y = fresh.draw(config.pairs, generator)

@@ -6,6 +6,7 @@ describes the generator.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from joblib import Parallel, delayed
 from twinrank.benchmark.corruption import CORRUPTION, IMAGE_SIZE, draw_corruption, render
 from twinrank.benchmark.mnist import Mnist, cached_mnist
 from twinrank.benchmark.submission import write_submission
-from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
+from twinrank.config import MAX_SEVERITY, SPLITS, BenchmarkConfig, Split, split_named
 from twinrank.core.files import read_json, write_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.processes import end_with_parent, safe_children
@@ -35,12 +36,12 @@ MakeProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A split before it is rendered, in the order of its file.
+    """A split before it is rendered, in the row order of its file.
 
     Attributes:
-        positions: int32 (N, 2), places of the left and the right digit in the pool.
-        classes: uint8 (N, 2), the digits that they show.
-        records: CORRUPTION (N, 2), how each is corrupted.
+        positions: Places of the left and the right digit in the pool, int32 (N, 2).
+        classes: Digits that they show, uint8 (N, 2).
+        records: Corruption of each, CORRUPTION (N, 2).
     """
 
     positions: np.ndarray
@@ -57,11 +58,11 @@ def draw_split(labels: np.ndarray, pairs: int, seed: int, severity: int, weight_
     """Make every random draw of a split; about a second for 50,000 pairs.
 
     Args:
-        labels: uint8 (n,), classes of the pool of digits; each of 0 to 9 occurs.
-        pairs: N.
-        seed: of the split itself.
-        severity: 0 to 6.
-        weight_diff1: probability that the two digits are drawn as neighbours.
+        labels: Classes of the pool of digits, uint8 (n,); each of 0 to 9 occurs.
+        pairs: Number of pairs, N.
+        seed: Seed of the split itself.
+        severity: Strength of the corruption, 0 to 6.
+        weight_diff1: Probability that the two digits are drawn as neighbours.
     """
     rng = random.Random(seed)
     members = [np.flatnonzero(labels == digit).tolist() for digit in range(10)]
@@ -187,54 +188,54 @@ def meta(config: BenchmarkConfig) -> dict[str, Any]:
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """The ``meta.json`` of a folder of benchmark files; None if there is none."""
+    """The ``meta.json`` of a folder of benchmark files; None if it is missing."""
     path = Path(folder) / _META
-    return read_json(path) if path.is_file() else None
+    return read_json(path) if path.exists() else None
 
 
 def refuse_other_benchmark(
-    folder: Path, config: BenchmarkConfig, option: str, splits: Sequence[Split] = SPLITS
+    folder: Path, config: BenchmarkConfig, parameter: str, splits: Sequence[Split] = SPLITS
 ) -> None:
-    """Make sure that nothing in a folder is replaced but by the same.
+    """Make sure that a folder holds no other files than those that are to be written.
 
     Args:
-        folder: that files are to be written to.
-        config: of the benchmark.
-        option: names the folder on the command line, for the message.
-        splits: that are to be written.
+        folder: Folder to write to.
+        config: Benchmark.
+        parameter: Name of the caller's parameter for the folder, for the message.
+        splits: Files to write.
 
     Raises:
-        InputError: it holds another benchmark, or files of one's own.
+        InputError: The folder holds another benchmark, or the user's own files.
     """
     found = read_meta(folder)
     files = [Path(folder) / f"{split}.npz" for split in splits]
     if found is None and (own := next(filter(Path.exists, files), None)):
         raise InputError(
-            f"{own}: is there already, and no {_META} says that it is of a benchmark; choose"
-            f" another folder with {option}, or move it away"
+            f"{own}: is there already, without the {_META} of a benchmark; choose another folder with `{parameter}`,"
+            " or move it away"
         )
     other = [] if found is None else differences(found, meta(config))
     for split, file in zip(splits, files, strict=True):
         pairs, wanted = _pairs(file), config.pairs_of(split)
-        # What is missing or damaged may be written.
+        # A missing or damaged file may be written.
         if pairs not in (None, wanted):
             other.append(f"{file.name} has {pairs:,} pairs, not {wanted:,}")
     if other:
         raise InputError(
-            f"{folder}: holds another benchmark ({'; '.join(other)}); choose another folder with {option}, or remove"
-            " this one"
+            f"{folder}: holds another benchmark ({'; '.join(other)}); choose another folder with `{parameter}`, or"
+            " remove this one"
         )
 
 
 def is_benchmark(file: Path) -> bool:
-    """Whether a file is one of the benchmark proper, by its name, its pairs and the ``meta.json`` beside it."""
+    """Whether a file belongs to the benchmark proper, by its name, its pairs and the ``meta.json`` beside it."""
     file, proper = Path(file), BenchmarkConfig()
     split = split_named(file.stem)
-    return split is not None and read_meta(file.parent) == meta(proper) and _pairs(file) == proper.pairs_of(split)
+    return split is not None and _readable_meta(file.parent) == meta(proper) and _pairs(file) == proper.pairs_of(split)
 
 
 def _pairs(file: Path) -> int | None:
-    """How many pairs a file of a benchmark has; None if it is none."""
+    """Number of pairs of a file of a benchmark; None if the file is no such one."""
     try:
         with Archive(file) as archive:
             return archive.headers["x"].shape[0]
@@ -246,23 +247,35 @@ def benchmark_digits(data: PairData) -> np.ndarray | None:
     """The true digits of a file that :func:`make_benchmark` wrote, drawn again from its ``meta.json``.
 
     Args:
-        data: labelled pairs.
+        data: Labelled pairs.
 
     Returns:
         uint8 (N, 2), left and right; None if the file is no such one, or MNIST is not in the cache.
     """
     split = split_named(data.path.stem)
-    found = read_meta(data.path.parent)
-    if split is None or found is None or data.y is None or (mnist := cached_mnist()) is None:
+    if split is None or data.y is None or (drawing := _drawing(data.path.parent, split)) is None:
         return None
-    drawn = draw_split(
-        _pool(mnist, split)[1],
-        len(data),
-        found["seed"] + SPLITS.index(split),
-        found["severity"][split.removeprefix("test_")],
-        found["weight_diff1"],
-    )
+    if (mnist := cached_mnist()) is None:
+        return None
+    drawn = draw_split(_pool(mnist, split)[1], len(data), *drawing)
     return drawn.classes if (drawn.y == data.y).all() else None
+
+
+def _drawing(folder: Path, split: Split) -> tuple[int, int, float] | None:
+    """Seed, severity and share of neighbours of a split; None if the folder has no ``meta.json`` of a benchmark."""
+    match _readable_meta(folder):
+        case {"seed": int(seed), "severity": dict(severities), "weight_diff1": float() | int() as weight}:
+            severity = severities.get(split.removeprefix("test_"))
+            if seed >= 0 and isinstance(severity, int) and 0 <= severity <= MAX_SEVERITY and 0 <= weight <= 1:
+                return seed + SPLITS.index(split), severity, weight
+    return None
+
+
+def _readable_meta(folder: Path) -> Any:
+    """A ``meta.json``; None if it is missing or damaged, since it may be the user's own."""
+    with suppress(InputError):
+        return read_meta(folder)
+    return None
 
 
 def _write_split(out: Path, split: Split, x: np.ndarray, y: np.ndarray) -> None:

@@ -1,8 +1,8 @@
-"""The corruption of :mod:`twinrank.benchmark.corruption` for whole batches, on any device: its family, not its bytes.
+"""The corruption of :mod:`twinrank.benchmark.corruption` for whole batches, on any device: alike, not byte for byte.
 
-Random numbers come from torch. What is done with them is Pillow's, step by step, down to where it rounds and where it
-cuts off: from the same draws and the same noise comes the same image, but for one to three grey levels in less than a
-hundredth of the pixels, and exactly the same pixels are covered.
+Random numbers come from torch. Each step is Pillow's, and rounds and cuts off where Pillow does. The same draws and the
+same noise give the same image, but for one to three grey levels in less than a hundredth of the pixels. Exactly the
+same pixels are covered.
 """
 
 from functools import cache
@@ -20,29 +20,29 @@ _LAST = IMAGE_SIZE - 1
 _ALL_COLUMNS = (1 << IMAGE_SIZE) - 1
 _WIDEST_LINE = MAX_SEVERITY // 2
 _ROUNDING_ERROR = 1 / 256
-"""More than float32 is ever off by in an interpolated pixel: added before the fraction is cut off."""
+"""More than the error of float32 in an interpolated pixel: added before the fraction is cut off."""
 _NOISE_BITS = 15
-"""Of a normal number. Only 1 pixel in 30,000 would be further out than the last of so many values (4.2)."""
+"""Bits of a normal number. Only 1 pixel in 30,000 would be further out than the last of so many values (4.2)."""
 _BLUR_PASSES = 3
 """Boxes that Pillow's Gaussian blur is made of, along each axis."""
 _TIES = 500
-"""What Pillow's 24 bits make of the blur's weights decides where two grey levels are equally near. Their error so many
-times enlarged decides in float32, too, and changes nothing else."""
+"""Pillow rounds the blur's weights to 24 bits, which decides where two grey levels are equally near. That error,
+enlarged so many times, decides in float32, too, and changes nothing else."""
 
 
 class Draws(NamedTuple):
-    """What to do to N digits: :data:`twinrank.benchmark.corruption.CORRUPTION`, field by field, with the noise itself.
+    """The corruptions of N digits: fields of :data:`twinrank.benchmark.corruption.CORRUPTION`, and the noise itself.
 
     Attributes:
-        side: int64 (N,), the digit's edge in pixels after scaling.
-        angle: float32 (N,), degrees.
-        crop: int64 (N, 2), left and top on the canvas.
-        contrast: float32 (N,).
-        brightness: float32 (N,).
-        noise: float32 (N, 28, 28), standard normal.
-        line: int64 (N, 4), x1, y1, x2, y2.
-        line_width: int64 (N,), 0 for no line.
-        cutouts: int64 (N, C, 4), x, y, width and height.
+        side: Edge of the digit in pixels after scaling, int64 (N,).
+        angle: Degrees, float32 (N,).
+        crop: Left and top on the canvas, int64 (N, 2).
+        contrast: Factors, float32 (N,).
+        brightness: Factors, float32 (N,).
+        noise: Standard normal numbers, float32 (N, 28, 28).
+        line: Ends x1, y1, x2, y2 of a line, int64 (N, 4).
+        line_width: Width of the line, 0 for none, int64 (N,).
+        cutouts: Rectangles x, y, width and height, int64 (N, C, 4).
     """
 
     side: torch.Tensor
@@ -62,9 +62,9 @@ def corrupt_batch(digits: torch.Tensor, severity: int, generator: torch.Generato
     On a CPU some hundred digits at a time are fastest.
 
     Args:
-        digits: uint8 (N, 28, 28).
-        severity: 0 (none) to 6 (the benchmark's).
-        generator: makes every draw, on its own device; from the same state come the same images.
+        digits: Digits, uint8 (N, 28, 28).
+        severity: Strength, 0 (none) to 6 (the benchmark's).
+        generator: Generator of every draw, on its own device; the same state gives the same images.
 
     Returns:
         uint8 (N, 28, 28), on the digits' device.
@@ -74,12 +74,12 @@ def corrupt_batch(digits: torch.Tensor, severity: int, generator: torch.Generato
 
 
 def draw_corruptions(n: int, severity: int, generator: torch.Generator) -> Draws:
-    """Draw what :func:`twinrank.benchmark.corruption.draw_corruption` draws, for n digits.
+    """Draw the parameters of :func:`twinrank.benchmark.corruption.draw_corruption` for n digits.
 
     Args:
-        n: how many.
-        severity: 0 to 6.
-        generator: says also on which device.
+        n: Number of digits.
+        severity: Strength, 0 to 6.
+        generator: Generator of every draw; the result is on its device.
     """
     slots = severity // 2
     uniform = torch.rand(12 + 4 * slots, n, generator=generator, device=generator.device)
@@ -107,9 +107,9 @@ def render_batch(digits: torch.Tensor, draws: Draws, severity: int) -> torch.Ten
     """Render corruptions, by the steps of :func:`twinrank.benchmark.corruption.corrupt`.
 
     Args:
-        digits: uint8 (N, 28, 28).
-        draws: for them, on their device.
-        severity: that was drawn for.
+        digits: Digits, uint8 (N, 28, 28).
+        draws: Corruptions of the digits, on their device.
+        severity: Strength that they were drawn for.
 
     Returns:
         uint8 (N, 28, 28). What a line or a cutout covers is exactly 0.
@@ -129,8 +129,8 @@ def render_batch(digits: torch.Tensor, draws: Draws, severity: int) -> torch.Ten
 def _turned(canvas: torch.Tensor, angle: torch.Tensor, crop: torch.Tensor) -> torch.Tensor:
     """Crops (N, 28, 28) of canvases (N, 36, 36) turned by radians (N,).
 
-    The canvas's outermost pixels fade into the black around it; Pillow's do not, but they are black themselves, except
-    where a digit touches its own border and is scaled to the whole canvas.
+    The canvas's outermost pixels fade into the black around it. Pillow's do not, but they are black themselves, unless
+    a digit touches its own border and is scaled to the whole canvas.
     """
     places = torch.arange(IMAGE_SIZE, device=canvas.device) + (0.5 - CANVAS_SIZE / 2)
     columns, rows = ((places + start[:, None]) / (CANVAS_SIZE / 2) for start in crop.T)
@@ -143,7 +143,7 @@ def _turned(canvas: torch.Tensor, angle: torch.Tensor, crop: torch.Tensor) -> to
 
 
 def _box_weights(radius: float) -> tuple[float, float]:
-    """Of a pixel and of each neighbour in one box of the blur."""
+    """Weights of a pixel and of each neighbour in one box of the blur."""
     own = 1 - radius**2 / _BLUR_PASSES
     beside = (1 - own) / 2
     # As integers, the way Pillow has them: the whole is 2^24.
@@ -161,7 +161,7 @@ def _blurred(image: torch.Tensor, radius: float) -> torch.Tensor:
     width = IMAGE_SIZE + 2
     padded = image.new_empty(len(image), width, width)
     padded[:, 1:-1, 1:-1] = image
-    # All pixels are one long row. What flows from image to image stays in the borders, which are copied anew each time.
+    # All pixels are one long row. Images mix in the borders alone, which are copied anew each time.
     row, sums = padded.view(-1), image.new_empty(padded.numel())
     for axis, step in (2, 1), (1, width):
         first, second, *_, last_but_one, last = padded.unbind(axis)
@@ -207,7 +207,7 @@ def _quantiles(device: torch.device) -> torch.Tensor:
 
 @cache
 def _placement(device: torch.device) -> torch.Tensor:
-    """By side, the matrix (36, 28) that scales a column of pixels as Pillow does, and puts it on the canvas."""
+    """Matrices (36, 28) by side. Each scales a column of pixels as Pillow does, and puts it on the canvas."""
     matrices = np.zeros((CANVAS_SIZE + 1, CANVAS_SIZE, IMAGE_SIZE), np.float32)
     unit = Image.fromarray(np.eye(IMAGE_SIZE, dtype=np.float32))
     for side in range(1, CANVAS_SIZE + 1):

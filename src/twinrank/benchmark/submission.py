@@ -18,8 +18,8 @@ class SubmissionSummary:
     """A submission that fits its test file.
 
     Attributes:
-        rows: number of pairs.
-        left_higher: how many of them say that the left image ranks higher.
+        rows: Number of pairs.
+        left_higher: Number of pairs whose left image is predicted to rank higher.
     """
 
     rows: int
@@ -30,12 +30,12 @@ def write_submission(path: Path, ids: Sequence[str] | np.ndarray, labels: Sequen
     """Write a submission, atomically.
 
     Args:
-        path: of the CSV.
-        ids: str (N,), each once.
-        labels: int or bool (N,), 1 where the left image is held to rank higher, else 0.
+        path: CSV file.
+        ids: Row ids, str (N,), each once.
+        labels: Predicted labels, int or bool (N,), 1 where the left image is predicted to rank higher, else 0.
 
     Raises:
-        InputError: lengths differ, an id is empty or repeated, a label is not 0 or 1, or the file cannot be written.
+        InputError: Lengths differ, an id is empty or repeated, a label is not 0 or 1, or the file cannot be written.
     """
     if len(ids) != len(labels):
         raise InputError(f"{path}: {len(ids)} ids and {len(labels)} labels; lengths must be the same")
@@ -49,14 +49,14 @@ def write_submission(path: Path, ids: Sequence[str] | np.ndarray, labels: Sequen
 
 
 def write_in_parts(path: Path, parts: Iterable[tuple[Iterable[str], Iterable[object]]]) -> None:
-    """Write a submission part by part, atomically: if a part cannot be had, nothing is left behind.
+    """Write a submission part by part, atomically: if a part fails, nothing is left behind.
 
     Args:
-        path: of the CSV.
-        parts: ids, each once in all parts, and their labels, 0 or 1. They are not checked.
+        path: CSV file.
+        parts: Ids, each once in all parts, and their labels, 0 or 1. They are not checked.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -66,15 +66,15 @@ def write_in_parts(path: Path, parts: Iterable[tuple[Iterable[str], Iterable[obj
 
 
 def check_submission(path: Path, test_file: Path) -> SubmissionSummary:
-    """Check that a submission fits a test file. The order of its rows does not matter.
+    """Check that a submission fits a test file. Its rows may be sorted in any way.
 
     Args:
-        path: the CSV ``id,label``; a byte order mark is tolerated.
-        test_file: anything that :func:`twinrank.data.pairs.stream_pairs` reads; labels are not compared.
+        path: CSV ``id,label``; it may begin with a byte order mark.
+        test_file: Anything that :func:`twinrank.data.pairs.stream_pairs` reads; labels are not compared.
 
     Raises:
-        InputError: either file is refused. All defects of ids and labels stand in one line, each kind with its
-            count, first examples and their lines.
+        InputError: Either file is refused. All defects of ids and labels are in one line, each kind with its count,
+            first examples and their lines.
     """
     with stream_pairs(test_file) as stream:
         ids = np.concatenate([chunk.row_ids for chunk in stream.chunks])

@@ -45,7 +45,7 @@ def make(
     from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
     from twinrank.benchmark.mnist import fetch_mnist
 
-    refuse_other_benchmark(out, config, "`out`", chosen)
+    refuse_other_benchmark(out, config, "out", chosen)
     with progress_bars() as progress:
         make_benchmark(fetch_mnist(say=say), out, config, chosen, jobs, progress)
     print(f"{out}: {', '.join(f'{split}.npz ({config.pairs_of(split):,} pairs)' for split in chosen)}")

@@ -132,9 +132,11 @@ def require_ending(path: Path, *endings: str) -> None:
         InputError: It has another ending, or is empty.
     """
     if Path(path) == Path():
-        raise InputError(f"`out` is empty; choose a name that ends in {', '.join(endings)}")
+        raise InputError(
+            f"the path of what is written is empty; choose a name that ends in {', '.join(endings)} with `out`"
+        )
     if Path(path).suffix.lower() not in endings:
-        raise InputError(f"{path}: has another ending than {', '.join(endings)}; choose another name with `out`")
+        raise InputError(f"{path}: what is written there ends in {', '.join(endings)}; choose such a name with `out`")
 
 
 def _umask() -> int:

@@ -60,7 +60,7 @@ def run_recipe(recipe: Recipe, out: Path, data: Path, *, context: Context = Cont
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
         refuse_other_settings(job)
-    refuse_other_benchmark(files.folder, recipe.benchmark, "--data")
+    refuse_other_benchmark(files.folder, recipe.benchmark, "data")
     steps = Steps(RunFolder(out).steps, context.say)
     with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
         if todo:
