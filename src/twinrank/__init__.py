@@ -5,9 +5,8 @@
 ``dir(tr)`` lists what there is. Each name is loaded at its first use, so the import itself is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
+# Nothing is imported here: 'python -m twinrank' runs this while the working folder is still searched for modules.
 if TYPE_CHECKING:
     from twinrank.api.benchmark import make_benchmark
     from twinrank.api.classifier import PairClassifier
@@ -60,7 +59,9 @@ _MODULES = {
 """Where each name lives."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name not in _MODULES:
         raise AttributeError(f"module 'twinrank' has no attribute '{name}'")
     value = getattr(import_module(_MODULES[name]), name)
