@@ -77,5 +77,5 @@ def test_without_a_base_model_is_as_if_it_had_never_been_there() -> None:
 
 def test_folds_that_are_too_few_are_refused() -> None:
     matrix = matrix_of()
-    with pytest.raises(InputError, match="--folds: 3 is not possible; use 4 to 100"):
+    with pytest.raises(InputError, match="`folds`: 3 is not possible; use 4 to 100"):
         stack(replace(matrix, fold=matrix.fold % 3), ["mean_logit"])

@@ -10,6 +10,7 @@ from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.file_keys import file_keys
 from twinrank.inference.network import Network
 from twinrank.inference.predictor import described
 from twinrank.runs import RunFolder, used_in_training
@@ -18,63 +19,59 @@ from twinrank.runs import RunFolder, used_in_training
 def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | None = None) -> dict[str, dict[str, Any]]:
     """Score the best weights of a run on labelled files, each once.
 
-    Writes ``predictions/STEM.npz`` and ``metrics/STEM.json`` for each file, and ``metrics/tests.json`` for all those
-    together that training was not given, nor that of a teacher, if they are several.
+    Writes ``predictions/KEY.npz`` and ``metrics/KEY.json`` for each file, see
+    :func:`twinrank.inference.file_keys.file_keys`. Several files that neither the training nor that of a teacher used
+    are also scored together, as ``metrics/tests.json``.
 
     Args:
-        run: a run with weights.
-        files: Labelled pairs, or their files, of different stems.
+        run: Run with weights.
+        files: Labelled pairs, or their files.
         labels: CSV ``id,label`` of the only file.
 
     Returns:
-        Metrics records by stem, see :func:`twinrank.evaluation.metrics_record.metrics_record`; that of a file also has
-        ``milliseconds``, the time of a pair.
+        Metrics records by key, see :class:`twinrank.evaluation.metrics_record.MetricsRecord`. That of a file also has
+        ``milliseconds``, the duration of a pair.
 
     Raises:
-        InputError: a file is refused or has no labels, or the run has no weights.
+        InputError: A file is refused, comes twice or has no labels, or the run has no weights.
     """
-    stems = [(file.path if isinstance(file, PairData) else Path(file)).stem for file in files]
-    if repeated := {stem for stem in stems if stems.count(stem) > 1 or stem == POOLED}:
-        raise InputError(
-            f"results are kept under the name of the file, and '{min(repeated)}' is taken; rename one file"
-        )
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    seen = used_in_training(run.read_config())
+    used = used_in_training(run.read_config())
     loaded = [file if isinstance(file, PairData) else load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
-            raise InputError(f"{data.path}: has no labels; give --labels CSV, or use 'twinrank predict' to label it")
-    made, took = {}, {}
-    for data in loaded:
+            raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
+    keys, made, durations = file_keys(run, loaded), {}, {}
+    for key, data in zip(keys, loaded, strict=True):
         started = time.perf_counter()
-        made[data.path.stem] = predictions_of(run, data)
+        made[key] = predictions_of(run, data)
         milliseconds = 1000 * (time.perf_counter() - started) / len(data)
-        took[data.path.stem] = {"milliseconds": round(milliseconds, 4)}
-    records = {stem: record | took.get(stem, {}) for stem, record in records_of(made, seen).items()}
-    for stem, predictions in made.items():
-        predictions.save(run.predictions(stem))
-    for stem, record in records.items():
-        write_json(run.metrics(stem), record)
+        durations[key] = {"milliseconds": round(milliseconds, 4)}
+    records = {key: record | durations.get(key, {}) for key, record in records_of(made, used).items()}
+    for key, predictions in made.items():
+        predictions.save(run.predictions(key))
+    for key, record in records.items():
+        write_json(run.metrics(key), record)
     return records
 
 
-def records_of(made: Mapping[str, Predictions], seen: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The records of what a run said about labelled files.
+def records_of(made: Mapping[str, Predictions], used: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Metrics records of a run's predictions of labelled files.
 
     Args:
-        made: predictions by stem.
-        seen: digests of the files that its training was given, see :func:`twinrank.runs.used_in_training`.
+        made: Predictions by key.
+        used: Digests of the files that were used in training, see :func:`twinrank.runs.used_in_training`.
 
     Returns:
-        By stem, and under :data:`POOLED` of the unseen files together, if they are several.
+        Records by key, and under :data:`POOLED` that of the unused files together, if they are several.
 
     Raises:
-        InputError: as :func:`twinrank.evaluation.metrics_record.metrics_record`.
+        InputError: As :func:`twinrank.evaluation.metrics_record.metrics_record`.
     """
-    records = {stem: metrics_record(predictions) for stem, predictions in made.items()}
-    unseen = [predictions for predictions in made.values() if predictions.data_sha256 not in seen]
-    return records | ({POOLED: pooled_record(unseen)} if len(unseen) > 1 else {})
+    records = {key: metrics_record(predictions) for key, predictions in made.items()}
+    unused = [predictions for predictions in made.values() if predictions.data_sha256 not in used]
+    return records | ({POOLED: pooled_record(unused)} if len(unused) > 1 else {})
 
 
 def predictions_of(run: RunFolder, data: PairData) -> Predictions:

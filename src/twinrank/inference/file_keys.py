@@ -1,0 +1,71 @@
+"""Keys under which the results of evaluated files are kept: ``predictions/KEY.npz``, ``metrics/KEY.json``."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from twinrank.data.pairs import PairData
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import POOLED
+from twinrank.evaluation.predictions import Predictions
+from twinrank.runs import RunFolder
+
+_ENDINGS = (".npz", ".csv")
+
+
+def file_keys(run: RunFolder, files: Sequence[PairData]) -> list[str]:
+    """A key for each file that no other file has.
+
+    A file that has been evaluated before keeps its key; it is known by its digest, or by its path. The key of a new
+    file is its name without .npz or .csv; where another file has that, the parent folder's name comes first, or a
+    number comes last.
+
+    Args:
+        run: Run whose folder may have results already.
+        files: Files to evaluate.
+
+    Raises:
+        InputError: The same pairs come twice.
+    """
+    for place, data in enumerate(files):
+        if data.sha256 in {other.sha256 for other in files[:place]}:
+            raise InputError(f"{data.path}: the same pairs are given twice; give each file once")
+    known = _known(run)
+    by_path = {path: key for key, (_, path) in known.items()}
+    by_digest = {digest: key for key, (digest, _) in known.items()}
+    names = [_name(data.path) for data in files]
+    keys: list[str] = []
+    for data, name in zip(files, names, strict=True):
+        kept = by_digest.get(data.sha256) or by_path.get(data.path.resolve())
+        if kept is None or kept in keys:
+            taken = {POOLED, *known, *keys}
+            kept = _free(data.path, name, taken | ({name} if names.count(name) > 1 else set()))
+        keys.append(kept)
+    return keys
+
+
+def _known(run: RunFolder) -> Mapping[str, tuple[str | None, Path]]:
+    """Digest and path of the files whose predictions are there, by key."""
+    found = {}
+    for file in sorted((run.path / "predictions").glob("*.npz")):
+        if file.name.startswith("."):
+            continue
+        # Damaged predictions are replaced by the new ones of their file.
+        with suppress(InputError):
+            data = Predictions.load(file).meta.get("data", {})
+            found[file.stem] = data.get("sha256"), Path(data.get("path", "")).resolve()
+    return found
+
+
+def _name(path: Path) -> str:
+    # A folder may have a dot in its name.
+    ends = path.suffix.lower() in _ENDINGS and not path.is_dir()
+    return path.stem if ends else path.resolve().name or "pairs"
+
+
+def _free(path: Path, name: str, taken: set[str]) -> str:
+    if name not in taken:
+        return name
+    longer = f"{path.resolve().parent.name}_{name}"
+    candidates = (longer, *(f"{longer}_{number}" for number in range(2, len(taken) + 3)))
+    return next(key for key in candidates if key not in taken)
