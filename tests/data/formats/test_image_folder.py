@@ -141,7 +141,7 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
             "left,right,label",
             "line 2: image 'none.png' does not exist; paths are relative to the",
         ),
-        (("0.png,.,1",), "left,right,label", "line 2: image '.' does not exist"),
+        (("0.png,.,1",), "left,right,label", "line 2: image '.' is no file"),
         (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "line 3: image 'nnnn"),
     ],
 )

@@ -92,7 +92,8 @@ def _decode(path: Path, where: str) -> np.ndarray:
     """An image file as uint8 (C, H, W); its size is checked before its pixels are decoded."""
     try:
         if not path.is_file():
-            raise InputError(f"{where} does not exist; paths are relative to the folder of the CSV")
+            found = "is no file" if path.exists() else "does not exist"
+            raise InputError(f"{where} {found}; paths are relative to the folder of the CSV")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # About odd metadata, and about sizes that are refused here.
             with Image.open(path, formats=_FORMATS) as image:
