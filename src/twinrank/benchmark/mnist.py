@@ -62,10 +62,10 @@ class Mnist:
     """The digits, in MNIST's own order.
 
     Attributes:
-        train_images: uint8 (60000, 28, 28).
-        train_labels: uint8 (60000,), classes 0 to 9.
-        test_images: uint8 (10000, 28, 28).
-        test_labels: uint8 (10000,).
+        train_images: Training digits, uint8 (60000, 28, 28).
+        train_labels: Their classes, 0 to 9, uint8 (60000,).
+        test_images: Test digits, uint8 (10000, 28, 28).
+        test_labels: Their classes, uint8 (10000,).
     """
 
     train_images: np.ndarray

@@ -28,8 +28,8 @@ class PairData:
     Attributes:
         xa: Left images, uint8, or float32 in [0, 1], (N, C, H, W); C is 1 or 3. Often a view of a wider array.
         xb: Right images, the same shape and dtype.
-        y: int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
-        id: str (N,), each once; None if the file has none.
+        y: Labels, int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
+        id: Row ids, str (N,), each once; None if the file has none.
         path: File or folder that was given, or the name of arrays in memory.
         sha256: Digest in hexadecimal: of the NPZ file; over a CSV and its images; over a selection's rows and the
             digest of their pair file; or over arrays in memory. A label CSV is not part of it.
@@ -97,7 +97,7 @@ class PairStream(NamedTuple):
     """N pairs that are read in chunks.
 
     Attributes:
-        pairs: N.
+        pairs: Number of pairs, N.
         files: Files that hold the pairs, or name their images.
         chunks: Parts of the pairs, without labels, in order. Each has the ``path`` and ``sha256`` of the whole.
     """

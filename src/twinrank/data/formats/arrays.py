@@ -14,8 +14,8 @@ class PairArrays(NamedTuple):
     Attributes:
         xa: Left images, uint8 or float32 in [0, 1], (N, C, H, W).
         xb: Right images, the same shape and dtype.
-        y: int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
-        id: str (N,), each once; None if the rows are known by their numbers.
+        y: Labels, int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
+        id: Row ids, str (N,), each once; None if the rows are known by their numbers.
     """
 
     xa: np.ndarray

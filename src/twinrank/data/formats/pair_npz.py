@@ -25,8 +25,8 @@ class PairParts(NamedTuple):
     """N pairs whose images are read part by part.
 
     Attributes:
-        pairs: N.
-        id: str (N,), each once; None if the file has none.
+        pairs: Number of pairs, N.
+        id: Row ids, str (N,), each once; None if the file has none.
         sides: Left and right images of each part, as :class:`twinrank.data.formats.arrays.PairArrays` has them.
     """
 
