@@ -31,7 +31,8 @@ def listed(page: str) -> dict[str, str]:
 
 def test_commands_stand_in_groups_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(["--help"], capsys)
-    assert re.findall(r"^(.*):$", page, re.MULTILINE) == [*GROUPS, "Options"]
+    assert re.findall(r"^(\w[\w ]*\w)(?: \(.*\))?:$", page, re.MULTILINE) == [*GROUPS, "Options"]
+    assert all(f"({commands.PURPOSES[group]}):" in page for group in GROUPS)
     assert [*listed(page)] == NAMES
     assert all(len(line) <= 100 for line in page.splitlines())
     assert printed(["-h"], capsys) == printed(["help"], capsys) == page

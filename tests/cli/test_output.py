@@ -13,6 +13,7 @@ from twinrank.core.files import write_text
 from twinrank.models.weights import read_tensors, write_tensors
 
 TEXT = "90.1–91.2% … × ▁█ ü 中 \udcff │─╭"
+CLOSED = "import sys; sys.stdout = None; from twinrank.cli.main import main; main()"
 LOCALES = {
     "latin-1": {"PYTHONIOENCODING": "latin-1"},
     "ascii": {"PYTHONIOENCODING": "ascii"},
@@ -62,6 +63,20 @@ def test_file_names_that_are_not_utf_8_are_printed(locale: str, benchmark_folder
     result = called(["data", "check", b"\xffpairs.npz"], tmp_path, locale)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(b"\\xffpairs.npz: 96 pairs")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "predict --help", "data check pairs.npz"])
+def test_a_full_disk_below_the_output_is_one_line(arguments: str, benchmark_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.npz").write_bytes((benchmark_folder / "val.npz").read_bytes())
+    command = [sys.executable, "-m", "twinrank", *arguments.split()]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "twinrank: error: the output cannot be written (No space left on device); send it elsewhere\n"
+    )
+    closed = subprocess.run([*command[:1], "-c", CLOSED, *arguments.split()], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert closed.returncode == 0, closed.stderr
 
 
 def test_files_with_such_names_are_read_and_written(tmp_path: Path) -> None:

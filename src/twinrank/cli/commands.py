@@ -35,6 +35,16 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 """Commands of each group, and the module of each."""
 
+PURPOSES = {
+    "Start here": "a whole result with one command",
+    "Your own images": "check pairs, predict, measure",
+    "Train": "fit networks to labelled pairs",
+    "Combine": "ensembles, and networks that learn from them",
+    "Explain": "pages, tables and pictures of what was trained",
+    "Benchmark": "submissions and records",
+}
+"""What each group is for."""
+
 FAMILIES: dict[str, tuple[str, ...]] = {
     "data": ("check", "show", "fetch", "make", "fresh"),
     "plot": ("curves", "saliency", "augmentations"),
@@ -123,7 +133,9 @@ def about(family: str) -> str:
 def _groups() -> dict[str, dict[str, str]]:
     families = {*FAMILIES, "train"}
     return {
-        group: {name: about(name) if name in families else summary(function(name)) for name in commands}
+        f"{group} ({PURPOSES[group]})": {
+            name: about(name) if name in families else summary(function(name)) for name in commands
+        }
         for group, commands in GROUPS.items()
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from twinrank import __version__
-from twinrank.cli.output import fail, leave_broken_pipe, print_anything, with_flags
+from twinrank.cli.output import discard_output, fail, print_anything, with_flags
 from twinrank.errors import CheckFailed, InputError, Interrupted
 
 
@@ -34,7 +34,14 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         fail("twinrank: stopped; run the same command again", 130)
     except BrokenPipeError:
-        leave_broken_pipe()
+        discard_output()
+        sys.exit(1)
+    except OSError as error:
+        # The library reports what it cannot read or write; what is left has no file: a full disk below standard output.
+        if error.filename is not None:
+            raise
+        discard_output()
+        fail(f"twinrank: error: the output cannot be written ({error.strerror}); send it elsewhere", 1)
 
 
 def _command(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 RUN = ("epochs", "batch_size", "accumulate", "fresh", "seed")
 """Training values that stand beside the files and the folder of the run."""
+PURPOSES = {
+    "run": "Files, folder, length and seed of the training.",
+    "optimiser": "How weights move.",
+    "objective": "What is minimised.",
+    "augmentation": "How images and pairs are varied.",
+    "curriculum": "Which pairs come first.",
+    "stopping": "Which epoch is kept, and when training stops early.",
+    "arithmetic": "Number formats, compilation and memory.",
+}
+"""What each group of flags is for."""
 VALUES: dict[str, tuple[str, ...]] = {
     "optimiser": (
         *("optimizer", "lr", "weight_decay", "beta1", "beta2", "schedule", "warmup", "plateau_factor"),
@@ -104,7 +114,7 @@ def _run_flags(entry: "ModelEntry") -> type:
             "",
         ),
     ]
-    return make_dataclass("Run", [*files, *others], namespace={"__doc__": ""})
+    return make_dataclass("Run", [*files, *others], namespace={"__doc__": PURPOSES["run"]})
 
 
 def _network_flags(entry: "ModelEntry") -> type:
@@ -114,7 +124,7 @@ def _network_flags(entry: "ModelEntry") -> type:
 
 
 def _value_flags(group: str, names: tuple[str, ...], entry: "ModelEntry") -> type:
-    return make_dataclass(group.capitalize(), _fields(names, entry), namespace={"__doc__": ""})
+    return make_dataclass(group.capitalize(), _fields(names, entry), namespace={"__doc__": PURPOSES[group]})
 
 
 def _fields(names: tuple[str, ...], entry: "ModelEntry") -> list[Any]:

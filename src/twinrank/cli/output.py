@@ -44,7 +44,10 @@ def _ascii_character(character: str) -> str:
 def print_anything() -> None:
     """Make standard output and standard error print whatever they are given, without an error."""
     codecs.register_error(_ERRORS, _in_ascii)
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
 
@@ -70,10 +73,9 @@ def command_line(arguments: Sequence[str]) -> str:
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["twinrank", *arguments]))
 
 
-def leave_broken_pipe() -> NoReturn:
-    """Exit after the reader of standard output has gone. Python would complain once more while it closes."""
+def discard_output() -> None:
+    """Drop what is left for standard output. Python would complain once more while it closes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
 
 
 @contextmanager
