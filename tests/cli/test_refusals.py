@@ -122,7 +122,7 @@ def test_a_refusal_is_short_whatever_is_given(
         (["data", "make", "--out", "d", "--splits", "train,tests"], "'tests' is not a file of the benchmark"),
         (["data", "make", "--out", "d", "--severity", "9"], "severity is 9; it must be at least 0 and at most 6"),
         (["data", "fresh", "--out", "pairs.npz", "--pairs", "0"], "pairs is 0; it must be at least 1"),
-        (["data", "fresh", "--out", "pairs.csv"], "choose another name with --out"),
+        (["data", "fresh", "--out", "pairs.csv"], "ends in .npz; choose such a name with --out"),
         (["data", "check"], "FILE is missing; name one or more"),
         (["run", "nothing"], "recipe 'nothing' does not exist; choose ablations, ceiling, cpu, demo"),
         (["run", "demo", "--set", "train.epoch=3"], "unknown key 'epoch'; did you mean 'epochs'? It is one of epochs"),
