@@ -429,4 +429,5 @@ def _digest(index: Mapping[str, Any]) -> str:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     with Archive(path) as archive:
+        archive.require_plausible_sizes()
         return {key: archive.read(key) for key in archive.headers}
