@@ -14,7 +14,9 @@ from twinrank.core.files import sha256
 from twinrank.data.pairs import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
+from twinrank.models.weights import read_tensors, write_tensors
 from twinrank.runs import RunFolder
+from twinrank.training.checks import finished
 from twinrank.training.hooks import Hooks
 from twinrank.training.train import resume, train
 
@@ -124,3 +126,27 @@ def test_an_unknown_sink_in_a_configuration_is_refused(trained: Train) -> None:
     run.config.write_text(json.dumps(run.read_config() | {"log_to": ["antigravity"]}))
     with pytest.raises(InputError, match=r"`log_to`: 'antigravity' does not exist; it is one of tensorboard, wandb"):
         resume(run.path)
+
+
+def test_a_run_that_describes_a_larger_network_than_it_stores_is_refused_before_that_is_built(
+    trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("run", epochs=1)
+    recorded = json.loads(run.config.read_text())
+    recorded["model"]["options"]["width"] = 4096
+    run.config.write_text(json.dumps(recorded))
+    tensors, state = read_tensors(run.checkpoint)
+    write_tensors(run.checkpoint, tensors, state | {"asked": state["asked"] | {"model": recorded["model"]}})
+    monkeypatch.setattr("twinrank.training.train.create_model", None)
+    with pytest.raises(InputError, match=r"checkpoint.safetensors: is of another network than the run's"):
+        resume(run.path)
+
+
+@pytest.mark.parametrize("values", [3, ["high"], None])
+def test_a_bent_checkpoint_is_one_line(trained: Train, values: Any) -> None:
+    run = trained("run", epochs=1)
+    tensors, state = read_tensors(run.checkpoint)
+    write_tensors(run.checkpoint, tensors, state | {"values": values})
+    for look in (lambda: finished(run.path), lambda: resume(run.path)):
+        with pytest.raises(InputError, match=r"checkpoint.safetensors: not a checkpoint \('values"):
+            look()

@@ -238,8 +238,8 @@ def test_parts_of_a_run_that_do_not_belong_together_are_refused(fitted: Callable
     before = sha256(run.weights)
     for changed, said in (
         (history.splitlines(keepends=True)[0], "has 1 of the 3 epochs"),
-        (history + b"{}\n", "line 4 is not the record of epoch 4"),
-        (b"\xff" + history, "line 1 is not the record of epoch 1"),
+        (history + b"{}\n", "line 4: not the entry of epoch 4"),
+        (b"\xff" + history, "line 1"),
     ):
         run.history.write_bytes(changed)
         with pytest.raises(InputError, match=said):
@@ -289,7 +289,7 @@ def test_validation_on_the_training_pairs_is_refused(benchmark_folder: Path, tmp
 
 
 def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFolder], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"not finite in step \d+ of epoch \d, at learning rate .*; try a lower --lr"):
+    with pytest.raises(InputError, match=r"not finite in step \d+ of epoch \d, at learning rate .*; try a lower `lr`"):
         fitted(lr=1e30, clip_norm=1e30, warmup=0.0, precision="float32")
     assert not (tmp_path / "run" / "weights.safetensors").exists()
     assert finished(fitted(epochs=1).path), "another try may have the same folder"

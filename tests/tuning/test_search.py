@@ -203,7 +203,7 @@ def test_a_database_may_hold_several_searches(benchmark_folder: Path, tmp_path: 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:////nowhere/all.db", "redis://localhost", "mssql+none://x/y"])
 def test_a_storage_that_cannot_be_used_is_one_line(benchmark_folder: Path, tmp_path: Path, url: str) -> None:
-    with pytest.raises(InputError, match="--storage: cannot be used") as refused:
+    with pytest.raises(InputError, match="`storage`: cannot be used") as refused:
         SharedStudy(search(tmp_path, benchmark_folder, storage=url))
     assert "\n" not in str(refused.value)
 

@@ -58,7 +58,8 @@ def load_weights(path: Path, expected: Mapping[str, Any] | None = None) -> Siame
             f"{path}: the weights of another network than the run's; restore the run's own, or train again"
         )
     try:
-        _require_shapes(header.shapes, description)
+        if not fits_description(header.shapes, description):
+            raise KeyError("tensors")
         tensors, _ = read_tensors(path)
         model = create_model(**description)
         model.load_state_dict(tensors)
@@ -67,21 +68,25 @@ def load_weights(path: Path, expected: Mapping[str, Any] | None = None) -> Siame
     return model.eval()
 
 
-def _require_shapes(shapes: Mapping[str, tuple[int, ...]], description: Description) -> None:
-    """Make sure that the network is no larger than what is stored, before it takes memory.
+def fits_description(shapes: Mapping[str, tuple[int, ...]], description: Mapping[str, Any]) -> bool:
+    """Whether stored tensors are those of a network; it is laid out without memory.
+
+    So a file cannot describe a network that is larger than what it stores.
+
+    Args:
+        shapes: Shapes of the stored tensors by name.
+        description: Values of a :class:`Description`.
 
     Raises:
-        KeyError: A tensor is missing, is another one, or is too much.
+        InputError: No such network can be built.
     """
     for value in description["options"].values():
         # Each block of a stage has a tensor of its own.
         if isinstance(value, list | tuple) and sum(each for each in value if isinstance(each, int)) > len(shapes):
-            raise KeyError("blocks")
+            return False
     with torch.device("meta"):
         model = create_model(**description)
-    needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if needed != shapes:
-        raise KeyError("tensors")
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == dict(shapes)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:

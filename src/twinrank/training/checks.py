@@ -6,11 +6,10 @@ from pathlib import Path
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.machine import available_threads
 from twinrank.core.run_records import MAX_THREADS
-from twinrank.core.tensor_header import read_tensor_header
 from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.training.state import TrainState
+from twinrank.training.state import read_train_state
 
 
 def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
@@ -104,4 +103,4 @@ def finished(path: Path) -> bool:
     run = RunFolder(Path(path))
     if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
         return False
-    return TrainState(tuple(read_tensor_header(run.checkpoint).state["values"])).finished(run.train_config())
+    return read_train_state(run.checkpoint).finished(run.train_config())

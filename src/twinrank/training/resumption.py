@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
-from twinrank.core.tensor_header import read_tensor_header
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
-from twinrank.training.state import TrainState
+from twinrank.training.state import TrainState, read_train_state
 
 EARLIER_EPOCHS = "earlier_epochs"
 """Key of ``config.json``: the numbers of epochs that a run had before it was given others."""
@@ -56,8 +55,7 @@ def with_epochs(run: RunFolder, config: TrainConfig, epochs: int) -> TrainConfig
         InputError: The epochs that are done would have been others in a run of that length.
     """
     changed = replace(config, epochs=epochs)
-    values = read_tensor_header(run.checkpoint).state["values"] if run.checkpoint.is_file() else ()
-    state = TrainState(tuple(values))
+    state = read_train_state(run.checkpoint) if run.checkpoint.is_file() else TrainState()
     done = state.epoch
     if epochs == config.epochs or not done:
         return changed

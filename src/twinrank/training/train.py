@@ -26,6 +26,7 @@ from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
+from twinrank.training.checkpoint import require_network
 from twinrank.training.checks import require_threads, require_trainable
 from twinrank.training.hooks import Hooks
 from twinrank.training.loop import fit
@@ -146,6 +147,8 @@ def resume(
         if changed != recorded:
             write_json(folder.config, changed)
             context.say(f"{folder.config}: has the new places and epochs")
+        if folder.checkpoint.is_file():
+            require_network(folder.checkpoint, recorded["model"] | _images(pairs))
         model = _new_model(RunSpec(recorded["model"]["name"], config, recorded["model"]["options"]), pairs)
         _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder

@@ -120,7 +120,7 @@ class SharedStudy:
                 self._study.set_user_attr(_ASKED, search.asked)
             elif changed := differences(search.asked, began):
                 raise InputError(
-                    f"{search.out}: holds another search ({'; '.join(changed)}); choose another folder with --out"
+                    f"{search.out}: holds another search ({'; '.join(changed)}); choose another folder with `out`"
                 )
 
     @property
@@ -145,7 +145,7 @@ class SharedStudy:
                         self._train(trial)
         except optuna.exceptions.StorageInternalError as error:
             raise InputError(
-                f"--storage: cannot be used any more ({_reason(error)}); run the same command again"
+                f"`storage`: cannot be used any more ({_reason(error)}); run the same command again"
             ) from error
 
     def ranked(self) -> list[FrozenTrial]:
@@ -328,10 +328,10 @@ def _opened(search: Search) -> optuna.Study:
         )
     except Exception as error:
         # Databases and their drivers have errors of their own.
-        place = search.out / JOURNAL if search.storage is None else "--storage"
+        place = search.out / JOURNAL if search.storage is None else "`storage`"
         raise InputError(
             f"{place}: cannot be used ({_reason(error)}); restore it, or give a database that Optuna can open,"
-            " for example --storage sqlite:///search.db"
+            " for example sqlite:///search.db as `storage`"
         ) from error
 
 

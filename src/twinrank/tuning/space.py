@@ -18,7 +18,7 @@ _PARTS = ("train.", "options.")
 _LIMITS = ("low", "high", "log")
 _FIXED = {
     "train.seed": "a lucky seed is no better value; the winner is trained on others",
-    "train.epochs": "trials are compared epoch by epoch; change it for all of them with --set",
+    "train.epochs": "trials are compared epoch by epoch; change it for all of them with `changes`",
     "train.monitor": "what is maximised is the accuracy on val",
 }
 
