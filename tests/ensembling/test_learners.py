@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from twinrank.ensembling.fitted import decide, mirrored, restore, take
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, fit
-from twinrank.ensembling.ledger import Rows
+from twinrank.ensembling.matrix import Rows
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy, log_loss
 

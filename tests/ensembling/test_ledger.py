@@ -1,6 +1,8 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from twinrank.config import Mode
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.pairs import PairData
-from twinrank.ensembling.ledger import WHOLE, BaseModel, Cell, Ledger
+from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
+from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
 
 N, TESTS, FOLDS = 60, 20, 3
@@ -46,7 +49,9 @@ def entry(name: str, mode: Mode, folder: Path) -> BaseModel:
     fold = ASSIGNED.fold if mode == "oof" else np.full(N, WHOLE, np.int8)
     logit = RANDOM.normal(size=N).astype(np.float32)
     tests = {"public": RANDOM.normal(size=(len(cells), TESTS)).astype(np.float32)}
-    return BaseModel(name, {"model": name, "parameters": 7}, tuple(cells), fold, logit, tests, None, {})
+    return BaseModel(
+        name, {"model": name, "track": "pairs-only", "parameters": 7}, tuple(cells), fold, logit, tests, None, {}
+    )
 
 
 @pytest.fixture(params=["holdout", "oof"])
@@ -116,17 +121,17 @@ def test_a_missing_row_is_named(tmp_path: Path) -> None:
     logit = whole.logit.copy()
     logit[4] = np.nan
     ledger.add(replace(whole, logit=logit))
-    assert refused(ledger.path).startswith("first: says nothing about row 'train_4' (1 rows in all)")
+    assert refused(ledger.path).startswith("first: has no prediction for row 'train_4' (1 rows in all)")
 
 
-def test_a_row_that_a_network_saw_is_named(tmp_path: Path) -> None:
+def test_a_row_that_a_network_used_in_training_is_named(tmp_path: Path) -> None:
     ledger = created(tmp_path / "ledger", "oof")
     whole = entry("first", "oof", tmp_path / "cells")
     fold = whole.fold.copy()
     fold[7] = (fold[7] + 1) % FOLDS
     ledger.add(replace(whole, fold=fold))
     assert "first: row 'train_7' is of fold" in refused(ledger.path)
-    assert "which saw the row" in refused(ledger.path)
+    assert "used the row in training" in refused(ledger.path)
 
 
 @pytest.mark.parametrize("field", ["fitted_sha256", "stopped_on_sha256"])
@@ -152,3 +157,31 @@ def test_a_folder_with_another_ledger_is_refused(filled: Ledger) -> None:
     with pytest.raises(InputError, match="a ledger of other rows or folds"):
         created(filled.path, filled.read().mode, assign_folds(TRAIN, FOLDS, seed=7))
     assert created(filled.path, filled.read().mode).names == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("mode", "both"), "'mode': invalid enum value 'both'"),
+        (("data", []), "'data': expected a mapping, got a list"),
+        (("models", {"first": {"cells": 3}}), r"'models\[...\]"),
+        (("data", {}), "'data.rows' is missing"),
+    ],
+)
+def test_a_bent_index_with_the_right_digest_is_one_line(filled: Ledger, change: tuple[str, Any], why: str) -> None:
+    file = filled.path / "ledger.json"
+    index = json.loads(file.read_text()) | {change[0]: change[1]}
+    content = {key: value for key, value in index.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps(content | {"sha256": digest}))
+    with pytest.raises(InputError, match=rf"ledger.json: not the index of a ledger \(.*{why}") as found:
+        Ledger(filled.path)
+    assert str(found.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("change", [{"levels": np.zeros((3, 2, 4), np.float32)}, {"logit": np.zeros(3, np.float32)}])
+def test_predictions_of_another_shape_are_refused(tmp_path: Path, change: dict[str, np.ndarray]) -> None:
+    ledger = created(tmp_path / "ledger", "holdout")
+    ledger.add(replace(entry("first", "holdout", tmp_path / "cells"), **change))
+    assert "first.npz: '" in refused(ledger.path)
+    assert "has shape (3" in refused(ledger.path)

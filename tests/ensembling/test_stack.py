@@ -5,7 +5,7 @@ import pytest
 
 from twinrank.ensembling.fitted import decide
 from twinrank.ensembling.learners import LEARNERS, StackSample
-from twinrank.ensembling.ledger import Matrix, Rows
+from twinrank.ensembling.matrix import Matrix, Rows
 from twinrank.ensembling.stack import nested, stack, without_models
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy

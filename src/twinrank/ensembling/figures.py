@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.ensembling.fitted import Fitted, decide
-from twinrank.ensembling.ledger import Matrix
+from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack, nested, without_models
 from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from twinrank.core.records import explained
-from twinrank.ensembling.ledger import Rows
+from twinrank.ensembling.matrix import Rows
 from twinrank.ensembling.trees import Trees, TreeState, trees_from_states, trees_from_text
 from twinrank.errors import InputError
 

@@ -19,7 +19,7 @@ from twinrank.ensembling.fitted import (
     mirrored,
     take,
 )
-from twinrank.ensembling.ledger import Rows
+from twinrank.ensembling.matrix import Rows
 from twinrank.ensembling.trees import trees_from_text
 from twinrank.errors import InputError, nearest
 from twinrank.evaluation.metrics import accuracy

@@ -1,4 +1,4 @@
-"""The ledger: what base models said about rows that they were neither fitted nor stopped on. Stackers read it alone.
+"""The ledger: base models' predictions of rows that they were neither fitted nor stopped on. Stacks read it alone.
 
 A folder with ``ledger.json``, ``folds.npz`` (which rows each network was given), ``rows.npz`` (ids, labels and folds of
 the rows that are stacked, and of the test files) and ``MODEL.npz`` for each base model. The JSON holds a digest of
@@ -9,154 +9,32 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from twinrank.config import Mode
-from twinrank.core.files import read_json, sha256, write_json, write_npz
+from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.core.npz import Archive
+from twinrank.core.records import read_record
 from twinrank.data.folds import Folds
 from twinrank.data.pairs import PairData, digest_of
+from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell, LedgerIndex
+from twinrank.ensembling.matrix import Matrix, Rows
 from twinrank.errors import InputError, nearest
-
-WHOLE = -1
-"""Fold of a network that was trained with no fold left out."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One network of a base model.
-
-    Attributes:
-        fold: that was left out of its training; :data:`WHOLE`, none.
-        run: its folder, seen from the ledger's.
-        seed: of the run.
-        seconds: of its training.
-        memory_mb: largest resident size of its training.
-        milliseconds: that it took to decide a pair.
-        config_sha256: of its ``config.json``.
-        weights_sha256: of its weights.
-        fitted_sha256: of the rows that were fitted.
-        stopped_on_sha256: of the rows that chose the epoch.
-    """
-
-    fold: int
-    run: str
-    seed: int
-    seconds: float
-    memory_mb: float
-    milliseconds: float
-    config_sha256: str
-    weights_sha256: str
-    fitted_sha256: str
-    stopped_on_sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class BaseModel:
-    """One base model.
-
-    Attributes:
-        name: of the base model.
-        about: ``model``, ``options``, ``train``, ``track`` and ``parameters``.
-        cells: its C networks.
-        fold: int8 (N,), left out of the training of the network that was asked about the row.
-        logit: float32 (N,), NaN where none was asked.
-        tests: float32 (C, n) by stem of the test file, what each network says.
-        levels: float32 (N, 2, K), log-posteriors of left and right image over the network's latent levels, or None.
-        test_levels: float32 (C, n, 2, K) by stem, the same.
-    """
-
-    name: str
-    about: dict[str, Any]
-    cells: tuple[Cell, ...]
-    fold: np.ndarray
-    logit: np.ndarray
-    tests: dict[str, np.ndarray]
-    levels: np.ndarray | None
-    test_levels: dict[str, np.ndarray]
-
-    def _arrays(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        arrays = {"id": ids, "fold": self.fold, "logit": self.logit}
-        arrays |= {f"{stem}.logit": logit for stem, logit in self.tests.items()}
-        if self.levels is not None:
-            arrays |= {"levels": self.levels}
-            arrays |= {f"{stem}.levels": levels for stem, levels in self.test_levels.items()}
-        return arrays
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows with what M base models say about them.
-
-    Attributes:
-        id: str (N,).
-        y: int8 (N,), 1 where the left image ranks higher, else 0.
-        logit: float64 (N, M).
-        levels: float64 (N, 2, K) by name of the base model, for those with latent levels: log-posteriors.
-    """
-
-    id: np.ndarray
-    y: np.ndarray
-    logit: np.ndarray
-    levels: dict[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """All that a stacker is given.
-
-    Attributes:
-        names: of the M base models.
-        about: Description of each, see :class:`BaseModel`; also ``networks`` (number), ``seconds`` of training and
-            ``milliseconds`` of deciding a pair, summed over the networks.
-        mode: how the rows came to be unseen.
-        rows: that meta-learners are fitted and judged on.
-        fold: int8 (N,), 0 to K - 1, folds of these.
-        stem: of the file of the rows.
-        tests: by stem.
-    """
-
-    names: tuple[str, ...]
-    about: dict[str, dict[str, Any]]
-    mode: Mode
-    rows: Rows
-    fold: np.ndarray
-    stem: str
-    tests: dict[str, Rows]
-
-    @property
-    def by_stem(self) -> dict[str, Rows]:
-        """Rows by stem: those that are stacked, then the tests."""
-        return {self.stem: self.rows, **self.tests}
-
-    def select(self, names: Sequence[str]) -> "Matrix":
-        """Some base models."""
-        places = [self.names.index(name) for name in names]
-
-        def chosen(rows: Rows) -> Rows:
-            levels = {name: both for name, both in rows.levels.items() if name in names}
-            return replace(rows, logit=rows.logit[:, places], levels=levels)
-
-        about = {name: self.about[name] for name in names}
-        tests = {stem: chosen(rows) for stem, rows in self.tests.items()}
-        return replace(self, names=tuple(names), about=about, rows=chosen(self.rows), tests=tests)
 
 
 class Ledger:
     """A ledger on disk.
 
     Args:
-        path: its folder.
+        path: Folder of the ledger.
 
     Raises:
-        InputError: there is none, or ``ledger.json`` has been changed by hand.
+        InputError: There is none, or ``ledger.json`` is damaged or has been changed by hand.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,9 +42,11 @@ class Ledger:
         file = self.path / "ledger.json"
         if not file.is_file():
             raise InputError(f"{self.path}: not a ledger (no ledger.json); fill one with 'twinrank grid'")
-        self._index = read_json(file)
-        if not isinstance(self._index, dict) or self._index.get("sha256") != _digest(self._index):
+        self._index = dict(read_record(file, LedgerIndex, "the index of a ledger"))
+        if self._index["sha256"] != _digest(self._index):
             raise InputError(f"{file}: has been changed since it was written (SHA-256 differs); restore it")
+        if "rows" not in self._index["data"]:
+            raise InputError(f"{file}: not the index of a ledger ('data.rows' is missing); restore it")
 
     @classmethod
     def create(
@@ -181,16 +61,16 @@ class Ledger:
         """Begin a ledger, or open the one that was begun in the same way.
 
         Args:
-            path: its folder.
-            mode: how rows come to be unseen: ``oof``, each by the networks that its fold was left out of; ``holdout``,
-                they are another file than the one that networks are trained on.
-            folds: of the pairs that networks are trained on.
-            rows: that are stacked.
-            row_folds: int8 (N,), folds of these.
-            tests: by stem.
+            path: Folder of the ledger.
+            mode: How rows come to be out-of-fold. With ``oof`` the networks that left out a row's fold predict it;
+                with ``holdout`` the rows are another file than the one that networks are trained on.
+            folds: Folds of the pairs that networks are trained on.
+            rows: Pairs that are stacked.
+            row_folds: Folds of these, int8 (N,).
+            tests: Test pairs by key.
 
         Raises:
-            InputError: the folder holds another ledger, a file has no labels, or cannot be written.
+            InputError: The folder holds another ledger, a file has no labels, or cannot be written.
         """
         path = Path(path)
         arrays = {"id": rows.row_ids, "y": _labels(rows), "fold": row_folds.astype(np.int8)}
@@ -213,7 +93,7 @@ class Ledger:
         )
         was = ledger._folds()
         if not same or was.of_sha256 != folds.of_sha256 or not np.array_equal(was.fold, folds.fold):
-            raise InputError(f"{path}: holds a ledger of other rows or folds; choose another folder with --out")
+            raise InputError(f"{path}: holds a ledger of other rows or folds; choose another folder with `out`")
         return ledger
 
     @property
@@ -228,12 +108,12 @@ class Ledger:
 
     @property
     def mode(self) -> Mode:
-        """How rows came to be unseen."""
+        """How rows came to be out-of-fold."""
         return self._index["mode"]
 
     @property
     def data(self) -> dict[str, dict[str, Any]]:
-        """``path``, ``sha256`` and ``n`` of the file that is stacked, "rows", and of the tests by stem."""
+        """``path``, ``sha256`` and ``n`` of the file that is stacked, "rows", and of the tests by key."""
         return self._index["data"]
 
     def trained_on(self) -> dict[str, Any]:
@@ -242,51 +122,54 @@ class Ledger:
         return {"path": str(folds.of), "sha256": folds.of_sha256, "n": len(folds.id)}
 
     def weights(self, cell: Cell) -> Path:
-        """The run folder of a network, with the weights that were asked.
+        """The run folder of a network, with the weights that predicted.
 
         Raises:
-            InputError: they are not there, or have been changed.
+            InputError: They are not there, or have been changed.
         """
         run = Path(os.path.normpath(self.path / cell.run))
         if not (run / "weights.safetensors").is_file():
-            raise InputError(f"{run}: the weights are not there, which are asked; fill the ledger with 'twinrank grid'")
+            raise InputError(f"{run}: the weights that predict are not there; fill the ledger with 'twinrank grid'")
         _refuse_changed(run / "weights.safetensors", cell.weights_sha256, f"the weights of {run.name}")
         return run
 
     def cells(self, name: str) -> list[Cell]:
         """The networks of a base model; none if it is not in the ledger."""
         found = self._index["models"].get(name)
-        return [Cell(**cell) for cell in found["cells"]] if found else []
+        return msgspec.convert(found["cells"], list[Cell]) if found else []
 
-    def add(self, entry: BaseModel) -> None:
-        """Add a base model, or put it in place of what is known of it.
+    def add(self, model: BaseModel) -> None:
+        """Add a base model, or put it in place of the one of its name.
+
+        Args:
+            model: Base model with its predictions.
 
         Raises:
-            InputError: a file cannot be written.
+            InputError: A file cannot be written.
         """
-        file = self.path / f"{entry.name}.npz"
-        write_npz(file, entry._arrays(self._rows()["id"]))
-        about = entry.about | {"cells": [asdict(cell) for cell in entry.cells], "npz": sha256(file)}
-        self._index = self._index | {"models": self._index["models"] | {entry.name: about}}
+        file = self.path / f"{model.name}.npz"
+        write_npz(file, model.arrays(self._rows()["id"]))
+        about = model.about | {"cells": [asdict(cell) for cell in model.cells], "npz": sha256(file)}
+        self._index = self._index | {"models": self._index["models"] | {model.name: about}}
         self._index["sha256"] = _digest(self._index)
         write_json(self.path / "ledger.json", self._index)
 
     def read(self, names: Sequence[str] | None = None) -> Matrix:
-        """What base models said, after making sure that it is about rows that none of them saw.
+        """The predictions of base models, after making sure that no row was used in the training of its network.
 
         Args:
-            names: of base models; all by default.
+            names: Names of base models; all by default.
 
         Raises:
-            InputError: names the base model and the row: it saw the row, says nothing about it, or says it twice; or
-                rows, folds, data, predictions or weights are not those that were recorded.
+            InputError: A base model used a row in training, has no prediction for it, or has two; or rows, folds, data,
+                predictions or weights are not those that were recorded. The message names base model and row.
         """
         names = self.names if names is None else list(names)
         if not names:
             raise InputError(f"{self.path}: has no base models; fill it with 'twinrank grid'")
         for name in names:
             if names.count(name) > 1:
-                raise InputError(f"--models: '{name}' is given {names.count(name)} times; name it once")
+                raise InputError(f"`models`: '{name}' is given {names.count(name)} times; name it once")
             if name not in self._index["models"]:
                 raise InputError(f"{self.path}: has no base model '{name}'{nearest(name, self.names)}")
         for data in self._index["data"].values():
@@ -295,7 +178,7 @@ class Ledger:
                     f"{data['path']}: has changed since the ledger was filled (SHA-256 differs); restore it"
                 )
         folds, rows = self._folds(), self._rows()
-        tests = [part for part in self._index["data"] if part != "rows"]
+        tests = self._tests
         checked = {name: self._checked(name, folds, rows, tests) for name in names}
         about = {name: self._about(name) for name in names}
         return Matrix(
@@ -329,33 +212,43 @@ class Ledger:
 
     def _rows(self) -> dict[str, np.ndarray]:
         _refuse_changed(self.path / "rows.npz", self._index["rows"], "the rows", required=True)
-        return _load(self.path / "rows.npz")
+        kinds = {"id": "U", "y": "iu", "fold": "iu"}
+        for key in self._tests:
+            kinds |= {f"{key}.id": "U", f"{key}.y": "iu"}
+        return _load(self.path / "rows.npz", kinds)
+
+    @property
+    def _tests(self) -> list[str]:
+        return [part for part in self._index["data"] if part != "rows"]
 
     def _checked(
         self, name: str, folds: Folds, rows: dict[str, np.ndarray], tests: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """The arrays of a base model, tests as means over its networks."""
         file = self.path / f"{name}.npz"
-        _refuse_changed(file, self._index["models"][name]["npz"], f"what {name} said", required=True)
-        arrays, cells = _load(file), self.cells(name)
+        _refuse_changed(file, self._index["models"][name]["npz"], f"the predictions of {name}", required=True)
+        logits = {f"{key}.logit": "f" for key in tests}
+        arrays, cells = _load(file, {"id": "U", "fold": "iu", "logit": "f", **logits}), self.cells(name)
         _refuse_other_rows(name, arrays["id"], rows["id"])
+        counts = {"": len(rows["id"])} | {key: len(rows[f"{key}.id"]) for key in tests}
+        _refuse_other_shapes(file, arrays, len(cells), counts)
         for cell in cells:
-            self._refuse_seen(name, cell, folds, rows["id"])
+            self._refuse_used(name, cell, folds, rows["id"])
             weights = self.path / cell.run / "weights.safetensors"
             _refuse_changed(weights, cell.weights_sha256, f"the weights of {name}")
         expected = folds.fold if self._index["mode"] == "oof" else np.full(len(rows["id"]), WHOLE)
         silent = np.flatnonzero(~np.isfinite(arrays["logit"]))
         if len(silent):
             raise InputError(
-                f"{name}: says nothing about row '{rows['id'][silent[0]]}' ({len(silent):,} rows in all);"
-                " finish it with 'twinrank grid', or leave it out with --models"
+                f"{name}: has no prediction for row '{rows['id'][silent[0]]}' ({len(silent):,} rows in all);"
+                " finish it with 'twinrank grid', or leave it out with `models`"
             )
-        asked = np.flatnonzero((arrays["fold"] != expected) | ~np.isin(expected, [cell.fold for cell in cells]))
-        if len(asked):
-            row = asked[0]
+        wrong = np.flatnonzero((arrays["fold"] != expected) | ~np.isin(expected, [cell.fold for cell in cells]))
+        if len(wrong):
+            row = wrong[0]
             raise InputError(
                 f"{name}: row '{rows['id'][row]}' is of fold {expected[row]}, but a network that left out fold"
-                f" {arrays['fold'][row]} was asked, which saw the row; fill the ledger again"
+                f" {arrays['fold'][row]} predicted it, and used the row in training; fill the ledger again"
             )
         for stem in tests:
             for kind in ("logit", "levels"):
@@ -363,21 +256,23 @@ class Ledger:
                     arrays[key] = arrays[key].astype(np.float64).mean(0)
             silent = np.flatnonzero(~np.isfinite(arrays[f"{stem}.logit"]))
             if len(silent):
-                raise InputError(f"{name}: says nothing about row '{rows[f'{stem}.id'][silent[0]]}' of {stem}")
+                raise InputError(
+                    f"{name}: has no prediction for row '{rows[f'{stem}.id'][silent[0]]}' of {stem}; fill it again"
+                )
         return arrays
 
-    def _refuse_seen(self, name: str, cell: Cell, folds: Folds, ids: np.ndarray) -> None:
-        """In both modes the digests of the rows that a network was given prove what it has not seen."""
+    def _refuse_used(self, name: str, cell: Cell, folds: Folds, ids: np.ndarray) -> None:
+        """In both modes the digests of the rows of a training prove which rows it did not use."""
         fold = None if cell.fold == WHOLE else cell.fold
-        asked = 0 if fold is None else folds.left_out(fold).rows[0]
+        first = 0 if fold is None else folds.left_out(fold).rows[0]
         for use, digest, rows in (
             ("fitted", cell.fitted_sha256, folds.fitted(fold)),
             ("stopped on", cell.stopped_on_sha256, folds.stopped_on(fold)),
         ):
             if digest != rows.sha256:
                 raise InputError(
-                    f"{name}: what its network in {cell.run} was {use} is not what the folds say, so row"
-                    f" '{ids[asked]}' may be among it; train it again"
+                    f"{name}: what its network in {cell.run} was {use} is not what the folds have, so row"
+                    f" '{ids[first]}' may be among it; train it again"
                 )
         if self._index["mode"] == "holdout" and self._index["data"]["rows"]["sha256"] == folds.of_sha256:
             raise InputError(f"{name}: was trained on the file that is stacked, row '{ids[0]}' included; use mode oof")
@@ -411,6 +306,31 @@ def _refuse_other_rows(name: str, ids: np.ndarray, expected: np.ndarray) -> None
     raise InputError(f"{name}: row '{row}' stands in another place than in the split; fill the ledger again")
 
 
+def _refuse_other_shapes(file: Path, arrays: Mapping[str, np.ndarray], cells: int, rows: Mapping[str, int]) -> None:
+    """Refuse predictions of another number of rows or networks.
+
+    Args:
+        file: File of the arrays, for the message.
+        arrays: Arrays of a base model.
+        cells: Number of its networks.
+        rows: Number of rows by key of the test file; under "", of the stacked rows.
+    """
+    for key, count in rows.items():
+        lead = (cells, count) if key else (count,)
+        for kind, axes in (("logit", 0), ("levels", 2)):
+            array = arrays.get(f"{key}.{kind}" if key else kind)
+            if array is None:
+                continue
+            expected = (*lead, *((2, array.shape[-1]) if axes and array.ndim else ()))
+            if array.dtype.kind != "f" or array.shape != expected:
+                name = f"{key}.{kind}" if key else kind
+                raise InputError(f"{file}: '{name}' has shape {array.shape}, not {expected}; fill the ledger again")
+    if arrays["fold"].shape != arrays["logit"].shape:
+        raise InputError(
+            f"{file}: 'fold' has shape {arrays['fold'].shape}, not {arrays['logit'].shape}; fill the ledger again"
+        )
+
+
 def _refuse_changed(file: Path, digest: str, what: str, required: bool = False) -> None:
     """A file that is not needed may be gone, since ledgers outlive data and weights; a changed one is refused."""
     if not file.is_file():
@@ -427,7 +347,11 @@ def _digest(index: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file, those of ``kinds`` (NumPy's letters, by key) for certain."""
     with Archive(path) as archive:
         archive.require_plausible_sizes()
+        for key, letters in kinds.items():
+            if key not in archive.headers or archive.headers[key].dtype.kind not in letters:
+                raise InputError(f"{path}: key '{key}' is missing or of another type; fill the ledger again")
         return {key: archive.read(key) for key in archive.headers}

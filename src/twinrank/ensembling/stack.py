@@ -11,7 +11,7 @@ from twinrank.config import OPEN, PAIRS_ONLY
 from twinrank.ensembling.fitted import Fitted, decide, take
 from twinrank.ensembling.fold_count import require_folds
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, fit, without_each
-from twinrank.ensembling.ledger import Matrix
+from twinrank.ensembling.matrix import Matrix
 from twinrank.evaluation.ranking import Entrant, Kind
 
 

@@ -9,7 +9,7 @@ from twinrank.core.files import read_json, sha256, write_json
 from twinrank.core.records import read_record
 from twinrank.core.run_records import DataFile
 from twinrank.ensembling.fitted import restore
-from twinrank.ensembling.ledger import Matrix
+from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants

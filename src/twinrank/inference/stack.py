@@ -10,7 +10,8 @@ from twinrank.core.run_records import FileUse
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.ensembling.fitted import decide
-from twinrank.ensembling.ledger import Ledger, Rows
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.matrix import Rows
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.inference.network import Network

@@ -14,7 +14,8 @@ from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, without_each
-from twinrank.ensembling.ledger import Ledger, Matrix
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import accuracy, wilson

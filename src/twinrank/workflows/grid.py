@@ -12,7 +12,8 @@ from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.pairs import PairData, load_pairs
-from twinrank.ensembling.ledger import WHOLE, BaseModel, Cell, Ledger
+from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
+from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import predictions_of

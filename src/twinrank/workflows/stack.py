@@ -11,7 +11,8 @@ from twinrank.core.provenance import provenance
 from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.learners import LEARNERS
-from twinrank.ensembling.ledger import Ledger, Matrix
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack, stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
