@@ -93,6 +93,8 @@ def test_parameters_of_messages_become_flags() -> None:
     flags = {"threads": "--threads", "changes": "--set", "run": "RUN"}
     message = "`threads` is 0; see `changes`, `run` and `unknown`"
     assert with_flags(message, flags) == "--threads is 0; see --set, RUN and `unknown`"
+    assert with_flags("threads is 0", flags) == "--threads is 0"
+    assert with_flags("run is 0 is", flags) == "run is 0 is"
 
 
 def test_passwords_are_not_recorded() -> None:

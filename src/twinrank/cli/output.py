@@ -64,8 +64,14 @@ def fail(line: str, status: int) -> NoReturn:
 
 
 def with_flags(message: str, flags: Mapping[str, str]) -> str:
-    """A message of the library as the command line says it: parameters in backticks become flags."""
-    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+    """A message of the library as the command line says it: parameters in backticks become flags.
+
+    So does the name of a value at the beginning: ``lr is -1`` becomes ``--lr is -1``.
+    """
+    named = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+    name, verb, rest = named.partition(" is ")
+    flag = flags.get(name, "")
+    return f"{flag}{verb}{rest}" if verb and flag.startswith("--") else named
 
 
 def command_line(arguments: Sequence[str]) -> str:
