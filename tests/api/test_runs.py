@@ -131,6 +131,14 @@ def test_arrays_can_be_evaluated(workplace: Path) -> None:
         tr.evaluate("runs/first", (val.xa, val.xb))
 
 
+def test_arrays_of_one_name_have_results_of_their_own(workplace: Path) -> None:
+    tests = [tr.load_pairs(f"data/test_{name}.npz") for name in ("public", "private")]
+    results = tr.evaluate("runs/first", *((each.xa, each.xb, each.y) for each in tests))
+    assert sorted(result["data"]["n"] for result in results.values()) == [40, 60, 100]
+    with pytest.raises(tr.InputError, match=r"twice|same"):
+        tr.evaluate("runs/first", tests[0], tests[0])
+
+
 def test_labels_from_a_table(workplace: Path) -> None:
     Path("data/test_public_labels.csv").rename("labels.csv")
     run = tr.Run("runs/first")
