@@ -25,7 +25,7 @@ from twinrank.reporting.leaderboard import read_field
 from twinrank.runs import RunFolder
 from twinrank.workflows import audit as auditing
 from twinrank.workflows import grid as stacking
-from twinrank.workflows.audit import audit, check_chance, check_unseen, permuted_pipeline
+from twinrank.workflows.audit import audit, check_chance, check_out_of_fold, permuted_pipeline
 from twinrank.workflows.recipe import read_recipe
 from twinrank.workflows.report import report
 from twinrank.workflows.run import run_recipe
@@ -210,7 +210,7 @@ def test_one_changed_number_anywhere_is_found(copy: StackFolder) -> None:
     for each in (
         "leaderboard.json",
         "figures.json: folds[best_single].mean",
-        "entrants.npz: order said",
+        "entrants.npz: order predicts",
         "pred_private",
     ):
         assert each in said
@@ -277,12 +277,12 @@ def test_networks_that_saw_what_they_are_asked_about_turn_an_audit_red(
 
 def test_a_planted_ledger_with_everything_forged_turns_an_audit_red(stacked: StackFolder) -> None:
     matrix = Ledger(stacked.path / "ledger").read()
-    assert check_unseen(matrix).passed
+    assert check_out_of_fold(matrix).passed
     knows = np.where(matrix.rows.y[:, None] == 1, 3.0, -3.0) * np.ones_like(matrix.rows.logit)
     planted = type(matrix)(**{**vars(matrix), "rows": type(matrix.rows)(matrix.rows.id, matrix.rows.y, knows, {})})
-    check = check_unseen(planted)
+    check = check_out_of_fold(planted)
     assert not check.passed
-    assert "it must have seen them" in check.found
+    assert "its training must have used them" in check.found
 
 
 RECIPES = {

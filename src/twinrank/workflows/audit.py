@@ -1,4 +1,4 @@
-"""Checks that a stack cannot pass by having seen what it is judged on."""
+"""Checks of a stack for leaks: it must not profit from the labels that it is evaluated on."""
 
 import tempfile
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ from twinrank.models.registry import entry
 from twinrank.workflows.grid import LEDGER, fill_ledger
 
 _LEVEL = 0.999
-"""Of the intervals: an honest stack then is called red once in a thousand checks, and not once in twenty."""
-_ASKED = ("mean_logit", "logistic_regression", "lightgbm_usual")
-"""From the meta-learner that cannot overfit to the one that does it best."""
+"""Level of the intervals: an honest stack fails one check in a thousand, and not one in twenty."""
+_CHECKED = ("mean_logit", "logistic_regression", "lightgbm_usual")
+"""Meta-learners, from the one that cannot overfit to the one that overfits most."""
 _MARGIN = 0.005
-"""By how much stacked rows may read better than the tests: ``val`` shares most of its digits with ``train``."""
+"""Margin by which stacked rows may read better than the tests: ``val`` shares most of its digits with ``train``."""
 _FOLDS = 4
 _ROWS = {"train": 1200, "rows": 1500, "test": 600}
 _TINY = {"epochs": 8, "batch_size": 64, "lr": 1e-2, "warmup": 0.1, "contrastive_weight": 0.0, "balance_weight": 0.0}
@@ -35,12 +35,12 @@ _TINY = {"epochs": 8, "batch_size": 64, "lr": 1e-2, "warmup": 0.1, "contrastive_
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-        name: of it.
-        passed: green.
-        found: in a sentence, with numbers.
+        name: Name of the check.
+        passed: Whether it is green.
+        found: Finding, in a sentence with numbers.
     """
 
     name: str
@@ -58,23 +58,23 @@ def audit(
     *,
     context: Context = Context(),
 ) -> list[Check]:
-    """Look for what should not be there: labels that leak from a level to the one that judges it.
+    """Look for labels that leak into the predictions that are evaluated on them. There are three checks.
 
-    Three checks. The whole way is gone again with permuted labels, on few rows with tiny networks that learn them by
-    heart: the stack must not tell them from a coin. The same with the labels of this ledger's rows. And the base models
-    must not be better on the rows that they are said not to have seen than on the tests.
+    The first repeats the whole pipeline with permuted labels, on few rows with tiny networks that memorise them. The
+    stack must then have the accuracy of chance. The second permutes the labels of this ledger's rows. The third
+    compares the base models on the stacked rows, which must be out-of-fold, and on the tests.
 
     Args:
-        folder: of a stack.
-        rows: pairs of ``train``, of the stacked "rows" and of a "test" that the first check uses.
-        seed: of the permutations.
-        context: listener.
+        folder: Stack folder.
+        rows: Pairs of ``train``, of the stacked "rows" and of a "test" in the first check.
+        seed: Seed of the permutations.
+        context: Listener.
 
     Returns:
-        The checks; they are also kept in the folder.
+        The checks; the folder keeps them, too.
 
     Raises:
-        InputError: something is missing or damaged.
+        InputError: Something is missing or damaged.
     """
     config = folder.read_config()
     ledger = Ledger(folder.path / config["ledger"])
@@ -86,22 +86,22 @@ def audit(
     context.say("permuted labels of the stacked rows ...")
     y = numpy_generator(seed, "audit").permutation(matrix.rows.y)
     checks.append(check_chance("permuted labels of the stacked rows", replace(matrix, rows=replace(matrix.rows, y=y))))
-    checks.append(check_unseen(matrix))
+    checks.append(check_out_of_fold(matrix))
     write_json(folder.audit, [asdict(check) for check in checks])
     return checks
 
 
 def check_chance(name: str, matrix: Matrix) -> Check:
-    """Whether meta-learners, each row by what was fitted on other folds, are no better on permuted labels than a coin.
+    """Whether meta-learners, out-of-fold, have the accuracy of chance on permuted labels.
 
     Args:
-        name: of the check.
-        matrix: with permuted labels.
+        name: Name of the check.
+        matrix: Matrix with permuted labels.
     """
     sample = StackSample(matrix.rows, matrix.fold)
     rests = without_each(sample)
     found, passed = [], True
-    for learner in _ASKED:
+    for learner in _CHECKED:
         rate = accuracy(matrix.rows.y, cross_fitted(LEARNERS[learner], sample, rests))
         low, high = wilson(rate * len(matrix.rows), len(matrix.rows), _LEVEL)
         passed &= bool(low <= 0.5 <= high)
@@ -110,8 +110,8 @@ def check_chance(name: str, matrix: Matrix) -> Check:
     return Check(name, passed, f"{'; '.join(found)}; n = {len(matrix.rows):,}, {_LEVEL:.1%} intervals: {verdict}")
 
 
-def check_unseen(matrix: Matrix) -> Check:
-    """Whether base models are as good on the tests as on the rows that they are said not to have seen."""
+def check_out_of_fold(matrix: Matrix) -> Check:
+    """Whether base models are as good on the tests as on the stacked rows, which must be out-of-fold."""
     y = np.concatenate([rows.y for rows in matrix.tests.values()])
     worst, gap, lowest = "", -np.inf, -np.inf
     for place, name in enumerate(matrix.names):
@@ -122,26 +122,26 @@ def check_unseen(matrix: Matrix) -> Check:
         if low > lowest:
             worst, gap, lowest = name, stacked - tested, low
     passed = bool(lowest <= _MARGIN)
-    verdict = "no more than chance and shared digits explain" if passed else "it must have seen them"
+    verdict = "no more than chance and shared digits explain" if passed else "its training must have used them"
     return Check(
         "stacked rows against tests",
         passed,
         f"{worst} is {100 * gap:+.2f} points better on {matrix.stem} than on the tests, at least {100 * lowest:+.2f}"
-        f" ({_LEVEL:.1%}); up to {100 * _MARGIN:.1f} are borne: {verdict}",
+        f" ({_LEVEL:.1%}); up to {100 * _MARGIN:.1f} are allowed: {verdict}",
     )
 
 
 def permuted_pipeline(ledger: Ledger, folder: Path, rows: Mapping[str, int], seed: int) -> Matrix:
-    """Go the whole way of a ledger again, with tiny networks and permuted labels.
+    """Repeat the pipeline behind a ledger, with tiny networks and permuted labels.
 
     Args:
-        ledger: whose mode and files are used.
-        folder: for everything; may be deleted afterwards.
-        rows: pairs of "train", "rows" and "test".
-        seed: of the permutations.
+        ledger: Ledger whose mode and files are used.
+        folder: Folder for everything; it may be deleted afterwards.
+        rows: Pairs of "train", "rows" and "test".
+        seed: Seed of the permutations.
 
     Raises:
-        InputError: the files are not there, or have changed.
+        InputError: The files are not there, or have changed.
     """
     stacked, *tests = ledger.data.values()
     files = {"train": ledger.trained_on(), "rows": stacked, "test": tests[-1]}

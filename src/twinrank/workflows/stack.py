@@ -33,18 +33,18 @@ def make_stack(
     """Do every step of a stack that is not done yet: meta-learners, leaderboard, figures, submission.
 
     Args:
-        grid: folder with a ledger.
-        folder: of the stack.
-        models: base models, separated by commas; empty, all in the ledger.
-        context: listener and command.
+        grid: Folder with a ledger.
+        folder: Stack folder.
+        models: Base models, separated by commas; all in the ledger if empty.
+        context: Listener and command.
 
     Raises:
-        InputError: the ledger is refused, or a file cannot be written.
+        InputError: The ledger is refused, or a file cannot be written.
     """
     ledger = Ledger(Path(grid) / LEDGER)
     _refuse_other_folder(folder)
     matrix = ledger.read([name.strip() for name in models.split(",")] if models else None)
-    asked: dict[str, Any] = {
+    requested: dict[str, Any] = {
         "name": folder.path.resolve().name,
         "ledger": os.path.relpath(ledger.path.resolve(), folder.path.resolve()),
         "ledger_sha256": ledger.sha256,
@@ -53,7 +53,7 @@ def make_stack(
         "learners": list(LEARNERS),
     }
     steps = Steps(folder.steps, context.say)
-    with steps.step("meta-learners", asked, [folder.entrants, folder.learners, folder.config]) as todo:
+    with steps.step("meta-learners", requested, [folder.entrants, folder.learners, folder.config]) as todo:
         if todo:
             stacked = stack(matrix, say=lambda name: context.say(f"    {name}"))
             folder.write_stack(matrix, stacked)
@@ -61,7 +61,7 @@ def make_stack(
             best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
             data = {"train": ledger.trained_on(), **ledger.data}
             found = {"learners_sha256": sha256(folder.learners), "best": best, "data": data}
-            write_json(folder.config, asked | found | provenance(context.command))
+            write_json(folder.config, requested | found | provenance(context.command))
     with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
             field = read_field([folder.path])
@@ -77,16 +77,16 @@ def make_stack(
 
 
 def submit_stack(folder: StackFolder, matrix: Matrix, stacked: Stack, out: Path) -> None:
-    """Write what the best ensemble says of the last test file as a submission.
+    """Write the best ensemble's predictions for the last test file as a submission.
 
     Args:
-        folder: of the stack.
-        matrix: of its ledger.
-        stacked: of the folder.
-        out: the CSV.
+        folder: Stack folder.
+        matrix: Matrix of its ledger.
+        stacked: Stack in the folder.
+        out: Path of the CSV file.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     best, stem = folder.read_config()["best"], list(matrix.tests)[-1]
     logit = next(each.logits[stem] for each in stacked.entrants if each.name == best)
@@ -94,7 +94,7 @@ def submit_stack(folder: StackFolder, matrix: Matrix, stacked: Stack, out: Path)
 
 
 def _refuse_other_folder(folder: StackFolder) -> None:
-    """A stack goes into a folder of its own, or into that of a grid."""
+    """Refuse a folder with other things in it. A stack goes into an own folder, or into that of a grid."""
     known = folder.config.is_file() or (folder.path / LEDGER / "ledger.json").is_file()
     if not known and folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
         raise InputError(f"{folder.path}: is there already and holds no stack; choose a new folder with --out")

@@ -1,4 +1,4 @@
-"""Every figure of a report, computed again from the files that it was made from."""
+"""Compute every figure of a report again from its source files, and compare."""
 
 import math
 import re
@@ -25,27 +25,28 @@ from twinrank.workflows.stack import submit_stack
 
 _CLOSE = 1e-9
 _CLOSE_LOGITS = 1e-4
-"""Trees and regressions end in the same places but for rounding."""
+"""Largest difference that rounding makes in trees and regressions."""
 _TIMED = "milliseconds"
 _MOST_SHOWN = 3
-"""Differences of a file."""
+"""Differences shown for each file."""
 _NOT_FIGURES = re.compile(r"<svg.*?</svg>|<img[^>]*>|<caption>Time and memory.*?</table>", re.DOTALL)
-"""Pictures, drawn from the figures, differ with the version of the library; times are not computed."""
+"""Parts of a page that are not compared. Pictures differ with the version of their library; times are not computed."""
 
 
 def verify(path: Path, *, context: Context = Context()) -> None:
     """Compute every figure of a run or a stack again, and compare it with what is written.
 
-    Of a run: metrics from the stored predictions, and the page. Of a stack: meta-learners from the ledger, which has
-    digests of everything it is about, what they say, the leaderboard, all other figures, the submission, and the page.
+    For a run, these are the metrics, from the stored predictions, and the page. For a stack, these are the
+    meta-learners, from the ledger and its digests; their predictions; the leaderboard and all other figures; the
+    submission, and the page.
 
     Args:
-        path: run folder or stack folder.
-        context: listener for what has been compared.
+        path: Run folder or stack folder.
+        context: Listener for each comparison.
 
     Raises:
-        InputError: something is missing or damaged.
-        CheckFailed: something differs.
+        InputError: Something is missing or damaged.
+        CheckFailed: Something differs.
     """
     folder = StackFolder(Path(path))
     wrong = list(_stack(folder, context.say) if folder.config.is_file() else _run(RunFolder(Path(path)), context.say))
@@ -57,20 +58,21 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
     config = folder.read_config()
     ledger = Ledger(folder.path / config["ledger"])
     if ledger.sha256 != config["ledger_sha256"]:
-        yield f"{folder.config}: was made from another ledger than {ledger.path} is now"
+        yield f"{folder.config}: was made from a ledger that differs from {ledger.path} now"
     matrix = ledger.read(config["models"])
-    say(f"{ledger.path}: nothing in it has changed, and no base model saw what it was asked about")
+    say(f"{ledger.path}: nothing in it has changed, and every prediction in it is out-of-fold")
     written, again = folder.read_stack(), stack(matrix, config["learners"])
-    said = {each.name: each for each in written.entrants}
+    stored = {each.name: each.logits for each in written.entrants}
     for each in again.entrants:
         for stem, logit in each.logits.items():
-            if each.name not in said or len(said[each.name].logits.get(stem, ())) != len(logit):
-                yield f"{folder.entrants}: does not say what {each.name} said of {stem}"
-            elif len(other := np.flatnonzero(np.abs(said[each.name].logits[stem] - logit) > _CLOSE_LOGITS)):
-                ids = matrix.by_stem[stem].id
+            own = stored.get(each.name, {}).get(stem, np.empty(0))
+            if len(own) != len(logit):
+                yield f"{folder.entrants}: has no prediction of {each.name} for all rows of {stem}"
+            elif len(other := np.flatnonzero(~(np.abs(own - logit) <= _CLOSE_LOGITS))):
+                row = f"row '{matrix.by_stem[stem].id[other[0]]}' of {stem}"
                 yield (
-                    f"{folder.entrants}: {each.name} said {said[each.name].logits[stem][other[0]]:.4f} of row"
-                    f" '{ids[other[0]]}' of {stem}, but {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
+                    f"{folder.entrants}: {each.name} predicts {own[other[0]]:.4f} for {row}, but"
+                    f" {logit[other[0]]:.4f} when fitted again ({len(other):,} rows)"
                 )
     states = {name: fitted.state() for name, fitted in again.fitted.items()}
     kept = {name: fitted.state() for name, fitted in written.fitted.items()}
@@ -130,7 +132,7 @@ def _made_again(path: Path, make: Callable[[Path], Any]) -> Iterator[str]:
     if first != second:
         pairs = zip(first.splitlines(), second.splitlines(), strict=False)
         one, other = next(((a, b) for a, b in pairs if a != b), ("its end", "another end"))
-        yield f"{path}: says '{_short(one)}', but made again it says '{_short(other)}'"
+        yield f"{path}: has '{_short(one)}', but made again it has '{_short(other)}'"
 
 
 def _differences(path: Path, written: Any, computed: Any, close: float = _CLOSE, where: str = "") -> Iterator[str]:
