@@ -1,4 +1,4 @@
-"""From a ledger to a stack with its leaderboard, its page and its submission; and a stack that is asked about pairs."""
+"""From a ledger to a stack with its leaderboard, its figures, its page and its submission."""
 
 import os
 from pathlib import Path
