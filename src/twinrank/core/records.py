@@ -71,11 +71,28 @@ def as_record(value: Any, kind: type[Kind], where: str, what: str) -> Kind:
         InputError: The values do not fit the type.
     """
     try:
-        made = msgspec.convert(value, kind)
+        made = _converted(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InputError(f"{where}: not {what} ({explained(error)}); restore it, or make it again") from error
     parts = made if isinstance(made, list | tuple) else [made]
     return made if any(isinstance(part, msgspec.Struct) for part in parts) else cast(Kind, value)
+
+
+def _converted(value: Any, kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeEncodeError:
+        # The name of a file may have bytes that are no UTF-8; Python has halves of surrogate pairs for them.
+        return msgspec.convert(_encodable(value), kind)
+
+
+def _encodable(value: Any) -> Any:
+    """JSON values with question marks in place of what UTF-8 does not have."""
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
 def explained(error: Exception) -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from twinrank.core.files import read_json, sha256
+from twinrank.core.files import sha256
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
 from twinrank.evaluation.metrics_record import read_metrics, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.files import Evaluated, EvaluatedFile, Role
+from twinrank.reporting.records import read_steps
 from twinrank.runs import RunFolder, distinct_runs, teacher_folders, teacher_identities, used_in_training
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>[0-9]+)", re.DOTALL)
@@ -171,7 +172,7 @@ def read_run(run: Path) -> RunContents:
             each.key: each for each in sorted(metrics, key=lambda each: _place(each.key, each.role, each.is_pooled))
         },
         predictions={key: predictions[key] for key in sorted(predictions, key=lambda key: _place(key, roles[key]))},
-        steps=read_json(run / "steps.json") if (run / "steps.json").is_file() else [],
+        steps=read_steps(run / "steps.json"),
         weights_sha256=next(iter(weights), None),
         milliseconds=max(timed)[1] if timed else None,
     )

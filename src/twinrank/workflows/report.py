@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from twinrank.benchmark.generator import benchmark_digits, is_benchmark
-from twinrank.core.files import read_json
 from twinrank.core.npz import Archive
 from twinrank.data.pairs import PairData, load_pairs
 from twinrank.ensembling.ledger import Ledger
@@ -16,6 +15,7 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.leaderboard import read_field
 from twinrank.reporting.page import write_report
+from twinrank.reporting.records import read_audit, read_figures, read_steps
 from twinrank.reporting.stack_page import StackContents, write_stack_page
 
 _LARGEST_TABLE = 500_000_000
@@ -64,12 +64,12 @@ def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -
     contents = StackContents(
         config=config,
         field=read_field([folder.path]),
-        figures=read_json(folder.figures),
+        figures=read_figures(folder.figures),
         networks=[cell for name in config["models"] for cell in ledger.cells(name)],
-        order=read_order(order) if order.is_file() else None,
+        order=read_order(order) if order.exists() else None,
         cycles=folder.order / "cycles.png",
-        audit=read_json(folder.audit) if folder.audit.is_file() else None,
-        steps=read_json(folder.steps) if folder.steps.is_file() else [],
+        audit=read_audit(folder.audit) if folder.audit.exists() else None,
+        steps=read_steps(folder.steps),
     )
     return write_stack_page(contents, folder.report if out is None else Path(out), figures)
 

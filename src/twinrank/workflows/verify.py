@@ -106,9 +106,9 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
                 run.metrics(key), {name: written[name] for name in written if name != _TIMED}, computed
             )
     say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
-    gone = [each.meta["data"]["path"] for each in contents.predictions.values() if unchanged(each) is None]
+    gone = [key for key, each in contents.predictions.items() if unchanged(each) is None]
     if gone:
-        say(f"{run.report}: not made again, since it shows pictures of {gone[0]}, which is not there as it was")
+        say(f"{run.report}: not made again, since the data file of {run.predictions(gone[0])} is not there as it was")
     elif run.report.is_file():
         yield from _made_again(run.report, lambda out: report(run.path, out))
         say(f"{run.report}: made again")
@@ -120,7 +120,10 @@ def _computed(contents: RunContents, metrics: FileMetrics) -> dict[str, Any] | N
     parts = [by_digest[file["sha256"]] for file in metrics.files if file["sha256"] in by_digest]
     if len(parts) < len(metrics.files):
         return None
-    return pooled_record(parts) if metrics.is_pooled else metrics_record(parts[0])
+    try:
+        return pooled_record(parts) if metrics.is_pooled else metrics_record(parts[0])
+    except InputError as error:
+        raise InputError(f"{contents.path / 'predictions'}: {error}") from error
 
 
 def _made_again(path: Path, make: Callable[[Path], Any]) -> Iterator[str]:
