@@ -201,7 +201,7 @@ def as_uses(value: Any, where: str) -> tuple[FileUse, ...]:
         if isinstance(value, str):
             return parse_uses(value)
         return tuple(msgspec.convert(value, list[FileUse]))
-    except (InputError, msgspec.ValidationError) as error:
+    except (InputError, msgspec.ValidationError, UnicodeError) as error:
         raise InputError(f"{where}: not how a file was used in training ({error}); restore it") from error
 
 
