@@ -98,5 +98,5 @@ def test_what_entrants_said_is_stored(tmp_path) -> None:
     ]
     assert np.array_equal(again[1].logits["val"], entrants[1].logits["val"].astype(np.float32))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    with pytest.raises(InputError, match="not what a stack's entrants said"):
+    with pytest.raises(InputError, match="not the entrants of a stack"):
         load_entrants(tmp_path / "other.npz")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinrank.errors import InputError
 from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.order import RANDOM_SHARE, images_in_words
@@ -83,10 +84,12 @@ def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = No
         Path of the page.
 
     Raises:
-        InputError: A file cannot be written.
+        InputError: The best ensemble is no entrant, or a file cannot be written.
     """
     config, figures, board = stack.config, stack.figures, stack.field.rank()
-    best = next(row for row in board.rows if row.entrant.name == plain(config["best"]))
+    best = next((row for row in board.rows if row.entrant.name == plain(config["best"])), None)
+    if best is None:
+        raise InputError(f"the best ensemble, {plain(config['best'])}, is no entrant of the stack; stack again")
     decisions = _decisions(figures, _tests(board, best))
     confidence = _confidence(figures, _tests(board, best))
     names, correlation = figures["errors"]["names"], np.array(figures["errors"]["correlation"])
@@ -151,6 +154,8 @@ def _confidence(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
 
 def _steps(stack: StackContents) -> list[Mapping[str, Any]]:
     """Steps with their time. That of the page has not ended while the page is written."""
+    if not stack.networks:
+        return [step for step in stack.steps if step["step"] != _OWN_STEP]
     trained = {
         "step": f"training of {len(stack.networks)} networks, a core each",
         "seconds": sum(each.seconds for each in stack.networks),
