@@ -29,14 +29,14 @@ class RunFolder:
     """The files of one run. ``docs/architecture.md`` says what each holds.
 
     Attributes:
-        path: of the folder.
+        path: Folder of the run.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """What was asked for, and of which data: JSON."""
+        """Run configuration and data: JSON."""
         return self.path / "config.json"
 
     @property
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def teacher(self) -> Path:
-        """What a teacher said about the training pairs: NPZ; only of a student."""
+        """A teacher's predictions of the training pairs: NPZ; only of a student."""
         return self.path / "teacher.npz"
 
     @property
@@ -86,10 +86,10 @@ class RunFolder:
         """Begin a run.
 
         Args:
-            config: written as ``config.json``.
+            config: Run configuration, written as ``config.json``.
 
         Raises:
-            InputError: there is a run already, or the folder cannot be written.
+            InputError: There is a run already, or the folder cannot be written.
         """
         self.require_new()
         write_json(self.config, config)
@@ -98,7 +98,7 @@ class RunFolder:
         """Make sure that no run has begun here.
 
         Raises:
-            InputError: one has.
+            InputError: A run has begun.
         """
         if self.config.exists():
             raise InputError(
@@ -110,7 +110,7 @@ class RunFolder:
         """Find out now, and not after an epoch, whether the folder can be written.
 
         Raises:
-            InputError: it cannot, or the disk has less than ``room`` bytes free.
+            InputError: It cannot, or the disk has less than ``room`` bytes free.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -132,10 +132,10 @@ class RunFolder:
         """Keep the run for this process while it trains. The system lets go of it however the process ends.
 
         Args:
-            room: bytes that the run will need on the disk.
+            room: Bytes that the run will need on the disk.
 
         Raises:
-            InputError: another process trains it, the folder cannot be written, or the disk has less room.
+            InputError: Another process trains it, the folder cannot be written, or the disk has less room.
         """
         self.require_room(room)
         with open_lock(self.lock) as file:
@@ -175,7 +175,7 @@ class RunFolder:
         """The training values of the run.
 
         Raises:
-            InputError: it is not a run folder, or they have been changed to something impossible.
+            InputError: It is not a run folder, or they have been changed to something impossible.
         """
         return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
 
@@ -183,12 +183,12 @@ class RunFolder:
         """What decides the result of the run: the network, the training values, the content of the data, the teacher's.
 
         Raises:
-            InputError: it is not a run folder.
+            InputError: It is not a run folder.
         """
         config = self.read_config()
         data = {part: {"sha256": config["data"][part]["sha256"]} for part in ("train", "val")}
-        asked = {"model": config["model"], "train": config["train"], "data": data}
-        return asked | ({"teacher": {"sha256": config["teacher"].get("sha256")}} if "teacher" in config else {})
+        requested = {"model": config["model"], "train": config["train"], "data": data}
+        return requested | ({"teacher": {"sha256": config["teacher"].get("sha256")}} if "teacher" in config else {})
 
     def read_history(self) -> list[dict[str, Any]]:
         """Epoch entries, see :class:`twinrank.core.run_records.EpochEntry`; none before the first epoch has ended.
@@ -264,12 +264,12 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: a folder is given twice.
     """
-    seen: dict[Path, Path] = {}
+    known: dict[Path, Path] = {}
     for run in map(Path, runs):
-        if (place := run.resolve()) in seen:
-            raise InputError(f"{run}: the same run as {seen[place]}; name each run once")
-        seen[place] = run
-    return list(seen.values())
+        if (place := run.resolve()) in known:
+            raise InputError(f"{run}: the same run as {known[place]}; name each run once")
+        known[place] = run
+    return list(known.values())
 
 
 def board_files(folder: Path) -> list[Path]:

@@ -147,7 +147,7 @@ def test_several_teach_by_their_mean(
     assert not (tmp_path / "unlike").exists(), "refused before anybody was asked"
     by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
     fewer = replace(STUDENT, train=by_level, options=OPTIONS | {"levels": 3})
-    with pytest.raises(InputError, match=r"tells \d+ levels, and the student has 3; give it as many by its option"):
+    with pytest.raises(InputError, match=r"has \d+ levels, and the student has 3; give it as many by its option"):
         distill(ordered[:1], fewer, *files, tmp_path / "fewer", context=ONE)
     assert not (tmp_path / "fewer").exists()
     (tmp_path / "same").symlink_to(ordered[0])
@@ -325,7 +325,7 @@ def test_the_command_trains_a_student_of_a_network(
     assert (config.distill_weight, config.distill_temperature) == (0.7, 2)
     assert holds(run, RunSpec("order_net", config, {"width": 4}))
     said = capsys.readouterr().out
-    assert f"asking {teacher.path} about all 384 rows of train.npz, which the network was fitted to" in said
+    assert "predicting all 384 rows of train.npz, which the network was fitted to" in said
     assert "chooses the student's epoch" not in said, "this teacher does not know val"
     # A file that the teacher was given is no test of its student.
     other = Path(teacher.read_config()["data"]["val"]["path"])

@@ -1,1 +1,1 @@
-"""Stacking: what base models said about rows that they never saw, and what to make of it. Arrays only, never torch."""
+"""Stacking: base models' out-of-fold predictions, and ensembles fitted on them. Arrays only, never torch."""

@@ -1,4 +1,4 @@
-"""What a stack's report says besides the leaderboard, as JSON values: all can be computed again from the ledger."""
+"""Figures of a stack's report besides the leaderboard, as JSON values. The ledger gives them all again."""
 
 from dataclasses import asdict
 from typing import Any
@@ -24,8 +24,8 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     """Everything about a stack that is not in its leaderboard.
 
     Args:
-        matrix: of the ledger.
-        stacked: of it.
+        matrix: Matrix of the ledger.
+        stacked: Stack of that matrix.
 
     Returns:
         ``best_ensemble`` and ``best_model``, by the stacked rows; ``folds``, each ensemble's accuracies; ``confusion``
@@ -37,7 +37,7 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     logits = {each.name: each.logits for each in stacked.entrants}
     y = np.concatenate([rows.y for rows in matrix.tests.values()])
     on_tests = {name: np.concatenate([logits[name][stem] for stem in matrix.tests]) for name in (best_model, best)}
-    said = on_tests[best]
+    tested = on_tests[best]
     figures: dict[str, Any] = {
         "best_ensemble": best,
         "best_model": best_model,
@@ -50,16 +50,16 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     figures["confusion"] = {name: confusion_matrix(y, logit).tolist() for name, logit in on_tests.items()}
     figures["errors"] = _errors(matrix)
     figures["left_out"] = _left_out(matrix, logits)
-    figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], y, said)
+    figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], y, tested)
     figures["abstention"] = {
         stem: [{"coverage": share} | asdict(right) for share, right in accuracy_at_coverage(each, decided).items()]
         for stem, each, decided in (
             *((stem, rows.y, logits[best][stem]) for stem, rows in matrix.by_stem.items()),
-            (POOLED, y, said),
+            (POOLED, y, tested),
         )
     }
     figures["conformal"] = [
-        asdict(conformal_set(matrix.rows.y, logits[best][matrix.stem], y, said, stated))
+        asdict(conformal_set(matrix.rows.y, logits[best][matrix.stem], y, tested, stated))
         for stated in STATED
         if stated <= len(matrix.rows) / (len(matrix.rows) + 1)
     ]
@@ -102,23 +102,23 @@ def _left_out(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> list[
     ]
 
 
-def _calibration(matrix: Matrix, best: str, logit: np.ndarray, y: np.ndarray, said: np.ndarray) -> dict[str, Any]:
+def _calibration(matrix: Matrix, best: str, logit: np.ndarray, y: np.ndarray, on_tests: np.ndarray) -> dict[str, Any]:
     """Before and after: on the stacked rows by what was fitted without their fold, on the tests by what was fitted on
     all stacked rows."""
     rest, folds = nested(matrix, best), np.unique(matrix.fold)
-    unseen, tested = {"none": logit}, {"none": said}
+    out_of_fold, tested = {"none": logit}, {"none": on_tests}
     temperature = 1.0
     for name, fit in CALIBRATIONS.items():
-        unseen[name] = np.empty(len(logit))
+        out_of_fold[name] = np.empty(len(logit))
         for fold, decided in zip(folds, rest, strict=True):
             held = matrix.fold == fold
-            unseen[name][held] = fit(matrix.rows.y[~held], decided[~held])(logit[held])
+            out_of_fold[name][held] = fit(matrix.rows.y[~held], decided[~held])(logit[held])
         whole = fit(matrix.rows.y, logit)
-        tested[name] = whole(said)
+        tested[name] = whole(on_tests)
         if isinstance(whole, Temperature):
             temperature = whole.temperature
     table, curves = [], {}
-    for stem, labels, ways in ((matrix.stem, matrix.rows.y, unseen), (POOLED, y, tested)):
+    for stem, labels, ways in ((matrix.stem, matrix.rows.y, out_of_fold), (POOLED, y, tested)):
         for name, estimates in scores(labels, ways, draws=2000).items():
             table.append({"rows": stem, "calibration": name} | {key: asdict(estimates[key]) for key in _SHOWN})
     for name, calibrated in tested.items():

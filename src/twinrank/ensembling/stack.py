@@ -1,4 +1,4 @@
-"""Stacking (Wolpert 1992): meta-learners on what base models said, judged on rows that no level saw."""
+"""Stacking (Wolpert 1992): meta-learners on base models' predictions, scored on out-of-fold rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ class Stack:
 def stack(
     matrix: Matrix, learners: Sequence[str] = tuple(LEARNERS), say: Callable[[str], None] = lambda line: None
 ) -> Stack:
-    """Predictor base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
+    """Score base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
 
     Args:
-        matrix: of a ledger.
-        learners: of :data:`twinrank.ensembling.learners.LEARNERS`.
-        say: told each name before its turn.
+        matrix: Matrix of a ledger.
+        learners: Names in :data:`twinrank.ensembling.learners.LEARNERS`.
+        say: Function that gets each name before its turn.
 
     Raises:
-        InputError: a meta-learner does not exist, or cannot be fitted, or there are too few folds.
+        InputError: A meta-learner does not exist, or cannot be fitted, or there are too few folds.
     """
     require_folds(len(np.unique(matrix.fold)))
     sample = StackSample(matrix.rows, matrix.fold)
@@ -53,13 +53,13 @@ def stack(
         logits = {matrix.stem: cross_fitted(LEARNERS[name], sample, rests)}
         logits |= {stem: decide(fitted[name], rows) for stem, rows in matrix.tests.items()}
         used = fitted[name].uses()
-        asked = np.ones(len(matrix.names), bool) if used is None else used
-        entrants.append(_entrant(name, "ensemble", matrix, asked, logits))
+        every = np.ones(len(matrix.names), bool) if used is None else used
+        entrants.append(_entrant(name, "ensemble", matrix, every, logits))
     return Stack(tuple(entrants), fitted)
 
 
 def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
-    """What a meta-learner says of the stacked rows without each base model: float64 (N,) by the name of that.
+    """Logits of a meta-learner for the stacked rows without each base model, float64 (N,) by the name of that.
 
     Each row by what was fitted on the other folds.
     """
@@ -71,9 +71,9 @@ def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
 
 
 def nested(matrix: Matrix, learner: str) -> np.ndarray:
-    """What is said of each row by what was fitted without its fold and another one, by that: float64 (K, N).
+    """Doubly out-of-fold logits: of each row by a fit without its fold and another one, by that, float64 (K, N).
 
-    Line k has not seen a label of fold k, so whatever is fitted on it, a calibration, may be judged on that fold. Its
+    Line k used no label of fold k, so a calibration that is fitted on it may be scored on that fold. Its
     rows of fold k itself are NaN.
     """
     sample, rows = StackSample(matrix.rows, matrix.fold), matrix.rows
@@ -81,9 +81,9 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
     logit = np.full((len(folds), len(rows)), np.nan)
     for first, second in combinations(range(len(folds)), 2):
         fitted = LEARNERS[learner](sample.without(folds[first]).without(folds[second]))
-        for unseen, asked in ((first, second), (second, first)):
-            held = matrix.fold == folds[asked]
-            logit[unseen, held] = decide(fitted, take(rows, held))
+        for left_out, other in ((first, second), (second, first)):
+            rows_of_fold = matrix.fold == folds[other]
+            logit[left_out, rows_of_fold] = decide(fitted, take(rows, rows_of_fold))
     return logit
 
 
@@ -95,7 +95,7 @@ def _base(matrix: Matrix, place: int) -> Entrant:
 
 def _entrant(name: str, kind: Kind, matrix: Matrix, used: np.ndarray, logits: dict[str, np.ndarray]) -> Entrant:
     about: list[Mapping[str, Any]] = [
-        matrix.about[name] for name, asked in zip(matrix.names, used, strict=True) if asked
+        matrix.about[name] for name, is_used in zip(matrix.names, used, strict=True) if is_used
     ]
     # One network trained on more than pairs makes the whole so.
     track = PAIRS_ONLY if all(each["track"] == PAIRS_ONLY for each in about) else OPEN

@@ -1,4 +1,4 @@
-"""Stack folders: where a stack keeps what was asked, its meta-learners, what they said, and what came of it."""
+"""Stack folders: where a stack keeps its settings, its meta-learners, their predictions, and its figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +48,14 @@ class StackFolder:
     """The files of one stack. ``docs/architecture.md`` says what each holds.
 
     Attributes:
-        path: of the folder.
+        path: Folder of the stack.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """What was asked for, and of which ledger: JSON."""
+        """Requested settings and the ledger: JSON."""
         return self.path / "stack.json"
 
     @property
@@ -65,22 +65,22 @@ class StackFolder:
 
     @property
     def entrants(self) -> Path:
-        """What base models and ensembles said about rows that they were not fitted on: NPZ."""
+        """Predictions of base models and ensembles for rows that they were not fitted on: NPZ."""
         return self.path / "entrants.npz"
 
     @property
     def figures(self) -> Path:
-        """What the report says besides the leaderboard: JSON."""
+        """Figures of the report besides the leaderboard: JSON."""
         return self.path / "figures.json"
 
     @property
     def steps(self) -> Path:
-        """What has been done, and how long it took: JSON."""
+        """Steps that were done, with their duration: JSON."""
         return self.path / "steps.json"
 
     @property
     def audit(self) -> Path:
-        """What an audit found: JSON."""
+        """Findings of an audit: JSON."""
         return self.path / "audit.json"
 
     @property
@@ -90,7 +90,7 @@ class StackFolder:
 
     @property
     def order(self) -> Path:
-        """Folder of what was found about all pairs of some images."""
+        """Folder of the findings on all pairs of some images."""
         return self.path / "order"
 
     def submission(self, matrix: Matrix) -> Path:
@@ -113,12 +113,12 @@ class StackFolder:
         Raises:
             InputError: a file cannot be written.
         """
-        asked = {stem: LabelledRows(rows.id, rows.y) for stem, rows in matrix.by_stem.items()}
-        save_entrants(self.entrants, stacked.entrants, asked)
+        labelled = {stem: LabelledRows(rows.id, rows.y) for stem, rows in matrix.by_stem.items()}
+        save_entrants(self.entrants, stacked.entrants, labelled)
         write_json(self.learners, {name: fitted.state() for name, fitted in stacked.fitted.items()})
 
     def read_stack(self) -> Stack:
-        """What :meth:`write_stack` kept.
+        """The stack that :meth:`write_stack` kept.
 
         Raises:
             InputError: a file is missing, damaged, or of something else.

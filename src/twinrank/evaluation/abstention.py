@@ -22,9 +22,9 @@ def accuracy_at_coverage(
     """Accuracy on the surest share of the pairs, by that share, with Wilson 95% intervals.
 
     Args:
-        y: int (N,), labels 0 or 1.
-        logit: float (N,); the larger its size, the surer.
-        coverages: in (0, 1]; at least one pair is decided.
+        y: Labels, int (N,), 0 or 1.
+        logit: Logits, float (N,); the larger the size, the surer.
+        coverages: Shares in (0, 1]; at least one pair is decided.
     """
     right = is_right(y, logit)[np.argsort(-np.abs(logit), kind="stable")]
     decided = {share: right[: max(1, round(share * len(right)))] for share in coverages}
@@ -39,13 +39,13 @@ class ConformalSet:
     none if it is within its size.
 
     Attributes:
-        stated: share of the sets that hold the true label, at least, where rows are exchangeable with those of
+        stated: Share of the sets that hold the true label, at least, where rows are exchangeable with those of
             calibration.
-        threshold: of the size of the logit, found on the rows of calibration.
-        coverage: that share on other rows.
-        both: share of these with both labels, which decides nothing.
-        neither: share without a label.
-        alone: accuracy where there is one label; None where there never is.
+        threshold: Threshold of the size of the logit, found on the rows of calibration.
+        coverage: The same share on other rows.
+        both: Share of these with both labels, which decides nothing.
+        neither: Share without a label.
+        alone: Accuracy where there is one label; None where there never is.
     """
 
     stated: float
@@ -62,14 +62,14 @@ def conformal_set(
     """Find the threshold on rows of calibration, and check on other rows what it covers.
 
     Args:
-        y_calibration: int (M,), labels of rows that the judge was not fitted on.
-        logit_calibration: float (M,).
-        y: int (N,), labels of other rows.
-        logit: float (N,).
-        stated: coverage, in (0, 1).
+        y_calibration: Labels, int (M,), of rows that the predictor was not fitted on.
+        logit_calibration: Logits of these, float (M,).
+        y: Labels of other rows, int (N,).
+        logit: Logits of these, float (N,).
+        stated: Coverage, in (0, 1).
 
     Raises:
-        InputError: there are too few rows of calibration to state that.
+        InputError: There are too few rows of calibration to state that.
     """
     # How wrong the true label looks: the logit of the other one.
     wrongness = np.sort(np.where(y_calibration == 1, -logit_calibration, logit_calibration))

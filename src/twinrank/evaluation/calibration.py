@@ -20,7 +20,7 @@ class Temperature:
     """Logits divided by one number (Guo et al. 2017, On calibration of modern neural networks, equation 9).
 
     Attributes:
-        temperature: above 1 where the judge was too sure.
+        temperature: Divisor; above 1 where the predictor was too sure.
     """
 
     temperature: float
@@ -36,8 +36,8 @@ class OddIsotonic:
     given the logit's sign.
 
     Attributes:
-        size: float64 (K,), sizes of logits, ascending.
-        calibrated: float64 (K,), what they become; in between, linear.
+        size: Sizes of logits, float64 (K,), ascending.
+        calibrated: Calibrated sizes, float64 (K,); in between, linear.
     """
 
     size: np.ndarray
@@ -52,8 +52,8 @@ def fit_temperature(y: np.ndarray, logit: np.ndarray) -> Temperature:
     """The temperature of least log-loss.
 
     Args:
-        y: int (N,), labels 0 or 1.
-        logit: float (N,), of rows that the judge was not fitted on.
+        y: Labels, int (N,), 0 or 1.
+        logit: Logits, float (N,), of rows that the predictor was not fitted on.
     """
     found = minimize_scalar(
         lambda log: log_loss(y, logit / np.exp(log)), bounds=(-_LARGEST_LOG, _LARGEST_LOG), method="bounded"

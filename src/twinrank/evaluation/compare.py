@@ -21,8 +21,8 @@ class Difference:
     """How much more often the second way is right than the first.
 
     Attributes:
-        estimate: mean over rows and seeds, with an interval that says what other rows would give, not other seeds.
-        by_seed: the mean over rows, for each seed.
+        estimate: Mean over rows and seeds. Its interval covers other rows, not other seeds.
+        by_seed: Mean over rows, for each seed.
     """
 
     estimate: Estimate
@@ -36,12 +36,12 @@ def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictio
     every run made of it, so what rows have in common cancels.
 
     Args:
-        first: labelled predictions of the first way, a seed each.
-        second: of the second way, of the same rows and in the same order of seeds.
-        seed: of the bootstrap.
+        first: Labelled predictions of the first way, a seed each.
+        second: Predictions of the second way, of the same rows and in the same order of seeds.
+        seed: Seed of the bootstrap.
 
     Raises:
-        InputError: the rows or the number of seeds differ, or rows have no labels.
+        InputError: The rows or the number of seeds differ, or rows have no labels.
     """
     if len(first) != len(second) or not first:
         raise InputError(f"{len(first)} runs are compared with {len(second)}; give as many of each, a seed each")
@@ -68,9 +68,9 @@ class McNemar:
     """Exact test of whether two ways are equally often right on the same rows.
 
     Attributes:
-        first_alone: rows that only the first decides rightly.
-        second_alone: rows that only the second does.
-        p: two-sided.
+        first_alone: Number of rows that only the first decides rightly.
+        second_alone: Number of rows that only the second decides rightly.
+        p: Two-sided p-value.
     """
 
     first_alone: int
@@ -82,9 +82,9 @@ def mcnemar(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
     """McNemar 1947, in its exact form: the rows that one alone gets right are a binomial sample with rate one half.
 
     Args:
-        y: int (N,), labels 0 or 1.
-        first: float (N,), logits of the first way.
-        second: float (N,), logits of the second way.
+        y: Labels, int (N,), 0 or 1.
+        first: Logits of the first way, float (N,).
+        second: Logits of the second way, float (N,).
     """
     # Takes a second and a half to import.
     from scipy.stats import binomtest
@@ -106,12 +106,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def detectable_difference(n: int, discordant: float) -> float:
-    """Smallest difference of accuracies that a paired test at 5% finds four times in five, as a rate.
+    """Smallest difference of accuracies that a paired test at 5% finds with 80% power, as a rate.
 
     Lachin 1992, Power and sample size evaluation for the McNemar test, in its leading term.
 
     Args:
-        n: rows.
-        discordant: share of the rows that only one of the two ways decides rightly.
+        n: Number of rows.
+        discordant: Share of the rows that only one of the two ways decides rightly.
     """
     return float((ndtri(_SURE) + ndtri(_POWER)) * np.sqrt(discordant / n))

@@ -1,8 +1,8 @@
-"""How good the answers on labelled pairs are: six metrics, each with its number of rows and a 95% interval.
+"""How good predictions of labelled pairs are: six metrics, each with its number of rows and a 95% interval.
 
 Everywhere below, ``y`` is an integer array (N,) of labels, 1 when the left image ranks higher and 0 when the right one
-does, and ``logit`` a float array (N,), positive when the network holds that the left one does. The decision is
-``logit > 0``. A logit of exactly 0 is a tie, a coin that must be called: it is decided as 0, right ranks higher.
+does, and ``logit`` a float array (N,), positive where the network predicts that the left one does. The decision is
+``logit > 0``. A logit of exactly 0 is a tie, decided as 0: right ranks higher.
 
 Every metric is a function of sums over rows (:func:`_row_statistics`), so the estimate and its bootstrap draws come
 from one formula, and a draw costs one weighted sum. The intervals take the rows as independent draws.
@@ -28,11 +28,11 @@ class Estimate:
     """A metric on some rows.
 
     Attributes:
-        value: the metric on the rows themselves.
-        low: lower end of the 95% interval.
-        high: upper end of the 95% interval.
-        n: number of rows.
-        interval: the method of the interval, such as ``"Wilson 95%"``.
+        value: Metric on the rows themselves.
+        low: Lower end of the 95% interval.
+        high: Upper end of the 95% interval.
+        n: Number of rows.
+        interval: Method of the interval, such as ``"Wilson 95%"``.
     """
 
     value: float
@@ -47,11 +47,11 @@ class ReliabilityCurve:
     """Confidence against accuracy, for the bins that hold rows, by ascending confidence.
 
     Attributes:
-        confidence: float64 (B,), mean of max(p, 1 - p) in the bin.
-        accuracy: float64 (B,), share of the bin's rows decided rightly.
-        low: float64 (B,), lower end of the Wilson 95% interval of that share.
-        high: float64 (B,), upper end.
-        n: int64 (B,), rows in the bin.
+        confidence: Mean of max(p, 1 - p) in the bin, float64 (B,).
+        accuracy: Share of the bin's rows decided rightly, float64 (B,).
+        low: Lower end of the Wilson 95% interval of that share, float64 (B,).
+        high: Upper end, float64 (B,).
+        n: Number of rows in the bin, int64 (B,).
     """
 
     confidence: np.ndarray
@@ -65,9 +65,9 @@ def wilson(successes: np.ndarray | float, n: np.ndarray | int, level: float = 0.
     """Score interval of a rate (Wilson 1927, Probable inference, JASA 22).
 
     Args:
-        successes: count or array of counts, 0 to ``n``.
-        n: number of trials, at least 1, of the same shape.
-        level: of confidence.
+        successes: Count or array of counts, 0 to ``n``.
+        n: Number of trials, at least 1, of the same shape.
+        level: Level of confidence.
 
     Returns:
         Lower and upper end, float64, of the shape of ``successes``.
@@ -90,8 +90,8 @@ def is_right(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     """Which pairs are decided rightly, bool (..., N).
 
     Args:
-        y: labels (N,), 0 or 1.
-        logit: (..., N); the left image is held for the greater one where it is above 0.
+        y: Labels (N,), 0 or 1.
+        logit: Logits (..., N); left is predicted to rank higher where they are above 0.
     """
     return (logit > 0) == (y == 1)
 
@@ -100,8 +100,8 @@ def share_right(y: np.ndarray, logit: np.ndarray) -> Estimate:
     """Accuracy with its Wilson 95% interval.
 
     Args:
-        y: labels (N,), 0 or 1.
-        logit: (N,).
+        y: Labels (N,), 0 or 1.
+        logit: Logits (N,).
     """
     return rate(int(is_right(y, logit).sum()), len(y))
 
@@ -110,7 +110,7 @@ def accuracy(y: np.ndarray, logit: np.ndarray) -> float:
     """Share of the rows that are decided rightly.
 
     Raises:
-        InputError: no rows, lengths differ, a label is not 0 or 1, or a logit is not finite.
+        InputError: There are no rows, lengths differ, a label is not 0 or 1, or a logit is not finite.
     """
     return _metric(_accuracy, y, logit)
 
@@ -119,25 +119,25 @@ def macro_f1(y: np.ndarray, logit: np.ndarray) -> float:
     """Mean of the F1 scores of the two classes; a class that is neither in the labels nor decided for is left out.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return _metric(_macro_f1, y, logit)
 
 
 def log_loss(y: np.ndarray, logit: np.ndarray) -> float:
-    """Mean negative log-likelihood of the labels, in nats (0.693 is a coin); exact for logits of any size.
+    """Mean negative log-likelihood of the labels, in nats (chance has 0.693); exact for logits of any size.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return _metric(_log_loss, y, logit)
 
 
 def brier(y: np.ndarray, logit: np.ndarray) -> float:
-    """Mean squared difference between probability and label (Brier 1950); 0.25 is a coin.
+    """Mean squared difference between probability and label (Brier 1950); chance has 0.25.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return _metric(_brier, y, logit)
 
@@ -149,7 +149,7 @@ def expected_calibration_error(y: np.ndarray, logit: np.ndarray) -> float:
     bins of the confidence max(p, 1 - p) over [0.5, 1].
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return _metric(_expected_calibration_error, y, logit)
 
@@ -158,7 +158,7 @@ def confusion_matrix(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     """Counts int64 (2, 2): ``[[tn, fp], [fn, tp]]``, rows the label and columns the decision, 0 before 1.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return _row_statistics(y, logit).sum(0)[_CONFUSION].astype(np.int64).reshape(2, 2)
 
@@ -167,7 +167,7 @@ def reliability_curve(y: np.ndarray, logit: np.ndarray) -> ReliabilityCurve:
     """Confidence against accuracy in the bins of :func:`expected_calibration_error`.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     y, logit = _checked(y, logit)
     confidence, right = expit(np.abs(logit)), is_right(y, logit)
@@ -190,16 +190,16 @@ def score(y: np.ndarray, logit: np.ndarray, *, seed: int = 0, draws: int = 1000)
     Its lower end is 0 where noise alone explains the gaps.
 
     Args:
-        y: labels, (N,), 0 or 1.
-        logit: (N,), positive when the left image is held to rank higher.
-        seed: of the resamples.
-        draws: number of resamples.
+        y: Labels (N,), 0 or 1.
+        logit: Logits (N,), positive where left is predicted to rank higher.
+        seed: Seed of the resamples.
+        draws: Number of resamples.
 
     Returns:
         Estimates by name: accuracy, macro_f1, log_loss, brier, expected_calibration_error.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     return scores(y, {"": logit}, seed=seed, draws=draws)[""]
 
@@ -210,13 +210,13 @@ def scores(
     """:func:`score` of several ways to decide the same rows, all from the same resamples, which are drawn once.
 
     Args:
-        y: labels, (N,), 0 or 1.
-        logits: (N,) by name.
-        seed: of the resamples.
-        draws: number of resamples.
+        y: Labels (N,), 0 or 1.
+        logits: Logits (N,) by name.
+        seed: Seed of the resamples.
+        draws: Number of resamples.
 
     Raises:
-        InputError: as :func:`accuracy`.
+        InputError: As :func:`accuracy`.
     """
     rows = {name: _row_statistics(y, logit) for name, logit in logits.items()}
     resampled = _resampled_sums(rows, seed, draws)

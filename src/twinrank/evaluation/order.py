@@ -1,12 +1,12 @@
-"""Whether what is said about all pairs of some images is an order, and where it is not.
+"""Whether the predictions of all pairs of some images are an order, and where they are not.
 
-A judge gives each ordered pair of M images a logit, positive where it holds that the first ranks higher. That of image
-i and a later one, j, is its decision about the two; as everywhere, a logit of exactly 0 is decided as "the second ranks
-higher". The decisions are a tournament: each pair has a winner. Antisymmetry makes them independent of which image is
-shown first; it does not keep a judge from holding that a outranks b, b outranks c, and c outranks a.
+A predictor gives each ordered pair of M images a logit, positive where it predicts that the first ranks higher. The
+logit of an image and a later one is its decision about the two. As everywhere, a logit of exactly 0 is decided as "the
+second ranks higher". The decisions are a tournament: each pair has a winner. Antisymmetry makes them independent of
+which image is shown first. A predictor may still decide that a outranks b, b outranks c, and c outranks a.
 
-All pairs are not like the pairs of a file: there are images of equal rank among them, and of ranks far apart, which a
-judge may never have learned to compare.
+All pairs differ from the pairs of a file. Some images are of equal rank and others of ranks far apart, which a
+predictor may never have learned to compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from twinrank.evaluation.metrics_record import EstimateRecord
 from twinrank.evaluation.predictions import with_uses
 
 RANDOM_SHARE = 0.25
-"""Of triads are cyclic when each decision is a coin: two of the eight outcomes of three decisions."""
+"""Share of cyclic triads when each decision is random: two of the eight outcomes of three decisions."""
 _INTERVAL = "bootstrap over images 95%"
 
 
@@ -94,11 +94,11 @@ def images_in_words(record: Mapping[str, Any]) -> str:
 
 
 class Cycle(NamedTuple):
-    """Three images, the first held to rank higher than the second, the second than the third, the third than the first.
+    """Three images, each predicted to rank higher than the next, and the third higher than the first.
 
     Attributes:
-        images: their positions; the decision that closes the cycle is the least certain one.
-        logits: of first over second, second over third, third over first; all positive.
+        images: Their positions; the decision that closes the cycle is the least certain one.
+        logits: Logits of first over second, second over third, third over first; all positive.
     """
 
     images: tuple[int, int, int]
@@ -109,21 +109,21 @@ class Cycle(NamedTuple):
 class OrderReport:
     """How close the decisions about all pairs of M images are to one ranking.
 
-    Both intervals say what other images would give: images are resampled, not pairs, which share images and so are far
-    fewer than they look. The ranking is held fixed. Where all triads or pairs are alike an interval has no width.
+    Both intervals cover other images. Images are resampled, not pairs: pairs share images, so they are far fewer than
+    they look. The ranking stays fixed. Where all triads or pairs are alike an interval has no width.
 
     Attributes:
-        images: M.
-        pairs: unordered pairs, M (M - 1) / 2.
-        triads: sets of three images.
-        swap_violations: pairs whose logits in the two orders are not each other's negative, to the bit.
-        ties: pairs whose logit is exactly 0.
-        cyclic: triads that are cycles.
-        cyclic_triads: share of the triads that are; n is the number of triads.
-        explained: share of the decisions that the ranking agrees with; n is the number of pairs.
-        strengths: float64 (M,), log-strengths with mean 0: their differences are the logits that fit best.
-        ranking: int64 (M,), images by strength, the highest first.
-        cycles: the clearest cycles, which no two share an image.
+        images: Number of images, M.
+        pairs: Number of unordered pairs, M (M - 1) / 2.
+        triads: Number of sets of three images.
+        swap_violations: Number of pairs whose logits in the two orders are not each other's negative, to the bit.
+        ties: Number of pairs whose logit is exactly 0.
+        cyclic: Number of triads that are cycles.
+        cyclic_triads: Share of the triads that are; n is the number of triads.
+        explained: Share of the decisions that the ranking agrees with; n is the number of pairs.
+        strengths: Log-strengths with mean 0, float64 (M,): their differences are the logits that fit best.
+        ranking: Images by strength, int64 (M,), the highest first.
+        cycles: Clearest cycles, of which no two share an image.
     """
 
     images: int
@@ -142,7 +142,7 @@ class OrderReport:
         """All of it as JSON values.
 
         Args:
-            names: of the M images.
+            names: Names of the M images.
         """
         counts = ("images", "pairs", "triads", "swap_violations", "ties", "cyclic")
         return {
@@ -159,24 +159,24 @@ class OrderReport:
 
 
 def order_report(logit: np.ndarray, *, cycles: int = 6, seed: int = 0, draws: int = 1000) -> OrderReport:
-    """Hold all pairwise decisions of a judge against one ranking.
+    """Compare all pairwise decisions of a predictor with one ranking.
 
     Cyclic triads are counted from how often each image wins (Kendall and Babington Smith 1940, On the method of paired
     comparisons, Biometrika 31). The ranking is that of Bradley and Terry 1952, Rank analysis of incomplete block
-    designs, Biometrika 39, fitted to the judge's probabilities.
+    designs, Biometrika 39, fitted to the predictor's probabilities.
 
     Args:
-        logit: (M, M), of image i (row) ranking higher than image j (column); the diagonal is not looked at.
-        cycles: most that are listed, those whose least certain decision is the most certain.
-        seed: of the bootstrap.
-        draws: resamples of the images.
+        logit: Logits (M, M) of image i (row) ranking higher than image j (column); the diagonal is not looked at.
+        cycles: Most cycles that are listed, those whose least certain decision is the most certain.
+        seed: Seed of the bootstrap.
+        draws: Number of resamples of the images.
 
     Raises:
-        InputError: the logits are not those of all pairs of at least three images, or one is not a finite number.
+        InputError: The logits are not those of all pairs of at least three images, or one is not a finite number.
     """
     logit = _checked(logit)
     count = len(logit)
-    # The later image's view of a pair is the negative of the earlier one's, also where the judge says something else.
+    # The later image's view of a pair is the negative of the earlier one's, also where the predictor differs.
     oriented = np.triu(logit, 1) - np.triu(logit, 1).T
     over = np.triu(oriented > 0, 1)
     over |= np.tril(~over.T, -1)
@@ -225,10 +225,10 @@ def _bradley_terry(oriented: np.ndarray) -> np.ndarray:
     """Log-strengths float64 (M,), mean 0, that explain the probabilities best.
 
     They minimise the cross-entropy between sigma(logit) and sigma of the strengths' difference, which is convex. As
-    every pair was asked, images of greater summed probability get greater strength.
+    every pair was predicted, images of greater summed probability get greater strength.
 
     Args:
-        oriented: float64 (M, M), antisymmetric logits.
+        oriented: Antisymmetric logits, float64 (M, M).
     """
     # Takes long to import, and every other evaluation does without it.
     from scipy.optimize import minimize
@@ -249,13 +249,13 @@ def _resampled_shares(over: np.ndarray, agreed: np.ndarray, seed: int, draws: in
     """Shares of cyclic triads and of agreed pairs in resamples of the images: float64 (2, at most ``draws``).
 
     An image that was drawn w times counts w times. Copies of it are not compared with each other, and a resample of
-    fewer than three different images says nothing.
+    fewer than three different images is left out.
 
     Args:
-        over: bool (M, M), row beats column.
-        agreed: bool (M, M), symmetric, the ranking agrees with the decision.
-        seed: of the resamples.
-        draws: number of them.
+        over: Whether row beats column, bool (M, M).
+        agreed: Whether the ranking agrees with the decision, bool (M, M), symmetric.
+        seed: Seed of the resamples.
+        draws: Number of resamples.
     """
     count = len(over)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)

@@ -92,7 +92,7 @@ class Predictions:
         """Write an NPZ file without pickles; ``meta`` is a JSON text in it.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: The file cannot be written.
         """
         arrays = {name: value for name in _DTYPES if (value := getattr(self, name)) is not None}
         write_npz(path, arrays | {"meta": json.dumps(self.meta, allow_nan=False)})
@@ -102,7 +102,7 @@ class Predictions:
         """Read what :meth:`save` wrote.
 
         Raises:
-            InputError: the file is missing or damaged, or its arrays are not those of predictions.
+            InputError: The file is missing or damaged, or its arrays are not those of predictions.
         """
         arrays = _read(Path(path))
         meta = parse_json(str(arrays.pop("meta")), f"{path}: key 'meta'")

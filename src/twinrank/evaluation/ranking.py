@@ -23,12 +23,12 @@ class Entrant:
     """A way to decide pairs.
 
     Attributes:
-        name: of it.
-        kind: one network, or one for each fold; or an ensemble of such.
+        name: Name of the entrant.
+        kind: "model" for one network, or one for each fold; "ensemble" for an ensemble of such.
         track: Track of the networks, by what they were trained on.
-        parameters: of all networks that it asks.
-        seconds: of their training.
-        milliseconds: that they take to decide a pair; None where that was not measured.
+        parameters: Number of parameters of all its networks.
+        seconds: Duration of their training.
+        milliseconds: Duration of a pair; None where it was not measured.
         logits: float (N,) by stem of the file, of rows that it was not fitted on.
     """
 
@@ -46,12 +46,12 @@ class Row:
     """An entrant's place.
 
     Attributes:
-        entrant: whose.
-        metrics: every estimate by name, by stem.
-        against_first: the first alone right, this alone right, and p; None for the first.
-        adjusted: that p among all of them (Holm).
-        tied: it is the first, or does not differ from it at 5%.
-        against_best_model: the same against the best single model by the file that ranks.
+        entrant: Entrant of this place.
+        metrics: Estimates by name, by file key.
+        against_first: Rows that the first alone decides rightly, that this alone does, and p; None for the first.
+        adjusted: The same p, adjusted for all of them (Holm).
+        tied: Whether it is the first, or does not differ from it at 5%.
+        against_best_model: The same against the best single model by the file that ranks.
     """
 
     entrant: Entrant
@@ -67,14 +67,14 @@ class Leaderboard:
     """The ranking.
 
     Attributes:
-        rows: the best first.
+        rows: Places, the best first.
         ranked_on: stem of the file that ranks; never a test.
         compared_on: which rows the first is compared on with the others, in words.
         n: how many these are.
-        best_model: the best single model by the file that ranks; None where there is none.
+        best_model: Best single model by the file that ranks; None where there is none.
         decided_on: stem of the rows of ``against_best_model``.
-        detectable: smallest difference of accuracies to the first that so many rows find four times in five, for
-            an entrant that disagrees with it as often as the middle one of them does; None with one entrant.
+        detectable: Smallest difference of accuracies to the first that these rows find with 80% power, for an
+            entrant that disagrees with it as often as the middle one of them does; None with one entrant.
     """
 
     rows: tuple[Row, ...]
@@ -97,10 +97,10 @@ def rank(
         entrants: with logits for every stem of ``labels``.
         labels: Labels by name of the file, int (N,). All files but ``ranked_on`` are tests.
         ranked_on: Name of the file that ranks.
-        draws: of the bootstrap.
+        draws: Number of resamples of the bootstrap.
 
     Raises:
-        InputError: there is nobody to rank, or someone has not decided all files.
+        InputError: There is no entrant, or an entrant has not decided all files.
     """
     if not entrants:
         raise InputError("nobody to rank; give one run or more")

@@ -1,4 +1,4 @@
-"""All pairs of some images, held against one ranking."""
+"""Predictions of all pairs of some images, compared with one ranking."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What a network says about pairs."""
+"""Predictions of a network for pairs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -16,11 +16,11 @@ _PAIRS_A_BATCH = 500
 
 
 class Pairwise(NamedTuple):
-    """What a network says about all pairs of M images.
+    """Predictions of a network for all pairs of M images.
 
     Attributes:
-        logit: float32 (M, M), of the image of the row ranking higher than that of the column; 0 on the diagonal.
-        levels: float32 (M, K), log-posterior of each image over the network's latent levels, lowest first, or None.
+        logit: Logits of the image of the row ranking higher than that of the column, float32 (M, M); 0 on the diagonal.
+        levels: Log-posterior of each image over the network's latent levels, lowest first, float32 (M, K), or None.
     """
 
     logit: np.ndarray
@@ -28,10 +28,10 @@ class Pairwise(NamedTuple):
 
 
 def predict_logits(model: SiameseNet, data: PairData) -> np.ndarray:
-    """Logits of every pair, float32 (N,), positive where the left image is held to rank higher.
+    """Logits of every pair, float32 (N,), positive where left is predicted to rank higher.
 
     Args:
-        model: in evaluation mode, on the device to use.
+        model: Network in evaluation mode, on the device to use.
         data: N pairs.
     """
     with torch.inference_mode():
@@ -47,7 +47,7 @@ def predict(model: SiameseNet, data: PairData) -> Predictions:
         return Predictions(data.row_ids, predict_logits(model, data), data.y)
     with torch.inference_mode():
         sides = [tuple(map(model.comparator.posterior, features)) for features in _features(model, data)]
-        # Batch by batch, as predict_logits does it: so both say the same to the bit.
+        # Batch by batch, as predict_logits does it: so both agree to the bit.
         logit = _joined(model.comparator.compare(*posteriors) for posteriors in sides)
         ranking = model.comparator.ranking()
         levels_a, levels_b = (_joined(part[:, ranking] for part in side) for side in zip(*sides, strict=True))
@@ -58,11 +58,11 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
     """Logits of all ordered pairs of some images, each of which goes through the tower once.
 
     Both orders of a pair are compared, at the same place of a batch: so an antisymmetric network is so to the bit, and
-    another one is seen as it is.
+    another one shows as it is.
 
     Args:
-        model: in evaluation mode, on the device to use.
-        images: uint8, or float32 in [0, 1], (M, C, H, W).
+        model: Network in evaluation mode, on the device to use.
+        images: Images, uint8, or float32 in [0, 1], (M, C, H, W).
     """
     device = next(model.parameters()).device
     rows, levels = rows_a_batch(*images.shape[2:]), None

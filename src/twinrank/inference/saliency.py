@@ -40,11 +40,11 @@ def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
     overlap by half.
 
     Args:
-        model: in evaluation mode.
-        data: a few pairs; each takes some hundred comparisons.
+        model: Network in evaluation mode.
+        data: A few pairs; each takes some hundred comparisons.
 
     Raises:
-        InputError: the images are smaller than 8 pixels.
+        InputError: The images are smaller than 8 pixels.
     """
     height, width = data.xa.shape[2:]
     if min(height, width) < 8:
@@ -80,7 +80,7 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
         The pairs and their :func:`twinrank.inference.saliency.occlusion_saliency`.
 
     Raises:
-        InputError: the file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
+        InputError: The file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
     """
     if not 1 <= pairs <= _MOST_EXPLAINED:
         raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")

@@ -1,4 +1,4 @@
-"""A student that learns from a teacher, a network or a stack, which is asked about the training pairs first."""
+"""A student that learns from a teacher, a network or a stack, which first predicts the training pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,47 +32,47 @@ def distill(
     hooks: Hooks | None = None,
     context: Context = Context(),
 ) -> RunFolder:
-    """Train a network on labels and on what a teacher says of the same pairs.
+    """Train a network on labels and on a teacher's predictions of the same pairs.
 
     Its logits, see :func:`twinrank.training.objectives.soft_loss`, or its latent levels, see
     :meth:`twinrank.models.comparators.LatentOrder.inferred`, or both.
 
-    The teacher is asked once. What it said is kept in the run folder, and :func:`twinrank.training.train.resume` needs
-    nothing else of it; so does this, where an earlier call has kept it and no training has begun.
+    The teacher predicts once, and its predictions are kept in the run folder.
+    :func:`twinrank.training.train.resume` needs nothing else of it. Neither does a second call before training begins.
 
     Args:
-        teachers: run folder or stack folder; of several, it is the mean that teaches.
-        student: the network, its options and its training, with ``distill_weight``, ``level_weight`` or both.
-        train_file: labelled pairs that are fitted, and that the teacher is asked about.
-        val_file: labelled pairs that choose the epoch.
-        out: run folder, new.
+        teachers: Run folders and stack folders; several teach by their mean.
+        student: Network, its options and its training, with ``distill_weight``, ``level_weight`` or both.
+        train_file: Labelled pairs that are fitted, and that the teacher predicts.
+        val_file: Labelled pairs that choose the epoch.
+        out: New run folder.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls of the training to the outside; by default the epochs are shown on standard error.
         context: listeners, command and threads.
 
     Raises:
-        InputError: as :func:`twinrank.training.train.train`; or a teacher is neither a run nor a stack, or cannot say
+        InputError: As :func:`twinrank.training.train.train`; or a teacher is neither a run nor a stack, or cannot say
             anything about the pairs, or has nothing to say that the student listens to.
-        Interrupted: stopped by Ctrl-C.
+        Interrupted: Stopped by Ctrl-C.
     """
     run = RunFolder(Path(out))
     run.require_new()
     require_trainable(student.train, taught=True, threads=context.threads)
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    said = _said([*map(Path, teachers)], run, train_file, val_file, student, context.say)
-    return train(student, train_file, val_file, run.path, teacher=said, log_to=log_to, hooks=hooks, context=context)
+    taught = _predicted([*map(Path, teachers)], run, train_file, val_file, student, context.say)
+    return train(student, train_file, val_file, run.path, teacher=taught, log_to=log_to, hooks=hooks, context=context)
 
 
 def train_or_distill(job: Job, context: Context = Context()) -> None:
-    """Begin a job of a recipe, one that has a teacher with what that says, or go on with it.
+    """Begin a job of a recipe, with its teacher's predictions if it has a teacher, or go on with it.
 
     Args:
-        job: whose folder is new or holds its run, and whose teachers are trained.
-        context: threads and command.
+        job: Job whose folder is new or has its run, and whose teachers are trained.
+        context: Threads and command.
 
     Raises:
-        InputError: as :func:`distill`.
-        Interrupted: stopped by Ctrl-C.
+        InputError: As :func:`distill`.
+        Interrupted: Stopped by Ctrl-C.
     """
     if not job.teachers or RunFolder(job.folder).config.is_file():
         train_job(job, context)
@@ -81,7 +81,7 @@ def train_or_distill(job: Job, context: Context = Context()) -> None:
         distill(job.teachers, job.spec, job.train_file, job.val_file, job.folder, context=spoken)
 
 
-def _said(
+def _predicted(
     paths: Sequence[Path],
     run: RunFolder,
     train_file: Path | PairData,
@@ -89,7 +89,7 @@ def _said(
     student: RunSpec,
     say: Callable[[str], None],
 ) -> Teacher:
-    """What a teacher says about the training pairs, or said before the run came to begin."""
+    """A teacher's predictions of the training pairs, made now or before the run came to begin."""
     pairs, val = load_data(train_file, val_file)
     predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
     identity, used = predictor.identity(), predictor.used_in_training
@@ -104,29 +104,31 @@ def _said(
         try:
             teacher = read_teacher(run.teacher, identity, pairs)
         except InputError:
-            say(f"{run.teacher}: is not what {path} says about these pairs, and is written anew")
+            say(f"{run.teacher}: has other predictions than {path} makes of these pairs, and is written anew")
         else:
-            say(f"{run.teacher}: has what {path} said about {rows}")
+            say(f"{run.teacher}: has the predictions of {path} for {rows}")
             return teacher
-    # Whatever is wrong with one of them shows before the first is asked about all pairs.
+    # Whatever is wrong with one of them shows before the first predicts all pairs.
     _, levels = predictor.logits_and_levels(pairs.select(slice(1)))
-    by_level, told = student.train.level_weight > 0, 0 if levels is None else levels.shape[2]
+    by_level, count = student.train.level_weight > 0, 0 if levels is None else levels.shape[2]
     own = entry(student.model).complete(student.options).get("levels", student.train.auxiliary_levels)
-    if by_level and told > own:
+    if by_level and count > own:
         raise InputError(
-            f"{path}: tells {told} levels, and the student has {own}; give it as many by its option levels, or by"
+            f"{path}: has {count} levels, and the student has {own}; give it as many by its option levels, or by"
             " auxiliary_levels"
         )
-    if by_level and not told:
+    if by_level and not count:
         raise InputError(
             f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
             " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"
         )
-    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * told)))
-    say(f"asking {path} about {rows}")
+    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * count)))
+    say(f"predicting {rows} with {path}")
     logit, levels = predictor.logits_and_levels(pairs)
     if (silent := np.flatnonzero(np.isnan(logit))).size:
-        raise InputError(f"{path}: says nothing about row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)")
+        raise InputError(
+            f"{path}: has no prediction for row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)"
+        )
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
         "track": predictor.track,
