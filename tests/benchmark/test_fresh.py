@@ -48,9 +48,9 @@ def test_every_training_digit_is_drawn_and_no_other(digits: Mnist) -> None:
     pool, tests = ({image.tobytes() for image in part} for part in (digits.train_images, digits.test_images))
     xa, xb, y = FreshPairs(digits, severity=0)(3000, torch_generator(2, "pairs"))
     assert (xa.shape, xa.dtype, y.dtype) == ((3000, 1, 28, 28), torch.uint8, torch.float32)
-    seen = {image.tobytes() for image in torch.cat([xa, xb]).numpy()}
-    assert seen == pool
-    assert not seen & tests
+    drawn = {image.tobytes() for image in torch.cat([xa, xb]).numpy()}
+    assert drawn == pool
+    assert not drawn & tests
 
 
 def test_digits_of_a_class_are_equally_likely(digits: Mnist) -> None:
@@ -70,13 +70,13 @@ def test_both_sides_are_corrupted_each_in_its_own_way(digits: Mnist) -> None:
 
 
 def test_a_file_is_an_ordinary_pair_file_and_the_same_for_the_same_seed(digits: Mnist, tmp_path: Path) -> None:
-    seen: list[int] = []
+    done: list[int] = []
     for name, seed in (("one", 7), ("again", 7), ("other", 8)):
-        write_fresh(digits, tmp_path / f"{name}.npz", FreshConfig(pairs=600, seed=seed, severity=3), seen.append)
+        write_fresh(digits, tmp_path / f"{name}.npz", FreshConfig(pairs=600, seed=seed, severity=3), done.append)
     one, again, other = (load_pairs(tmp_path / f"{name}.npz") for name in ("one", "again", "other"))
     assert one.sha256 == again.sha256 != other.sha256
-    assert seen[-1] == 600
-    assert seen[:3] == sorted(seen[:3])
+    assert done[-1] == 600
+    assert done[:3] == sorted(done[:3])
     assert one.xa.shape == (600, 1, 28, 28)
     assert one.y is not None
     assert one.y.sum() == 300
@@ -85,17 +85,17 @@ def test_a_file_is_an_ordinary_pair_file_and_the_same_for_the_same_seed(digits: 
 
 def test_nothing_is_written_where_it_would_be_taken_for_something_else(benchmark_folder: Path, tmp_path: Path) -> None:
     refuse_other_place(tmp_path / "fresh.npz")
-    for out, said in (
+    for out, message in (
         (benchmark_folder / "train.npz", r"holds a benchmark, .*; choose another folder with `out`"),
         (tmp_path / "fresh.csv", r"ends in \.npz"),
         (tmp_path / "fresh.rows.npz", r"are of selections of rows"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             refuse_other_place(out)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"pairs": 0}, "pairs is 0; it must be at least 1"),
         ({"seed": -1}, "seed is -1"),
@@ -103,6 +103,6 @@ def test_nothing_is_written_where_it_would_be_taken_for_something_else(benchmark
         ({"weight_diff1": 1.5}, "weight_diff1 is 1.5"),
     ],
 )
-def test_impossible_values_are_refused(values: dict[str, float], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_impossible_values_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         FreshConfig(**values)  # pyright: ignore[reportArgumentType]

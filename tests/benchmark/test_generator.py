@@ -89,10 +89,10 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(digits: Mnist) -> No
 
 def test_progress_reaches_the_end(digits: Mnist) -> None:
     drawn = drawn_split(digits, BenchmarkConfig(pairs_val=600, severity=0), "val")
-    seen: list[int] = []
-    render_split(digits.train_images, drawn, 1, seen.append)
-    assert seen == sorted(seen)
-    assert seen[-1] == 600
+    done: list[int] = []
+    render_split(digits.train_images, drawn, 1, done.append)
+    assert done == sorted(done)
+    assert done[-1] == 600
 
 
 def test_the_files_are_those_of_the_benchmark(benchmark_folder: Path) -> None:
@@ -180,7 +180,7 @@ def test_true_digits_are_drawn_again_from_the_files(mnist: Mnist, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"severity": 7}, "severity is 7; it must be at least 0 and at most 6"),
         ({"severity_val": -1}, "severity_val is -1"),
@@ -190,8 +190,8 @@ def test_true_digits_are_drawn_again_from_the_files(mnist: Mnist, tmp_path: Path
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_impossible_benchmarks_are_refused(values: dict[str, float], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_impossible_benchmarks_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         BenchmarkConfig(**values)  # pyright: ignore[reportArgumentType]
 
 

@@ -44,12 +44,12 @@ def idx_folder(mnist: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_is_read_and_then_the_cache(cache: Path, offline: None, idx_folder: Path, mnist: Mnist) -> None:
-    said: list[str] = []
-    np.testing.assert_array_equal(fetch_mnist(idx_folder, said.append).train_images, mnist.train_images)
-    assert str(idx_folder) in said[-1]
+    lines: list[str] = []
+    np.testing.assert_array_equal(fetch_mnist(idx_folder, lines.append).train_images, mnist.train_images)
+    assert str(idx_folder) in lines[-1]
     assert cache.is_file()
-    np.testing.assert_array_equal(fetch_mnist(say=said.append).test_labels, mnist.test_labels)
-    assert said[-1] == f"MNIST: {cache}, verified"
+    np.testing.assert_array_equal(fetch_mnist(say=lines.append).test_labels, mnist.test_labels)
+    assert lines[-1] == f"MNIST: {cache}, verified"
 
 
 def test_an_npz_file_with_the_names_of_keras_is_read(cache: Path, offline: None, mnist: Mnist, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_wrong_content_is_refused_and_never_cached(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(idx_folder, folder)
-    said = harm(folder)
-    with pytest.raises(InputError, match=said):
+    message = harm(folder)
+    with pytest.raises(InputError, match=message):
         fetch_mnist(folder)
     assert not cache.exists()
 

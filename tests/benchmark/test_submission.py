@@ -32,7 +32,7 @@ def test_the_order_of_rows_does_not_matter(test_file: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("ids", "labels", "said"),
+    ("ids", "labels", "message"),
     [
         (IDS, LABELS[:3], "4 ids and 3 labels; lengths must be the same"),
         ([*IDS[:3], IDS[0]], LABELS, "ids that occur again: 1 ('PRV_0000000' in row 3)"),
@@ -41,16 +41,16 @@ def test_the_order_of_rows_does_not_matter(test_file: Path, tmp_path: Path) -> N
         (IDS, [0, 1, 0.5, float("nan")], "labels other than 0 and 1: 2 ('0.5' in row 2, 'nan' in row 3)"),
     ],
 )
-def test_what_would_not_fit_is_not_written(tmp_path: Path, ids: list[str], labels: list[Any], said: str) -> None:
+def test_what_would_not_fit_is_not_written(tmp_path: Path, ids: list[str], labels: list[Any], message: str) -> None:
     path = tmp_path / "submission.csv"
     with pytest.raises(InputError) as caught:
         write_submission(path, ids, labels)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert not path.exists()
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (["PRV_0000000,1", "PRV_0000001,0", "ü,1"], "ids of test.npz that are not there: 1 ('a \"quoted\", id')"),
         ([*"abc", "PRV_0000000,1"], "line 2 has 1 cells, the header has 2"),
@@ -62,31 +62,31 @@ def test_what_would_not_fit_is_not_written(tmp_path: Path, ids: list[str], label
         (["PRV_0000000,True"], "labels other than 0 and 1: 1 ('True' in line 2)"),
     ],
 )
-def test_what_does_not_fit_is_refused(test_file: Path, tmp_path: Path, rows: list[str], said: str) -> None:
+def test_what_does_not_fit_is_refused(test_file: Path, tmp_path: Path, rows: list[str], message: str) -> None:
     path = tmp_path / "submission.csv"
     path.write_text("\n".join(["id,label", *rows]), encoding="utf-8")
     with pytest.raises(InputError) as caught:
         check_submission(path, test_file)
     line = str(caught.value)
     assert line.startswith(f"{path}: ")
-    assert said in line
+    assert message in line
     assert len(line.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("id,prediction\nü,1\n", "column 'label' is missing, the first line has 'id', 'prediction'"),
         ("id,label,probability\nü,1,0.9\n", "unknown column 'probability'; the columns are id, label"),
         ("", "empty; the first line names the columns id,label"),
     ],
 )
-def test_other_tables_are_refused(test_file: Path, tmp_path: Path, content: str, said: str) -> None:
+def test_other_tables_are_refused(test_file: Path, tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "submission.csv"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         check_submission(path, test_file)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_missing_files_are_named(test_file: Path, tmp_path: Path) -> None:

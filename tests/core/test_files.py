@@ -60,7 +60,7 @@ def test_a_zero_byte_in_a_path_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "Expecting property name"),
         ("[" * 100_000, "recursion"),
@@ -71,8 +71,8 @@ def test_a_zero_byte_in_a_path_is_one_line() -> None:
         ("-Infinity", "-Infinity is no JSON"),
     ],
 )
-def test_json_beyond_bounds_is_refused(text: str, said: str) -> None:
-    with pytest.raises(InputError, match=rf"^a\.json: not valid JSON \(.*{said}"):
+def test_json_beyond_bounds_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^a\.json: not valid JSON \(.*{message}"):
         parse_json(text, "a.json")
 
 

@@ -113,7 +113,7 @@ def test_other_files_are_not_npz(tmp_path: Path, refusal: Refusal, content: byte
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "message"),
     [
         ([("word/document.xml", b"<xml/>")], "'word/document.xml' is not an array; write it with numpy.savez"),
         ([("x.npy", member(X)), ("x.npy", member(X))], "key 'x' occurs 2 times; keep one"),
@@ -127,9 +127,9 @@ def test_other_files_are_not_npz(tmp_path: Path, refusal: Refusal, content: byte
     ],
 )
 def test_zip_files_that_are_no_sound_npz(
-    tmp_path: Path, refusal: Refusal, members: list[tuple[str, bytes]], said: str
+    tmp_path: Path, refusal: Refusal, members: list[tuple[str, bytes]], message: str
 ) -> None:
-    assert said in refusal(archive(tmp_path / "odd.npz", *members))
+    assert message in refusal(archive(tmp_path / "odd.npz", *members))
 
 
 def test_an_entry_that_damage_hides_is_missed(tmp_path: Path, refusal: Refusal) -> None:

@@ -13,7 +13,7 @@ def test_a_number_beyond_floats_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"k" * 5000: 1}, "unknown key 'kkk"),
         ({None: 1}, "unknown key 'None'"),
@@ -21,8 +21,8 @@ def test_a_number_beyond_floats_is_refused() -> None:
         ({"lr": ["x"] * 5000}, "'lr' is \\['x'"),
     ],
 )
-def test_names_and_values_are_shown_in_part(values: dict, said: str) -> None:
-    with pytest.raises(InputError, match=f"^recipe: {said}") as caught:
+def test_names_and_values_are_shown_in_part(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"^recipe: {message}") as caught:
         with_values(TrainConfig(), values, "recipe")
     assert len(str(caught.value).partition("; it must be")[0]) < 2000
 

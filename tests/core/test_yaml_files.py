@@ -17,7 +17,7 @@ MERGES = "a: &a {x: 1}\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (LAUGHS, "its aliases stand for more than 100,000 values"),
         (MERGES, "its aliases stand for more than 100,000 values"),
@@ -44,13 +44,13 @@ MERGES = "a: &a {x: 1}\n" + "".join(
         ("'" + "k" * 5000 + "': 1\n" * 2, "not valid YAML"),
     ],
 )
-def test_what_is_not_plain_yaml_is_refused_at_once(text: str, said: str) -> None:
+def test_what_is_not_plain_yaml_is_refused_at_once(text: str, message: str) -> None:
     started = time.monotonic()
     with pytest.raises(InputError) as caught:
         parse_yaml(text, "own.yaml")
     line = str(caught.value)
     assert line.startswith("own.yaml: not valid YAML (")
-    assert said in line
+    assert message in line
     assert len(line) < 600
     assert time.monotonic() - started < 5
 

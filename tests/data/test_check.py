@@ -137,15 +137,15 @@ SUSPICIOUS: list[tuple[Callable[[], Pairs], list[str], int, str, tuple[str, ...]
 ]
 
 
-@pytest.mark.parametrize(("make", "expected", "count", "said", "examples"), SUSPICIOUS)
+@pytest.mark.parametrize(("make", "expected", "count", "message", "examples"), SUSPICIOUS)
 def test_what_is_suspicious_is_found_and_nothing_else(
-    tmp_path: Path, make: Callable[[], Pairs], expected: list[str], count: int, said: str, examples: tuple[str, ...]
+    tmp_path: Path, make: Callable[[], Pairs], expected: list[str], count: int, message: str, examples: tuple[str, ...]
 ) -> None:
     path = saved(tmp_path / "odd.npz", *make())
     report = check_pairs([path])
     found = report.findings[0]
     assert kinds(report) == expected
-    assert said in found.text
+    assert message in found.text
     assert (found.count, found.examples, found.paths) == (count, examples, (path,))
     assert report.lines[1].startswith(f"{found.severity} {found.kind}: {path}: ")
     assert all(len(line.splitlines()) == 1 for line in report.lines)

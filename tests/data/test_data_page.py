@@ -28,6 +28,6 @@ def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     (commands,) = blocks("sh")
     for command in commands.splitlines():
         main(shlex.split(command, comments=True)[1:])
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "submission.csv: fits test.npz; 100 rows, left ranks higher in 100 of them"
+    message = capsys.readouterr().out.splitlines()
+    assert message[-1] == "submission.csv: fits test.npz; 100 rows, left ranks higher in 100 of them"
     assert Path("sheet.png").is_file()

@@ -72,6 +72,6 @@ def test_folds_are_kept_in_a_file(tmp_path: Path) -> None:
 
 def test_impossible_folds_are_refused() -> None:
     data = pairs_of(np.arange(80).reshape(40, 2))
-    for count, share, said in ((1, 0.1, "`folds`: 1"), (5, 1.0, "`stop_share`: 1.0"), (30, 0.1, "too few for 30")):
-        with pytest.raises(InputError, match=said):
+    for count, share, message in ((1, 0.1, "`folds`: 1"), (5, 1.0, "`stop_share`: 1.0"), (30, 0.1, "too few for 30")):
+        with pytest.raises(InputError, match=message):
             assign_folds(data, count, share)

@@ -125,10 +125,10 @@ def test_what_is_refused_is_refused_with_the_same_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: Refusal, case: str, rows: int
 ) -> None:
     monkeypatch.setattr(pair_arrays, "_CHECKED_BYTES", 3 * UNIT[0].nbytes)
-    arrays, said = REFUSED[case]
+    arrays, message = REFUSED[case]
     saved(tmp_path / "bad.npz", {"y": np.zeros(N, int)} | arrays)
     line = refusal(tmp_path / "bad.npz")
-    assert said in line
+    assert message in line
     assert streaming_refused(tmp_path / "bad.npz", rows) == line
 
 
@@ -165,15 +165,15 @@ def test_changed_bytes_are_refused_or_change_nothing(scratch: Path, data: st.Dat
         content[place] ^= data.draw(st.integers(1, 255), "bits")
     scratch.write_bytes(content)
     try:
-        chunks, said = chunks_of(scratch, 4), None
+        chunks, message = chunks_of(scratch, 4), None
     except InputError as error:
-        chunks, said = [], str(error)
-    if said is None:
+        chunks, message = [], str(error)
+    if message is None:
         np.testing.assert_array_equal(np.concatenate([chunk.xb for chunk in chunks])[:, 0], X[..., 8:])
         np.testing.assert_array_equal(np.concatenate([chunk.row_ids for chunk in chunks]), IDS)
     else:
-        assert said.startswith(f"{scratch}: ")
-        assert len(said.splitlines()) == 1
+        assert message.startswith(f"{scratch}: ")
+        assert len(message.splitlines()) == 1
 
 
 def test_neither_labels_nor_ids_are_needed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ _LONGEST = 100_000_000
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What a safetensors file says of itself.
+    """The header of a safetensors file.
 
     Attributes:
         shapes: Shapes of the tensors by name.

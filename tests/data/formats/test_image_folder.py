@@ -118,7 +118,7 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
 
 
 @pytest.mark.parametrize(
-    ("rows", "header", "said"),
+    ("rows", "header", "message"),
     [
         ((), "left,right,label", "no pairs, only a header line; add a line for each pair"),
         (
@@ -145,9 +145,11 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
         (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "line 3: image 'nnnn"),
     ],
 )
-def test_bad_tables_are_refused(folder: Path, refusal: Refusal, rows: tuple[str, ...], header: str, said: str) -> None:
+def test_bad_tables_are_refused(
+    folder: Path, refusal: Refusal, rows: tuple[str, ...], header: str, message: str
+) -> None:
     path = table(folder, *rows, header=header)
-    assert said in refusal(folder, at_fault=path)
+    assert message in refusal(folder, at_fault=path)
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -157,7 +159,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         (
             Image.new("L", (12, 11)),
@@ -183,28 +185,28 @@ def png_that_claims(width: int, height: int) -> bytes:
         *("empty", "text", "PostScript", "no pixels", "many pixels", "decompression bomb"),
     ],
 )
-def test_bad_images_are_refused(folder: Path, refusal: Refusal, image: Image.Image | bytes, said: str) -> None:
+def test_bad_images_are_refused(folder: Path, refusal: Refusal, image: Image.Image | bytes, message: str) -> None:
     if isinstance(image, bytes):
         (folder / "odd.png").write_bytes(image)
     else:
         image.save(folder / "odd.png")
     path = table(folder, "0.png,1.png,1", "2.png,odd.png,0")
-    assert said in refusal(folder, at_fault=path)
+    assert message in refusal(folder, at_fault=path)
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         ((), "no CSV file; a folder of images has a pairs.csv with the columns left,right,label"),
         (("a.csv", "b.csv"), "several CSV files (a.csv, b.csv); a folder of images has a pairs.csv"),
     ],
 )
 def test_folders_without_one_table_are_refused(
-    folder: Path, refusal: Refusal, names: tuple[str, ...], said: str
+    folder: Path, refusal: Refusal, names: tuple[str, ...], message: str
 ) -> None:
     for name in names:
         table(folder, "0.png,1.png,1", name=name)
-    assert said in refusal(folder)
+    assert message in refusal(folder)
 
 
 @pytest.fixture(scope="module", params=["png", "jpeg", "gif", "tiff", "webp", "bmp", "ppm"])

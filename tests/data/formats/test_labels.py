@@ -77,7 +77,7 @@ def test_rows_without_ids_are_known_by_their_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (("a,1", "b,0", "d,1"), "ids of test.npz that are not there: 1 ('ü 3')"),
         ((*GOOD, "e,1"), "ids that are not in test.npz: 1 ('e' in line 6)"),
@@ -90,16 +90,16 @@ def test_rows_without_ids_are_known_by_their_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_do_not_fit_are_refused(
-    npz: Path, tmp_path: Path, refusal: Refusal, rows: tuple[str, ...], said: str
+    npz: Path, tmp_path: Path, refusal: Refusal, rows: tuple[str, ...], message: str
 ) -> None:
     path = table(tmp_path / "labels.csv", *rows)
     line = refusal(npz, path, at_fault=path)
-    assert said in line
+    assert message in line
     assert line.endswith("it needs every id of test.npz once, with label 0 or 1")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "empty; the first line names the columns id,label"),
         ("id,label\na,1\nü 3,0\n".encode("latin-1"), "not UTF-8 (byte 0xfc in line 3); save it as CSV in UTF-8"),
@@ -125,11 +125,11 @@ def test_labels_that_do_not_fit_are_refused(
     ],
 )
 def test_files_that_are_no_label_table_are_refused(
-    npz: Path, tmp_path: Path, refusal: Refusal, content: bytes, said: str
+    npz: Path, tmp_path: Path, refusal: Refusal, content: bytes, message: str
 ) -> None:
     path = tmp_path / "labels.csv"
     path.write_bytes(content)
-    assert said in refusal(npz, path, at_fault=path)
+    assert message in refusal(npz, path, at_fault=path)
 
 
 def test_a_label_file_that_does_not_exist_is_refused(npz: Path, tmp_path: Path, refusal: Refusal) -> None:

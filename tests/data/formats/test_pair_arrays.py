@@ -37,7 +37,7 @@ def test_uint8_arrays_are_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"xa": XA[:4]}, "'xa' has 4 images and 'xb' 5"),
         ({"xa": XA.astype(int)}, "'xa' is int64; images are uint8"),
@@ -49,8 +49,8 @@ def test_uint8_arrays_are_not_copied() -> None:
         ({"id": np.array(["a", None, "b", "c", "d"], object)}, "'id' is object"),
     ],
 )
-def test_what_a_file_may_not_hold_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=rf"^mine: .*{said}"):
+def test_what_a_file_may_not_hold_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=rf"^mine: .*{message}"):
         PairData.from_arrays(**{"xa": XA, "xb": XB} | change, name="mine")
 
 

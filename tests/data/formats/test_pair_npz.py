@@ -188,13 +188,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_arrays_are_refused(tmp_path: Path, refusal: Refusal, case: str) -> None:
-    arrays, said = REFUSED[case]
-    assert said in refusal(saved(tmp_path / "bad.npz", arrays))
+    arrays, message = REFUSED[case]
+    assert message in refusal(saved(tmp_path / "bad.npz", arrays))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         (np.nan, "key 'xb' has NaN or infinity, first in row 2; remove or repair such pairs"),
         (np.inf, "key 'xb' has NaN or infinity, first in row 2"),
@@ -203,6 +203,8 @@ def test_bad_arrays_are_refused(tmp_path: Path, refusal: Refusal, case: str) -> 
         (-0.5, "from -0.5 to"),
     ],
 )
-def test_floats_out_of_range_are_refused(tmp_path: Path, refusal: Refusal, dtype: str, value: float, said: str) -> None:
+def test_floats_out_of_range_are_refused(
+    tmp_path: Path, refusal: Refusal, dtype: str, value: float, message: str
+) -> None:
     xb = changed(UNIT.astype(dtype), (2, 0, 3), value)
-    assert said in refusal(saved(tmp_path / "bad.npz", {"xa": UNIT.astype(dtype), "xb": xb, "y": Y}))
+    assert message in refusal(saved(tmp_path / "bad.npz", {"xa": UNIT.astype(dtype), "xb": xb, "y": Y}))
