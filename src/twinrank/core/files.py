@@ -198,7 +198,7 @@ def open_file(path: Path) -> io.BufferedReader:
     path = Path(path)
     with reading(path):
         _refuse_other_kinds(path, path.stat().st_mode)
-        # Not blocking, and asked again, in case that it has been replaced by a pipe meanwhile.
+        # Not blocking, and checked again, since a pipe may have replaced it meanwhile.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             _refuse_other_kinds(path, os.fstat(handle).st_mode)
