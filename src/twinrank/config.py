@@ -39,7 +39,7 @@ class BenchmarkConfig:
     """The occluded-digit benchmark. The defaults are the benchmark proper.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: A value is out of range.
     """
 
     seed: int = 42
@@ -92,7 +92,7 @@ class FreshConfig:
     """Freshly rendered pairs of the open track.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: A value is out of range.
     """
 
     pairs: int = BenchmarkConfig.pairs_train
@@ -116,7 +116,7 @@ class TrainConfig:
     """One training run. Each model of the registry brings the values that suit it.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: A value is out of range.
     """
 
     epochs: int = 30

@@ -293,7 +293,7 @@ def test_any_network_can_have_the_latent_term_which_alone_trains_its_backbone() 
     for parameter in [*objective.parameters(), *model.parameters()]:
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
-    embedded = model.embed(*batch(8, 2)[:2], shielded=True)
+    embedded = model.embed(*batch(8, 2)[:2], detached=True)
     model.zero_grad()
     model.comparator(*(side.features for side in embedded)).sum().backward()
     assert all(parameter.grad is None for parameter in model.tower.backbone.parameters())

@@ -17,10 +17,10 @@ class SqueezeExcitation(nn.Module):
     """Channels weighted by their global averages (Hu et al. 2018, Squeeze-and-excitation networks, arXiv:1709.01507).
 
     Args:
-        channels: of the map.
-        hidden: width between the two layers.
-        activation: between them.
-        bias: the layers have one.
+        channels: Channels of the map.
+        hidden: Width between the two layers.
+        activation: Activation between them.
+        bias: Whether the layers have a bias.
     """
 
     def __init__(self, channels: int, hidden: int, activation: type[nn.Module] = nn.ReLU, bias: bool = False) -> None:
@@ -38,9 +38,9 @@ class CBAM(nn.Module):
     """Channel attention, then spatial attention (Woo et al. 2018, CBAM, arXiv:1807.06521).
 
     Args:
-        channels: of the map.
-        reduction: of the width between the layers of the channel attention.
-        kernel: side of the spatial attention's convolution.
+        channels: Channels of the map.
+        reduction: Divisor of the width between the layers of the channel attention.
+        kernel: Side of the spatial attention's convolution.
     """
 
     def __init__(self, channels: int, reduction: int = _REDUCTION, kernel: int = 7) -> None:
@@ -58,7 +58,7 @@ class CBAM(nn.Module):
 
 
 def stage_attention(name: AttentionName, channels: int) -> list[nn.Module]:
-    """What ends a stage: squeeze-and-excitation without bias, CBAM, both with reduction 16, or nothing."""
+    """The end of a stage: squeeze-and-excitation without bias, CBAM, both with reduction 16, or nothing."""
     match name:
         case "se":
             return [SqueezeExcitation(channels, max(1, channels // _REDUCTION))]
@@ -72,8 +72,8 @@ class FeatureAttention(nn.Module):
     """A gate on each feature, with a shortcut, between layer norms: the training guide's.
 
     Args:
-        features: length of the vector.
-        reduction: of the width between the layers.
+        features: Length of the vector.
+        reduction: Divisor of the width between the layers.
     """
 
     def __init__(self, features: int, reduction: int = 4) -> None:
@@ -89,7 +89,7 @@ class FeatureAttention(nn.Module):
 
 
 def _even(layer: Gate) -> Gate:
-    """A gate's last layer, made to begin even: random gates hide what the layers before have to say."""
+    """A gate's last layer, set to begin even: random gates would hide the layers before it."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -8,9 +8,9 @@ class ConcatenatedMLP(nn.Module):
     """The training guide's baseline head: both feature vectors joined, then a small network. Not antisymmetric.
 
     Args:
-        features: length of one feature vector.
-        hidden: width of the hidden layer.
-        dropout: before the last layer.
+        features: Length of one feature vector.
+        hidden: Width of the hidden layer.
+        dropout: Dropout before the last layer.
     """
 
     def __init__(self, features: int, hidden: int = 256, dropout: float = 0.2) -> None:
@@ -31,9 +31,9 @@ class Antisymmetric(nn.Module):
     that batch norm sees one population.
 
     Args:
-        comparator: f.
-        confidence: a comparator that gives the same for both orders, to the bit; if given, the logit is multiplied by
-            twice its sigmoid.
+        comparator: Comparator f.
+        confidence: Comparator with the same value for both orders, to the bit; the logit is multiplied by twice its
+            sigmoid. None leaves the logit.
     """
 
     def __init__(self, comparator: nn.Module, confidence: nn.Module | None = None) -> None:
@@ -60,8 +60,8 @@ class LatentOrder(nn.Module):
     so level i means "more than i others".
 
     Args:
-        features: length of one feature vector.
-        levels: K.
+        features: Length of one feature vector.
+        levels: Number of levels, K.
     """
 
     def __init__(self, features: int, levels: int = 10) -> None:
@@ -85,8 +85,8 @@ class LatentOrder(nn.Module):
         """Log-likelihood, up to a constant, that pairs occur in this order.
 
         Args:
-            greater: log-posteriors (N, K).
-            lesser: log-posteriors (N, K).
+            greater: Log-posteriors (N, K).
+            lesser: Log-posteriors (N, K).
 
         Returns:
             float32 (N,).
@@ -94,15 +94,15 @@ class LatentOrder(nn.Module):
         return torch.logsumexp(greater[:, :, None] + lesser[:, None, :] + self.table, (1, 2))
 
     def inferred(self, left: torch.Tensor, right: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What both levels are once it is known which image ranks higher, by Bayes' rule with the table.
+        """Posteriors of both levels, given which image ranks higher, by Bayes' rule with the table.
 
         It is the expectation step of Dempster et al. 1977, Maximum likelihood from incomplete data via the EM
         algorithm.
 
         Args:
-            left: log-posteriors (N, K).
-            right: log-posteriors (N, K).
-            y: labels (N,), 1 where the left image ranks higher.
+            left: Log-posteriors (N, K).
+            right: Log-posteriors (N, K).
+            y: Labels (N,), 1 where the left image ranks higher.
 
         Returns:
             Probabilities of the levels of both images, float32 (N, K) each.

@@ -1,4 +1,4 @@
-"""What a tower sees of an image."""
+"""From images to the channels that a tower gets."""
 
 import torch
 from torch import nn
@@ -21,11 +21,11 @@ class Encode(nn.Module):
 
     Args:
         channels: C, of the images.
-        mask: add the mask.
-        image_size: shorter side of the images, in pixels; the sides are divided by one for each full 32 of it.
+        mask: Whether the mask is added.
+        image_size: Shorter side of the images, in pixels; the sides are divided by one for each full 32 of it.
 
     Attributes:
-        out_channels: channels that a tower sees.
+        out_channels: Channels that a tower gets.
     """
 
     mean: torch.Tensor

@@ -19,8 +19,8 @@ class Bilinear(nn.Module):
     """A bilinear form of low rank, (U a) * (V b) (Kim et al. 2017, Hadamard product, arXiv:1610.04325, equation 3).
 
     Args:
-        features: length of one feature vector.
-        rank: of the form.
+        features: Length of one feature vector.
+        rank: Rank of the form.
     """
 
     def __init__(self, features: int, rank: int) -> None:
@@ -37,10 +37,10 @@ class FusionHeads(nn.Module):
     """A head for each fusion, and the sum of their logits weighted by a learned softmax: the training guide's.
 
     Args:
-        features: length of one feature vector, F.
-        fusions: names.
-        dropout: in the heads; before the last layer, three quarters of it.
-        signed: the difference keeps its sign; the guide takes its absolute value.
+        features: Length of one feature vector, F.
+        fusions: Names of the fusions.
+        dropout: Dropout in the heads; three quarters of it before the last layer.
+        signed: Whether the difference keeps its sign; the guide takes its absolute value.
     """
 
     def __init__(self, features: int, fusions: Sequence[FusionName], dropout: float, signed: bool) -> None:
@@ -91,13 +91,13 @@ def fusion_comparator(
     right decide the order, and the others how confident to be.
 
     Args:
-        features: length of one feature vector.
-        fusions: names, each once.
-        dropout: in the heads.
-        antisymmetric: swapping the images negates the logit.
+        features: Length of one feature vector.
+        fusions: Names of the fusions, each once.
+        dropout: Dropout in the heads.
+        antisymmetric: Whether swapping the images negates the logit.
 
     Raises:
-        InputError: a fusion occurs twice, there is none, or none tells left from right and the logit must.
+        InputError: A fusion occurs twice, there is none, or none tells left from right although the logit must.
     """
     if not fusions or len(set(fusions)) < len(fusions):
         raise InputError(f"fusions: {','.join(fusions) or 'none'}; name one or more of {', '.join(FUSIONS)}, each once")

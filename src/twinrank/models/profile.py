@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""The cost of a network."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ def multiply_adds(model: SiameseNet, channels: int = 1, image_size: int = 28) ->
     """Multiply-adds that comparing one pair takes, in convolutions and matrix products.
 
     Args:
-        model: the network.
-        channels: of the images.
-        image_size: height and width of the images, in pixels.
+        model: Network.
+        channels: Channels of the images.
+        image_size: Height and width of the images, in pixels.
     """
     image = torch.zeros(1, channels, image_size, image_size)
     counter = FlopCounterMode(display=False)

@@ -14,11 +14,11 @@ from twinrank.models.towers.tower import Tower
 
 
 class Embedded(NamedTuple):
-    """What a tower makes of N images.
+    """The output of a tower for N images.
 
     Attributes:
-        averages: of the backbone's maps, float32 (N, A).
-        features: that are compared, float32 (N, F).
+        averages: Averages of the backbone's maps, float32 (N, A).
+        features: Features that are compared, float32 (N, F).
     """
 
     averages: torch.Tensor
@@ -33,14 +33,14 @@ class SiameseNet(nn.Module):
     """Encode, tower, comparator.
 
     Args:
-        encode: what the tower sees.
-        tower: encoded images to features.
-        comparator: features of both images to a logit; it always runs in float32.
-        views: test-time augmentation: features are the mean of those of so many views of an image, 1 to 5: itself, and
-            moved by a pixel to each side. Strided layers see each of them differently.
+        encode: Encoding of the images.
+        tower: Tower from encoded images to features.
+        comparator: Comparator from features of both images to a logit; it always runs in float32.
+        views: Test-time augmentation: number of views of an image whose features are averaged, 1 to 5. The views are
+            the image itself, and the image moved by a pixel to each side; strided layers respond differently to each.
 
     Attributes:
-        precision: arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
+        precision: Arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
     """
 
     def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1) -> None:
@@ -57,32 +57,32 @@ class SiameseNet(nn.Module):
         return isinstance(self.comparator, Antisymmetric | LatentOrder)
 
     def set_recompute(self, recompute: bool) -> None:
-        """Whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""
+        """Choose whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""
         self.tower.backbone.recompute = recompute
 
-    def embed(self, xa: torch.Tensor, xb: torch.Tensor, shielded: bool = False) -> tuple[Embedded, Embedded]:
-        """What the tower makes of left and right images.
+    def embed(self, xa: torch.Tensor, xb: torch.Tensor, detached: bool = False) -> tuple[Embedded, Embedded]:
+        """The output of the tower for left and right images.
 
         In training both sides go through the tower as one batch, so that batch norm sees one population. In evaluation
         each side goes alone: then swapped images take the very same path, and symmetry holds to the bit whatever order
         of summation a kernel chooses for a place in a batch.
 
         Args:
-            xa: left images, uint8 or float in [0, 1], (N, C, H, W).
-            xb: right images, the same.
-            shielded: no gradient goes from the features back to the backbone.
+            xa: Left images, uint8 or float in [0, 1], (N, C, H, W).
+            xb: Right images, the same.
+            detached: Whether no gradient goes from the features back to the backbone.
         """
         if self.training:
-            both = self.embed_batch(torch.cat([xa, xb]), shielded)
+            both = self.embed_batch(torch.cat([xa, xb]), detached)
             left, right = zip(*(part.chunk(2) for part in both), strict=True)
             return Embedded(*left), Embedded(*right)
-        return self.embed_batch(xa, shielded), self.embed_batch(xb, shielded)
+        return self.embed_batch(xa, detached), self.embed_batch(xb, detached)
 
-    def embed_batch(self, images: torch.Tensor, shielded: bool = False) -> Embedded:
+    def embed_batch(self, images: torch.Tensor, detached: bool = False) -> Embedded:
         """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
         seen = [_moved(images, *move) for move in _MOVES[: 1 if self.training else self.views]]
         with autocast(images.device, self.precision):
-            views = [self.tower(self.encode(view), shielded) for view in seen]
+            views = [self.tower(self.encode(view), detached) for view in seen]
         return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration: steepest at 0, so singular values end between 0.7 and 1.2 and not at 1."""
+"""Coefficients of the quintic iteration: steepest at 0, so singular values end between 0.7 and 1.2 and not at 1."""
 _ITERATIONS = 5
 _MOMENTUM = 0.95
 _RMS = 0.2
-"""Of an AdamW update, which Muon's is scaled to (Liu et al. 2025, Muon is scalable for LLM training, arXiv:2502.16982,
-equation 4), so that both take the same learning rate and weight decay."""
+"""Size of an AdamW update, which Muon's is scaled to (Liu et al. 2025, Muon is scalable for LLM training,
+arXiv:2502.16982, equation 4), so that both take the same learning rate and weight decay."""
 
 
 class Muon(torch.optim.AdamW):
@@ -22,11 +22,11 @@ class Muon(torch.optim.AdamW):
     optimizer, with one checkpoint, serves the whole network.
 
     Args:
-        kernels: parameters of two or more dimensions.
-        others: the rest.
-        lr: of both.
-        weight_decay: of the kernels, decoupled.
-        betas: of AdamW.
+        kernels: Parameters of two or more dimensions.
+        others: All other parameters.
+        lr: Learning rate of both.
+        weight_decay: Decoupled weight decay of the kernels.
+        betas: Decays of the running means of AdamW.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     """Nearly U V^T of a matrix U S V^T, by Newton-Schulz iteration in bfloat16.
 
     Args:
-        matrix: float (R, C).
+        matrix: Matrix, float (R, C).
 
     Returns:
         bfloat16 (R, C), whose singular values are 0.7 to 1.2 where those of the matrix are not tiny.

@@ -1,4 +1,4 @@
-"""What training minimises. The objective is given the network and a batch, so the loop knows none of its terms."""
+"""The losses that training minimises. The objective gets the network and a batch, so the loop knows no loss by name."""
 
 import math
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Loss(NamedTuple):
     """The loss of a batch.
 
     Attributes:
-        total: float32 (), what is minimised.
-        terms: its parts before weighting, by name, detached; recorded in the history.
+        total: Number that is minimised, float32 ().
+        terms: Parts before weighting, by name, detached; the history keeps them.
     """
 
     total: torch.Tensor
@@ -28,25 +28,25 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Pair loss, against labels or a teacher as well, and on demand the latent order term and that of told levels.
+    """Pair loss against labels, and on demand a teacher's logits, the latent order term, and target levels.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
-    that; any other gets an auxiliary one here, on the averages of its backbone's maps and with a pair loss of its own.
-    The auxiliary head alone trains the backbone, and is dropped after training; neck and comparator learn on what the
-    backbone gives. (Their noisy gradient would keep the backbone on its plateau for longer; and on the features, behind
-    the neck's dropout, the levels stay alike.) So a teacher is held against both: what it says would not reach the
-    backbone otherwise.
+    that. Any other network gets an auxiliary one here, on the averages of its backbone's maps, with a pair loss of its
+    own. The auxiliary head alone trains the backbone, and is dropped after training. Neck and comparator learn on what
+    the backbone gives; their noisy gradient would keep the backbone on its plateau for longer. (An auxiliary head on
+    the features, behind the neck's dropout, leaves the levels alike.) A teacher's logits are compared with both heads,
+    since otherwise they would not reach the backbone.
 
     Args:
-        config: of the training.
-        model: the network.
-        told_levels: number of levels that are told with the pairs; 0, none.
+        config: Training values.
+        model: Network.
+        target_count: Number of target levels of the pairs; 0 is none.
 
     Raises:
-        InputError: levels are to be learned that are not told, or more than there are.
+        InputError: Levels have a weight but no targets, or the targets have more levels than the network.
     """
 
-    def __init__(self, config: TrainConfig, model: SiameseNet, told_levels: int = 0) -> None:
+    def __init__(self, config: TrainConfig, model: SiameseNet, target_count: int = 0) -> None:
         super().__init__()
         self.config = config
         self.auxiliary: LatentOrder | None = None
@@ -58,11 +58,11 @@ class Objective(nn.Module):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
-            if config.level_weight and not told_levels:
+            if config.level_weight and not target_count:
                 raise InputError("level_weight needs a teacher that has latent levels itself; choose another one")
-            if config.level_weight and head.levels < told_levels:
+            if config.level_weight and head.levels < target_count:
                 raise InputError(
-                    f"level_weight needs a latent level for each of {told_levels} told, but the network has"
+                    f"level_weight needs a latent level for each of {target_count} target levels, but the network has"
                     f" {head.levels}; raise its option levels, or auxiliary_levels"
                 )
             if contrasted:
@@ -75,19 +75,20 @@ class Objective(nn.Module):
         xb: torch.Tensor,
         y: torch.Tensor,
         teacher: torch.Tensor | None = None,
-        told: torch.Tensor | None = None,
+        target_levels: torch.Tensor | None = None,
     ) -> Loss:
         """The loss of a batch.
 
         Args:
-            model: the network.
-            xa: left images (B, C, H, W).
-            xb: right images, the same.
-            y: labels float32 (B,).
-            teacher: any teacher's logits float32 (B,).
-            told: log-probabilities of levels, lowest first, of the left and the right image, float32 (B, 2, K).
+            model: Network.
+            xa: Left images (B, C, H, W).
+            xb: Right images, the same.
+            y: Labels float32 (B,).
+            teacher: Logits of a teacher, float32 (B,); None without one.
+            target_levels: Log-probabilities of levels, lowest first, of the left and the right image,
+                float32 (B, 2, K); None without.
         """
-        left, right = model.embed(xa, xb, shielded=self.auxiliary is not None)
+        left, right = model.embed(xa, xb, detached=self.auxiliary is not None)
         if not self._levelled:
             total, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
             return Loss(total, {name: term.detach() for name, term in terms.items()})
@@ -108,9 +109,9 @@ class Objective(nn.Module):
             total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
             terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
         if self.config.level_weight:
-            assert told is not None
+            assert target_levels is not None
             with torch.no_grad():
-                known = functional.pad(told, (0, head.levels - told.shape[2]), value=-math.inf)
+                known = functional.pad(target_levels, (0, head.levels - target_levels.shape[2]), value=-math.inf)
                 inferred = head.inferred(known[:, 0], known[:, 1], y)
             level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
             total = total + self.config.level_weight * level_loss
@@ -142,9 +143,9 @@ def soft_loss(logit: torch.Tensor, teacher: torch.Tensor, temperature: float) ->
     weights of both losses would mean something else at each temperature.
 
     Args:
-        logit: float (B,), of the student.
-        teacher: float (B,).
-        temperature: T.
+        logit: Logits of the student, float (B,).
+        teacher: Logits of the teacher, float (B,).
+        temperature: Temperature T.
 
     Returns:
         float (), nats.
@@ -163,11 +164,11 @@ def focal_loss(
     classes differently, for which swapped pairs give no reason. Smoothing after Szegedy et al. 2016, arXiv:1512.00567.
 
     Args:
-        logit: float (B,).
-        y: float (B,), 0 or 1.
-        gamma: how much less a pair counts that is answered rightly with confidence.
-        alpha: factor.
-        label_smoothing: labels become ``label_smoothing / 2`` and ``1 - label_smoothing / 2``.
+        logit: Logits, float (B,).
+        y: Labels, float (B,), 0 or 1.
+        gamma: Exponent: the higher, the less a pair counts that is predicted rightly with confidence.
+        alpha: Factor.
+        label_smoothing: Smoothing: labels become ``label_smoothing / 2`` and ``1 - label_smoothing / 2``.
 
     Returns:
         float (), nats.
@@ -191,8 +192,8 @@ class LatentTerm(nn.Module):
     without it levels merge in a cyclic order.
 
     Args:
-        levels: K.
-        momentum: of the running means.
+        levels: Number of levels, K.
+        momentum: Momentum of the running means.
     """
 
     mean_posteriors: torch.Tensor

@@ -11,7 +11,7 @@ _ONE_CYCLE_BETA1 = (0.95, 0.85)
 
 
 def learning_rate_factor(config: TrainConfig, progress: float, values: Sequence[float] = ()) -> float:
-    """What the largest learning rate is multiplied by.
+    """The factor of the largest learning rate.
 
     ``cosine``: linear warm-up, then half a cosine to zero (Loshchilov and Hutter 2017, SGDR, arXiv:1608.03983).
     ``one_cycle``: half a cosine up from 1/25, then half a cosine down to nearly zero (Smith and Topin 2018,
@@ -19,9 +19,9 @@ def learning_rate_factor(config: TrainConfig, progress: float, values: Sequence[
     ``plateau_patience`` epochs have brought nothing better. ``constant``: warm-up, then 1.
 
     Args:
-        config: names the schedule.
-        progress: share of the run that is over at the end of the step, 0 to 1.
-        values: of the monitored metric so far, an epoch each, the higher the better.
+        config: Training values with the schedule.
+        progress: Share of the run that is over at the end of the step, 0 to 1.
+        values: Values of the monitored metric so far, one an epoch, the higher the better.
     """
     if config.schedule == "one_cycle":
         rise = _rise(config, progress)

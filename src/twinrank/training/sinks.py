@@ -36,7 +36,7 @@ def parse_sinks(text: str) -> list[str]:
     """Names separated by commas, checked.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: A name is unknown.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     require_sinks(names)
@@ -59,9 +59,9 @@ def following(run: RunFolder, sinks: Sequence[str], say: Callable[[str], None]) 
     """Let sinks follow a run while the block lasts. Whatever they do, the block does not notice.
 
     Args:
-        run: its folder.
-        sinks: of :data:`SINKS`.
-        say: told which cannot be had.
+        run: Run folder.
+        sinks: Names of :data:`SINKS`.
+        say: Listener for sinks that are not installed.
     """
     processes = []
     for name in sinks:
@@ -91,12 +91,12 @@ def following(run: RunFolder, sinks: Sequence[str], say: Callable[[str], None]) 
 
 def follow(run: RunFolder, over: Callable[[], bool], seconds: float = _POLL_SECONDS) -> Iterator[dict[str, Any]]:
     """The epochs of a run, each as soon as it is there, until ``over`` says that no more will come."""
-    told = 0
+    given = 0
     while True:
         last = over()
         history = run.read_history()
-        yield from history[told:]
-        told = max(told, len(history))
+        yield from history[given:]
+        given = max(given, len(history))
         if last:
             return
         time.sleep(seconds)

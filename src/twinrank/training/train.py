@@ -1,7 +1,8 @@
 """A training run from its files: begun, or gone on with."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,9 @@ def train(
         teacher.require_rows(pairs)
     model = _new_model(spec, pairs)
     run = RunFolder(Path(out))
-    description = _description(spec, pairs, stopped_on, teacher, parameters(model)) | {
-        "name": run.path.name,
+    size = parameters(model)
+    description = {"name": run.path.name} | _description(spec, pairs, stopped_on, teacher, size)
+    description |= {
         "threads": threads,
         "device": str(pick_device()),
         **provenance(context.command),
@@ -87,22 +89,28 @@ def train(
     }
     if spec.train.swap and model.antisymmetric:
         print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
-    with run.held(_COPIES * 4 * parameters(model)):
+    with run.held(_COPIES * 4 * size):
         if teacher is not None:
             run.require_new()
             teacher.save(run.teacher)
             description["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
         run.create(description)
-        try:
+        with _nothing_left_of_a_failure(run):
             _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher)
-        except InputError:
-            # Before its first epoch has ended a run holds nothing, and must not be in the way of another try.
-            if not (run.history.is_file() or run.checkpoint.is_file()):
-                run.config.unlink(missing_ok=True)
-            raise
-        except KeyboardInterrupt as error:
-            raise Interrupted(f"stopped before the first epoch. Go on with: twinrank resume {run.path}") from error
     return run
+
+
+@contextmanager
+def _nothing_left_of_a_failure(run: RunFolder) -> Iterator[None]:
+    """A block that trains. A run without a finished epoch holds nothing, and leaves its folder to a new try."""
+    try:
+        yield
+    except InputError:
+        if not (run.history.is_file() or run.checkpoint.is_file()):
+            run.config.unlink(missing_ok=True)
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped before the first epoch. Go on with: twinrank resume {run.path}") from error
 
 
 def resume(

@@ -31,34 +31,34 @@ def jobs_table(console: Console | None = None) -> Iterator[Callable[[JobStates],
         with Live(console=console, auto_refresh=False) as live:
             yield lambda states: live.update(_table(states), refresh=True)
         return
-    told: dict[str, int] = {}
+    shown: dict[str, int] = {}
 
-    def tell(states: JobStates) -> None:
+    def show(states: JobStates) -> None:
         for job in [*states.running, *states.finished]:
             history = RunFolder(job.folder).read_history()
             # Of a run that was finished before, the end is enough.
             before = len(history) - 1 if job in states.finished else 0
-            for epoch in history[told.get(job.name, before) :]:
+            for epoch in history[shown.get(job.name, before) :]:
                 console.print(f"{job.name}: epoch {epoch['epoch']}/{job.spec.train.epochs}  {_shown(epoch)}")
-            told[job.name] = len(history)
+            shown[job.name] = len(history)
         for name, reason in states.failed.items():
-            if told.get(name) != _FAILED:
+            if shown.get(name) != _FAILED:
                 console.print(f"{name}: failed: {reason}")
-                told[name] = _FAILED
+                shown[name] = _FAILED
 
-    yield tell
+    yield show
 
 
 def watch(path: Path, console: Console | None = None, seconds: float = 1.0) -> None:
     """Show a run's epochs as they come, and a curve of its accuracy, until it is finished or its process has ended.
 
     Args:
-        path: run folder, of a training that is under way or over.
-        console: to write to; standard output by default.
-        seconds: between two looks.
+        path: Run folder of a training that is under way or over.
+        console: Console to write to; standard output by default.
+        seconds: Seconds between two looks.
 
     Raises:
-        InputError: it is not a run folder, or its process has ended before the training was finished.
+        InputError: It is not a run folder, or its process has ended before the training was finished.
     """
     run, console = RunFolder(Path(path)), console or Console(highlight=False, soft_wrap=True, markup=False)
     config = run.train_config()
@@ -83,12 +83,12 @@ def _show_epochs(run: RunFolder, config: TrainConfig, epochs: Iterable[dict[str,
         for epoch in epochs:
             console.print(f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}")
         return
-    seen: list[dict[str, Any]] = []
+    ended: list[dict[str, Any]] = []
     with Live(console=console, auto_refresh=False) as live:
         live.update(Text(f"{run.path}: no epoch has ended yet"), refresh=True)
         for epoch in epochs:
-            seen.append(epoch)
-            curve = chart([each["val"]["accuracy"] for each in seen], config.epochs)
+            ended.append(epoch)
+            curve = chart([each["val"]["accuracy"] for each in ended], config.epochs)
             last = f"epoch {epoch['epoch']}/{config.epochs}  {_shown(epoch)}"
             live.update(Text(f"{run.path}: accuracy on val\n{curve}\n{last}"), refresh=True)
 
@@ -97,9 +97,9 @@ def chart(values: Sequence[float], columns: int, height: int = 10) -> str:
     """A curve of rates as text: a block for each value, on a scale from the least to the greatest, in percent.
 
     Args:
-        values: one or more.
-        columns: how many there will be; beyond 60, neighbours share a column.
-        height: in lines.
+        values: Rates, one or more.
+        columns: Number of values in the end; beyond 60, neighbours share a column.
+        height: Height in lines.
     """
     together = max(1, math.ceil(columns / _MOST_COLUMNS))
     shown = [max(values[start : start + together]) for start in range(0, len(values), together)]

@@ -37,7 +37,7 @@ JOURNAL, TRIALS = "study.journal", "trials"
 """In the folder of a search: Optuna's journal, and the run folders by number of the trial."""
 
 _LOCK, _CLAIM = "study.lock", "claim"
-_ASKED, _TRIES = "asked", "tries"
+_FINGERPRINT, _TRIES = "asked", "tries"
 _MOST_TRIES = 3
 """A trial that is always killed, for want of memory perhaps, must not stop the search."""
 _SURE_SHARE = 1 / 3
@@ -45,8 +45,8 @@ _SURE_SHARE = 1 / 3
 _BEST_SHARE = 0.25
 _POLL_SECONDS = 0.5
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_TOLD = {"epochs": None, "seconds": None, "reason": "its process ended"}
-"""What a process tells of its trial when it ends, and what stands there if it could not."""
+_OUTCOME = {"epochs": None, "seconds": None, "reason": "its process ended"}
+"""Attributes that a process sets when its trial ends, with the values where it could not."""
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -55,15 +55,15 @@ class Search:
     """What is searched for, and where.
 
     Attributes:
-        out: folder of the search.
-        train_file: labelled pairs that are fitted.
-        val_file: labelled pairs on which the accuracy is maximised.
-        data: digests of the two.
-        spec: the training whose values are searched for; what the space does not have stays.
-        space: what to choose from.
-        trials: how many are to be finished, those included that were pruned.
-        storage: database URL, see Optuna; a journal in the folder by default.
-        context: command, and threads for one trial.
+        out: Folder of the search.
+        train_file: Labelled pairs that are fitted.
+        val_file: Labelled pairs on which the accuracy is maximised.
+        data: Digests of the two.
+        spec: Training whose values are searched for; what the space does not have stays.
+        space: Values to choose from.
+        trials: Number of trials to finish, with those that are pruned.
+        storage: Database URL, see Optuna; a journal in the folder by default.
+        context: Command, and threads for one trial.
     """
 
     out: Path
@@ -77,12 +77,12 @@ class Search:
     context: Context = Context(threads=1)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What decides which trials there are, as JSON has it."""
+    def fingerprint(self) -> dict[str, Any]:
+        """The requested settings that decide which trials there are, as JSON has them."""
         options = entry(self.spec.model).complete(self.spec.options)
         space = {key: asdict(value) if isinstance(value, Range) else value for key, value in self.space.items()}
-        asked = {"model": self.spec.model, "options": options, "train": asdict(self.spec.train)}
-        return json.loads(json.dumps(asked | {"data": self.data, "space": space}))
+        requested = {"model": self.spec.model, "options": options, "train": asdict(self.spec.train)}
+        return json.loads(json.dumps(requested | {"data": self.data, "space": space}))
 
     def run(self, number: int) -> RunFolder:
         """The run folder of a trial."""
@@ -101,10 +101,10 @@ class SharedStudy:
     """A study, opened or begun.
 
     Args:
-        search: what it is about.
+        search: Search of the study.
 
     Raises:
-        InputError: the folder cannot be written, the storage cannot be used, or it is about something else.
+        InputError: The folder cannot be written, the storage cannot be used, or the study is of another search.
     """
 
     def __init__(self, search: Search) -> None:
@@ -115,10 +115,10 @@ class SharedStudy:
         RunFolder(search.out).require_room(0)
         with locked(self._lock):
             self._study = _opened(search)
-            began = self._study.user_attrs.get(_ASKED)
+            began = self._study.user_attrs.get(_FINGERPRINT)
             if began is None:
-                self._study.set_user_attr(_ASKED, search.asked)
-            elif changed := differences(search.asked, began):
+                self._study.set_user_attr(_FINGERPRINT, search.fingerprint)
+            elif changed := differences(search.fingerprint, began):
                 raise InputError(
                     f"{search.out}: holds another search ({'; '.join(changed)}); choose another folder with `out`"
                 )
@@ -132,8 +132,8 @@ class SharedStudy:
         """Train trials until enough are finished, by this process and others.
 
         Raises:
-            InputError: something that was given is wrong, or the disk is full; a network that diverges is pruned.
-            Interrupted: stopped by Ctrl-C.
+            InputError: Something that was given is wrong, or the disk is full; a network that diverges is pruned.
+            Interrupted: Ctrl-C stopped the search.
         """
         try:
             while self.missing:
@@ -165,7 +165,7 @@ class SharedStudy:
         return [
             {"number": trial.number, "state": _STATES[trial.state], "accuracy": trial.value}
             | {"values": self._search.chosen(trial)}
-            | {name: trial.user_attrs.get(name, default) for name, default in _TOLD.items()}
+            | {name: trial.user_attrs.get(name, default) for name, default in _OUTCOME.items()}
             for trial in self._trials(*_STATES)
         ]
 
@@ -207,7 +207,7 @@ class SharedStudy:
         job = Job(run.path, search.train_file, search.val_file, spec)
         refuse_other_settings(job)
         hooks, reason = TrialHooks(trial, spec.train.epochs), None
-        hooks.tell("  ".join(f"{key} {_shown(value)}" for key, value in search.chosen(trial).items()))
+        hooks.say_of_trial("  ".join(f"{key} {_shown(value)}" for key, value in search.chosen(trial).items()))
         state = TrialState.COMPLETE
         try:
             for epoch in run.read_history():
@@ -225,11 +225,11 @@ class SharedStudy:
             accuracy = run.best_epoch()["val"]["accuracy"]
         seconds = round(sum(epoch["seconds"] for epoch in history), 1)
         with locked(self._lock):
-            for name, value in zip(_TOLD, (len(history), seconds, reason), strict=True):
+            for name, value in zip(_OUTCOME, (len(history), seconds, reason), strict=True):
                 trial.set_user_attr(name, value)
             self._study.tell(trial, accuracy, state)
             self._tidy()
-        hooks.tell(f"pruned: {reason}" if accuracy is None else f"accuracy {accuracy:.2%} on val")
+        hooks.say_of_trial(f"pruned: {reason}" if accuracy is None else f"accuracy {accuracy:.2%} on val")
 
     def _tidy(self) -> None:
         """Leave configuration and history of each finished trial, and the weights of the best one."""
@@ -264,11 +264,11 @@ class TrialHooks(Hooks):
         if epoch > self._reported:
             self._reported = epoch
             self._trial.report(accuracy, epoch)
-            self.tell(f"epoch {epoch}/{self._epochs}  val accuracy {accuracy:.2%}")
+            self.say_of_trial(f"epoch {epoch}/{self._epochs}  val accuracy {accuracy:.2%}")
         if epoch < self._epochs and self._trial.should_prune():
             raise optuna.TrialPruned
 
-    def tell(self, line: str) -> None:
+    def say_of_trial(self, line: str) -> None:
         """Show a line about the trial."""
         self._console.print(f"trial {self._trial.number}: {line}")
 
@@ -277,12 +277,12 @@ def run_search(search: Search, workers: int = 1) -> SharedStudy:
     """Train the trials that are missing, in this process and others beside it.
 
     Args:
-        search: what is searched for.
-        workers: processes, this one included.
+        search: Search to work on.
+        workers: Number of processes, with this one.
 
     Raises:
-        InputError: as :meth:`SharedStudy.work`.
-        Interrupted: stopped by Ctrl-C; every trial keeps its finished epochs.
+        InputError: As :meth:`SharedStudy.work`.
+        Interrupted: Ctrl-C stopped the search; every trial keeps its finished epochs.
     """
     study = SharedStudy(search)
     context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""What a search chooses from: ranges and lists of training values and of a network's options."""
+"""The values that a search chooses from: ranges and lists of training values and of a network's options."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from twinrank.models.registry import entry
 from twinrank.training.checks import require_trainable
 
 SPACES = "recipes/spaces"
-"""Folder of those that come with twinrank."""
+"""Folder of the spaces that come with twinrank."""
 _PARTS = ("train.", "options.")
 _LIMITS = ("low", "high", "log")
 _FIXED = {
@@ -28,9 +28,9 @@ class Range:
     """Every number from ``low`` to ``high``, both included: whole ones if they are.
 
     Attributes:
-        low: the least.
-        high: the greatest.
-        log: as many between 1 and 10 as between 10 and 100.
+        low: Least value.
+        high: Greatest value.
+        log: Whether there are as many between 1 and 10 as between 10 and 100.
     """
 
     low: float
@@ -46,11 +46,11 @@ def read_space(name: str, spec: RunSpec) -> Space:
     """A space by its name or from a YAML file.
 
     Args:
-        name: of a space that comes with twinrank, or the path of a YAML file.
-        spec: the training whose values are searched for.
+        name: Name of a space that comes with twinrank, or path of a YAML file.
+        spec: Training whose values are searched for.
 
     Raises:
-        InputError: the space does not exist, or a key of it or a value in it is impossible.
+        InputError: The space does not exist, or a key of it or a value in it is impossible.
     """
     values, where = read_yaml(name, SPACES, "space")
     if not isinstance(values, dict) or not values:
@@ -64,12 +64,12 @@ def with_choices(spec: RunSpec, values: Mapping[str, Any], where: str) -> RunSpe
     """A training with other values.
 
     Args:
-        spec: to start from.
-        values: by ``train.KEY`` or ``options.KEY``.
-        where: they come from, for the message.
+        spec: Training to start from.
+        values: Values by ``train.KEY`` or ``options.KEY``.
+        where: Place of the values, for the message.
 
     Raises:
-        InputError: a value is impossible.
+        InputError: A value is impossible.
     """
     train, options = (
         {key.removeprefix(part): values[key] for key in values if key.startswith(part)} for part in _PARTS

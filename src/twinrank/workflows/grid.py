@@ -41,19 +41,19 @@ def fill_ledger(
     already is skipped, so a command that was stopped goes on when it is given again.
 
     Args:
-        grid: base models, ``holdout`` or ``oof``, and the folds.
-        out: folder of the grid: ``ledger``, ``cells`` (run folders), ``rows``.
-        train_file: labelled pairs that networks are trained on.
-        val_file: labelled pairs that are stacked with ``holdout``; not read with ``oof``.
-        test_files: labelled pairs that ensembles are tested on.
-        context: listeners, command, threads and workers.
+        grid: Base models, ``holdout`` or ``oof``, and the folds.
+        out: Folder of the grid: ``ledger``, ``cells`` (run folders), ``rows``.
+        train_file: Labelled pairs that networks are trained on.
+        val_file: Labelled pairs that are stacked with ``holdout``; not read with ``oof``.
+        test_files: Labelled pairs that ensembles are tested on.
+        context: Listeners, command, threads and workers.
 
     Returns:
-        What was wrong, by name of the training; empty if nothing was.
+        Reasons of failures by name of the training; empty if nothing failed.
 
     Raises:
-        InputError: something that was given is wrong, or the folder holds another grid.
-        Interrupted: stopped by Ctrl-C.
+        InputError: Something that was given is wrong, or the folder holds another grid.
+        Interrupted: Ctrl-C stopped the trainings.
     """
     out, train = Path(out), load_pairs(Path(train_file))
     mode = grid.mode

@@ -10,21 +10,20 @@ from twinrank.runs import RunFolder
 
 
 def slim(run: Path, out: Path) -> RunFolder:
-    """Copy what a run needs to decide pairs and to be judged itself; it has to be evaluated again.
+    """Copy what a run needs to predict and to be evaluated; the copy has to be evaluated again.
 
     Args:
-        run: folder of a trained network.
-        out: folder, new. Weights in it are float16, half the size; they decide as float32 ones, but are not quite the
-            same.
+        run: Run folder of a trained network.
+        out: Run folder, new. Its weights are float16, half the size, so its predictions differ a little.
 
     Raises:
-        InputError: it is no run folder or has no history, a weight is out of float16's range, there is a run in ``out``
+        InputError: It is no run folder or has no history, a weight is out of float16's range, there is a run in ``out``
             already, or it cannot be written.
     """
     source, copy = RunFolder(Path(run)), RunFolder(Path(out))
     recorded, history = source.read_config(), source.read_history()
     if not history:
-        raise InputError(f"{source.history}: is missing or empty, so that nobody could judge the copy; restore it")
+        raise InputError(f"{source.history}: is missing or empty, so the copy would have none; restore it")
     load_weights(source.weights, recorded["model"])
     tensors, description = read_tensors(source.weights)
     halved = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}

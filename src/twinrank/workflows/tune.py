@@ -48,22 +48,22 @@ def tune(
     ``study.json``, ``importances.png``, ``parallel.png``, and the run folders ``winner_seedS`` and ``default_seedS``.
 
     Args:
-        spec: the training; what the space does not have stays as it is.
-        space: what to choose from.
-        train_file: labelled pairs that are fitted.
-        val_file: labelled pairs on which the accuracy is maximised. Test files are not for this.
-        out: folder of the search.
-        trials: how many are to be finished, those included that were pruned.
-        storage: database URL, see Optuna; a journal in the folder by default.
-        retrain_seeds: fresh ones; none, and nothing is trained again.
-        context: listeners, command, threads and workers.
+        spec: Training; what the space does not have stays as it is.
+        space: Values to choose from.
+        train_file: Labelled pairs that are fitted.
+        val_file: Labelled pairs on which the accuracy is maximised. Test files are not for this.
+        out: Folder of the search.
+        trials: Number of trials to finish, with those that are pruned.
+        storage: Database URL, see Optuna; a journal in the folder by default.
+        retrain_seeds: Fresh seeds; without any, nothing is trained again.
+        context: Listeners, command, threads and workers.
 
     Returns:
-        What was wrong, by name of the training of the end; empty if nothing was.
+        Reasons of failures by name of the last trainings; empty if nothing failed.
 
     Raises:
-        InputError: something that was given is wrong, the folder holds another search, or no trial was completed.
-        Interrupted: stopped by Ctrl-C.
+        InputError: Something that was given is wrong, the folder holds another search, or no trial was completed.
+        Interrupted: Ctrl-C stopped the search.
     """
     require_workers(context.workers)
     if trials < 1:
@@ -104,7 +104,7 @@ def _retrain(
 
 @contextmanager
 def _alone(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """What follows a search is done by one of the processes that share it; the others find it done."""
+    """Let one of the processes that share a search finish it; the others find it done."""
     if is_locked(lock):
         say("another process trains the winner; waiting for it")
     with locked(lock):
@@ -119,7 +119,7 @@ def _summary(search: Search, study: SharedStudy) -> dict[str, Any]:
     enough = len(ranked) >= FEWEST_FOR_IMPORTANCES and len(search.space) > 1
     importances = study.importances() if enough else None
     found = {"trials": study.records(), "best": best, "importances": importances, "retrained": None}
-    return search.asked | found
+    return search.fingerprint | found
 
 
 def _job(search: Search, name: str, spec: RunSpec, seed: int) -> Job:

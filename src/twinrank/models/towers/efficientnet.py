@@ -25,12 +25,12 @@ class EfficientNetBackbone(Backbone):
     """EfficientNet-B0 with a stem of stride 1; that of the network for 224 pixels has 2.
 
     Args:
-        in_channels: of the encoded image.
-        width_mult: multiplies channels, rounded to a multiple of 8.
-        depth_mult: multiplies the blocks of each stage, rounded up.
-        drop_path: probability that the last block is left out for an image; it grows to that from 0 (Huang et al. 2016,
+        in_channels: Channels of the encoded image.
+        width_mult: Factor of the channels, which are rounded to a multiple of 8.
+        depth_mult: Factor of the blocks of each stage, which are rounded up.
+        drop_path: Probability that the last block is left out for an image; it grows to that from 0 (Huang et al. 2016,
             Deep networks with stochastic depth, arXiv:1603.09382).
-        stride: of the stem.
+        stride: Stride of the stem.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class InvertedResidual(nn.Module):
     """Expansion, depthwise convolution, squeeze-and-excitation, projection (Sandler et al. 2018, arXiv:1801.04381).
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        expansion: of the channels between.
-        kernel: of the depthwise convolution.
-        stride: of the depthwise convolution.
-        drop_path: probability that an image takes the shortcut alone in training.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        expansion: Factor of the channels between.
+        kernel: Side of the depthwise kernel.
+        stride: Stride of the depthwise convolution.
+        drop_path: Probability that an image takes the shortcut alone in training.
     """
 
     def __init__(

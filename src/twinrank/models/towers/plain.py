@@ -13,8 +13,8 @@ class PlainBackbone(Backbone):
     """The training guide's baseline: 3x3 convolutions with batch norm.
 
     Args:
-        in_channels: of the encoded image.
-        widths: channels after each convolution; all but the last are followed by 2x2 max-pooling.
+        in_channels: Channels of the encoded image.
+        widths: Channels after each convolution; all but the last are followed by 2x2 max-pooling.
     """
 
     def __init__(self, in_channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
@@ -30,10 +30,10 @@ class DeepPlainBackbone(Backbone):
     """Stages of two 3x3 convolutions with batch norm (Simonyan and Zisserman 2015, VGG, arXiv:1409.1556).
 
     Args:
-        in_channels: of the encoded image.
-        widths: channels of each stage; all but the last are followed by 2x2 max-pooling.
-        attention: at the end of each stage.
-        stride: of the first convolution.
+        in_channels: Channels of the encoded image.
+        widths: Channels of each stage; all but the last are followed by 2x2 max-pooling.
+        attention: Attention at the end of each stage.
+        stride: Stride of the first convolution.
     """
 
     def __init__(self, in_channels: int, widths: Sequence[int], attention: AttentionName, stride: int = 1) -> None:

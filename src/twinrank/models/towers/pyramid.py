@@ -14,8 +14,8 @@ class PyramidBackbone(Backbone):
     convolution smooths each sum.
 
     Args:
-        bottom_up: backbone that gives the map of each of its stages.
-        channels: of each level of the pyramid.
+        bottom_up: Backbone that gives the map of each of its stages.
+        channels: Channels of each level of the pyramid.
     """
 
     def __init__(self, bottom_up: Backbone, channels: int) -> None:

@@ -20,9 +20,9 @@ class ResidualBlock(nn.Module):
     al. 2019, Bag of tricks, arXiv:1812.01187, ResNet-D).
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        stride: of the 3x3 convolution that sees the input first.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the first 3x3 convolution.
         bottleneck: 1x1, 3x3 and 1x1 convolutions, with a quarter of the channels between, instead of two of 3x3.
     """
 
@@ -54,15 +54,15 @@ class ResidualBackbone(Backbone):
     """A stem and stages of residual blocks; every stage after the first halves height and width.
 
     Args:
-        in_channels: of the encoded image.
-        stem: channels of the stem.
-        widths: channels of each stage.
-        layers: blocks of each stage.
-        kernel: side of the stem's convolution.
-        stride: of the stem's convolution.
-        bottleneck: kind of block.
-        attention: at the end of each stage.
-        every_stage: give the map of each stage instead of the last one's alone.
+        in_channels: Channels of the encoded image.
+        stem: Channels of the stem.
+        widths: Channels of each stage.
+        layers: Blocks of each stage.
+        kernel: Side of the stem's convolution.
+        stride: Stride of the stem's convolution.
+        bottleneck: Whether blocks are bottlenecks.
+        attention: Attention at the end of each stage.
+        every_stage: Whether the map of each stage is given, and not the last one's alone.
     """
 
     def __init__(

@@ -15,14 +15,14 @@ class Backbone(nn.Module):
     """Stages, one after the other.
 
     Args:
-        stages: modules from map to map.
-        widths: channels of each map that is given.
-        every_stage: give the map of each stage instead of the last one's alone.
+        stages: Modules from map to map.
+        widths: Channels of each map that is given.
+        every_stage: Whether the map of each stage is given, and not the last one's alone.
 
     Attributes:
-        widths: channels of each map that is given.
-        recompute: in training, keep only the maps between stages, and compute what is inside again in the backward pass
-            (Chen et al. 2016, Training deep nets with sublinear memory cost, arXiv:1604.06174).
+        widths: Channels of each map that is given.
+        recompute: Whether training keeps the maps between stages alone, and computes the rest again in the backward
+            pass (Chen et al. 2016, Training deep nets with sublinear memory cost, arXiv:1604.06174).
     """
 
     def __init__(self, stages: Sequence[nn.Module], widths: Sequence[int], every_stage: bool = False) -> None:
@@ -70,11 +70,11 @@ class Convolution(nn.Conv2d):
     the gradient of those parts of the kernel that see padding alone as it finds it in memory.
 
     Args:
-        in_channels: of the map.
-        out_channels: of the new map.
-        kernel: side of the kernel, odd.
-        stride: along both axes.
-        groups: of channels that are convolved apart.
+        in_channels: Channels of the map.
+        out_channels: Channels of the new map.
+        kernel: Side of the kernel, odd.
+        stride: Stride along both axes.
+        groups: Groups of channels that are convolved apart.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -90,13 +90,13 @@ class Tower(nn.Module):
     """Backbone, global average of each of its maps, neck.
 
     Args:
-        backbone: encoded images to maps.
-        neck: averages (N, sum of the widths) to features; none by default.
-        features: length of the neck's vectors.
+        backbone: Backbone from encoded images to maps.
+        neck: Layers from averages (N, sum of the widths) to features; none by default.
+        features: Length of the neck's vectors.
 
     Attributes:
-        averages: number of averages.
-        features: length of the feature vector.
+        averages: Number of averages.
+        features: Length of the feature vector.
     """
 
     def __init__(self, backbone: Backbone, neck: nn.Module | None = None, features: int | None = None) -> None:
@@ -106,24 +106,24 @@ class Tower(nn.Module):
         self.averages = sum(backbone.widths)
         self.features = features or self.averages
 
-    def forward(self, images: torch.Tensor, shielded: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor, detached: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Encoded images (N, C, H, W) to averages (N, averages) and features (N, features).
 
         Args:
-            images: encoded.
-            shielded: no gradient goes from the features back to the backbone.
+            images: Encoded images.
+            detached: Whether no gradient goes from the features back to the backbone.
         """
         averages = torch.cat([global_average(each) for each in self.backbone(images)], 1)
-        return averages, self.neck(averages.detach() if shielded else averages)
+        return averages, self.neck(averages.detach() if detached else averages)
 
 
 def projection(in_features: int, features: int, dropout: float) -> nn.Sequential:
     """The training guide's neck: two layers, each with batch norm, ReLU and dropout, then feature attention.
 
     Args:
-        in_features: length of its input.
-        features: length of its output.
-        dropout: after the first layer; after the second, three quarters of it.
+        in_features: Length of its input.
+        features: Length of its output.
+        dropout: Dropout after the first layer; three quarters of it after the second.
     """
     return nn.Sequential(
         *(nn.Linear(in_features, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Dropout(dropout)),
