@@ -22,6 +22,8 @@ from twinrank.errors import InputError
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The run folder of the network that comes with twinrank."""
 _LOOK_SECONDS = 0.2
+_RENAMED = {"class_weight": "level_weight"}
+"""Training values by the names that older versions gave them."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ class RunFolder:
         Raises:
             InputError: It is not a run folder, or they have been changed to something impossible.
         """
-        return with_values(TrainConfig(), self.read_config()["train"], f"{self.config}: 'train'")
+        values = {_RENAMED.get(name, name): value for name, value in self.read_config()["train"].items()}
+        return with_values(TrainConfig(), values, f"{self.config}: 'train'")
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the result of the run: the network, the training values, the content of the data, the teacher's.

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
+import msgspec
 import numpy as np
 
 from twinrank.core.files import read_json
 from twinrank.core.records import as_record
-from twinrank.core.run_records import DataFile, as_uses, uses_as_json, uses_in_words
+from twinrank.core.run_records import as_uses, uses_as_json, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
 from twinrank.evaluation.predictions import Predictions, with_uses
@@ -30,6 +31,14 @@ class EstimateRecord(TypedDict):
     interval: str
 
 
+class PooledFile(TypedDict):
+    """A file of a pooled record."""
+
+    path: str
+    sha256: str
+    n: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class EvaluatedData(TypedDict):
     """The file of a record, or several that were pooled.
 
@@ -41,9 +50,9 @@ class EvaluatedData(TypedDict):
     """
 
     path: str
-    n: int
+    n: Annotated[int, msgspec.Meta(ge=0)]
     sha256: NotRequired[str]
-    files: NotRequired[list[DataFile]]
+    files: NotRequired[list[PooledFile]]
 
 
 class MetricsRecord(TypedDict):
