@@ -21,7 +21,7 @@ from twinrank.models.registry import create_model
 from twinrank.models.weights import save_weights
 from twinrank.reporting import pictures
 from twinrank.reporting.order import order_text, write_order
-from twinrank.reporting.plots import cycle_sheet
+from twinrank.reporting.sheets import cycle_sheet
 from twinrank.runs import RunFolder
 
 

@@ -19,7 +19,8 @@ from twinrank.inference.saliency import explain, occlusion_saliency
 from twinrank.models.registry import create_model
 from twinrank.reporting.leaderboard import leaderboard_records, leaderboard_text, read_field, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
-from twinrank.reporting.plots import compared_curves, saliency_sheet
+from twinrank.reporting.plots import compared_curves
+from twinrank.reporting.sheets import saliency_sheet
 from twinrank.runs import RunFolder
 from twinrank.training.train import train
 

@@ -13,7 +13,8 @@ from twinrank.evaluation.order import OrderReport
 from twinrank.reporting.canvas import save_picture
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.formats import distinct, plain
-from twinrank.reporting.plots import compared_curves, cycle_sheet, image_rows, saliency_sheet
+from twinrank.reporting.plots import compared_curves
+from twinrank.reporting.sheets import cycle_sheet, image_rows, saliency_sheet
 from twinrank.runs import distinct_runs
 
 if TYPE_CHECKING:
