@@ -67,14 +67,14 @@ def test_the_command_says_it_and_writes_it(
 ) -> None:
     file = benchmark_folder / "test_private.npz"
     main(["order", str(run.path), str(file), "--images", "30", "--seed", "1", "--out", str(tmp_path / "new" / "order")])
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "30 images of test_private.npz"
-    assert said[1].split() == ["swap", "violations", "0", "of", "435", "pairs"]
-    assert "random decisions have 25%" in said[3]
-    assert said[5:] == [str(tmp_path / "new" / "order" / name) for name in ("order.json", "cycles.png")]
-    record = json.loads(Path(said[5]).read_text())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "30 images of test_private.npz"
+    assert lines[1].split() == ["swap", "violations", "0", "of", "435", "pairs"]
+    assert "random decisions have 25%" in lines[3]
+    assert lines[5:] == [str(tmp_path / "new" / "order" / name) for name in ("order.json", "cycles.png")]
+    record = json.loads(Path(lines[5]).read_text())
     assert (record["images"], record["seed"], record["used"]) == (30, 1, [])
-    assert f"{100 * record['explained']['value']:.2f}%" in said[4]
+    assert f"{100 * record['explained']['value']:.2f}%" in lines[4]
     assert {path.name for path in (tmp_path / "new" / "order").iterdir()} == {"order.json", "cycles.png"}
     for images, problem in (("2", "use 3 to 500"), ("200", "holds 120 different images")):
         with pytest.raises(SystemExit) as stopped:

@@ -373,5 +373,5 @@ def test_records_of_different_weights_are_refused(tmp_path: Path) -> None:
 def test_figures_are_written_as_pictures_too(run: Run, tmp_path: Path) -> None:
     write_report(run.path, tmp_path / "page.html", digits=run.digits, figures=tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert {"confusion-matrix.png", "reliability.png", "latent-levels-and-digits.png", "right-answers.png"} <= names
+    assert {"confusion-matrix.png", "reliability.png", "latent-levels-and-digits.png", "right-decisions.png"} <= names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "figures").iterdir())

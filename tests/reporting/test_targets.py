@@ -31,23 +31,23 @@ def run(
     seconds: Sequence[float] = (10.0, 20.0),
     **train: float,
 ) -> Path:
-    """A run of two passes that took so many seconds and that is right on this share of 200 rows of every file."""
+    """A run of two epochs that took so many seconds and that is right on this share of 200 rows of every file."""
     made = RunFolder(folder / name)
     seed = int(name[-1])
     config = RECORDED | {"train": {"seed": seed, "epochs": TrainConfig.epochs} | train}
     write_json(made.config, config)
-    passes = [
+    epochs = [
         {"epoch": e, "seconds": took, "train": {}, "val": {"accuracy": 0.4 + 0.1 * e}}
         for e, took in enumerate(seconds, 1)
     ]
-    made.write_history(passes)
+    made.write_history(epochs)
     y = np.arange(200) % 2
     logit = np.where((np.arange(200) < 200 * share) == (y == 1), sure, -sure).astype(np.float32)
     for stem in STEMS:
         meta = {"data": {"path": f"{stem}.npz", "sha256": stem, "n": 200}, "used": []}
-        said = Predictions(np.arange(200).astype(str), logit, y.astype(np.int8), meta=meta)
-        said.save(made.predictions(stem))
-        write_json(made.metrics(stem), metrics_record(said))
+        predictions = Predictions(np.arange(200).astype(str), logit, y.astype(np.int8), meta=meta)
+        predictions.save(made.predictions(stem))
+        write_json(made.metrics(stem), metrics_record(predictions))
     return made.path
 
 
@@ -113,8 +113,8 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
     write_json(student / "config.json", config | {"teacher": taught | {"answered": {"weights_sha256": "other"}}})
     (alone,) = read_targets([student])
     assert alone.seconds == 100
-    said = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is not here"
-    assert said in record_text([alone])
+    note = "Not counted for taught: the training of its teacher runs/elsewhere/taught_seed1, which is not here"
+    assert note in record_text([alone])
     field = read_field([student])
     assert (field.entrants[0].seconds, field.uncounted) == (100, ("runs/elsewhere/taught_seed1",))
     assert "the weights that taught: runs/elsewhere/taught_seed1." in leaderboard_text(field.rank(), field)
@@ -146,8 +146,8 @@ def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Pa
     for read in (lambda: read_ensemble("copies", [first, second]), lambda: read_targets([first, second])):
         with pytest.raises(InputError, match=r"one_seed2: has the weights of .*one_seed1; name each network of"):
             read()
-    said = Predictions.load(RunFolder(second).predictions("val"))
-    Predictions(said.id[::-1], said.logit, said.y, meta=said.meta).save(RunFolder(second).predictions("val"))
+    stored = Predictions.load(RunFolder(second).predictions("val"))
+    Predictions(stored.id[::-1], stored.logit, stored.y, meta=stored.meta).save(RunFolder(second).predictions("val"))
     with pytest.raises(InputError, match=r"one_seed2: has other rows of val than .*one_seed1; evaluate it again"):
         read_ensemble("other", [first, second])
     RunFolder(second).predictions("val").unlink()

@@ -116,8 +116,8 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
     each = [load_predictor(folder).logits(load_pairs(test)) for folder in folders]
     decided = [line.split(",")[1] for line in (tmp_path / "mean.csv").read_text().splitlines()[1:]]
     assert decided == (np.mean(each, 0) > 0).astype(int).astype(str).tolist()
-    asked = [",".join(map(str, cells)), str(benchmark_folder / "train.npz"), "--images", "20"]
-    main(["order", *asked, "--out", str(tmp_path / "order")])
+    given = [",".join(map(str, cells)), str(benchmark_folder / "train.npz"), "--images", "20"]
+    main(["order", *given, "--out", str(tmp_path / "order")])
     found = json.loads((tmp_path / "order" / "order.json").read_text())
     assert found["model"] == "mean of order_net, compare_net"
     assert (found["images"], found["used"]) == (20, [])
@@ -125,7 +125,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
 
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:
     (copy.path / "cells" / "order" / "weights.safetensors").unlink()
-    with pytest.raises(InputError, match="cells/order: the weights are not there"):
+    with pytest.raises(InputError, match="cells/order: the weights that predict are not there"):
         load_predictor(copy.path)
     made(copy)
 

@@ -82,13 +82,13 @@ def draw_cycles(pool: Pool, report: OrderReport, out: Path) -> Path:
 
 
 def draw_augmentations(examples: Mapping[str, np.ndarray], out: Path) -> Path:
-    """Draw what each augmentation does to some images: a row each.
+    """Draw the effect of each augmentation on some images, a row for each.
 
     Args:
-        examples: of :func:`twinrank.data.augmentation.examples.augmented_examples`.
-        out: the picture.
+        examples: Images by name, of :func:`twinrank.data.augmentation.examples.augmented_examples`.
+        out: Path of the picture.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     return save_picture(image_rows(examples), out)

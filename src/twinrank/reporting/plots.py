@@ -33,7 +33,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     pair = "pair_loss" if "pair_loss" in train else "loss"
     terms = [key for key in train if key.endswith("loss") and key != pair]
     groups = {
-        "Right answers": ("share of pairs", [("val", "accuracy"), ("val", "f1")]),
+        "Right decisions": ("share of pairs", [("val", "accuracy"), ("val", "f1")]),
         "Loss of a pair": ("nats", [("train", pair), ("val", "log_loss")]),
         "Terms of the objective": ("nats", [("train", key) for key in terms]),
         "Learning rate": ("per step", [("", "learning_rate")]),
@@ -43,7 +43,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     for title, (unit, names) in groups.items():
         series = {f"{part} {key}".strip(): points for part, key in names if len(points := _series(history, part, key))}
         if series:
-            figures[title] = _curves(series, unit, as_percent=title == "Right answers")
+            figures[title] = _curves(series, unit, as_percent=title == "Right decisions")
     return figures
 
 

@@ -38,7 +38,7 @@ def saliency_sheet(
         heat = heats[row] / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
         image = images[row].transpose(1, 2, 0)
         each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
-        # The square root lets weak spots be seen on a dark image.
+        # The square root keeps weak spots visible on a dark image.
         shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
         if side == 0:
             decision = f"{'left' if logit[row] > 0 else 'right'} higher, logit {logit[row]:+.2f}"
