@@ -179,7 +179,7 @@ class RunFolder:
         Raises:
             InputError: It is not a run folder, or they have been changed to something impossible.
         """
-        values = {_RENAMED.get(name, name): value for name, value in self.read_config()["train"].items()}
+        values = {_RENAMED.get(str(name), str(name)): value for name, value in self.read_config()["train"].items()}
         return with_values(TrainConfig(), values, f"{self.config}: 'train'")
 
     def fingerprint(self) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from twinrank.ensembling.trees import Tree, Trees, TreeState, trees_from_states,
 from twinrank.errors import InputError
 
 STACK = Path(__file__).parents[2] / "results" / "stack"
-STUMP = {"feature": [0], "threshold": [0.5], "decision": [2], "left": [-1], "right": [-2], "value": [1.0, 2.0]}
+STUMP: dict[str, Any] = {
+    "feature": [0],
+    "threshold": [0.5],
+    "decision": [2],
+    "left": [-1],
+    "right": [-2],
+    "value": [1.0, 2.0],
+}
 
 
 def draw(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -62,7 +69,7 @@ def test_the_text_of_older_stacks_is_read() -> None:
     assert isinstance(restored, Boosted)
     booster = lightgbm.Booster(model_str=states["lightgbm"]["model"])
     x = np.random.default_rng(0).normal(size=(200, booster.num_feature()))
-    assert np.array_equal(restored.trees.score(x), booster.predict(x, raw_score=True, num_threads=1))
+    assert np.array_equal(restored.trees.score(x), np.asarray(booster.predict(x, raw_score=True, num_threads=1)))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +94,10 @@ def test_what_is_no_tree_is_refused(change: dict[str, Any], why: str) -> None:
 
 
 def test_trees_that_go_round_or_ask_for_missing_features_are_refused() -> None:
-    two = {"feature": [0, 0], "threshold": [0.0, 0.0], "decision": [2, 2], "value": [1.0, 2.0, 3.0]}
+    two: dict[str, Any] = {"feature": [0, 0], "threshold": [0.0, 0.0], "decision": [2, 2], "value": [1.0, 2.0, 3.0]}
     for left, right in (([1, -1], [-2, 1]), ([-1, 1], [-2, -3]), ([1, 0], [-1, -2])):
         with pytest.raises(InputError, match=r"its splits do not make a tree|points back"):
-            Tree.from_state(TreeState(**two, left=left, right=right))
+            Tree.from_state(TreeState(**two | {"left": left, "right": right}))
     with pytest.raises(InputError, match="tree 0 takes feature 9, but there are 2"):
         Trees((Tree.from_state(TreeState(**STUMP | {"feature": [9]})),)).score(np.zeros((3, 2)))
 

@@ -153,7 +153,7 @@ def test_saliency_is_drawn(runs: list[Path], benchmark_folder: Path, tmp_path: P
     data, saliency = explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=3)
     assert saliency.left.shape == (3, 28, 28)
     assert opened(draw_saliency(data, saliency, tmp_path / "saliency.png")).width > 1000
-    with pytest.raises(InputError, match="--pairs: 0 is not possible"):
+    with pytest.raises(InputError, match="`pairs`: 0 is not possible"):
         explain(RunFolder(runs[0]), benchmark_folder / "val.npz", pairs=0)
 
 

@@ -42,7 +42,7 @@ class Ledger:
         file = self.path / "ledger.json"
         if not file.is_file():
             raise InputError(f"{self.path}: not a ledger (no ledger.json); fill one with 'twinrank grid'")
-        self._index = dict(read_record(file, LedgerIndex, "the index of a ledger"))
+        self._index: dict[str, Any] = dict(read_record(file, LedgerIndex, "the index of a ledger"))
         if self._index["sha256"] != _digest(self._index):
             raise InputError(f"{file}: has been changed since it was written (SHA-256 differs); restore it")
         if "rows" not in self._index["data"]:
@@ -129,7 +129,7 @@ class Ledger:
         """
         run = Path(os.path.normpath(self.path / cell.run))
         if not (run / "weights.safetensors").is_file():
-            raise InputError(f"{run}: the weights that predict are not there; fill the ledger with 'twinrank grid'")
+            raise InputError(f"{run}: the weights are not there, which predict; fill the ledger with 'twinrank grid'")
         _refuse_changed(run / "weights.safetensors", cell.weights_sha256, f"the weights of {run.name}")
         return run
 

@@ -83,7 +83,7 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
         InputError: The file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
     """
     if not 1 <= pairs <= _MOST_EXPLAINED:
-        raise InputError(f"--pairs: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
+        raise InputError(f"`pairs`: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen, network = data.select(rows), Network(run)
