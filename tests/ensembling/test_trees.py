@@ -22,6 +22,11 @@ STUMP: dict[str, Any] = {
 }
 
 
+def state(values: dict[str, Any], **changes: Any) -> TreeState:
+    changed: dict[str, Any] = {**values, **changes}
+    return TreeState(**changed)
+
+
 def draw(rng: np.random.Generator, rows: int) -> np.ndarray:
     x = rng.normal(size=(rows, 6))
     x[rng.random(x.shape) < 0.1] = 0
@@ -90,16 +95,16 @@ def test_the_text_of_older_stacks_is_read() -> None:
 )
 def test_what_is_no_tree_is_refused(change: dict[str, Any], why: str) -> None:
     with pytest.raises(InputError, match=f"tree 1: .*{why}"):
-        trees_from_states([TreeState(**STUMP), TreeState(**STUMP | change)])
+        trees_from_states([state(STUMP), state(STUMP, **change)])
 
 
 def test_trees_that_go_round_or_ask_for_missing_features_are_refused() -> None:
     two: dict[str, Any] = {"feature": [0, 0], "threshold": [0.0, 0.0], "decision": [2, 2], "value": [1.0, 2.0, 3.0]}
     for left, right in (([1, -1], [-2, 1]), ([-1, 1], [-2, -3]), ([1, 0], [-1, -2])):
         with pytest.raises(InputError, match=r"its splits do not make a tree|points back"):
-            Tree.from_state(TreeState(**two | {"left": left, "right": right}))
+            Tree.from_state(state(two, left=left, right=right))
     with pytest.raises(InputError, match="tree 0 takes feature 9, but there are 2"):
-        Trees((Tree.from_state(TreeState(**STUMP | {"feature": [9]})),)).score(np.zeros((3, 2)))
+        Trees((Tree.from_state(state(STUMP, feature=[9])),)).score(np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize(

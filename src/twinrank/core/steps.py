@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from twinrank.core.files import read_json, sha256, write_json
+from twinrank.core.files import sha256, write_json
+from twinrank.core.records import read_record
+from twinrank.core.run_records import StepRecord
 from twinrank.errors import InputError
 
 
@@ -65,11 +67,10 @@ class Steps:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    keys = {"step", "peak_memory_mb", "seconds", "inputs", "outputs"}
-    done = read_json(path)
-    if isinstance(done, list) and all(isinstance(step, dict) and keys <= step.keys() for step in done):
-        return done
-    raise InputError(f"{path}: not a list of steps; restore it, or remove it and all steps are done again")
+    try:
+        return [dict(step) for step in read_record(path, list[StepRecord], "a list of steps")]
+    except InputError as error:
+        raise InputError(f"{error}; without it all steps are done again") from error
 
 
 def digests(*files: Path) -> dict[str, str]:

@@ -129,7 +129,7 @@ class Ledger:
         """
         run = Path(os.path.normpath(self.path / cell.run))
         if not (run / "weights.safetensors").is_file():
-            raise InputError(f"{run}: the weights are not there, which predict; fill the ledger with 'twinrank grid'")
+            raise InputError(f"{run}: the weights are not there; fill the ledger with 'twinrank grid'")
         _refuse_changed(run / "weights.safetensors", cell.weights_sha256, f"the weights of {run.name}")
         return run
 
