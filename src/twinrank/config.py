@@ -173,8 +173,8 @@ class TrainConfig:
     """Open track: train on pairs rendered anew from MNIST's clean training digits, as many an epoch as the training
     file has, instead of on those of the file. Curriculum and augmentation are of the file's pairs."""
     level_weight: float = 0.0
-    """Weight of the cross-entropy of the latent levels against those that are told: of fresh pairs the digits' classes;
-    of a teacher's, its latent levels as the label of the pair corrects them."""
+    """Weight of the cross-entropy of the latent levels against target levels. Fresh pairs have the digits' classes. A
+    teacher has its latent levels, corrected by the label of the pair."""
     easy_share: float = 1.0
     """Share of the pairs, those that show most, with which training begins; 1 is all of them from the start."""
     easy_until: float = 0.5
@@ -257,16 +257,16 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One training of a recipe."""
+    """A network, its training values and its options: what one training is."""
 
     model: str
-    """A network that ``twinrank models`` lists."""
+    """Name of a network that ``twinrank models`` lists."""
     train: TrainConfig
-    """Its training."""
+    """Training values."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the network that differ from its defaults."""
     teachers: tuple[str, ...] = ()
-    """Runs of the same recipe, above this one, that it is distilled from."""
+    """Runs of the same recipe, above this one, that teach it."""
 
 
 @dataclass(frozen=True)
@@ -274,15 +274,15 @@ class GridSpec:
     """Base models, and how they are stacked."""
 
     mode: Mode
-    """How rows come to be unseen."""
+    """How rows come to be out-of-fold."""
     runs: dict[str, RunSpec]
     """Base models by name."""
     folds: int = 5
-    """Of the rows that are stacked."""
+    """Number of folds of the rows that are stacked."""
     stop_share: float = 0.1
     """Share of train that chooses epochs, and is not fitted."""
     seed: int = 42
-    """Of the folds."""
+    """Seed of the folds."""
 
     def __post_init__(self) -> None:
         require_range(self, "stop_share", at_least=0, below=1)
@@ -291,14 +291,14 @@ class GridSpec:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything from nothing to a report: what ``twinrank run`` reads."""
+    """Everything from nothing to a report, for ``twinrank run``."""
 
     runs: dict[str, RunSpec]
     """Trainings by the name of their folder; the one name "" is the recipe's own folder."""
     grids: dict[str, GridSpec] = field(default_factory=dict)
     """Instead of trainings: stacks by the name of their folder; "." is the recipe's own folder."""
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
-    """The data."""
+    """The benchmark that the data is."""
 
 
 def split_named(name: str) -> Split | None:

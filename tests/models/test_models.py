@@ -245,7 +245,7 @@ def test_fusions_that_cannot_know_the_order_say_how_confident_to_be() -> None:
     without.load_state_dict({key: value for key, value in order.state_dict().items() if "confidence" not in key})
     factor = order(a, b) / without(a, b)
     assert ((factor > 0) & (factor < 2)).all()
-    with pytest.raises(InputError, match="product,cosine cannot tell left from right"):
+    with pytest.raises(InputError, match="product,cosine do not depend on the order of the images"):
         fusion_comparator(16, ("product", "cosine"))
     symmetric = fusion_comparator(16, ("product", "cosine", "distance", "difference"), antisymmetric=False).eval()
     assert torch.equal(symmetric(a, b), symmetric(b, a)), "the guide's form of these four cannot know the order"

@@ -33,7 +33,7 @@ def search(folder: Path, data: Path, trials: int = 3, space: Space = SPACE, **ch
 
 def outcome(study: SharedStudy) -> list[Any]:
     """What each finished trial chose, and what came of it."""
-    finished = [record for record in study.records() if record["state"] != "failed"]
+    finished = [record for record in study.outcomes() if record["state"] != "failed"]
     return [[record[name] for name in ("state", "accuracy", "values", "epochs")] for record in finished]
 
 
@@ -46,7 +46,7 @@ def whole(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
 def test_a_search_maximises_the_accuracy_and_keeps_the_weights_of_the_best(whole: tuple[Search, SharedStudy]) -> None:
     asked, study = whole
-    records = study.records()
+    records = study.outcomes()
     assert [record["number"] for record in records] == [0, 1, 2]
     assert len({record["values"]["train.lr"] for record in records}) == 3
     best = study.ranked()[0]
@@ -79,10 +79,10 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_end(
     before = asked.run(1).read_history()
     study = run_search(asked)
     assert outcome(study) == outcome(whole[1])
-    assert [record["state"] for record in study.records()] == ["complete", "failed", "complete", "complete"]
+    assert [record["state"] for record in study.outcomes()] == ["complete", "failed", "complete", "complete"]
     assert not asked.run(1).path.exists()
     assert asked.run(2).read_history()[:2] == before, "epochs that are done are not trained again"
-    assert run_search(replace(asked, trials=1)).records() == study.records()
+    assert run_search(replace(asked, trials=1)).outcomes() == study.outcomes()
 
 
 def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is_killed(
@@ -115,7 +115,7 @@ def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is
         killer.join()
 
     monkeypatch.setattr(SharedStudy, "work", work_beside_a_frozen_process)
-    records = run_search(asked, workers=2).records()
+    records = run_search(asked, workers=2).outcomes()
     assert [record["state"] for record in records] == ["failed", "complete", "complete", "complete"]
     assert records[3]["values"] == records[0]["values"]
     assert not asked.run(0).path.exists()
@@ -132,7 +132,7 @@ def test_a_trial_that_is_always_killed_is_given_up(benchmark_folder: Path, tmp_p
             assert trial is not None
             values.append(trial.params)
     assert values[0] == values[1] == values[2] != values[3]
-    assert {record["reason"] for record in study.records()} == {"its process ended"}
+    assert {record["reason"] for record in study.outcomes()} == {"its process ended"}
 
 
 def test_others_trials_are_waited_for(benchmark_folder: Path, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_trial_below_the_median_is_pruned_and_leaves_nothing_half_written(
             )
         )
     study.work()
-    record = study.records()[-1]
+    record = study.outcomes()[-1]
     assert (record["state"], record["epochs"]) == ("pruned", 1)
     assert record["reason"] == "below the median of the trials before"
     assert record["accuracy"] == asked.run(5).read_history()[-1]["val"]["accuracy"]
@@ -169,8 +169,8 @@ def test_a_diverging_trial_is_pruned_and_the_search_goes_on(benchmark_folder: Pa
     asked = search(tmp_path, benchmark_folder, trials=2, space={"train.lr": Range(1e29, 1e30)})
     train = replace(asked.spec.train, clip_norm=1e30, warmup=0.0, precision="float32")
     study = run_search(replace(asked, spec=replace(asked.spec, train=train)))
-    assert [record["state"] for record in study.records()] == ["pruned", "pruned"]
-    assert "not finite in step" in study.records()[0]["reason"]
+    assert [record["state"] for record in study.outcomes()] == ["pruned", "pruned"]
+    assert "not finite in step" in study.outcomes()[0]["reason"]
     assert study.ranked() == []
 
 
@@ -195,7 +195,7 @@ def test_lists_are_chosen_from(benchmark_folder: Path, tmp_path: Path) -> None:
 def test_a_database_may_hold_several_searches(benchmark_folder: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'all.db'}"
     first, second = (search(tmp_path / name, benchmark_folder, trials=1, storage=url) for name in ("a", "b"))
-    assert len(run_search(first).records()) == 1
+    assert len(run_search(first).outcomes()) == 1
     assert SharedStudy(second).missing == 1
     assert SharedStudy(first).missing == 0
     assert optuna.load_study(study_name=str(tmp_path / "a"), storage=url).trials[0].state == TrialState.COMPLETE

@@ -11,7 +11,7 @@ from twinrank.models.comparators import Antisymmetric
 from twinrank.models.names import FUSIONS, FusionName
 
 _ORDERED: tuple[FusionName, ...] = ("difference", "concatenation", "bilinear")
-"""Those that tell left from right."""
+"""Fusions that depend on the order of the images."""
 _TINY = 1e-6
 
 
@@ -97,7 +97,8 @@ def fusion_comparator(
         antisymmetric: Whether swapping the images negates the logit.
 
     Raises:
-        InputError: A fusion occurs twice, there is none, or none tells left from right although the logit must.
+        InputError: A fusion occurs twice, there is none, or the logit must depend on the order of the images and none
+            does.
     """
     if not fusions or len(set(fusions)) < len(fusions):
         raise InputError(f"fusions: {','.join(fusions) or 'none'}; name one or more of {', '.join(FUSIONS)}, each once")
@@ -106,7 +107,9 @@ def fusion_comparator(
     ordered: list[FusionName] = [name for name in fusions if name in _ORDERED]
     others: list[FusionName] = [name for name in fusions if name not in _ORDERED]
     if not ordered:
-        raise InputError(f"fusions: {','.join(fusions)} cannot tell left from right; add one of {', '.join(_ORDERED)}")
+        raise InputError(
+            f"fusions: {','.join(fusions)} do not depend on the order of the images; add one of {', '.join(_ORDERED)}"
+        )
     confidence = FusionHeads(features, others, dropout, signed=True) if others else None
     return Antisymmetric(FusionHeads(features, ordered, dropout, signed=True), confidence)
 

@@ -80,9 +80,9 @@ class SiameseNet(nn.Module):
 
     def embed_batch(self, images: torch.Tensor, detached: bool = False) -> Embedded:
         """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
-        seen = [_moved(images, *move) for move in _MOVES[: 1 if self.training else self.views]]
+        moved = [_moved(images, *move) for move in _MOVES[: 1 if self.training else self.views]]
         with autocast(images.device, self.precision):
-            views = [self.tower(self.encode(view), detached) for view in seen]
+            views = [self.tower(self.encode(view), detached) for view in moved]
         return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a training needs before it begins; none of it loads torch but where a device is asked for."""
+"""What a training needs before it begins. Only the check of float16 loads torch."""
 
 import json
 from pathlib import Path

@@ -171,7 +171,7 @@ def require_all_done(failed: Mapping[str, str]) -> None:
         failed: Reasons as :func:`run_jobs` returns them.
 
     Raises:
-        InputError: Some did; says which and why.
+        InputError: Some failed; the message has their names and reasons.
     """
     if failed:
         lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
@@ -232,7 +232,7 @@ def _work(begin: Begin, job: Job, context: Context, reason: Connection) -> None:
 
 
 def _reason(job: Job, receiver: Connection, exitcode: int | None) -> str:
-    """Why a job failed. Its log cannot tell: another process may write there."""
+    """Why a job failed. Its log is no source: another process may write there."""
     try:
         return receiver.recv()
     except EOFError:

@@ -3,13 +3,13 @@
 One step, from pairs to new weights:
 
 1. ``batches.epoch`` gives a batch: left images, right images, labels, and what a teacher predicts of them. Curriculum
-   and augmentation have done their part. The hooks see it pass, and change nothing.
+   and augmentation have done their part. Hooks may show it, and change nothing.
 2. The objective runs the network on both images and weighs its losses into one number. It also gives each loss
    by name, for the history.
 3. ``Step.backward`` adds the gradient of that number to the gradients of the weights. With ``accumulate`` above 1, a
    step waits here until so many batches have come.
-4. The schedule says what share of the learning rate counts now. It knows how much of the run is over, and the values
-   of the epochs so far.
+4. The schedule gives the share of the learning rate that counts now. It depends on how much of the run is over, and on
+   the values of the epochs so far.
 5. ``Step.update`` clips the gradients, lets the optimiser change the weights, moves the running mean of the weights if
    there is one, and clears the gradients.
 6. The loop adds the losses up. A loss or a gradient that is not finite ends the training, before anything is kept.
@@ -170,7 +170,7 @@ class _Training:
 
 
 def _place(run: RunFolder) -> tuple[int, int] | None:
-    """What tells a folder with a run from another one of the same name; None if there is none."""
+    """Identity of the folder of a run, which another folder of the same name has not; None without a run."""
     try:
         run.config.stat()
         found = run.path.stat()

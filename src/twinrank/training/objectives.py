@@ -187,9 +187,9 @@ class LatentTerm(nn.Module):
     With each pair put in order by its label, every greater image g of a batch is scored against every lesser one l by
     ``S_gl = log sum_ij exp(g_i - m_i + W_ij + l_j - n_j)``, where m and n are the logs of the running means of the
     posteriors: the log-ratio of "these two are a pair" to chance. Cross-entropy along the rows and the columns of S
-    (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748, equation 4, both ways) asks which images were paired, far more
-    than one bit. The balance term, log K minus the entropy of the batch's mean posterior, keeps every level in use;
-    without it levels merge in a cyclic order.
+    (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748, equation 4, both ways) measures which images were paired, far
+    more than one bit. The balance term, log K minus the entropy of the batch's mean posterior, keeps every level in
+    use; without it levels merge in a cyclic order.
 
     Args:
         levels: Number of levels, K.

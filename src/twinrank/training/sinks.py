@@ -85,12 +85,18 @@ def following(run: RunFolder, sinks: Sequence[str], say: Callable[[str], None]) 
     finally:
         for process in processes:
             assert process.stdin is not None
-            # The end of its input tells a sink that the training is over; nobody waits for it.
+            # A sink ends after its input has ended; nobody waits for it.
             process.stdin.close()
 
 
 def follow(run: RunFolder, over: Callable[[], bool], seconds: float = _POLL_SECONDS) -> Iterator[dict[str, Any]]:
-    """The epochs of a run, each as soon as it is there, until ``over`` says that no more will come."""
+    """The epochs of a run, each as soon as it is there, until ``over`` is true.
+
+    Args:
+        run: Run folder.
+        over: Whether no more epochs will come.
+        seconds: Seconds between two looks.
+    """
     given = 0
     while True:
         last = over()

@@ -139,42 +139,44 @@ def resume(
         Interrupted: Ctrl-C stopped the training.
     """
     folder = RunFolder(Path(run))
-    recorded = folder.read_config()
+    configuration = folder.read_config()
     config = folder.train_config()
-    require_threads(recorded["threads"])
-    require_sinks(recorded.get("log_to", ()))
-    prepare_cpu(recorded["threads"])
-    with folder.held(_COPIES * 4 * recorded.get("parameters", 0)):
+    require_threads(configuration["threads"])
+    require_sinks(configuration.get("log_to", ()))
+    prepare_cpu(configuration["threads"])
+    with folder.held(_COPIES * 4 * configuration.get("parameters", 0)):
         given = {"train": train, "val": val}
-        data = {part: find_data(folder, recorded, part, place) for part, place in given.items()}
+        data = {part: find_data(folder, configuration, part, place) for part, place in given.items()}
         pairs, stopped_on = load_data(data["train"], data["val"])
-        teacher = _kept_teacher(folder, recorded, pairs)
+        teacher = _kept_teacher(folder, configuration, pairs)
         if epochs is not None:
             config = with_epochs(folder, config, epochs)
-        changed = _changed_configuration(recorded, data, config)
-        if changed != recorded:
+        changed = _changed_configuration(configuration, data, config)
+        if changed != configuration:
             write_json(folder.config, changed)
             context.say(f"{folder.config}: has the new places and epochs")
         if folder.checkpoint.is_file():
-            require_network(folder.checkpoint, recorded["model"] | _images(pairs))
-        model = _new_model(RunSpec(recorded["model"]["name"], config, recorded["model"]["options"]), pairs)
+            require_network(folder.checkpoint, configuration["model"] | _images(pairs))
+        model = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
         _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder
 
 
-def _changed_configuration(recorded: dict[str, Any], data: dict[str, PairData], config: TrainConfig) -> dict[str, Any]:
+def _changed_configuration(
+    configuration: dict[str, Any], data: dict[str, PairData], config: TrainConfig
+) -> dict[str, Any]:
     """A run configuration with the places of its data and the number of its epochs as they are now."""
-    places = {part: {**recorded["data"][part], "path": str(pairs.path)} for part, pairs in data.items()}
-    changed = recorded | {"data": recorded["data"] | places}
-    before = recorded["train"].get("epochs", TrainConfig.epochs)
+    places = {part: {**configuration["data"][part], "path": str(pairs.path)} for part, pairs in data.items()}
+    changed = configuration | {"data": configuration["data"] | places}
+    before = configuration["train"].get("epochs", TrainConfig.epochs)
     if config.epochs != before:
-        changed["train"] = recorded["train"] | {"epochs": config.epochs}
-        changed[EARLIER_EPOCHS] = [*recorded.get(EARLIER_EPOCHS, []), before]
+        changed["train"] = configuration["train"] | {"epochs": config.epochs}
+        changed[EARLIER_EPOCHS] = [*configuration.get(EARLIER_EPOCHS, []), before]
     return changed
 
 
 def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher | None, size: int) -> dict[str, Any]:
-    """What a run configuration says of a training, but for where and how it runs."""
+    """The part of a run configuration that does not depend on where and how the training runs."""
     return {
         "track": _track(pairs, val, teacher=teacher, fresh=spec.train.fresh),
         "seed": spec.train.seed,
@@ -212,7 +214,7 @@ def _fit(
     pairs: PairData,
     val: PairData,
     config: TrainConfig,
-    recorded: dict[str, Any],
+    configuration: dict[str, Any],
     hooks: Hooks | None,
     teacher: Teacher | None,
 ) -> None:
@@ -224,9 +226,9 @@ def _fit(
         model.tower.compile()
     if config.deterministic:
         make_deterministic()
-    description = recorded["model"] | _images(pairs)
+    description = configuration["model"] | _images(pairs)
     hooks = EpochProgress(config.epochs) if hooks is None else hooks
-    with following(run, recorded.get("log_to", ()), hooks.say):
+    with following(run, configuration.get("log_to", ()), hooks.say):
         batches = _batches(pairs, config, teacher, hooks)
         fit(run, model.to(pick_device()), description, batches, val, config, hooks)
 
@@ -246,12 +248,12 @@ def _batches(pairs: PairData, config: TrainConfig, teacher: Teacher | None, hook
     return FreshBatches(FreshPairs(mnist), len(pairs), config, device)
 
 
-def _kept_teacher(run: RunFolder, recorded: dict[str, Any], pairs: PairData) -> Teacher | None:
+def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: PairData) -> Teacher | None:
     """The teacher's predictions from when the run began; the teacher predicts no second time."""
-    if "teacher" not in recorded:
+    if "teacher" not in configuration:
         return None
-    teacher = read_teacher(run.teacher, recorded["teacher"]["identity"], pairs)
-    if sha256(run.teacher) != recorded["teacher"]["sha256"]:
+    teacher = read_teacher(run.teacher, configuration["teacher"]["identity"], pairs)
+    if sha256(run.teacher) != configuration["teacher"]["sha256"]:
         raise InputError(
             f"{run.teacher}: has changed since the run began (SHA-256 differs); restore it, or distill into another"
             " folder"

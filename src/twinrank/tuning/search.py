@@ -160,7 +160,7 @@ class SharedStudy:
         evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
         return get_param_importances(self._study, evaluator=evaluator)
 
-    def records(self) -> list[dict[str, Any]]:
+    def outcomes(self) -> list[dict[str, Any]]:
         """A mapping for each trial that has ended, as JSON has it; what was killed failed, and was tried again."""
         return [
             {"number": trial.number, "state": _STATES[trial.state], "accuracy": trial.value}
@@ -243,8 +243,8 @@ class SharedStudy:
 class TrialHooks(Hooks):
     """Tells the study of each epoch, and ends a trial that is not worth its time.
 
-    What a training says of its weights is not shown, since those of most trials are not kept. Nor is a bar: several
-    trials may share the terminal.
+    Lines about weights are not shown, since those of most trials are not kept. There is no bar, since several trials
+    may share the terminal.
 
     Args:
         trial: Trial of the study.

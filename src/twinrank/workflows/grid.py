@@ -1,4 +1,4 @@
-"""From a recipe's base models to a ledger of what they say about rows that they never saw."""
+"""From a recipe's base models to a ledger of their out-of-fold predictions."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -33,11 +33,11 @@ def fill_ledger(
     *,
     context: Context = Context(),
 ) -> dict[str, str]:
-    """Train base models and put into a ledger what they say about rows that they never saw.
+    """Train base models and put their out-of-fold predictions into a ledger.
 
     In both modes a network stops on a slice of ``train`` that it is not fitted on. With ``holdout`` each base model is
-    one network, asked about ``val``; with ``oof`` it is a network a fold of ``train``, each asked about the fold that
-    was left out of its training (Wolpert 1992, Stacked generalization). All are asked about the tests. Whatever is done
+    one network, which predicts ``val``; with ``oof`` it is a network a fold of ``train``, each predicts the fold that
+    was left out of its training (Wolpert 1992, Stacked generalization). All predict the tests. Whatever is done
     already is skipped, so a command that was stopped goes on when it is given again.
 
     Args:
@@ -60,7 +60,7 @@ def fill_ledger(
     assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
     if not assignment.stop.any():
         raise InputError(
-            f"a stop share of {grid.stop_share} of {len(train):,} rows is none to choose epochs on; use more"
+            f"`stop_share` of {grid.stop_share} of {len(train):,} rows leaves none to choose epochs on; use more"
         )
     tests = {path.stem: load_pairs(Path(path)) for path in test_files}
     rows, row_folds = train, assignment.fold
@@ -105,7 +105,7 @@ def _entry(
     rows: PairData,
     tests: Mapping[str, PairData],
 ) -> BaseModel:
-    cells, said, asked_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
+    cells, logit, fold_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
     levels: np.ndarray | None = None
     on_tests: dict[str, list[Predictions]] = {stem: [] for stem in tests}
     for fold, run in runs.items():
@@ -113,7 +113,7 @@ def _entry(
         started = time.perf_counter()
         predictions = predictions_of(run, rows.select(positions))
         milliseconds = 1000 * (time.perf_counter() - started) / len(positions)
-        said[positions], asked_of[positions] = predictions.logit, fold
+        logit[positions], fold_of[positions] = predictions.logit, fold
         both = predictions.levels
         if both is not None:
             levels = np.full((len(rows), *both.shape[1:]), np.nan, np.float32) if levels is None else levels
@@ -125,15 +125,15 @@ def _entry(
     for stem, parts in on_tests.items():
         if found := [both for part in parts if (both := part.levels) is not None]:
             test_levels[stem] = np.stack(found)
-    recorded = next(iter(runs.values())).read_config()
-    about = {"model": recorded["model"]["name"], "options": recorded["model"]["options"]}
-    about |= {key: recorded[key] for key in ("train", "track", "parameters")}
+    config = next(iter(runs.values())).read_config()
+    about = {"model": config["model"]["name"], "options": config["model"]["options"]}
+    about |= {key: config[key] for key in ("train", "track", "parameters")}
     return BaseModel(
         name,
         about,
         tuple(cells),
-        asked_of,
-        said,
+        fold_of,
+        logit,
         {stem: np.stack([part.logit for part in parts]) for stem, parts in on_tests.items()},
         levels,
         test_levels,
@@ -141,16 +141,16 @@ def _entry(
 
 
 def _cell(fold: int, run: RunFolder, milliseconds: float) -> Cell:
-    recorded, history = run.read_config(), run.read_history()
+    config, history = run.read_config(), run.read_history()
     return Cell(
         fold=fold,
         run=f"../{CELLS}/{run.path.name}",
-        seed=recorded["seed"],
+        seed=config["seed"],
         seconds=round(sum(epoch["seconds"] for epoch in history), 1),
         memory_mb=max(epoch["memory_mb"] for epoch in history),
         milliseconds=round(milliseconds, 4),
         config_sha256=sha256(run.config),
         weights_sha256=sha256(run.weights),
-        fitted_sha256=recorded["data"]["train"]["sha256"],
-        stopped_on_sha256=recorded["data"]["val"]["sha256"],
+        fitted_sha256=config["data"]["train"]["sha256"],
+        stopped_on_sha256=config["data"]["val"]["sha256"],
     )

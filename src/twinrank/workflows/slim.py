@@ -21,10 +21,10 @@ def slim(run: Path, out: Path) -> RunFolder:
             already, or it cannot be written.
     """
     source, copy = RunFolder(Path(run)), RunFolder(Path(out))
-    recorded, history = source.read_config(), source.read_history()
+    config, history = source.read_config(), source.read_history()
     if not history:
         raise InputError(f"{source.history}: is missing or empty, so the copy would have none; restore it")
-    load_weights(source.weights, recorded["model"])
+    load_weights(source.weights, config["model"])
     tensors, description = read_tensors(source.weights)
     halved = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
     for name, each in halved.items():
@@ -33,5 +33,5 @@ def slim(run: Path, out: Path) -> RunFolder:
     copy.require_new()
     write_tensors(copy.weights, halved, description)
     copy.write_history(history)
-    copy.create(recorded)
+    copy.create(config)
     return copy

@@ -43,8 +43,8 @@ def tune(
 ) -> dict[str, str]:
     """Search for the values with the highest accuracy on ``val``, then train the best and the defaults on fresh seeds.
 
-    Whatever is done already is skipped, so a search that was stopped goes on when it is asked for again, and one that
-    is over goes on with more trials. Other processes may ask for the same search at the same time. Leaves
+    Whatever is done already is skipped, so a search that was stopped goes on when it is called again, and one that
+    is over goes on with more trials. Other processes may work on the same search at the same time. Leaves
     ``study.json``, ``importances.png``, ``parallel.png``, and the run folders ``winner_seedS`` and ``default_seedS``.
 
     Args:
@@ -118,7 +118,7 @@ def _summary(search: Search, study: SharedStudy) -> dict[str, Any]:
     )
     enough = len(ranked) >= FEWEST_FOR_IMPORTANCES and len(search.space) > 1
     importances = study.importances() if enough else None
-    found = {"trials": study.records(), "best": best, "importances": importances, "retrained": None}
+    found = {"trials": study.outcomes(), "best": best, "importances": importances, "retrained": None}
     return search.fingerprint | found
 
 
@@ -154,7 +154,7 @@ def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
         },
         "difference": asdict(difference.estimate),
         "by_seed": list(difference.by_seed),
-        # The interval knows rows alone, so each seed is asked, too.
+        # The interval is over rows alone, so each seed has to be better, too.
         "better": difference.estimate.low > 0 and min(difference.by_seed) > 0,
     }
 
