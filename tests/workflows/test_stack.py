@@ -125,7 +125,7 @@ def test_several_folders_decide_by_their_mean(stacked: StackFolder, benchmark_fo
 
 def test_a_stack_without_its_networks_says_so(copy: StackFolder) -> None:
     (copy.path / "cells" / "order" / "weights.safetensors").unlink()
-    with pytest.raises(InputError, match="cells/order: the weights that predict are not there"):
+    with pytest.raises(InputError, match="cells/order: the weights are not there"):
         load_predictor(copy.path)
     made(copy)
 
