@@ -33,6 +33,8 @@ SPACE = """
 train.lr: {low: 0.001, high: 0.1, log: true}
 """
 TIMED = {"seconds", "images_per_second", "memory_mb", "milliseconds", "peak_memory_mb", "commit", "command", "version"}
+WORDED = {"used", "used_in_training"}
+"""How files were used: stored in words by older versions, as records by newer ones."""
 DATA = ("--train", "data/train.npz", "--val", "data/val.npz")
 SHORT = ("--set", "train.epochs=2", "--set", "options.width=4")
 
@@ -149,7 +151,8 @@ def untimed(value: Any) -> Any:
 def numbers(value: Any) -> Any:
     """The numbers of a JSON value, by key; words may be put better."""
     if isinstance(value, dict):
-        return {key: kept for key, each in value.items() if (kept := numbers(each)) is not None and key not in TIMED}
+        told = {key: each for key, each in value.items() if key not in TIMED | WORDED}
+        return {key: kept for key, each in told.items() if (kept := numbers(each)) is not None}
     if isinstance(value, list):
         return [numbers(each) for each in value]
     return value if isinstance(value, int | float) else None
