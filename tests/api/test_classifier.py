@@ -63,7 +63,7 @@ def test_predictions_agree(fitted: tr.PairClassifier, pairs: tuple[np.ndarray, n
     [np.array(["worse", "better"]), np.array([False, True]), np.array([-1.0, 1.0])],
     ids=["text", "bool", "float"],
 )
-def test_the_second_class_in_sorted_order_says_left(
+def test_the_second_class_in_sorted_order_means_left(
     words: np.ndarray, fitted: tr.PairClassifier, pairs: tuple[np.ndarray, np.ndarray]
 ) -> None:
     X, y = pairs
@@ -106,6 +106,16 @@ def test_an_unfitted_one_can_be_kept_and_cloned(fitted: tr.PairClassifier) -> No
         bare.predict(np.zeros((1, 2, 28, 28), np.uint8))
 
 
+@pytest.mark.parametrize("size", [(32, 28), (28, 32), (56, 56)])
+def test_images_of_another_size_are_refused(fitted: tr.PairClassifier, size: tuple[int, int]) -> None:
+    other = np.zeros((4, 2, 1, *size), np.uint8)
+    words = f"`X` has images of shape (1, {size[0]}, {size[1]}) (C, H, W); the classifier was fitted to (1, 28, 28)"
+    for method in (fitted.decision_function, fitted.predict_proba, fitted.predict):
+        with pytest.raises(tr.InputError) as refused:
+            method(other)
+        assert str(refused.value) == words
+
+
 def test_searches_and_pipelines(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = (part[:120] for part in pairs)
     assert len(cross_val_score(tiny(), X, y, cv=2)) == 2
@@ -142,7 +152,10 @@ def test_colour_and_floats(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     classifier = tiny().fit(colour, y)
     assert classifier.image_shape_ == (3, 28, 28)
     assert classifier.predict(colour[:3]).shape == (3,)
-    with pytest.raises(tr.InputError, match="`X` has images of 1 channels; the classifier was fitted to 3"):
+    with pytest.raises(
+        tr.InputError,
+        match=r"`X` has images of shape \(1, 28, 28\) \(C, H, W\); the classifier was fitted to \(3, 28, 28\)",
+    ):
         classifier.predict(X)
 
 

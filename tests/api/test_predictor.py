@@ -1,5 +1,6 @@
 """``tr.load_predictor``: forms of pairs, and what they give."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,8 @@ IMAGES = np.zeros((4, 28, 28), np.uint8)
         ((IMAGES[:, :4], IMAGES[:, :4]), "images of 4 x 28 pixels"),
         ((IMAGES + 0.5 * 7, IMAGES), "floats are 0 to 1|must be the same"),
         ((np.zeros((4, 3, 28, 28), np.uint8),) * 2, "images of 3 channels; .* was trained on 1"),
+        ((np.zeros((4, 28, 40), np.uint8),) * 2, "images of 28 x 40 pixels; .* was trained on 28 x 28; resize them"),
+        ((np.zeros((4, 56, 56), np.uint8),) * 2, "images of 56 x 56 pixels; .* was trained on 28 x 28; resize them"),
         (("nowhere.npz",), "nowhere.npz: no such file"),
     ],
 )
@@ -105,6 +108,25 @@ def test_what_is_no_pairs_is_refused_in_one_line(predictor: tr.PairPredictor, gi
     with pytest.raises(tr.InputError, match=words) as refused:
         predictor.predict(*given)
     assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_the_network_that_comes_along_refuses_other_sizes(trained: Path, mean: bool) -> None:
+    predictor = tr.load_predictor(*([trained / "runs" / "first", PRETRAINED] if mean else []))
+    with pytest.raises(tr.InputError, match=r"images of 28 x 40 pixels; .* was trained on 28 x 28"):
+        predictor.predict(np.zeros((4, 28, 40), np.uint8), np.zeros((4, 28, 40), np.uint8))
+
+
+def test_an_older_run_knows_the_shorter_side(workplace: Path) -> None:
+    config = Path("runs/first/config.json")
+    older = {key: value for key, value in json.loads(config.read_text()).items() if key != "image_shape"}
+    config.write_text(json.dumps(older))
+    predictor = tr.load_predictor("runs/first")
+    assert len(predictor.predict(np.zeros((4, 28, 40), np.uint8), np.zeros((4, 28, 40), np.uint8))) == 4
+    with pytest.raises(
+        tr.InputError, match=r"images of 56 x 40 pixels; runs/first was trained on a shorter side of 28"
+    ):
+        predictor.predict(np.zeros((4, 56, 40), np.uint8), np.zeros((4, 56, 40), np.uint8))
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
     """Which of two images ranks higher, as a classifier of scikit-learn.
 
     ``X`` holds N pairs, (N, 2, H, W) or (N, 2, C, H, W) with C 1 or 3, uint8 or float in [0, 1]. ``X[:, 0]`` are left
-    images. ``y`` holds any labels of two classes. The second class in sorted order, ``classes_[1]``, says that the left
-    image ranks higher: 1 of 0 and 1, True of False and True.
+    images. ``y`` holds any labels of two classes. The second class in sorted order, ``classes_[1]``, means that the
+    left image ranks higher. It is 1 of 0 and 1, and True of False and True.
 
     It can be cloned, searched, cross-validated and used in a pipeline. A fitted one holds its weights, so it can be
     pickled, and needs no run folder.
@@ -137,7 +137,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         """Logits of pairs, float32 (N,), positive for ``classes_[1]``.
 
         Args:
-            X: Pairs as for :meth:`fit`, of the same channels.
+            X: Pairs as for :meth:`fit`, whose images have the shape ``image_shape_``.
 
         Raises:
             InputError: ``X`` is refused.
@@ -145,9 +145,9 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         pairs = _pairs(self._images(X, reset=False), None, "X")
-        if pairs.xa.shape[1] != self.image_shape_[0]:
+        if (shape := pairs.xa.shape[1:]) != self.image_shape_:
             raise InputError(
-                f"`X` has images of {pairs.xa.shape[1]} channels; the classifier was fitted to {self.image_shape_[0]}"
+                f"`X` has images of shape {shape} (C, H, W); the classifier was fitted to {self.image_shape_}"
             )
         return predict_logits(self.network_, pairs)
 
@@ -184,7 +184,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
-        # The weights say all of it, on whatever device it is then.
+        # The weights hold all of it, and the device may be another one then.
         return {name: value for name, value in state.items() if name != "network_"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

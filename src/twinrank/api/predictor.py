@@ -64,7 +64,7 @@ class PairPredictor:
             xb: Right images where ``xa`` is left images.
 
         Raises:
-            InputError: The pairs are refused, or have other channels than those of the training.
+            InputError: The pairs are refused, or have other channels or another size than those of the training.
         """
         if xb is None and isinstance(xa, str | os.PathLike):
             # Chunk by chunk, so that a file of any length fits in memory.

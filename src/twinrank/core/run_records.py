@@ -75,6 +75,7 @@ class RunConfig(TypedDict):
         model: Network and its options.
         train: Training values, see :class:`twinrank.config.TrainConfig`.
         data: Files of the training: "train", which is fitted, and "val", which chooses the epoch.
+        image_shape: (C, H, W) of the images; older runs lack it.
         parameters: Number of parameters.
         threads: Threads of the CPU.
         device: Device of the training.
@@ -91,6 +92,7 @@ class RunConfig(TypedDict):
     model: ModelRecord
     train: dict[str, Any]
     data: dict[str, DataFile]
+    image_shape: NotRequired[tuple[int, int, int]]
     parameters: int
     threads: Annotated[int, msgspec.Meta(ge=1, le=MAX_THREADS)]
     device: NotRequired[str]

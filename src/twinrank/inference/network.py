@@ -8,6 +8,7 @@ import numpy as np
 from twinrank.core.device import pick_device, prepare_cpu
 from twinrank.core.files import sha256
 from twinrank.core.run_records import FileUse
+from twinrank.core.tensor_header import read_tensor_header
 from twinrank.data.pairs import PairData
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
@@ -34,10 +35,12 @@ class Network:
         prepare_cpu(recorded["threads"])
         self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
+        self._shorter_side: int = read_tensor_header(run.weights).state["image_size"]
+        self._image_shape: list[int] | None = recorded.get("image_shape")
 
     def predictions(self, data: PairData) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
-        self.require_channels(data.path, data.xa)
+        self.require_shape(data.path, data.xa)
         return predict(self.model, data)
 
     def logits(self, data: PairData) -> np.ndarray:
@@ -51,7 +54,7 @@ class Network:
 
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
-        self.require_channels(pool.path, pool.images)
+        self.require_shape(pool.path, pool.images)
         return pairwise_logits(self.model, pool.images)
 
     def tournament(self, pool: Pool) -> np.ndarray:
@@ -72,10 +75,27 @@ class Network:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return {"weights_sha256": sha256(self._run.weights), "model": self._run.read_config()["model"]["name"]}
 
-    def require_channels(self, path: Path, images: np.ndarray) -> None:
-        """Refuse images (N, C, H, W) of a file that have other channels than those of training."""
-        channels = self.model.encode.mean.shape[0]
+    def require_shape(self, path: Path, images: np.ndarray) -> None:
+        """Refuse images of other channels or another size than those of training.
+
+        Args:
+            path: Place of the images, for the message.
+            images: Images, (N, C, H, W).
+
+        Raises:
+            InputError: Their shape is another one.
+        """
+        channels, (height, width) = self.model.encode.mean.shape[0], images.shape[2:]
         if images.shape[1] != channels:
             raise InputError(
                 f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
+            )
+        if self._image_shape is None:
+            # The weights of a run of an older version know only the shorter side.
+            fits, known = min(height, width) == self._shorter_side, f"a shorter side of {self._shorter_side}"
+        else:
+            fits, known = [height, width] == self._image_shape[1:], "{} x {}".format(*self._image_shape[1:])
+        if not fits:
+            raise InputError(
+                f"{path}: images of {height} x {width} pixels; {self._run.path} was trained on {known}; resize them"
             )

@@ -87,5 +87,5 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen, network = data.select(rows), Network(run)
-    network.require_channels(chosen.path, chosen.xa)
+    network.require_shape(chosen.path, chosen.xa)
     return chosen, occlusion_saliency(network.model, chosen)

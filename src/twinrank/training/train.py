@@ -183,6 +183,7 @@ def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher
         "model": {"name": spec.model, "options": entry(spec.model).complete(spec.options)},
         "train": asdict(spec.train),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
+        "image_shape": list(pairs.xa.shape[1:]),
         "parameters": size,
     }
 
