@@ -100,7 +100,7 @@ def test_pairs_are_not_written_over(tmp_path: Path) -> None:
     for file in (tmp_path, table):
         with pytest.raises(InputError, match=r"pairs\.csv: holds the pairs themselves; choose another name"):
             write_labels(darker, file, table)
-    with pytest.raises(InputError, match=r"a\.png: has another ending than \.csv"):
+    with pytest.raises(InputError, match=r"a\.png: what is written there ends in \.csv"):
         write_labels(darker, tmp_path, tmp_path / "a.png")
     assert table.read_text() == "left,right\na.png,a.png\n"
     assert write_labels(darker, tmp_path, tmp_path / "pred.csv") == 1
