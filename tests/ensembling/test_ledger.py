@@ -36,7 +36,7 @@ def created(folder: Path, mode: Mode, folds: Folds = ASSIGNED) -> Ledger:
     return Ledger.create(folder, mode, folds, rows, assign_folds(rows, FOLDS, 0).fold, {"public": TEST})
 
 
-def entry(name: str, mode: Mode, folder: Path) -> BaseModel:
+def base_model(name: str, mode: Mode, folder: Path) -> BaseModel:
     cells = []
     for fold in range(FOLDS) if mode == "oof" else [WHOLE]:
         run = folder / f"{name}{fold}"
@@ -58,7 +58,7 @@ def entry(name: str, mode: Mode, folder: Path) -> BaseModel:
 def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     ledger = created(tmp_path / "ledger", request.param)
     for name in ("first", "second"):
-        ledger.add(entry(name, request.param, tmp_path / "cells"))
+        ledger.add(base_model(name, request.param, tmp_path / "cells"))
     return ledger
 
 
@@ -71,15 +71,15 @@ def refused(path: Path) -> str:
 
 def test_what_was_added_is_read(tmp_path: Path) -> None:
     ledger = created(tmp_path / "ledger", "oof")
-    entries = [entry(name, "oof", tmp_path / "cells") for name in ("first", "second")]
-    for each in entries:
+    models = [base_model(name, "oof", tmp_path / "cells") for name in ("first", "second")]
+    for each in models:
         ledger.add(each)
     matrix = Ledger(ledger.path).read()
     assert matrix.names == ("first", "second")
-    assert np.array_equal(matrix.rows.logit, np.stack([each.logit for each in entries], 1).astype(np.float64))
+    assert np.array_equal(matrix.rows.logit, np.stack([each.logit for each in models], 1).astype(np.float64))
     assert np.array_equal(matrix.rows.id, TRAIN.id)  # pyright: ignore[reportArgumentType]
     assert np.array_equal(matrix.rows.y, TRAIN.y)  # pyright: ignore[reportArgumentType]
-    means = np.stack([each.tests["public"].astype(np.float64).mean(0) for each in entries], 1)
+    means = np.stack([each.tests["public"].astype(np.float64).mean(0) for each in models], 1)
     assert np.array_equal(matrix.tests["public"].logit, means), "tests are means over the folds' networks"
     assert matrix.about["first"]["seconds"] == 2.0 * FOLDS
     assert Ledger(ledger.path).read(["second"]).names == ("second",)
@@ -117,7 +117,7 @@ def test_changed_weights_are_seen_and_lost_ones_are_not_needed(filled: Ledger) -
 
 def test_a_missing_row_is_named(tmp_path: Path) -> None:
     ledger = created(tmp_path / "ledger", "oof")
-    whole = entry("first", "oof", tmp_path / "cells")
+    whole = base_model("first", "oof", tmp_path / "cells")
     logit = whole.logit.copy()
     logit[4] = np.nan
     ledger.add(replace(whole, logit=logit))
@@ -126,7 +126,7 @@ def test_a_missing_row_is_named(tmp_path: Path) -> None:
 
 def test_a_row_that_a_network_used_in_training_is_named(tmp_path: Path) -> None:
     ledger = created(tmp_path / "ledger", "oof")
-    whole = entry("first", "oof", tmp_path / "cells")
+    whole = base_model("first", "oof", tmp_path / "cells")
     fold = whole.fold.copy()
     fold[7] = (fold[7] + 1) % FOLDS
     ledger.add(replace(whole, fold=fold))
@@ -137,7 +137,7 @@ def test_a_row_that_a_network_used_in_training_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["fitted_sha256", "stopped_on_sha256"])
 def test_a_network_trained_on_other_rows_is_refused(tmp_path: Path, field: str) -> None:
     ledger = created(tmp_path / "ledger", "holdout")
-    whole = entry("first", "holdout", tmp_path / "cells")
+    whole = base_model("first", "holdout", tmp_path / "cells")
     cells = (replace(whole.cells[0], **{field: ASSIGNED.left_out(0).sha256}),)
     ledger.add(replace(whole, cells=cells))
     assert "first: what its network in" in refused(ledger.path)
@@ -146,7 +146,7 @@ def test_a_network_trained_on_other_rows_is_refused(tmp_path: Path, field: str) 
 
 def test_stacking_the_rows_that_networks_were_trained_on_is_refused(tmp_path: Path) -> None:
     ledger = Ledger.create(tmp_path / "ledger", "holdout", ASSIGNED, TRAIN, ASSIGNED.fold, {"public": TEST})
-    ledger.add(entry("first", "holdout", tmp_path / "cells"))
+    ledger.add(base_model("first", "holdout", tmp_path / "cells"))
     assert "row 'train_0' included" in refused(ledger.path)
 
 
@@ -182,6 +182,6 @@ def test_a_bent_index_with_the_right_digest_is_one_line(filled: Ledger, change: 
 @pytest.mark.parametrize("change", [{"levels": np.zeros((3, 2, 4), np.float32)}, {"logit": np.zeros(3, np.float32)}])
 def test_predictions_of_another_shape_are_refused(tmp_path: Path, change: dict[str, np.ndarray]) -> None:
     ledger = created(tmp_path / "ledger", "holdout")
-    ledger.add(replace(entry("first", "holdout", tmp_path / "cells"), **change))
+    ledger.add(replace(base_model("first", "holdout", tmp_path / "cells"), **change))
     assert "first.npz: '" in refused(ledger.path)
     assert "has shape (3" in refused(ledger.path)

@@ -27,7 +27,7 @@ def matrix_of(seed: int = 0, noise: float = 1.0, signal: float = 2.0) -> Matrix:
     return Matrix(names, dict.fromkeys(names, about), "oof", rows(N), np.arange(N) % 4, "train", {"test": rows(TESTS)})
 
 
-def test_base_models_and_ensembles_are_judged_on_the_same_rows() -> None:
+def test_base_models_and_ensembles_are_scored_on_the_same_rows() -> None:
     matrix = matrix_of()
     found = {each.name: each for each in stack(matrix, CHEAP).entrants}
     assert [each.kind for each in found.values()] == ["model"] * 3 + ["ensemble"] * 4
@@ -35,7 +35,7 @@ def test_base_models_and_ensembles_are_judged_on_the_same_rows() -> None:
     for one in found.values():
         assert {stem: len(each) for stem, each in one.logits.items()} == {"train": N, "test": TESTS}
     assert (found["a"].parameters, found["a"].seconds, found["a"].milliseconds) == (200, 3.0, 0.5)
-    assert found["best_single"].parameters == 200, "it asks one base model"
+    assert found["best_single"].parameters == 200, "it uses one base model"
     assert found["mean_probability"].parameters == 600
     better = accuracy(matrix.rows.y, found["mean_probability"].logits["train"])
     assert better > max(accuracy(matrix.rows.y, found[name].logits["train"]) for name in "abc")
@@ -55,7 +55,7 @@ def test_one_network_of_another_track_makes_the_ensemble_so() -> None:
     assert tracks == {"a": "pairs-only", "b": "pairs-only", "c": "open", "mean_logit": "open"}
 
 
-def test_calibration_sees_neither_the_fold_nor_the_row() -> None:
+def test_calibration_uses_neither_the_fold_nor_the_row() -> None:
     matrix = matrix_of()
     y = matrix.rows.y.copy()
     y[0] = 1 - y[0]

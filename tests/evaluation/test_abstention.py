@@ -8,26 +8,26 @@ from twinrank.errors import InputError
 from twinrank.evaluation.abstention import accuracy_at_coverage, conformal_set
 
 
-def judged(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def noisy(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     logit = random.normal(size=n) * 2
     return (random.random(n) < expit(logit)).astype(np.int8), logit
 
 
 def test_fewer_and_surer_decisions_are_right_more_often() -> None:
-    y, logit = judged(4_000)
-    rates = accuracy_at_coverage(y, logit, (1.0, 0.5, 0.1))
+    y, logit = noisy(4_000)
+    rates = accuracy_at_coverage(y, logit)
     assert rates[1.0].value == pytest.approx(((logit > 0) == (y == 1)).mean())
     assert rates[1.0].value < rates[0.5].value < rates[0.1].value
-    assert [rate.n for rate in rates.values()] == [4_000, 2_000, 400]
+    assert [rates[share].n for share in (1.0, 0.5, 0.1)] == [4_000, 2_000, 400]
     surest = np.abs(logit) >= np.median(np.abs(logit))
     assert rates[0.5].value == pytest.approx(((logit > 0) == (y == 1))[surest].mean())
 
 
 @given(st.integers(0, 30), st.sampled_from([0.5, 0.8, 0.9, 0.99]))
 def test_sets_hold_the_true_label_as_often_as_stated(seed: int, stated: float) -> None:
-    y, logit = judged(4_000, seed)
-    found = conformal_set(*judged(4_000, seed + 100), y, logit, stated)
+    y, logit = noisy(4_000, seed)
+    found = conformal_set(*noisy(4_000, seed + 100), y, logit, stated)
     assert found.coverage.value == pytest.approx(stated, abs=0.05)
     left, right = logit >= -found.threshold, logit <= found.threshold
     assert found.both == pytest.approx((left & right).mean())
@@ -38,12 +38,12 @@ def test_sets_hold_the_true_label_as_often_as_stated(seed: int, stated: float) -
 
 @given(st.integers(0, 30))
 def test_swapping_pairs_swaps_their_sets(seed: int) -> None:
-    (y, logit), (other, said) = judged(300, seed), judged(300, seed + 1)
+    (y, logit), (other, other_logit) = noisy(300, seed), noisy(300, seed + 1)
     swapped = np.random.default_rng(seed).random(300) < 0.5
     turned = np.where(swapped, 1 - y, y), np.where(swapped, -logit, logit)
-    assert conformal_set(y, logit, other, said, 0.9) == conformal_set(*turned, 1 - other, -said, 0.9)
+    assert conformal_set(y, logit, other, other_logit, 0.9) == conformal_set(*turned, 1 - other, -other_logit, 0.9)
 
 
 def test_too_few_rows_to_state_a_coverage_are_refused() -> None:
     with pytest.raises(InputError, match="9 rows are too few to state a coverage of 99%"):
-        conformal_set(*judged(9), *judged(9), 0.99)
+        conformal_set(*noisy(9), *noisy(9), 0.99)

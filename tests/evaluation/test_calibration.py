@@ -8,7 +8,7 @@ from twinrank.evaluation.calibration import CALIBRATIONS, fit_isotonic, fit_temp
 from twinrank.evaluation.metrics import expected_calibration_error, log_loss
 
 
-def judged(n: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
+def noisy(n: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
     """Labels, and logits that are right but for their size."""
     random = np.random.default_rng(seed)
     true = random.normal(size=n) * 2
@@ -17,22 +17,22 @@ def judged(n: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
 def test_the_temperature_is_found(sharpness: float) -> None:
-    y, logit = judged(20_000, 0, sharpness)
+    y, logit = noisy(20_000, 0, sharpness)
     assert fit_temperature(y, logit).temperature == pytest.approx(sharpness, rel=0.05)
 
 
 @pytest.mark.parametrize("name", CALIBRATIONS)
 def test_what_was_too_sure_is_not_any_more_on_other_rows(name: str) -> None:
-    calibrate = CALIBRATIONS[name](*judged(5_000, 0, 3.0))
-    y, logit = judged(5_000, 1, 3.0)
+    calibrate = CALIBRATIONS[name](*noisy(5_000, 0, 3.0))
+    y, logit = noisy(5_000, 1, 3.0)
     assert log_loss(y, calibrate(logit)) < log_loss(y, logit) - 0.1
     assert expected_calibration_error(y, calibrate(logit)) < 0.03 < expected_calibration_error(y, logit)
 
 
 @given(st.sampled_from(list(CALIBRATIONS)), st.integers(0, 50), st.integers(2, 60))
 def test_no_decision_changes_and_a_swapped_pair_has_the_negated_logit_to_the_bit(name: str, seed: int, n: int) -> None:
-    calibrate = CALIBRATIONS[name](*judged(n, seed, 2.0))
-    logit = np.concatenate([judged(100, seed + 1, 2.0)[1], [0.0, 1e-9, 500.0]])
+    calibrate = CALIBRATIONS[name](*noisy(n, seed, 2.0))
+    logit = np.concatenate([noisy(100, seed + 1, 2.0)[1], [0.0, 1e-9, 500.0]])
     calibrated = calibrate(logit)
     assert np.array_equal(calibrate(-logit), -calibrated)
     assert np.array_equal(calibrated > 0, logit > 0)

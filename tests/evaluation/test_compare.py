@@ -11,7 +11,7 @@ from twinrank.evaluation.predictions import Predictions
 
 
 def predictions(right: np.ndarray, y: np.ndarray) -> Predictions:
-    """Predictions that are right where told."""
+    """Predictions that are right where ``right`` is."""
     logit = np.where(right, 1.0, -1.0) * np.where(y == 1, 1.0, -1.0)
     return Predictions(np.arange(len(y)).astype(str), logit.astype(np.float32), y.astype(np.int8))
 
@@ -38,7 +38,7 @@ def test_a_way_compared_with_itself_has_no_difference_and_no_doubt() -> None:
     assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
 
 
-def test_intervals_cover_as_often_as_they_say() -> None:
+def test_intervals_cover_as_often_as_stated() -> None:
     rng = np.random.default_rng(0)
 
     def ways(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +86,7 @@ def test_holm_steps_down_and_never_falls() -> None:
     assert holm([]) == []
 
 
-def test_a_detectable_difference_is_found_four_times_in_five() -> None:
+def test_a_detectable_difference_is_found_with_80_percent_power() -> None:
     n, discordant = 4000, 0.1
     gap = detectable_difference(n, discordant)
     random = np.random.default_rng(0)

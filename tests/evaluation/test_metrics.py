@@ -126,7 +126,7 @@ def test_reliability_bins_hold_all_rows_and_explain_the_calibration_error() -> N
 
 
 @pytest.mark.parametrize(
-    ("y", "logit", "said"),
+    ("y", "logit", "message"),
     [
         ([], [], "no rows"),
         ([0, 1], [0.5], "same length"),
@@ -137,7 +137,7 @@ def test_reliability_bins_hold_all_rows_and_explain_the_calibration_error() -> N
         ([0, 1], [-np.inf, 1.0], "logit -inf in row 0"),
     ],
 )
-def test_wrong_rows_are_refused(y: list, logit: list, said: str) -> None:
+def test_wrong_rows_are_refused(y: list, logit: list, message: str) -> None:
     for function in (metrics.score, metrics.accuracy, metrics.confusion_matrix, metrics.reliability_curve):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             function(np.array(y), np.array(logit))

@@ -20,20 +20,20 @@ def predictions(name: str, n: int, **meta: Any) -> Predictions:
 
 def test_a_record_says_which_rows_how_many_and_how_surely() -> None:
     made = predictions("test_public", 50)
-    record = json.loads(json.dumps(metrics_record(made, seed=3, draws=50)))
+    record = json.loads(json.dumps(metrics_record(made)))
     assert made.y is not None
     assert record["data"] == made.meta["data"]
     assert rows_in_words(record) == "all 50 rows of test_public.npz"
     assert (record["weights_sha256"], record["model"]) == ("w", "order_net")
     assert record["confusion"] == confusion_matrix(made.y, made.logit).tolist()
-    for name, estimate in score(made.y, made.logit, seed=3, draws=50).items():
+    for name, estimate in score(made.y, made.logit).items():
         assert record["metrics"][name] == vars(estimate)
 
 
 def test_pooled_files_are_evaluated_as_one_set_of_rows() -> None:
     parts = [predictions("test_public", 20), predictions("test_private", 30)]
-    record = pooled_record(parts, draws=50)
-    singles = [np.array(metrics_record(part, draws=2)["confusion"]) for part in parts]
+    record = pooled_record(parts)
+    singles = [np.array(metrics_record(part)["confusion"]) for part in parts]
     assert record["data"]["n"] == record["metrics"]["accuracy"]["n"] == 50
     assert record["data"]["files"] == [part.meta["data"] for part in parts]
     assert record["confusion"] == np.sum(singles, axis=0).tolist()

@@ -19,13 +19,13 @@ def of_strengths(strengths: np.ndarray) -> np.ndarray:
 
 
 def undecided(images: int, seed: int) -> np.ndarray:
-    """A judge that tosses coins, in either order the same one."""
+    """Random logits that are antisymmetric."""
     above = np.triu(np.random.default_rng(seed).normal(0, 2, (images, images)), 1)
     return above - above.T
 
 
 def noisy(images: int, seed: int) -> np.ndarray:
-    """A judge that sees differences of strengths, and noise."""
+    """Differences of strengths, and noise."""
     strengths = np.random.default_rng([seed, 1]).normal(0, 2, images)
     return of_strengths(strengths) + undecided(images, seed) / 2
 
@@ -47,7 +47,7 @@ def cycles_of(logit: np.ndarray) -> list[tuple[int, ...]]:
     st.floats(0.02, 0.2),
     st.sampled_from([0, 2]),
 )
-def test_a_judge_of_strengths_is_one_ranking(ranks: list[int], scale: float, power: int) -> None:
+def test_differences_of_strengths_are_one_ranking(ranks: list[int], scale: float, power: int) -> None:
     strengths = scale * np.array(ranks)
     difference = of_strengths(strengths)
     # Any odd function of the difference has the same order, but few are differences of strengths themselves.
@@ -94,7 +94,7 @@ def test_the_ranking_is_the_likeliest_and_explains_what_it_agrees_with(images: i
     logit = noisy(images, seed)
     report = order_report(logit, draws=20)
     difference = of_strengths(report.strengths)
-    # Where the likelihood is flat, each image wins as often as its strength says.
+    # Where the likelihood is flat, each image wins as often as its strength predicts.
     np.testing.assert_allclose((expit(difference) - expit(logit)).sum(1), 0, atol=1e-5)
     above = np.triu_indices(images, 1)
     assert report.explained.value == pytest.approx(np.mean((difference > 0)[above] == (logit > 0)[above]))
@@ -115,7 +115,7 @@ def test_names_of_images_change_nothing(images: int, seed: int) -> None:
     assert [cycle.logits for cycle in renamed.cycles] == [cycle.logits for cycle in report.cycles]
 
 
-def test_a_judge_that_tosses_coins_has_a_quarter_of_cycles() -> None:
+def test_random_decisions_have_a_quarter_of_cycles() -> None:
     report = order_report(undecided(300, 0))
     assert report.cyclic_triads.value == pytest.approx(0.25, abs=0.002)
     assert report.explained.value < 0.6
@@ -159,7 +159,7 @@ def test_the_record_is_json_with_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logit", "said"),
+    ("logit", "message"),
     [
         (np.zeros((2, 2)), r"logits \(2, 2\) must be a square"),
         (np.zeros((3, 4)), r"logits \(3, 4\) must be a square"),
@@ -168,12 +168,12 @@ def test_the_record_is_json_with_names() -> None:
         (np.array([[0, 1, 1], [1, 0, 1], [-np.inf, 1, 0]]), "logit -inf of image 2 over image 0"),
     ],
 )
-def test_what_is_no_tournament_is_refused(logit: np.ndarray, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_what_is_no_tournament_is_refused(logit: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         order_report(logit)
 
 
-def test_the_diagonal_is_not_looked_at() -> None:
+def test_the_diagonal_is_ignored() -> None:
     logit = noisy(5, 0)
     filled = logit + np.diag([np.nan, 1, -1, np.inf, 7])
     assert order_report(filled).record("abcde") == order_report(logit).record("abcde")

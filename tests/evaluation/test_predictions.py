@@ -48,7 +48,7 @@ def test_arrays_are_brought_to_their_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"logit": np.zeros(2)}, "'logit' has shape"),
         ({"y": np.array([0, 1])}, "'y' has shape"),
@@ -59,8 +59,8 @@ def test_arrays_are_brought_to_their_types() -> None:
         ({"levels_a": np.zeros((2, 4)), "levels_b": np.zeros((2, 4))}, "have shapes"),
     ],
 )
-def test_arrays_that_do_not_belong_together_are_refused(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_arrays_that_do_not_belong_together_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         some(**changed)
 
 
@@ -88,7 +88,7 @@ def test_another_npy_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"logit": None}, "key 'logit' is missing"),
         ({"meta": None}, "key 'meta' is missing"),
@@ -99,11 +99,11 @@ def test_another_npy_file_is_refused(tmp_path: Path) -> None:
         ({"id": np.array(["a", {}], object)}, "pickled objects"),
     ],
 )
-def test_files_of_other_content_are_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+def test_files_of_other_content_are_refused(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     arrays = {"id": np.array(["a", "b"]), "logit": np.zeros(2), "meta": np.array(json.dumps({}))} | changed
     path = tmp_path / "odd.npz"
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         Predictions.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

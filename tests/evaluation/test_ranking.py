@@ -12,7 +12,7 @@ FILES = {"val": 600, "test_public": 300, "test_private": 700}
 def field(
     skills: dict[str, float], kinds: dict[str, Kind] | None = None
 ) -> tuple[list[Entrant], dict[str, np.ndarray]]:
-    """Those who see the truth through noise."""
+    """Entrants whose logits are the truth with noise."""
     random = np.random.default_rng(0)
     truth = {stem: random.normal(size=n) for stem, n in FILES.items()}
     labels = {stem: (each > 0).astype(np.int8) for stem, each in truth.items()}
@@ -32,7 +32,7 @@ def field(
 
 
 def test_the_best_on_the_file_that_ranks_is_first_and_tests_say_who_ties() -> None:
-    board = rank(*field({"poor": 0.2, "good": 3.0, "twin": 3.0, "fair": 1.0}), "val", draws=50)
+    board = rank(*field({"poor": 0.2, "good": 3.0, "twin": 3.0, "fair": 1.0}), "val")
     values = [row.metrics["val"]["accuracy"].value for row in board.rows]
     assert values == sorted(values, reverse=True)
     assert {row.entrant.name for row in board.rows if row.tied} == {"good", "twin"}
@@ -49,11 +49,11 @@ def test_tests_never_rank() -> None:
     for each in entrants:
         each.logits["val"] = entrants[0].logits["val"].copy()
     entrants[0].logits["test_private"] *= -1
-    assert rank(entrants, labels, "val", draws=10).rows[0].entrant.name == "first", "among equals in the order given"
+    assert rank(entrants, labels, "val").rows[0].entrant.name == "first", "among equals in the order given"
 
 
 def test_ensembles_are_compared_with_the_best_model_by_the_file_that_ranks() -> None:
-    board = rank(*field({"model": 1.0, "weak": 0.3, "mean": 3.0}, {"mean": "ensemble"}), "val", draws=10)
+    board = rank(*field({"model": 1.0, "weak": 0.3, "mean": 3.0}, {"mean": "ensemble"}), "val")
     assert (board.best_model, board.decided_on) == ("model", "test_private")
     found = {row.entrant.name: row.against_best_model for row in board.rows}
     assert found["model"] is not None
@@ -65,8 +65,8 @@ def test_ensembles_are_compared_with_the_best_model_by_the_file_that_ranks() -> 
 
 def test_shared_resamples_give_what_each_alone_gives() -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0})
-    board = rank(entrants, labels, "val", draws=200)
-    alone = score(labels["val"], entrants[0].logits["val"], draws=200)
+    board = rank(entrants, labels, "val")
+    alone = score(labels["val"], entrants[0].logits["val"], draws=2000)
     found = next(row for row in board.rows if row.entrant.name == "one").metrics["val"]
     for name, estimate in alone.items():
         assert (found[name].low, found[name].value, found[name].high) == pytest.approx(
@@ -76,7 +76,7 @@ def test_shared_resamples_give_what_each_alone_gives() -> None:
 
 def test_one_alone_and_none_and_one_who_was_absent() -> None:
     entrants, labels = field({"only": 1.0})
-    board = rank(entrants, labels, "val", draws=10)
+    board = rank(entrants, labels, "val")
     assert board.rows[0].tied
     assert board.detectable is None
     with pytest.raises(InputError, match="nobody to rank"):
@@ -86,10 +86,10 @@ def test_one_alone_and_none_and_one_who_was_absent() -> None:
         rank(entrants, labels, "val")
 
 
-def test_what_entrants_said_is_stored(tmp_path) -> None:
+def test_logits_of_entrants_are_stored(tmp_path) -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0}, {"two": "ensemble"})
-    asked = {stem: LabelledRows(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
-    save_entrants(tmp_path / "entrants.npz", entrants, asked)
+    labelled = {stem: LabelledRows(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
+    save_entrants(tmp_path / "entrants.npz", entrants, labelled)
     again, rows = load_entrants(tmp_path / "entrants.npz")
     assert list(rows) == list(FILES)
     assert [(each.name, each.kind, each.milliseconds) for each in again] == [

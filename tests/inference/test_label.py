@@ -35,25 +35,25 @@ def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory
 
 
 def darker(data: PairData) -> np.ndarray:
-    """A judge that needs no network."""
+    """A predictor that needs no network."""
     return data.xb.mean((1, 2, 3)) - data.xa.mean((1, 2, 3))
 
 
 @pytest.mark.parametrize("batches", [1, 3, 100])
-def test_what_is_said_does_not_depend_on_chunks(
+def test_predictions_do_not_depend_on_chunks(
     monkeypatch: pytest.MonkeyPatch, run: RunFolder, benchmark_folder: Path, tmp_path: Path, batches: int
 ) -> None:
     file, out = benchmark_folder / "test_private.npz", tmp_path / "pred.csv"
     monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 7 * 28 * 28)
     monkeypatch.setattr(batch_sizes, "_BATCHES_A_CHUNK", batches)
-    evaluated, judge = predictions_of(run, load_pairs(file)), Network(run)
+    evaluated, network = predictions_of(run, load_pairs(file)), Network(run)
     with stream_pairs(file) as stream:
-        logits = [judge.logits(chunk) for chunk in stream.chunks]
+        logits = [network.logits(chunk) for chunk in stream.chunks]
     assert len(logits) == -(-60 // (7 * batches))
     np.testing.assert_array_equal(np.concatenate(logits), evaluated.logit)
-    told = []
-    assert write_labels(judge.logits, file, out, lambda done, pairs: told.append((done, pairs))) == 60
-    assert told == [(min(60, 7 * batches * (chunk + 1)), 60) for chunk in range(len(logits))]
+    shown = []
+    assert write_labels(network.logits, file, out, lambda done, pairs: shown.append((done, pairs))) == 60
+    assert shown == [(min(60, 7 * batches * (chunk + 1)), 60) for chunk in range(len(logits))]
     rows = [f"{row_id},{int(logit > 0)}" for row_id, logit in zip(evaluated.id, evaluated.logit, strict=True)]
     assert out.read_text().splitlines() == ["id,label", *rows]
     assert check_submission(out, file).rows == 60

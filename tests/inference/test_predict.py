@@ -22,7 +22,7 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
 
 
 def images(seed: int) -> np.ndarray:
-    """Coarse patterns, which a tower tells apart."""
+    """Coarse patterns, which differ for a tower."""
     coarse = np.random.default_rng(seed).integers(0, 256, (IMAGES, 1, 4, 4), np.uint8)
     return np.kron(coarse * (coarse > 80), np.ones((7, 7), np.uint8))
 
@@ -44,8 +44,8 @@ def test_all_pairs_are_what_they_are_as_pairs(
     model, pool = network(name, options), images(0)
     model.precision = precision
     left, right = (place.ravel() for place in np.indices((IMAGES, IMAGES)))
-    asked = PairData(pool[left], pool[right], None, None, Path("pairs.npz"), "")
-    expected = predict_logits(model, asked).reshape(IMAGES, IMAGES)
+    pairs = PairData(pool[left], pool[right], None, None, Path("pairs.npz"), "")
+    expected = predict_logits(model, pairs).reshape(IMAGES, IMAGES)
     # Several batches of images and of pairs, the last ones smaller.
     monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 4 * 28 * 28)
     monkeypatch.setattr(module, "_PAIRS_A_BATCH", 7)
@@ -60,7 +60,7 @@ def test_all_pairs_are_what_they_are_as_pairs(
     assert np.array_equal(found.logit, -found.logit.T) == model.antisymmetric
     if found.levels is not None:
         monkeypatch.undo()
-        levels = predict(model, asked).levels_a
+        levels = predict(model, pairs).levels_a
         assert levels is not None
         np.testing.assert_allclose(found.levels, levels[::IMAGES], atol=0.01)
     assert (found.levels is not None) == (name == "order_net")
@@ -70,10 +70,10 @@ def test_all_pairs_are_what_they_are_as_pairs(
 def test_each_view_of_an_image_goes_through_the_tower_once(views: int) -> None:
     model = network(*NETWORKS[0])
     model.views = views
-    seen: list[int] = []
-    model.tower.register_forward_hook(lambda tower, given, made: seen.append(len(given[0])))
+    batches: list[int] = []
+    model.tower.register_forward_hook(lambda tower, given, made: batches.append(len(given[0])))
     pairwise_logits(model, images(0))
-    assert seen == views * [IMAGES]
+    assert batches == views * [IMAGES]
 
 
 def test_the_views_are_the_image_and_its_four_neighbours() -> None:

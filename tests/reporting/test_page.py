@@ -60,14 +60,14 @@ def make_run(path: Path, *, stems: tuple[str, ...] = tuple(ROWS), **config: Any)
         ids = np.array([f"{stem}_{row}" for row in range(n)])
         made = Predictions(ids, logit, digits[:, 0] > digits[:, 1], left, right, meta)
         made.save(path / "predictions" / f"{stem}.npz")
-        write_json(path / "metrics" / f"{stem}.json", metrics_record(made, draws=50))
+        write_json(path / "metrics" / f"{stem}.json", metrics_record(made))
         images = np.random.default_rng(seed).integers(256, size=(2, n, 1, 28, 28)).astype(np.uint8)
         shuffled = np.random.default_rng(seed).permutation(n)
         run.pictures[stem] = Pairs(images[0][shuffled], images[1][shuffled], ids[shuffled])
         run.predictions[stem], run.digits[stem] = made, digits
     tests = [part for stem, part in run.predictions.items() if stem.startswith("test")]
     if tests:
-        write_json(path / "metrics" / "tests.json", pooled_record(tests, draws=50))
+        write_json(path / "metrics" / "tests.json", pooled_record(tests))
     files: dict[str, Any] = RECORDED["data"] | {"train": {"path": "data/train.npz", "sha256": "f" * 64, "n": 500}}
     if "val" in run.predictions:
         files["val"] = run.predictions["val"].meta["data"]
@@ -305,7 +305,7 @@ def test_one_class_and_no_mistakes_are_reported(tmp_path: Path) -> None:
     about = {"data": data, "used": []}
     made = Predictions(np.array(["a", "b", "c"]), np.array([1.0, 2.0, 3.0]), np.ones(3, np.int8), meta=about)
     made.save(tmp_path / "predictions" / "own.npz")
-    write_json(tmp_path / "metrics" / "own.json", metrics_record(made, draws=10))
+    write_json(tmp_path / "metrics" / "own.json", metrics_record(made))
     images = np.zeros((3, 3, 8, 6))
     pictures = {"own": Pairs(images, images, made.id)}
     text = words(drawn_from(lambda: write_report(tmp_path, pictures=pictures, on_benchmark=False)))

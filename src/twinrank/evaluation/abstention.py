@@ -1,8 +1,6 @@
-"""What is gained by not deciding every pair: accuracy of the surest decisions, and sets of labels that hold the true
-one as often as stated."""
+"""The gain of not deciding every pair: accuracy of the surest decisions, and label sets with a stated coverage."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,24 +8,21 @@ import numpy as np
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, is_right, rate
 
-COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+_COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the pairs that are decided."""
 STATED = (0.9, 0.95, 0.99)
 """Shares of the label sets that are to hold the true label."""
 
 
-def accuracy_at_coverage(
-    y: np.ndarray, logit: np.ndarray, coverages: Sequence[float] = COVERAGES
-) -> dict[float, Estimate]:
-    """Accuracy on the surest share of the pairs, by that share, with Wilson 95% intervals.
+def accuracy_at_coverage(y: np.ndarray, logit: np.ndarray) -> dict[float, Estimate]:
+    """Accuracy on the surest share of the pairs, by that share, with Wilson 95% intervals. One pair or more is decided.
 
     Args:
         y: Labels, int (N,), 0 or 1.
         logit: Logits, float (N,); the larger the size, the surer.
-        coverages: Shares in (0, 1]; at least one pair is decided.
     """
     right = is_right(y, logit)[np.argsort(-np.abs(logit), kind="stable")]
-    decided = {share: right[: max(1, round(share * len(right)))] for share in coverages}
+    decided = {share: right[: max(1, round(share * len(right)))] for share in _COVERAGES}
     return {share: rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
 
 
@@ -35,14 +30,13 @@ def accuracy_at_coverage(
 class ConformalSet:
     """Sets of labels with a stated coverage (Vovk, Gammerman and Shafer 2005; split conformal prediction).
 
-    A pair gets one label if its logit is larger than the threshold, and both if it is not; with a threshold below 0,
-    none if it is within its size.
+    A pair gets one label if the size of its logit is above that of the threshold. Otherwise it gets both labels, or
+    none if the threshold is below 0.
 
     Attributes:
-        stated: Share of the sets that hold the true label, at least, where rows are exchangeable with those of
-            calibration.
+        stated: Least share of the sets that hold the true label, where rows are exchangeable with those of calibration.
         threshold: Threshold of the size of the logit, found on the rows of calibration.
-        coverage: The same share on other rows.
+        coverage: Share of the sets that hold the true label, on other rows.
         both: Share of these with both labels, which decides nothing.
         neither: Share without a label.
         alone: Accuracy where there is one label; None where there never is.

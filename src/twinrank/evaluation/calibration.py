@@ -1,5 +1,7 @@
-"""Calibration that keeps the order: odd, increasing maps of the logit. No decision changes, and the logit of a swapped
-pair stays its negative to the bit."""
+"""Calibration by odd, increasing maps of the logit.
+
+No decision changes, and the logit of a swapped pair stays its negative to the bit.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from twinrank.evaluation.metrics import is_right, log_loss
 
 Calibration = Callable[[np.ndarray], np.ndarray]
 _LEAST = 0.5 + 1e-6
-"""Probability of a decision: never a half or less, which would undo it."""
+"""Least probability of a decision; a half or less would undo it."""
 _LARGEST_LOG = 3.0
 
 
@@ -32,8 +34,9 @@ class Temperature:
 
 @dataclass(frozen=True, eq=False)
 class OddIsotonic:
-    """The probability of being right as an increasing function of the size of the logit (Zadrozny and Elkan 2002),
-    given the logit's sign.
+    """The probability of being right as an increasing function of the size of the logit (Zadrozny and Elkan 2002).
+
+    The sign of the logit stays.
 
     Attributes:
         size: Sizes of logits, float64 (K,), ascending.
@@ -65,7 +68,7 @@ def fit_isotonic(y: np.ndarray, logit: np.ndarray) -> OddIsotonic:
     """Isotonic regression of being right on the size of the logit. Arguments as :func:`fit_temperature`."""
     from sklearn.isotonic import IsotonicRegression
 
-    # A block of rows that are all right would be given certainty, and one wrong row an infinite loss.
+    # A block of rows that are all right would get certainty, and one wrong row an infinite loss.
     model = IsotonicRegression(y_min=_LEAST, y_max=1 - 1 / (2 * len(y) + 2))
     model.fit(np.abs(logit), is_right(y, logit).astype(np.float64))
     right = model.y_thresholds_

@@ -11,7 +11,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate, is_right
 from twinrank.evaluation.predictions import Predictions
 
-_DRAWS = 2000
+_DRAWS, _SEED = 2000, 0
 _ENDS = (2.5, 97.5)
 _SURE, _POWER = 0.975, 0.8
 
@@ -29,16 +29,15 @@ class Difference:
     by_seed: tuple[float, ...]
 
 
-def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictions], seed: int = 0) -> Difference:
+def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictions]) -> Difference:
     """Difference of the accuracies of two ways, each run with the same seeds, paired by row.
 
-    The interval is a percentile bootstrap of the rows (Efron and Tibshirani 1993, chapter 13): each row keeps what
-    every run made of it, so what rows have in common cancels.
+    The interval is a percentile bootstrap of the rows (Efron and Tibshirani 1993, chapter 13). A row keeps the
+    decisions of all runs, so what rows have in common cancels.
 
     Args:
         first: Labelled predictions of the first way, a seed each.
         second: Predictions of the second way, of the same rows and in the same order of seeds.
-        seed: Seed of the bootstrap.
 
     Raises:
         InputError: The rows or the number of seeds differ, or rows have no labels.
@@ -54,7 +53,7 @@ def accuracy_difference(first: Sequence[Predictions], second: Sequence[Predictio
     right = [is_right(labels, np.stack([each.logit for each in runs])) for runs in (first, second)]
     gained = right[1].astype(np.float64) - right[0]
     rows = gained.mean(0)
-    generator = numpy_generator(seed, "compare")
+    generator = numpy_generator(_SEED, "compare")
     # A row gives one of a few values, so resampling their counts is resampling rows.
     values, counts = np.unique(rows, return_counts=True)
     means = generator.multinomial(len(rows), counts / len(rows), _DRAWS) @ values / len(rows)
@@ -79,14 +78,14 @@ class McNemar:
 
 
 def mcnemar(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
-    """McNemar 1947, in its exact form: the rows that one alone gets right are a binomial sample with rate one half.
+    """McNemar 1947, in its exact form: the number of rows that one alone gets right is binomial with rate one half.
 
     Args:
         y: Labels, int (N,), 0 or 1.
         first: Logits of the first way, float (N,).
         second: Logits of the second way, float (N,).
     """
-    # Takes a second and a half to import.
+    # Imported here, since it takes a second and a half.
     from scipy.stats import binomtest
 
     right, also = is_right(y, first), is_right(y, second)

@@ -31,7 +31,7 @@ class LabelledRows:
 
 
 def save_entrants(path: Path, entrants: Sequence[Entrant], labelled: Mapping[str, LabelledRows]) -> None:
-    """Write an NPZ file.
+    """Write entrants with their logits.
 
     Args:
         path: NPZ file.
@@ -62,7 +62,12 @@ class EntrantRecord(TypedDict):
 
 
 class EntrantsRecord(TypedDict):
-    """Meta of a file of entrants: names of the rows' files, those that rank first, and the entrants."""
+    """Meta of a file of entrants.
+
+    Attributes:
+        stems: Keys of the rows' files; first those that rank.
+        entrants: Entrants, without their logits.
+    """
 
     stems: list[str]
     entrants: list[EntrantRecord]
@@ -95,10 +100,9 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, LabelledRows]]:
             if logit.shape != (len(ids), len(names)) or not np.isfinite(logit).all():
                 raise InputError(f"{path}: key '{stem}.logit' has no logit of each entrant for each row; stack again")
             rows[stem], logits[stem] = LabelledRows(ids, y), logit
-    known = EntrantRecord.__annotations__
     entrants = [
         Entrant(
-            **{key: each[key] for key in known},
+            **{key: each[key] for key in EntrantRecord.__annotations__},
             logits={stem: logit[:, place] for stem, logit in logits.items()},
         )
         for place, each in enumerate(meta["entrants"])

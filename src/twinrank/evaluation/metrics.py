@@ -1,10 +1,10 @@
 """How good predictions of labelled pairs are: six metrics, each with its number of rows and a 95% interval.
 
-Everywhere below, ``y`` is an integer array (N,) of labels, 1 when the left image ranks higher and 0 when the right one
-does, and ``logit`` a float array (N,), positive where the network predicts that the left one does. The decision is
-``logit > 0``. A logit of exactly 0 is a tie, decided as 0: right ranks higher.
+Everywhere below, ``y`` is an integer array (N,) of labels: 1 when the left image ranks higher, 0 when the right one
+does. ``logit`` is a float array (N,), positive where left is predicted to rank higher. The decision is ``logit > 0``.
+A logit of exactly 0 is a tie, decided as 0: right ranks higher.
 
-Every metric is a function of sums over rows (:func:`_row_statistics`), so the estimate and its bootstrap draws come
+Every metric is a function of sums over rows (:func:`_row_statistics`). So the estimate and its bootstrap draws come
 from one formula, and a draw costs one weighted sum. The intervals take the rows as independent draws.
 """
 
@@ -184,10 +184,10 @@ def reliability_curve(y: np.ndarray, logit: np.ndarray) -> ReliabilityCurve:
 def score(y: np.ndarray, logit: np.ndarray, *, seed: int = 0, draws: int = 1000) -> dict[str, Estimate]:
     """Every metric with its interval.
 
-    Accuracy has the Wilson interval, the others bootstrap intervals, all from the same resamples of the rows: the
-    percentile interval, but for the calibration error the basic one (2 x estimate - percentile). That error is a sum
-    of absolute values, which noise only raises, a resample's more than the rows' own: percentiles would lie too high.
-    Its lower end is 0 where noise alone explains the gaps.
+    Accuracy has the Wilson interval. The others have percentile bootstrap intervals, all from the same resamples of the
+    rows. The calibration error has the basic bootstrap interval (2 x estimate - percentile). It is a sum of absolute
+    values, which noise only raises, most of all in a resample: percentiles would lie too high. Its lower end is 0 where
+    noise alone explains the gaps.
 
     Args:
         y: Labels (N,), 0 or 1.

@@ -79,13 +79,11 @@ class MetricsRecord(TypedDict):
     milliseconds: NotRequired[float]
 
 
-def metrics_record(predictions: Predictions, *, seed: int = 0, draws: int = 1000) -> dict[str, Any]:
+def metrics_record(predictions: Predictions) -> dict[str, Any]:
     """Evaluate the predictions of one labelled file.
 
     Args:
         predictions: Predictions with labels, and with ``data`` and ``used`` in their meta.
-        seed: Seed of the bootstrap.
-        draws: Number of bootstrap resamples.
 
     Returns:
         A :class:`MetricsRecord`, without ``milliseconds``.
@@ -95,16 +93,14 @@ def metrics_record(predictions: Predictions, *, seed: int = 0, draws: int = 1000
             :func:`twinrank.evaluation.metrics.accuracy`.
     """
     data, used = _source(predictions)
-    return {"data": data, "used": used, **_carried(predictions), **_evaluated([predictions], seed, draws)}
+    return {"data": data, "used": used, **_carried(predictions), **_evaluated([predictions])}
 
 
-def pooled_record(predictions: Sequence[Predictions], *, seed: int = 0, draws: int = 1000) -> dict[str, Any]:
+def pooled_record(predictions: Sequence[Predictions]) -> dict[str, Any]:
     """Evaluate several labelled files together, as one set of rows.
 
     Args:
         predictions: Predictions of different files, by one network.
-        seed: Seed of the bootstrap.
-        draws: Number of bootstrap resamples.
 
     Returns:
         As :func:`metrics_record`; its ``data`` has the ``files``, and ``used`` has the uses of all of them.
@@ -123,7 +119,7 @@ def pooled_record(predictions: Sequence[Predictions], *, seed: int = 0, draws: i
     data = {"path": " + ".join(file["path"] for file in files), "n": sum(map(len, predictions)), "files": list(files)}
     carried = _carried(predictions[0])
     used = [use for uses in each_used for use in uses]
-    return {"data": data, "used": used, **carried, **_evaluated(predictions, seed, draws)}
+    return {"data": data, "used": used, **carried, **_evaluated(predictions)}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -132,15 +128,30 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
-    values = read_json(path)
-    if isinstance(values, dict):
-        values = with_uses(values, str(path))
-    record = as_record(values, MetricsRecord, str(path), _WHAT)
-    as_uses(record["used"], str(path))
+    record = read_with_uses(path, MetricsRecord, _WHAT)
     data, shape = record["data"], [len(row) for row in record["confusion"]]
     if "accuracy" not in record["metrics"] or shape != [2, 2] or not {"files", "sha256"} & data.keys():
         raise InputError(f"{path}: not {_WHAT} (accuracy, a 2 x 2 confusion and a digest); evaluate the file again")
-    return dict(record)
+    return record
+
+
+def read_with_uses(path: Path, kind: type, what: str) -> dict[str, Any]:
+    """Read a record with ``used``; the words of an older version become records of use.
+
+    Args:
+        path: JSON file.
+        kind: Type of the record, with ``used``.
+        what: Name of such a record, for the message.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds something else.
+    """
+    values = read_json(path)
+    if isinstance(values, dict):
+        values = with_uses(values, str(path))
+    record = dict(as_record(values, kind, str(path), what))
+    as_uses(record["used"], str(path))
+    return record
 
 
 def rows_in_words(record: Mapping[str, Any]) -> str:
@@ -169,10 +180,10 @@ def _carried(predictions: Predictions) -> dict[str, Any]:
     return {key: predictions.meta[key] for key in _CARRIED if key in predictions.meta}
 
 
-def _evaluated(parts: Sequence[Predictions], seed: int, draws: int) -> dict[str, Any]:
+def _evaluated(parts: Sequence[Predictions]) -> dict[str, Any]:
     y = np.concatenate([part.y for part in parts if part.y is not None])
     logit = np.concatenate([part.logit for part in parts])
-    estimates = score(y, logit, seed=seed, draws=draws)
+    estimates = score(y, logit)
     return {
         "metrics": {name: asdict(estimate) for name, estimate in estimates.items()},
         "confusion": confusion_matrix(y, logit).tolist(),

@@ -18,13 +18,10 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from scipy.special import expit
 
-from twinrank.core.files import read_json
-from twinrank.core.records import as_record
 from twinrank.core.run_records import DataFile, as_uses, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
-from twinrank.evaluation.metrics_record import EstimateRecord
-from twinrank.evaluation.predictions import with_uses
+from twinrank.evaluation.metrics_record import EstimateRecord, read_with_uses
 
 RANDOM_SHARE = 0.25
 """Share of cyclic triads when each decision is random: two of the eight outcomes of three decisions."""
@@ -74,12 +71,7 @@ def read_order(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
-    values = read_json(path)
-    if isinstance(values, dict):
-        values = with_uses(values, str(path))
-    record = as_record(values, OrderRecord, str(path), "the order of some images")
-    as_uses(record["used"], str(path))
-    return dict(record)
+    return read_with_uses(path, OrderRecord, "the order of some images")
 
 
 def images_in_words(record: Mapping[str, Any]) -> str:
@@ -166,7 +158,7 @@ def order_report(logit: np.ndarray, *, cycles: int = 6, seed: int = 0, draws: in
     designs, Biometrika 39, fitted to the predictor's probabilities.
 
     Args:
-        logit: Logits (M, M) of image i (row) ranking higher than image j (column); the diagonal is not looked at.
+        logit: Logits (M, M) of image i (row) ranking higher than image j (column); the diagonal is ignored.
         cycles: Most cycles that are listed, those whose least certain decision is the most certain.
         seed: Seed of the bootstrap.
         draws: Number of resamples of the images.
@@ -230,7 +222,7 @@ def _bradley_terry(oriented: np.ndarray) -> np.ndarray:
     Args:
         oriented: Antisymmetric logits, float64 (M, M).
     """
-    # Takes long to import, and every other evaluation does without it.
+    # Imported here, since it takes long and every other evaluation does without it.
     from scipy.optimize import minimize
 
     chance = expit(oriented)

@@ -1,4 +1,4 @@
-"""Ways to decide the same rows, ranked, with how sure the ranking is."""
+"""Ways to decide the same rows, ranked, with tests of the differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Entrant:
         parameters: Number of parameters of all its networks.
         seconds: Duration of their training.
         milliseconds: Duration of a pair; None where it was not measured.
-        logits: float (N,) by stem of the file, of rows that it was not fitted on.
+        logits: Logits, float (N,) by name of the file, of rows that it was not fitted on.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Row:
     Attributes:
         entrant: Entrant of this place.
         metrics: Estimates by name, by file key.
-        against_first: Rows that the first alone decides rightly, that this alone does, and p; None for the first.
-        adjusted: The same p, adjusted for all of them (Holm).
+        against_first: Test against the first entrant; None for that one.
+        adjusted: p of that test, adjusted for all entrants (Holm).
         tied: Whether it is the first, or does not differ from it at 5%.
-        against_best_model: The same against the best single model by the file that ranks.
+        against_best_model: Test against the best single model by the file that ranks; None where there is none.
     """
 
     entrant: Entrant
@@ -68,13 +68,13 @@ class Leaderboard:
 
     Attributes:
         rows: Places, the best first.
-        ranked_on: stem of the file that ranks; never a test.
-        compared_on: which rows the first is compared on with the others, in words.
-        n: how many these are.
+        ranked_on: Name of the file that ranks; never a test.
+        compared_on: Rows on which the first is compared with the others, in words.
+        n: Number of these rows.
         best_model: Best single model by the file that ranks; None where there is none.
-        decided_on: stem of the rows of ``against_best_model``.
-        detectable: Smallest difference of accuracies to the first that these rows find with 80% power, for an
-            entrant that disagrees with it as often as the middle one of them does; None with one entrant.
+        decided_on: Name of the file of ``against_best_model``.
+        detectable: Smallest difference of accuracies to the first that these rows find with 80% power; None with one
+            entrant. It is that of an entrant that disagrees with the first as often as the median one does.
     """
 
     rows: tuple[Row, ...]
@@ -86,18 +86,15 @@ class Leaderboard:
     detectable: float | None
 
 
-def rank(
-    entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_on: str, draws: int = _DRAWS
-) -> Leaderboard:
+def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_on: str) -> Leaderboard:
     """Rank entrants by their accuracy on one file, and compare the first with the others on the tests.
 
     Where there are no tests, they are compared on the file that ranks, which flatters the first.
 
     Args:
-        entrants: with logits for every stem of ``labels``.
+        entrants: Entrants with logits for every file of ``labels``.
         labels: Labels by name of the file, int (N,). All files but ``ranked_on`` are tests.
         ranked_on: Name of the file that ranks.
-        draws: Number of resamples of the bootstrap.
 
     Raises:
         InputError: There is no entrant, or an entrant has not decided all files.
@@ -114,7 +111,7 @@ def rank(
         y[POOLED] = np.concatenate([labels[stem] for stem in tests])
         for own in logits.values():
             own[POOLED] = np.concatenate([own[stem] for stem in tests])
-    metrics = {stem: scores(y[stem], {name: own[stem] for name, own in logits.items()}, draws=draws) for stem in y}
+    metrics = {stem: scores(y[stem], {name: own[stem] for name, own in logits.items()}, draws=_DRAWS) for stem in y}
     order = best_first(entrants, y[ranked_on], ranked_on)
     compared_on = POOLED if len(tests) > 1 else (tests[0] if tests else ranked_on)
     decided_on = _DECISIVE if _DECISIVE in tests else compared_on
@@ -124,34 +121,33 @@ def rank(
     ]
     adjusted = holm([test.p for test in against_first])
     best_model = next((each.name for each in order if each.kind == "model"), None)
-    rows = []
-    for place, each in enumerate(order):
-        test = None if best_model is None else logits[best_model][decided_on]
-        rows.append(
-            Row(
-                each,
-                {stem: metrics[stem][each.name] for stem in y},
-                against_first[place - 1] if place else None,
-                adjusted[place - 1] if place else None,
-                not place or adjusted[place - 1] >= _LEVEL,
-                None if test is None else mcnemar(y[decided_on], test, logits[each.name][decided_on]),
-            )
+    reference = None if best_model is None else logits[best_model][decided_on]
+    rows = tuple(
+        Row(
+            each,
+            {stem: metrics[stem][each.name] for stem in y},
+            against_first[place - 1] if place else None,
+            adjusted[place - 1] if place else None,
+            not place or adjusted[place - 1] >= _LEVEL,
+            None if reference is None else mcnemar(y[decided_on], reference, logits[each.name][decided_on]),
         )
+        for place, each in enumerate(order)
+    )
     n = len(y[compared_on])
     detectable = None
     if against_first:
         discordant = np.median([test.first_alone + test.second_alone for test in against_first]) / n
         detectable = detectable_difference(n, float(discordant))
     words = " + ".join(tests) if tests else ranked_on
-    return Leaderboard(tuple(rows), ranked_on, words, n, best_model, decided_on, detectable)
+    return Leaderboard(rows, ranked_on, words, n, best_model, decided_on, detectable)
 
 
 def best_first(entrants: Sequence[Entrant], y: np.ndarray, stem: str) -> list[Entrant]:
     """Entrants by their accuracy on one file, among equals the one with fewer parameters first.
 
     Args:
-        entrants: with logits for the stem.
-        y: int (N,), labels.
-        stem: of the file.
+        entrants: Entrants with logits for the file.
+        y: Labels, int (N,).
+        stem: Name of the file.
     """
     return sorted(entrants, key=lambda each: (-accuracy(y, each.logits[stem]), each.parameters))

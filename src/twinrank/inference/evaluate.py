@@ -26,7 +26,7 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
     Args:
         run: Run with weights.
         files: Labelled pairs, or their files.
-        labels: CSV ``id,label`` of the only file.
+        labels: CSV ``id,label`` of the file; there may be only one file then.
 
     Returns:
         Metrics records by key, see :class:`twinrank.evaluation.metrics_record.MetricsRecord`. That of a file also has
@@ -42,13 +42,15 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
-    keys, made, durations = file_keys(run, loaded), {}, {}
-    for key, data in zip(keys, loaded, strict=True):
+    made: dict[str, Predictions] = {}
+    milliseconds: dict[str, float] = {}
+    for key, data in zip(file_keys(run, loaded), loaded, strict=True):
         started = time.perf_counter()
         made[key] = predictions_of(run, data)
-        milliseconds = 1000 * (time.perf_counter() - started) / len(data)
-        durations[key] = {"milliseconds": round(milliseconds, 4)}
-    records = {key: record | durations.get(key, {}) for key, record in records_of(made, used).items()}
+        milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
+    records = records_of(made, used)
+    for key, duration in milliseconds.items():
+        records[key]["milliseconds"] = duration
     for key, predictions in made.items():
         predictions.save(run.predictions(key))
     for key, record in records.items():

@@ -1,6 +1,6 @@
 """Keys under which the results of evaluated files are kept: ``predictions/KEY.npz``, ``metrics/KEY.json``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def file_keys(run: RunFolder, files: Sequence[PairData]) -> list[str]:
     """A key for each file that no other file has.
 
     A file that has been evaluated before keeps its key; it is known by its digest, or by its path. The key of a new
-    file is its name without .npz or .csv; where another file has that, the parent folder's name comes first, or a
+    file is its name without .npz or .csv. Where another file has that key, the parent folder's name comes first, or a
     number comes last.
 
     Args:
@@ -44,9 +44,9 @@ def file_keys(run: RunFolder, files: Sequence[PairData]) -> list[str]:
     return keys
 
 
-def _known(run: RunFolder) -> Mapping[str, tuple[str | None, Path]]:
+def _known(run: RunFolder) -> dict[str, tuple[str | None, Path]]:
     """Digest and path of the files whose predictions are there, by key."""
-    found = {}
+    found: dict[str, tuple[str | None, Path]] = {}
     for file in sorted((run.path / "predictions").glob("*.npz")):
         if file.name.startswith("."):
             continue

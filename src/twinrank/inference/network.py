@@ -30,13 +30,13 @@ class Network:
     """
 
     def __init__(self, run: RunFolder) -> None:
-        recorded = run.read_config()
+        config = run.read_config()
         self._run = run
-        prepare_cpu(recorded["threads"])
-        self.model: SiameseNet = load_weights(run.weights, recorded["model"]).to(pick_device())
+        prepare_cpu(config["threads"])
+        self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
         self._shorter_side: int = read_tensor_header(run.weights).state["image_size"]
-        self._image_shape: list[int] | None = recorded.get("image_shape")
+        self._image_shape: list[int] | None = config.get("image_shape")
 
     def predictions(self, data: PairData) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""

@@ -57,8 +57,8 @@ def predict(model: SiameseNet, data: PairData) -> Predictions:
 def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
     """Logits of all ordered pairs of some images, each of which goes through the tower once.
 
-    Both orders of a pair are compared, at the same place of a batch: so an antisymmetric network is so to the bit, and
-    another one shows as it is.
+    Both orders of a pair are compared, at the same place of a batch. So the logits of an antisymmetric network are
+    antisymmetric to the bit, and those of another network are not.
 
     Args:
         model: Network in evaluation mode, on the device to use.

@@ -1,4 +1,4 @@
-"""What every predictor can do: a network, a stack, or the mean of several."""
+"""The protocol of predictors: a network, a stack, or the mean of several."""
 
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from twinrank.data.pool import Pool
 
 
 class Predictor(Protocol):
-    """Whatever predicts which image of a pair ranks higher: a network, a stack, or a mean of several."""
+    """A network, a stack, or a mean of several. It predicts which image of a pair ranks higher."""
 
     def logits(self, data: PairData) -> np.ndarray:
         """Logits of pairs, float (N,), positive where it predicts that left ranks higher."""
@@ -38,12 +38,12 @@ class Predictor(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What tells this predictor from any other, as JSON values: its name and digests."""
+        """Name and digests that no other predictor has, as JSON values; ``model`` is the name."""
         ...
 
 
 def described(predictor: Predictor, digest: str) -> dict[str, Any]:
-    """What is stored beside predictions: how training used the rows, the predictor identity and its track.
+    """Values to store beside predictions: how training used the rows, the predictor's identity, and its track.
 
     Args:
         predictor: Predictor of these rows.

@@ -1,4 +1,4 @@
-"""What a decision rests on: how the logit changes when a spot is covered."""
+"""Saliency: how the logit of a pair changes when a spot of an image is covered."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,16 +16,20 @@ from twinrank.runs import RunFolder
 
 _SPOT = 1 / 7
 """Side of a spot, as a share of the image's shorter side."""
+_SMALLEST_IMAGE = 8
+_MOST_PAIRS = 40
 
 
 class Saliency(NamedTuple):
-    """What each spot of a pair's images contributes.
+    """Contribution of each pixel of the images to the logits.
+
+    A contribution is the logit minus the logit with a spot over the pixel covered, as a mean over the spots. Above 0,
+    the pixel raises the logit, towards "left ranks higher".
 
     Attributes:
-        logit: float32 (N,), of the pairs as they are.
-        left: float32 (N, H, W), logit minus that with the spots over the pixel covered, averaged; above 0 where the
-            left image's pixels speak for "left ranks higher".
-        right: float32 (N, H, W), the same for the right image.
+        logit: Logits of the pairs as they are, float32 (N,).
+        left: Contributions of the left images' pixels, float32 (N, H, W).
+        right: Contributions of the right images' pixels, float32 (N, H, W).
     """
 
     logit: np.ndarray
@@ -34,7 +38,7 @@ class Saliency(NamedTuple):
 
 
 def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
-    """Cover each spot with exact zeros, which the network knows as hidden, and see what the logit does.
+    """Cover each spot with exact zeros, which the network knows as hidden, and measure the change of the logit.
 
     Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901, section 4.2. Spots
     overlap by half.
@@ -47,43 +51,48 @@ def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
         InputError: The images are smaller than 8 pixels.
     """
     height, width = data.xa.shape[2:]
-    if min(height, width) < 8:
-        raise InputError(f"{data.path}: images of {height} x {width} are too small to cover spots of")
+    if min(height, width) < _SMALLEST_IMAGE:
+        raise InputError(
+            f"{data.path}: images of {height} x {width} are too small to cover spots of; both sides need"
+            f" {_SMALLEST_IMAGE} pixels or more"
+        )
     side = max(2, round(min(height, width) * _SPOT))
     tops, lefts = (range(0, size - side + 1, max(1, side // 2)) for size in (height, width))
     spots = [(top, left) for top in tops for left in lefts]
     logit = predict_logits(model, data)
+    device = next(model.parameters()).device
     maps = []
-    for which in ("xa", "xb"):
+    for place in range(2):
         total, times = np.zeros((len(data), height, width), np.float32), np.zeros((height, width), np.float32)
         for top, left in spots:
-            images = {"xa": data.xa, "xb": data.xb}
-            covered = images[which].copy()
-            covered[:, :, top : top + side, left : left + side] = 0
-            sides = [torch.from_numpy(each) for each in (images | {which: covered}).values()]
+            images = [data.xa, data.xb]
+            images[place] = images[place].copy()
+            images[place][:, :, top : top + side, left : left + side] = 0
             with torch.inference_mode():
-                device = next(model.parameters()).device
-                change = logit - model(*(each.to(device) for each in sides)).cpu().numpy()
-            total[:, top : top + side, left : left + side] += change[:, None, None]
+                covered = model(*(torch.from_numpy(each).to(device) for each in images)).cpu().numpy()
+            total[:, top : top + side, left : left + side] += (logit - covered)[:, None, None]
             times[top : top + side, left : left + side] += 1
         maps.append(total / np.maximum(times, 1))
     return Saliency(logit, *maps)
 
 
-_MOST_EXPLAINED = 40
-
-
 def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
-    """What the best weights of a run rest their decisions on, for pairs taken at random.
+    """The saliency of pairs taken at random, by the best weights of a run.
+
+    Args:
+        run: Run with weights.
+        file: Pair file; its labels are not used.
+        pairs: Number of pairs, 1 to 40; all pairs if the file has fewer.
+        seed: Seed of the choice.
 
     Returns:
-        The pairs and their :func:`twinrank.inference.saliency.occlusion_saliency`.
+        The pairs and their saliency, see :func:`occlusion_saliency`.
 
     Raises:
         InputError: The file is refused, the run has no weights, or ``pairs`` is not 1 to 40.
     """
-    if not 1 <= pairs <= _MOST_EXPLAINED:
-        raise InputError(f"`pairs`: {pairs} is not possible; use 1 to {_MOST_EXPLAINED}")
+    if not 1 <= pairs <= _MOST_PAIRS:
+        raise InputError(f"`pairs`: {pairs} is not possible; use 1 to {_MOST_PAIRS}")
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen, network = data.select(rows), Network(run)
