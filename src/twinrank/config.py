@@ -43,9 +43,9 @@ class BenchmarkConfig:
     """
 
     seed: int = 42
-    """S: train is drawn with S, val with S + 1, test_public with S + 2, test_private with S + 3."""
+    """Seed of train. The seeds of val, test_public and test_private are 1, 2 and 3 higher."""
     severity: int = 6
-    """Strength of the corruption, 0 (none) to 6, of every split that has none of its own."""
+    """Strength of the corruption, 0 (none) to 6, of all splits without a severity of their own."""
     severity_train: int | None = None
     """Severity of train.npz, if it differs."""
     severity_val: int | None = None
@@ -96,9 +96,9 @@ class FreshConfig:
     """
 
     pairs: int = BenchmarkConfig.pairs_train
-    """How many."""
+    """Number of pairs."""
     seed: int = BenchmarkConfig.seed
-    """Root of every random number."""
+    """Seed of all random numbers."""
     severity: int = BenchmarkConfig.severity
     """Strength of the corruption, 0 (none) to 6."""
     weight_diff1: float = BenchmarkConfig.weight_diff1
@@ -120,106 +120,107 @@ class TrainConfig:
     """
 
     epochs: int = 30
-    """How many times as many pairs as the file has are trained on."""
+    """Number of epochs. An epoch has as many pairs as the training file."""
     batch_size: int = 128
-    """Pairs in a batch."""
+    """Number of pairs in a batch."""
     accumulate: int = 1
-    """Batches whose gradients are averaged for one step."""
+    """Number of batches whose gradients are averaged for one step."""
     optimizer: OptimizerName = "adamw"
-    """What moves convolutions and linear layers: adamw, or muon, which makes their update orthogonal; the rest is
-    AdamW's in both."""
+    """Optimiser of convolutions and linear layers: adamw, or muon, which makes their updates orthogonal. AdamW moves
+    all other parameters in both cases."""
     lr: float = 1e-3
     """Largest learning rate."""
     weight_decay: float = 0.05
-    """Decoupled weight decay, on convolutions and linear layers only."""
+    """Decoupled weight decay of convolutions and linear layers; other parameters have none."""
     beta1: float = 0.9
     """Decay of AdamW's running mean of gradients."""
     beta2: float = 0.99
     """Decay of AdamW's running mean of squared gradients."""
     schedule: Schedule = "cosine"
-    """Learning rate after the warm-up: cosine falls to zero; plateau is cut when the monitored metric stalls; one_cycle
-    is Smith's, with beta1 moving against it; constant stays."""
+    """Learning rate after the warm-up. cosine falls to zero, and constant stays. plateau cuts it when the monitored
+    metric stalls. one_cycle is Smith's, and moves beta1 the other way."""
     warmup: float = 0.2
-    """Share of the run over which the learning rate rises."""
+    """Share of the run in which the learning rate rises."""
     plateau_factor: float = 0.5
-    """What plateau multiplies the learning rate by."""
+    """Factor by which plateau multiplies the learning rate."""
     plateau_patience: int = 3
-    """Epochs without a better value that plateau bears."""
+    """Number of epochs without a better value that plateau allows."""
     clip_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    """Largest norm of the gradient; a larger gradient is scaled down to it."""
     ema: float = 0.0
-    """Decay a step of a running mean of the weights, which is then what is evaluated and kept; 0, none."""
+    """Decay of a running mean of the weights at each step; 0 is no mean. The mean is what is evaluated and kept."""
     loss: PairLoss = "bce"
-    """Loss of a pair: cross-entropy, or focal, which weighs pairs by how wrong they are."""
+    """Loss of a pair: bce is cross-entropy, and focal gives a pair more weight the more wrong its prediction is."""
     focal_alpha: float = 1.0
     """Factor of the focal loss."""
     focal_gamma: float = 2.0
     """Exponent of the focal loss; 0 is cross-entropy."""
     label_smoothing: float = 0.0
-    """In the pair loss, labels become smoothing / 2 and 1 - smoothing / 2."""
+    """Smoothing of labels in the pair loss. Labels 0 and 1 become smoothing / 2 and 1 - smoothing / 2."""
     distill_weight: float = 0.0
-    """Share of the pair loss that is held against a teacher's logits, and not against labels; 0, no teacher. 'twinrank
-    distill' names one, and takes 0.7; so may a run of a recipe, which says how much."""
+    """Share of the pair loss that compares logits with a teacher's instead of with labels; 0 is no teacher. 'twinrank
+    distill' uses 0.7. A run of a recipe that has a teacher sets its own."""
     distill_temperature: float = 3.0
-    """The teacher's logits and the network's are divided by it before they are compared."""
+    """Number that divides the logits of teacher and network before they are compared."""
     contrastive_weight: float = 0.0
-    """Weight of the contrastive term: which images of a batch were paired. A network without latent levels gets an
-    auxiliary head for it."""
+    """Weight of the contrastive term, which predicts which images of a batch were paired. A network without latent
+    levels gets an auxiliary head for it."""
     balance_weight: float = 0.0
     """Weight of the balance term, which keeps every latent level in use."""
     auxiliary_levels: int = 10
     """Latent levels of the auxiliary head."""
     fresh: bool = False
-    """Open track: train on pairs rendered anew from MNIST's clean training digits, as many an epoch as the training
-    file has, instead of on those of the file. Curriculum and augmentation are of the file's pairs."""
+    """Open track: whether each epoch has new pairs, rendered from MNIST's clean training digits. They replace the pairs
+    of the training file, and are as many. Curriculum and augmentation apply to pairs of the file alone."""
     level_weight: float = 0.0
-    """Weight of the cross-entropy of the latent levels against target levels. Fresh pairs have the digits' classes. A
-    teacher has its latent levels, corrected by the label of the pair."""
+    """Weight of the cross-entropy between latent levels and target levels. Target levels of fresh pairs are the classes
+    of their digits. Those of a teacher are its latent levels, corrected by the label of the pair."""
     easy_share: float = 1.0
-    """Share of the pairs, those that show most, with which training begins; 1 is all of them from the start."""
+    """Share of the pairs with which training begins, those that show most; 1 is all pairs from the start."""
     easy_until: float = 0.5
-    """Share of the run at which every pair has come in."""
+    """Share of the run after which all pairs are in use."""
     swap: bool = False
-    """Augmentation: a random half of the pairs is swapped, label and all."""
+    """Augmentation: whether a random half of the pairs is swapped, with their labels."""
     shift: int = 0
-    """Augmentation: each image is moved by up to so many whole pixels along each axis."""
+    """Augmentation: largest move along each axis, in whole pixels."""
     rotate: float = 0.0
-    """Augmentation: rotation by up to so many degrees."""
+    """Augmentation: largest rotation, in degrees."""
     translate: float = 0.0
-    """Augmentation: translation by up to this share of the side along each axis."""
+    """Augmentation: largest translation along each axis, as a share of the side."""
     crop_scale: float = 1.0
-    """Augmentation: a crop of at least this share of the area, enlarged to full size; 1, none."""
+    """Augmentation: smallest area of a crop, as a share of the image; 1 is no crop. A crop is enlarged to full size."""
     randaugment: int = 0
-    """Augmentation: so many operations of RandAugment on each image."""
+    """Augmentation: number of operations of RandAugment on each image."""
     magnitude: float = 9.0
     """Strength of RandAugment, 0 to 30."""
     cutout: int = 0
-    """Augmentation: so many more covered rectangles, of up to half a side."""
+    """Augmentation: number of additional covered rectangles, with sides up to half the image's."""
     lines: int = 0
-    """Augmentation: so many more covered lines, of up to a tenth of a side in width."""
+    """Augmentation: number of additional covered lines, up to a tenth of a side wide."""
     brightness: float = 0.0
-    """Augmentation: pixels are multiplied by 1 plus or minus up to this."""
+    """Augmentation: largest relative change of the pixels; 0.2 multiplies them by 0.8 to 1.2."""
     contrast: float = 0.0
-    """Augmentation: their distance from the image's mean is multiplied by 1 plus or minus up to this."""
+    """Augmentation: largest relative change of the pixels' distance from the mean of the image."""
     augment_from: float = 0.0
     """Share of the run after which augmentation begins."""
     monitor: Monitor = "accuracy"
-    """Metric on the validation file that chooses the best epoch, stops early and drives plateau."""
+    """Metric on the validation file. It chooses the best epoch, can stop training early, and drives plateau."""
     patience: int | None = None
-    """Stop after so many epochs without a better value; None, never."""
+    """Number of epochs without a better value after which training stops; None is never."""
     min_delta: float = 0.0
-    """How much better a value must be to count for patience."""
+    """Improvement of the metric that patience requires."""
     precision: Precision = "auto"
-    """Arithmetic of the tower: auto is bfloat16 where the processor computes in it, else float32; float16, with scaled
-    gradients, needs CUDA."""
+    """Arithmetic of the tower. auto is bfloat16 where the processor computes in it, else float32. float16 scales
+    gradients, and needs CUDA."""
     compile: bool = False
-    """Compile the tower with torch.compile; needs a C++ compiler."""
+    """Whether torch.compile compiles the tower, which needs a C++ compiler."""
     checkpoint_stages: bool = False
-    """Compute the tower's stages again in the backward pass instead of keeping them: less memory, a third more time."""
+    """Whether the backward pass computes the tower's stages again instead of keeping them. Training needs less memory,
+    and a third more time."""
     deterministic: bool = False
-    """Refuse every operation that may give other bits the next time; matters on a GPU."""
+    """Whether to refuse operations that may give other bits the next time. It matters on a GPU."""
     seed: int = 42
-    """Root of every random number of the run."""
+    """Seed of all random numbers of the run."""
 
     def __post_init__(self) -> None:
         require_range(self, "batch_size", at_least=2)
