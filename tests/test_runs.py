@@ -70,27 +70,27 @@ def test_runs_of_older_versions_load(path: Path) -> None:
     assert used[config["data"]["train"]["sha256"]][0] == FileUse("fitted")
     assert len(teacher_folders(config)) == len(teacher_identities(config))
     for file in (run.path / "metrics").glob("*.json"):
-        record = read_metrics(file)
-        assert rows_in_words(record).startswith("all ")
-        assert ("which" in rows_in_words(record)) == (record["data"].get("sha256") in used)
+        metrics = read_metrics(file)
+        assert rows_in_words(metrics).startswith("all ")
+        assert ("which" in rows_in_words(metrics)) == (metrics["data"].get("sha256") in used)
 
 
 def test_metrics_of_older_versions_follow_from_their_predictions() -> None:
     run = RunFolder(STUDENT)
     made = {path.stem: Predictions.load(path) for path in (run.path / "predictions").glob("test_*.npz")}
-    for key, record in records_of(made, used_in_training(run.read_config())).items():
+    for key, metrics in records_of(made, used_in_training(run.read_config())).items():
         written = read_metrics(run.metrics(key))
-        assert written["used"] == record["used"]
-        assert written["metrics"]["accuracy"] == record["metrics"]["accuracy"]
+        assert written["used"] == metrics["used"]
+        assert written["metrics"]["accuracy"] == metrics["metrics"]["accuracy"]
 
 
 def test_a_stack_of_an_older_version_decides_as_it_did() -> None:
     folder = StackFolder(RESULTS / "stack")
     stacked, matrix = folder.read_stack(), Ledger(folder.path / "ledger").read()
-    said = {each.name: each.logits["test_public"] for each in stacked.entrants}
+    expected = {each.name: each.logits["test_public"] for each in stacked.entrants}
     for name in ("lightgbm_usual", "logistic_regression"):
         logit = decide(stacked.fitted[name], matrix.tests["test_public"]).astype(np.float32)
-        np.testing.assert_allclose(logit, said[name], atol=1e-6)
+        np.testing.assert_allclose(logit, expected[name], atol=1e-6)
     assert read_order(folder.order / "order.json")["used"] == []
 
 

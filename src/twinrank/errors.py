@@ -64,8 +64,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest valid name if one is near, and all of them."""
     names = list(valid)
     close = difflib.get_close_matches(name, names, 1)
-    listed = f"t is one of {', '.join(names)}"
-    return f"; did you mean '{close[0]}'? I{listed}" if close else f"; i{listed}"
+    start = f"did you mean '{close[0]}'? It" if close else "it"
+    return f"; {start} is one of {', '.join(names)}"
 
 
 def differences(found: Any, expected: Any, name: str = "") -> list[str]:

@@ -28,7 +28,7 @@ _RENAMED = {"class_weight": "level_weight"}
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run. ``docs/architecture.md`` says what each holds.
+    """The files of one run, which ``docs/architecture.md`` describes.
 
     Attributes:
         path: Folder of the run.
@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """What each epoch gave: one JSON object a line."""
+        """Epoch entries: one JSON object a line."""
         return self.path / "history.jsonl"
 
     @property
@@ -109,10 +109,13 @@ class RunFolder:
             )
 
     def require_room(self, room: int) -> None:
-        """Find out now, and not after an epoch, whether the folder can be written.
+        """Make sure, before the first epoch, that the folder can be written.
+
+        Args:
+            room: Bytes that the run will need on the disk.
 
         Raises:
-            InputError: It cannot, or the disk has less than ``room`` bytes free.
+            InputError: It cannot be written, or the disk has less room.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -158,7 +161,7 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """The run configuration, see :class:`twinrank.core.run_records.RunConfig`; unknown keys stay.
 
-        The record of a teacher that an older version wrote is put into today's form.
+        What an older version wrote about a teacher is put into today's form.
 
         Raises:
             InputError: It is not a run folder, or the configuration is damaged.
@@ -183,7 +186,7 @@ class RunFolder:
         return with_values(TrainConfig(), values, f"{self.config}: 'train'")
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the result of the run: the network, the training values, the content of the data, the teacher's.
+        """Requested settings: network, training values, and digests of the data and the teacher's predictions.
 
         Raises:
             InputError: It is not a run folder.
@@ -248,7 +251,7 @@ def used_in_training(config: Mapping[str, Any]) -> dict[str, tuple[FileUse, ...]
     """How files were used in the training of a run and of its teachers, by digest.
 
     Raises:
-        InputError: The teacher's record does not say how a file was used.
+        InputError: How the teacher used a file is damaged.
     """
     roles: dict[str, FileUse] = {"train": FileUse("fitted"), "val": FileUse("stopped on")}
     uses: dict[str, tuple[FileUse, ...]] = {}
@@ -265,7 +268,7 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
     """The folders as they were given, each once.
 
     Raises:
-        InputError: a folder is given twice.
+        InputError: A folder is given twice.
     """
     known: dict[Path, Path] = {}
     for run in map(Path, runs):

@@ -66,8 +66,8 @@ def test_drawing_first_and_rendering_after_equals_one_pass(digits: Mnist, seed: 
     digit = digits.train_images[row]
     first, second = random.Random(seed), random.Random(seed)
     expected = one_pass.corrupt(digit, first, severity)
-    record = np.array([draw_corruption(second, severity)], CORRUPTION)
-    np.testing.assert_array_equal(render(digit[None], record)[0], expected)
+    corruption = np.array([draw_corruption(second, severity)], CORRUPTION)
+    np.testing.assert_array_equal(render(digit[None], corruption)[0], expected)
     assert second.getstate() == first.getstate()
 
 

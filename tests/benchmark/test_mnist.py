@@ -21,7 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No mirror answers, and neither npm nor pip is there."""
+    """Without mirrors, npm and pip."""
     monkeypatch.setattr(source, "_MIRRORS", ("http://127.0.0.1:9/mnist",))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))

@@ -15,7 +15,7 @@ from twinrank.core.torch_random import torch_generator
 SEVERITIES = range(7)
 
 
-def records(n: int, severity: int, seed: int = 0) -> np.ndarray:
+def corruptions(n: int, severity: int, seed: int = 0) -> np.ndarray:
     rng = random.Random(seed)
     return np.array([draw_corruption(rng, severity) for _ in range(n)], CORRUPTION)
 
@@ -41,7 +41,7 @@ def as_draws(drawn: np.ndarray, severity: int) -> Draws:
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_from_the_same_draws_comes_the_same_image(digits: Mnist, severity: int) -> None:
-    drawn = records(300, severity)
+    drawn = corruptions(300, severity)
     expected = render(digits.train_images, drawn).astype(int)
     images = render_batch(torch.from_numpy(digits.train_images), as_draws(drawn, severity), severity).numpy()
     apart = np.abs(images - expected)
@@ -51,23 +51,23 @@ def test_from_the_same_draws_comes_the_same_image(digits: Mnist, severity: int) 
 
 
 def test_lines_and_cutouts_are_pillows_and_exactly_0() -> None:
-    drawn = records(1000, 6)
+    drawn = corruptions(1000, 6)
     # Of a black digit the same noise everywhere leaves an even grey.
     draws = as_draws(drawn, 6)._replace(noise=torch.full((1000, 28, 28), 5.0))
     images = render_batch(torch.zeros(1000, 28, 28, dtype=torch.uint8), draws, 6)
-    for image, record in zip(images.numpy(), drawn, strict=True):
+    for image, corruption in zip(images.numpy(), drawn, strict=True):
         expected = Image.new("L", (28, 28), 5 * 18)
         draw = ImageDraw.Draw(expected)
-        if record["line_width"]:
-            draw.line(record["line"].tolist(), fill=0, width=int(record["line_width"]))
-        for x, y, width, height in record["cutouts"].tolist():
+        if corruption["line_width"]:
+            draw.line(corruption["line"].tolist(), fill=0, width=int(corruption["line_width"]))
+        for x, y, width, height in corruption["cutouts"].tolist():
             draw.rectangle((x, y, x + width, y + height), fill=0)
         np.testing.assert_array_equal(image, expected)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_draws_have_the_distributions_of_the_exact_generators(severity: int) -> None:
-    theirs, ours = records(4000, severity), draw_corruptions(4000, severity, torch_generator(1, "draws"))
+    theirs, ours = corruptions(4000, severity), draw_corruptions(4000, severity, torch_generator(1, "draws"))
     for name in ("angle", "contrast", "brightness"):
         samples = getattr(ours, name).numpy(), theirs[name].astype(np.float32)
         assert compare(*samples)[1] > 1e-3, name

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.core.files import open_file, parse_json, read_json, read_text, replacing, require_file, sha256, write_json
+from twinrank.core.files import open_file, parse_json, read_json, read_text, replacing, sha256, write_json
 from twinrank.core.locks import locked
 from twinrank.core.npz import read_written
 from twinrank.core.steps import Steps
@@ -37,7 +37,7 @@ def write(path: Path) -> None:
 
 
 READERS = [
-    *(open_file, read_json, read_text, sha256, require_file, read_tensors, write, lock),
+    *(open_file, read_json, read_text, sha256, read_tensors, write, lock),
     *(Predictions.load, Folds.load, load_entrants, read_selection, load_pairs, stream),
     lambda path: Steps(path, print),
     lambda path: load_pairs(path.with_suffix(".csv")),

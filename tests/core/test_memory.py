@@ -39,7 +39,7 @@ def test_long_ids_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal
     assert "split the file" in refusal(tmp_path / "a.npz")
 
 
-def test_a_system_that_does_not_say_refuses_nothing(monkeypatch: pytest.MonkeyPatch, npz: Path) -> None:
+def test_without_known_memory_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, npz: Path) -> None:
     leave(monkeypatch, None)
     assert len(load_pairs(npz)) == 1000
 

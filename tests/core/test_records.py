@@ -71,8 +71,8 @@ def test_uses_in_the_words_of_older_versions_are_read() -> None:
     assert parse_uses(taught) == (FileUse("stopped on"), FileUse("stopped on", of_teacher=True))
     stacked = "to its teacher rows which networks were fitted to: an in-sample number"
     assert parse_uses(stacked) == (FileUse("fitted", "base models", True),)
-    with pytest.raises(InputError, match="the words 'which nobody says' do not say how the file was used"):
-        parse_uses("which nobody says")
+    with pytest.raises(InputError, match="the words 'which no version wrote' do not say how the file was used"):
+        parse_uses("which no version wrote")
 
 
 def test_uses_are_records_until_they_are_shown() -> None:

@@ -18,9 +18,9 @@ def test_bent_steps_are_one_line(tmp_path: Path, bent: Any) -> None:
 
 
 def test_a_step_with_the_same_inputs_is_done_once(tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     for _ in range(2):
-        with Steps(tmp_path / "steps.json", said.append).step("write", {"a": 1}, [tmp_path / "a"]) as todo:
+        with Steps(tmp_path / "steps.json", lines.append).step("write", {"a": 1}, [tmp_path / "a"]) as todo:
             if todo:
                 (tmp_path / "a").write_text("a")
-    assert said[-1].startswith("write: done before")
+    assert lines[-1].startswith("write: done before")

@@ -11,7 +11,7 @@ ROWS = 20
 
 
 def pairs(different: int) -> PairData:
-    """Each pixel says which of so many images it is of."""
+    """Images whose pixels all have the number of the image."""
     which = np.arange(2 * ROWS, dtype=np.uint8).reshape(ROWS, 2) % different
     xa, xb = (np.broadcast_to(side[:, None, None, None], (ROWS, 1, 8, 8)) for side in which.T)
     return PairData(xa, xb, None, np.array([f"R{row}" for row in range(ROWS)]), Path("pairs.npz"), "ab")

@@ -21,7 +21,7 @@ from twinrank.models.siamese import SiameseNet, probability
 from twinrank.models.towers.tower import Convolution
 from twinrank.models.weights import load_weights, save_weights
 
-NAMES = [entry.name for entry in entries()]
+NAMES = [each.name for each in entries()]
 SMALL = {"width_mult": 0.125, "depth_mult": 0.25, "feat_dim": 16, "width": 4, "levels": 4}
 
 
@@ -185,7 +185,7 @@ def test_options_of_networks_and_training_have_names_of_their_own() -> None:
         assert not taken & each.options.keys()
 
 
-def test_options_do_what_they_say() -> None:
+def test_options_have_their_effects() -> None:
     assert parameters(create_model("resnet_optimized", options={"layers": [3, 3, 3]})) == 4_754_698 + 576
     wide, narrow = (create_model("fpn", options={"width_mult": each, "feat_dim": 32}) for each in (0.5, 0.25))
     assert parameters(wide) > 3 * parameters(narrow)
@@ -235,7 +235,7 @@ def test_computing_stages_again_changes_nothing(name: str) -> None:
         torch.testing.assert_close(value, results[1][key], msg=key)
 
 
-def test_fusions_that_cannot_know_the_order_say_how_confident_to_be() -> None:
+def test_fusions_that_cannot_know_the_order_decide_the_confidence() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(2, 6, 16)
     order = fusion_comparator(16, FUSIONS).eval()
@@ -312,7 +312,7 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("ordernet", {}, "model 'ordernet' does not exist; did you mean 'order_net'\\? It is one of compare_net, "),
         ("order_net", {"widht": 3}, "has no option 'widht'; did you mean 'width'\\? It is one of width, levels, mask"),
@@ -327,6 +327,6 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
         ("fpn", {"fusions": []}, "fusions: none; name one or more of difference, concatenation"),
     ],
 )
-def test_wrong_names_and_options_are_refused(name: str, options: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_names_and_options_are_refused(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         create_model(name, options=options)

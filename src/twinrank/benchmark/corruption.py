@@ -1,8 +1,8 @@
 """The benchmark's corruption of one digit, split into *drawing* its parameters and *rendering* them.
 
 The draws never depend on pixels. So the whole benchmark is drawn first, by one sequential generator, into
-records of :data:`CORRUPTION`. The records are rendered afterwards, in any sequence and on any number of cores,
-to the same bytes.
+an array of :data:`CORRUPTION`. It is rendered afterwards, in any sequence and on any number of cores, to the
+same bytes.
 """
 
 import random
@@ -35,8 +35,8 @@ CORRUPTION = np.dtype(
 )
 """The corruption of one digit.
 
-``side`` is the digit's edge in pixels after scaling, ``angle`` in degrees, ``crop`` the upper left corner on the
-36x36 canvas, ``line`` is x1, y1, x2, y2, with ``line_width`` 0 for no line, and a cutout is x, y, w, h.
+``side`` is the digit's edge in pixels after scaling. ``angle`` is in degrees. ``crop`` is the upper left corner on the
+36x36 canvas. ``line`` is x1, y1, x2, y2; its ``line_width`` is 0 for no line. A cutout is x, y, width, height.
 Only the first ``severity // 2`` cutouts count.
 """
 
@@ -49,7 +49,7 @@ def draw_corruption(rng: random.Random, severity: int) -> tuple:
         severity: Strength, 0 (none) to 6 (the benchmark's).
 
     Returns:
-        The fields of one :data:`CORRUPTION` record, one after the other.
+        The fields of one :data:`CORRUPTION`, one after the other.
     """
     uniform, randint = rng.uniform, rng.randint
     factor = 1 + uniform(-0.05 * severity, 0.05 * severity)
@@ -81,18 +81,18 @@ def draw_corruption(rng: random.Random, severity: int) -> tuple:
     return severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts
 
 
-def corrupt(digit: np.ndarray, record: np.void, noise_source: np.random.RandomState) -> np.ndarray:
+def corrupt(digit: np.ndarray, corruption: np.void, noise_source: np.random.RandomState) -> np.ndarray:
     """Render one corruption.
 
     Args:
         digit: Digit, uint8 (28, 28).
-        record: One :data:`CORRUPTION` record.
+        corruption: One :data:`CORRUPTION`.
         noise_source: Source of the noise, seeded anew here. To make one takes four times as long as to seed it.
 
     Returns:
         uint8 (28, 28).
     """
-    fields: tuple[Any, ...] = record.tolist()  # pyright: ignore[reportAssignmentType]
+    fields: tuple[Any, ...] = corruption.tolist()  # pyright: ignore[reportAssignmentType]
     severity, side, angle, crop, contrast, brightness, noise_seed, line, line_width, cutouts = fields
 
     image = Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR)
@@ -125,18 +125,18 @@ def corrupt(digit: np.ndarray, record: np.void, noise_source: np.random.RandomSt
     return pixels
 
 
-def render(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
+def render(digits: np.ndarray, corruptions: np.ndarray) -> np.ndarray:
     """Render corrupted digits.
 
     Args:
         digits: Digits, uint8 (n, 28, 28).
-        records: Corruptions, :data:`CORRUPTION` (n,).
+        corruptions: Corruptions, :data:`CORRUPTION` (n,).
 
     Returns:
         uint8 (n, 28, 28).
     """
     out = np.empty_like(digits)
     noise_source = np.random.RandomState()
-    for i, record in enumerate(records):
-        out[i] = corrupt(digits[i], record, noise_source)
+    for i, corruption in enumerate(corruptions):
+        out[i] = corrupt(digits[i], corruption, noise_source)
     return out

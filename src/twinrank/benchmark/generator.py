@@ -41,12 +41,12 @@ class Drawn:
     Attributes:
         positions: Places of the left and the right digit in the pool, int32 (N, 2).
         classes: Digits that they show, uint8 (N, 2).
-        records: Corruption of each, CORRUPTION (N, 2).
+        corruptions: Their corruptions, :data:`twinrank.benchmark.corruption.CORRUPTION` (N, 2).
     """
 
     positions: np.ndarray
     classes: np.ndarray
-    records: np.ndarray
+    corruptions: np.ndarray
 
     @property
     def y(self) -> np.ndarray:
@@ -68,16 +68,16 @@ def draw_split(labels: np.ndarray, pairs: int, seed: int, severity: int, weight_
     members = [np.flatnonzero(labels == digit).tolist() for digit in range(10)]
     positions = np.empty((pairs, 2), np.int32)
     classes = np.empty((pairs, 2), np.uint8)
-    records = np.empty((pairs, 2), CORRUPTION)
+    corruptions = np.empty((pairs, 2), CORRUPTION)
     for row in range(pairs):
         left, right = _draw_classes(rng, row < pairs // 2, weight_diff1)
         classes[row] = left, right
         positions[row] = rng.choice(members[left]), rng.choice(members[right])
         for side in (0, 1):
-            records[row, side] = draw_corruption(rng, severity)
+            corruptions[row, side] = draw_corruption(rng, severity)
     order = list(range(pairs))
     rng.shuffle(order)
-    return Drawn(positions[order], classes[order], records[order])
+    return Drawn(positions[order], classes[order], corruptions[order])
 
 
 def _draw_classes(rng: random.Random, left_greater: bool, weight_diff1: float) -> tuple[int, int]:
@@ -122,7 +122,9 @@ def render_split(
     x = np.empty((pairs, IMAGE_SIZE, 2 * IMAGE_SIZE), np.uint8)
     starts = range(0, pairs, _CHUNK)
     chunks = (
-        delayed(_render_pairs)(images[drawn.positions[start : start + _CHUNK]], drawn.records[start : start + _CHUNK])
+        delayed(_render_pairs)(
+            images[drawn.positions[start : start + _CHUNK]], drawn.corruptions[start : start + _CHUNK]
+        )
         for start in starts
     )
     # Two chunks cost less than starting the processes.
@@ -143,8 +145,8 @@ def _require_jobs(jobs: int) -> None:
         raise InputError(f"`jobs`: {jobs} is not possible; use 1 to {_MOST_JOBS:,}, or -1 for one a core")
 
 
-def _render_pairs(digits: np.ndarray, records: np.ndarray) -> np.ndarray:
-    return np.concatenate([render(digits[:, side], records[:, side]) for side in (0, 1)], axis=2)
+def _render_pairs(digits: np.ndarray, corruptions: np.ndarray) -> np.ndarray:
+    return np.concatenate([render(digits[:, side], corruptions[:, side]) for side in (0, 1)], axis=2)
 
 
 def make_benchmark(

@@ -75,7 +75,7 @@ class Mnist:
 
 
 class Readable(Protocol):
-    """Anything that is read byte by byte: a file, an answer of a server, a member of an archive."""
+    """Anything that is read byte by byte: a file, the response of a server, a member of an archive."""
 
     def read(self, size: int, /) -> bytes:
         """At most so many bytes; fewer at the end."""
@@ -108,7 +108,7 @@ def fetch_mnist(source: Path | None = None, say: Callable[[str], None] = lambda 
     Args:
         source: An NPZ file of MNIST, such as Keras's ``mnist.npz``; a folder with such a file, or with the four IDX
             files, gzipped or not; or the root folder of torchvision's ``MNIST``.
-        say: Called with a line for each source that is tried.
+        say: Listener for a line about each source that is tried.
 
     Raises:
         InputError: No source had it (the line lists each with its reason), or the cache cannot be written.
@@ -172,8 +172,8 @@ def _read_source(source: Path) -> dict[str, np.ndarray]:
     for place in places:
         if arrays := _read_idx_files(place):
             return arrays
-    for path in sorted(source.glob("*.npz")):
-        return _read_npz(path)
+    if files := sorted(source.glob("*.npz")):
+        return _read_npz(files[0])
     raise _SourceFailed(f"holds neither IDX files ({_IDX_NAMES['train_images']}, ...) nor an NPZ file")
 
 

@@ -1,8 +1,7 @@
 """The corruption of :mod:`twinrank.benchmark.corruption` for whole batches, on any device: alike, not byte for byte.
 
-Random numbers come from torch. Each step is Pillow's, and rounds and cuts off where Pillow does. The same draws and the
-same noise give the same image, but for one to three grey levels in less than a hundredth of the pixels. Exactly the
-same pixels are covered.
+Random numbers come from torch. Each step is Pillow's, and rounds and cuts off where Pillow does. The same draws and
+noise cover exactly the same pixels. Less than a hundredth of the pixels differ, by one to three grey levels.
 """
 
 from functools import cache
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from twinrank.benchmark.corruption import CANVAS_SIZE, IMAGE_SIZE, MARGIN
 from twinrank.config import MAX_SEVERITY
+from twinrank.core.torch_random import signed
 
 _LAST = IMAGE_SIZE - 1
 _ALL_COLUMNS = (1 << IMAGE_SIZE) - 1
@@ -91,11 +91,11 @@ def draw_corruptions(n: int, severity: int, generator: torch.Generator) -> Draws
     place = _whole(uniform[12 + 2 * slots :], 0, IMAGE_SIZE - size)
     return Draws(
         # Up to severity 6 no digit grows beyond the canvas or shrinks below the 16 pixels that the benchmark allows.
-        side=(IMAGE_SIZE * (1 + 0.05 * severity * _signed(factor))).round().long(),
-        angle=6 * severity * _signed(angle),
+        side=(IMAGE_SIZE * (1 + 0.05 * severity * signed(factor))).round().long(),
+        angle=6 * severity * signed(angle),
         crop=crop.clamp(0, 2 * MARGIN),
-        contrast=1 + 0.05 * severity * _signed(contrast),
-        brightness=1 + 0.05 * severity * _signed(brightness),
+        contrast=1 + 0.05 * severity * signed(contrast),
+        brightness=1 + 0.05 * severity * signed(brightness),
         noise=_normal(n, generator),
         line=_whole(uniform[8:12].T, 0, _LAST),
         line_width=torch.where((lined <= 0.35 + 0.05 * severity) & (severity >= 3), line_width, 0),
@@ -222,8 +222,8 @@ def _line_words(device: torch.device) -> torch.Tensor:
     """Every line, drawn by Pillow.
 
     Returns:
-        int64 (4, 55, 55, 55): by width, by y2 - y1 and x2 - x1, both from -27 on, and by row, from y1 - 27 on, a word
-        whose lowest bit is column x1 - 30.
+        Words, int64 (4, 55, 55, 55), by width, y2 - y1, x2 - x1 and row. Both differences begin at -27, and rows at
+        y1 - 27. The lowest bit of a word is column x1 - 30.
     """
     reach = 2 * _LAST + 1
     origin, size = _LAST + _WIDEST_LINE, reach + 2 * _WIDEST_LINE
@@ -242,10 +242,6 @@ def _line_words(device: torch.device) -> torch.Tensor:
 def _whole(uniform: torch.Tensor, low: int, high: torch.Tensor | int) -> torch.Tensor:
     """Whole numbers from low to high, both ends included."""
     return low + (uniform * (high - low + 1)).long()
-
-
-def _signed(uniform: torch.Tensor) -> torch.Tensor:
-    return 2 * uniform - 1
 
 
 def _rounded(pixels: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What every workflow is handed besides its own arguments: where it speaks, and how much of the machine it uses."""
+"""What every workflow gets besides its own arguments: where it reports, and how much of the machine it uses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

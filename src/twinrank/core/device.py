@@ -39,7 +39,7 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which a tower runs: bfloat16 where the processor computes in it (or on demand), else float32.
 
     Raises:
-        InputError: float16 without CUDA.
+        InputError: The precision is float16, and there is no CUDA.
     """
     if precision == "float16":
         if device.type != "cuda":

@@ -32,8 +32,7 @@ _TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(_MARK)}(\.[^.]*)?")
 _BYTES_KEPT = 100
 """Bytes of a file's name, and of its ending, in that of its temporary file; 255 are possible in all."""
 _swept: set[Path] = set()
-
-
+"""Folders without the files of killed processes."""
 _DEEPEST = 64
 """Levels of nesting in JSON; twinrank's own files have fewer than ten."""
 
@@ -158,7 +157,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a compressed NPZ file atomically; the same arrays give the same bytes."""
-    # The command line answers without NumPy.
+    # The command line starts without NumPy.
     import numpy as np
 
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -188,9 +187,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def open_file(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading. Everything that twinrank reads is opened here, or after :func:`require_file`.
+    """Open a regular file for reading. Everything that twinrank reads is opened here.
 
-    A pipe would never end, a device may do something when it is opened.
+    A pipe would never end, and a device may do something when it is opened.
 
     Raises:
         InputError: It does not exist, cannot be read, or is no regular file.
@@ -206,16 +205,6 @@ def open_file(path: Path) -> io.BufferedReader:
         except BaseException:
             os.close(handle)
             raise
-
-
-def require_file(path: Path) -> None:
-    """Make sure that a path is that of a regular file, for a library that opens it by its name.
-
-    Raises:
-        InputError: It does not exist or is no regular file.
-    """
-    with reading(path):
-        _refuse_other_kinds(path, path.stat().st_mode)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -304,7 +293,7 @@ def _finite(text: str) -> float:
 
 
 def _refuse_deep(value: Any) -> None:
-    """Refuse nesting that the parser bears, but whatever walks through it afterwards may not."""
+    """Refuse nesting that the parser bears, but later code may not."""
     level = [value]
     for _ in range(_DEEPEST):
         level = [

@@ -45,8 +45,8 @@ def end_with_parent() -> None:
     """Let this process end when the one that started it is gone, however that ended; idle or not.
 
     It gets SIGTERM, the polite end, and 10 seconds later SIGKILL. To be called early, once; more calls do nothing.
-    A thread watches: Linux could send a signal by itself (PR_SET_PDEATHSIG), but does so when the thread ends that
-    started this process, whether or not the parent lives on.
+    A thread watches the parent. Linux could send a signal by itself (PR_SET_PDEATHSIG). But it does so when the thread
+    ends that started this process, even if the parent lives on.
     """
     if not _watching.acquire(blocking=False):
         return

@@ -1,7 +1,7 @@
 """The one place where random numbers come from.
 
-Every generator is derived from a root seed and a purpose, so nothing depends on the order in which things happen, and a
-resumed run needs no stored state: it derives the generators of its next epoch again.
+Every generator is derived from a root seed and a purpose, so nothing depends on the order in which things happen.
+A resumed run needs no stored state: it derives the generators of its next epoch again.
 """
 
 import zlib

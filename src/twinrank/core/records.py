@@ -1,4 +1,4 @@
-"""JSON from disk as typed records: whatever is bent gives one line that names the file and the key.
+"""JSON from disk as typed records. A bent value gives one line that names the file and the key.
 
 Unknown keys are allowed, since a newer version may write more. Keys that are known must have the right types.
 """

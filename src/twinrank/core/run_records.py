@@ -213,14 +213,14 @@ def uses_as_json(uses: tuple[FileUse, ...]) -> list[dict[str, Any]]:
 
 
 def current_teacher(teacher: Any, where: str) -> Any:
-    """A teacher's record as this version writes it, from that or from the words of an older version.
+    """The teacher of a run configuration as this version writes it, from that or from the words of an older version.
 
     Args:
-        teacher: JSON values; whatever is not a mapping is given back.
-        where: Place of the record, for the message.
+        teacher: JSON values; what is no mapping is given back.
+        where: Place of the values, for the message.
 
     Raises:
-        InputError: Its words say nothing about how files were used.
+        InputError: Its words are not those of any version.
     """
     if not isinstance(teacher, dict) or not isinstance(used := teacher.get("seen"), dict):
         return teacher

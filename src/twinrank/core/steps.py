@@ -20,7 +20,7 @@ class Steps:
 
     Args:
         path: JSON file.
-        say: Called with a line for each step.
+        say: Listener for a line at each step.
 
     Raises:
         InputError: The file is there and holds something else.
@@ -29,7 +29,7 @@ class Steps:
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path = path
         self._say = say
-        self._done: list[dict[str, Any]] = _read(path) if path.exists() else []
+        self._done = _read(path) if path.exists() else []
 
     @contextmanager
     def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
@@ -66,9 +66,9 @@ class Steps:
         self._say(f"{name}: {seconds:,.1f} s")
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[StepRecord]:
     try:
-        return [dict(step) for step in read_record(path, list[StepRecord], "a list of steps")]
+        return read_record(path, list[StepRecord], "a list of steps")
     except InputError as error:
         raise InputError(f"{error}; without it all steps are done again") from error
 

@@ -10,6 +10,11 @@ def torch_generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(as_integer(derive(seed, *purpose)))
 
 
+def signed(uniform: torch.Tensor) -> torch.Tensor:
+    """Uniform numbers in [0, 1) as uniform numbers in [-1, 1)."""
+    return 2 * uniform - 1
+
+
 def seed_torch(seed: int, *purpose: str | int) -> None:
     """Seed torch's global generators, which initialisation and dropout use, for a purpose."""
     torch.manual_seed(as_integer(derive(seed, *purpose)))

@@ -66,7 +66,7 @@ def described(hint: Any) -> str:
 
 
 def require_range(
-    config: Any,
+    config: object,
     name: str,
     *,
     at_least: float = -math.inf,

@@ -32,10 +32,10 @@ def label_imbalance(y: np.ndarray) -> str | None:
 def side_difference(values: np.ndarray, y: np.ndarray | None) -> str | None:
     """How left images differ from right ones whatever the label, for a finding; None if they do not.
 
-    If a pair and its mirror (with the other label) are equally likely, the mean of left minus right among labels 1 is
-    minus that among labels 0. So the mean of the two means is 0, however uneven the labels and however the value goes
-    with the rank; without labels it is the plain mean. A z-test of it must reject at p < 0.001, and it must exceed 5 %
-    of the standard deviation of the differences. Rows are taken as independent; 30 are needed of each label.
+    Let a pair and its mirror (with the other label) be equally likely. Then the mean of left minus right among labels 1
+    is minus that among labels 0. So the mean of the two means is 0. It does not matter how uneven the labels are, nor
+    how the value goes with the rank. Without labels it is the plain mean. A z-test of it must reject at p < 0.001, and
+    it must exceed 5 % of the standard deviation of the differences. Rows are taken as independent. Each label needs 30.
 
     Args:
         values: Values of the left and the right image, float (N, 2).

@@ -55,7 +55,7 @@ class Batch(NamedTuple):
 class Batches:
     """The training pairs, shuffled anew for each epoch.
 
-    An epoch's rows and augmentation depend on the seed and the number of the epoch alone, so training can go on from
+    An epoch's rows and augmentation depend on the seed and the number of the epoch alone. So training can go on from
     any epoch without a stored state.
 
     Curriculum (Bengio et al. 2009): with ``easy_share`` below 1, training begins with the pairs whose more hidden image

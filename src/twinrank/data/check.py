@@ -95,9 +95,8 @@ class CheckReport:
 def check_pairs(files: Sequence[Pairs]) -> CheckReport:
     """Load pair files one after the other and look for suspicious content. One file's images are in memory at a time.
 
-    Images are the same if they have the same shape and their pixels agree as 8-bit values, so a uint8 file and its
-    float copy are compared too; 64-bit hashes stand for them (two different images out of a million share one with
-    probability 3e-8).
+    Images are the same if they have the same shape and their pixels agree as 8-bit values. So a uint8 file and its
+    float copy share all images. 64-bit hashes stand for images: two out of a million share one with probability 3e-8.
 
     Args:
         files: Paths, loaded pairs, or tuples of arrays, as :func:`twinrank.data.given.as_pairs` takes them.

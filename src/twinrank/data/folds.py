@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from twinrank.config import GridSpec
 from twinrank.core.files import write_npz
 from twinrank.core.npz import read_written
 from twinrank.core.randomness import numpy_generator
@@ -85,7 +86,12 @@ class Folds:
         return Selection(self.of, self.of_sha256, np.flatnonzero(chosen))
 
 
-def assign_folds(data: PairData, folds: int = 5, stop_share: float = 0.1, seed: int = 42) -> Folds:
+def assign_folds(
+    data: PairData,
+    folds: int = GridSpec.folds,
+    stop_share: float = GridSpec.stop_share,
+    seed: int = GridSpec.seed,
+) -> Folds:
     """Assign the rows of a file at random to folds of equal size, and some rows of each to the choice of epochs.
 
     Args:

@@ -174,9 +174,7 @@ def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
 
 
 def _numbered(path: Path, ids: np.ndarray | None, sides: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[PairData]:
-    with reading(path):
-        digest = sha256(path)
-    start = 0
+    digest, start = sha256(path), 0
     for xa, xb in sides:
         end = start + len(xa)
         row_ids = np.arange(start, end).astype(str) if ids is None else ids[start:end]

@@ -10,7 +10,10 @@ from twinrank.models.names import AttentionName
 
 Gate = TypeVar("Gate", nn.Linear, nn.Conv2d)
 
-_REDUCTION = 16
+_REDUCTION, _FEATURE_REDUCTION = 16, 4
+"""Divisors of the width between two layers: of attention over channels, and over features."""
+_KERNEL = 7
+"""Side of the spatial attention's convolution."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -39,15 +42,13 @@ class CBAM(nn.Module):
 
     Args:
         channels: Channels of the map.
-        reduction: Divisor of the width between the layers of the channel attention.
-        kernel: Side of the spatial attention's convolution.
     """
 
-    def __init__(self, channels: int, reduction: int = _REDUCTION, kernel: int = 7) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden = max(1, channels // _REDUCTION)
         self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), _even(nn.Linear(hidden, channels)))
-        self.spatial = _even(nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False))
+        self.spatial = _even(nn.Conv2d(2, 1, _KERNEL, padding=_KERNEL // 2, bias=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to the same shape."""
@@ -73,12 +74,11 @@ class FeatureAttention(nn.Module):
 
     Args:
         features: Length of the vector.
-        reduction: Divisor of the width between the layers.
     """
 
-    def __init__(self, features: int, reduction: int = 4) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        hidden = max(1, features // reduction)
+        hidden = max(1, features // _FEATURE_REDUCTION)
         self.norm = nn.LayerNorm(features)
         self.gate = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, features), nn.Sigmoid())
         self.out_norm = nn.LayerNorm(features)

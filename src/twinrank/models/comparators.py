@@ -3,20 +3,21 @@
 import torch
 from torch import nn
 
+_HIDDEN, _DROPOUT = 256, 0.2
+"""Width and dropout of the training guide's baseline head."""
+
 
 class ConcatenatedMLP(nn.Module):
     """The training guide's baseline head: both feature vectors joined, then a small network. Not antisymmetric.
 
     Args:
         features: Length of one feature vector.
-        hidden: Width of the hidden layer.
-        dropout: Dropout before the last layer.
     """
 
-    def __init__(self, features: int, hidden: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(2 * features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+            nn.Linear(2 * features, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, 1)
         )
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -28,7 +29,7 @@ class Antisymmetric(nn.Module):
     """(f(a, b) - f(b, a)) / 2 of any comparator f: swapping the images negates the logit, to the bit.
 
     The features are computed once; only the comparator runs twice. In training it runs on both orders as one batch, so
-    that batch norm sees one population.
+    that batch norm has one population.
 
     Args:
         comparator: Comparator f.

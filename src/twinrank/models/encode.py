@@ -12,15 +12,15 @@ _LEAST_SIDE = 32
 class Encode(nn.Module):
     """Pixels, standardised, with the occlusion mask as one more channel.
 
-    Covered pixels are exactly 0 in every channel, while a noisy background hardly ever is: the mask ``x == 0`` tells a
-    tower what is black from what is hidden.
+    Covered pixels are exactly 0 in every channel, while a noisy background hardly ever is. So the mask ``x == 0``
+    separates what is hidden from what is black.
 
     Larger images are folded: a square of ``fold`` by ``fold`` pixels becomes one place with ``fold ** 2`` times the
     channels (space to depth, Ridnik et al. 2020, arXiv:2003.13630), so that a tower made for 28 pixels costs about the
     same at 512 and no pixel is lost.
 
     Args:
-        channels: C, of the images.
+        channels: Channels of the images, C.
         mask: Whether the mask is added.
         image_size: Shorter side of the images, in pixels; the sides are divided by one for each full 32 of it.
 

@@ -86,9 +86,9 @@ def fusion_comparator(
 ) -> nn.Module:
     """A comparator that fuses features in several ways.
 
-    In the training guide's form every fusion votes on the order, although product, cosine, distance and absolute
-    difference are the same for (a, b) and (b, a) and so cannot know it. Antisymmetric, the fusions that tell left from
-    right decide the order, and the others how confident to be.
+    In the training guide's form every fusion votes on the order. But product, cosine, distance and absolute difference
+    are the same for (a, b) and (b, a), so they cannot know it. In the antisymmetric form, the fusions that depend on
+    the order decide it, and the others decide how confident to be.
 
     Args:
         features: Length of one feature vector.

@@ -1,4 +1,4 @@
-"""Every network by name. An entry is a function that puts parts together, with the training values that suit it.
+"""Every network by name: a function that puts parts together, with the training values that suit the network.
 
 Names, options and training values are known without torch. A function imports its parts when it builds.
 """
@@ -24,7 +24,7 @@ _MOST_WIDTH, _MOST_TIMES = 4096, 16
 
 
 class Images(NamedTuple):
-    """What a network is built for.
+    """Kind of images that a network is built for.
 
     Attributes:
         channels: Channels of the images, 1 or 3.
@@ -67,7 +67,7 @@ class ModelEntry:
     @property
     def option_types(self) -> dict[str, Any]:
         """Types of the options."""
-        # Only the options: what a network is would have to be imported.
+        # Only the options, since the return type would have to be imported.
         parameters = inspect.signature(self.build).parameters
         return {name: parameters[name].annotation for name in self.options}
 
@@ -123,18 +123,17 @@ def register(
     return keep
 
 
-def register_variant(name: str, of: str, summary: str, train: TrainConfig | None = None, **options: Any) -> None:
+def register_variant(name: str, of: str, summary: str, **options: Any) -> None:
     """Register a network again under another name, with other defaults.
 
     Args:
         name: Name of the variant.
         of: Name of the network.
         summary: Description in one line.
-        train: Training values; the network's own by default.
         options: Options with other defaults.
     """
     base = _ENTRIES[of]
-    register(base.stage, base.source, train or base.train, name, summary)(functools.partial(base.build, **options))
+    register(base.stage, base.source, base.train, name, summary)(functools.partial(base.build, **options))
 
 
 def entries() -> list[ModelEntry]:

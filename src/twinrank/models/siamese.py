@@ -63,8 +63,8 @@ class SiameseNet(nn.Module):
     def embed(self, xa: torch.Tensor, xb: torch.Tensor, detached: bool = False) -> tuple[Embedded, Embedded]:
         """The output of the tower for left and right images.
 
-        In training both sides go through the tower as one batch, so that batch norm sees one population. In evaluation
-        each side goes alone: then swapped images take the very same path, and symmetry holds to the bit whatever order
+        In training both sides go through the tower as one batch, so that batch norm has one population. In evaluation
+        each side goes alone, so swapped images take the very same path. Symmetry then holds to the bit, whatever order
         of summation a kernel chooses for a place in a batch.
 
         Args:
@@ -86,7 +86,7 @@ class SiameseNet(nn.Module):
         return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
-        """Logits float32 (N,), positive where the left image is held to rank higher; arguments of :meth:`embed`."""
+        """Logits float32 (N,), positive where left is predicted to rank higher; arguments of :meth:`embed`."""
         left, right = self.embed(xa, xb)
         return self.comparator(left.features, right.features)
 

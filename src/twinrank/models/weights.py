@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 
-from twinrank.core.files import replacing
+from twinrank.core.files import read_bytes, replacing
 from twinrank.core.memory import require_memory
 from twinrank.core.records import as_record
 from twinrank.core.tensor_header import STATE, read_tensor_header
@@ -120,7 +120,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         if any("\ud800" <= character <= "\udfff" for character in str(path)):
             # safetensors opens no path that is not UTF-8.
-            return load(path.read_bytes()), state
+            return load(read_bytes(path)), state
         with safe_open(path, "pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:

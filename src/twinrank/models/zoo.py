@@ -26,9 +26,9 @@ def compare_net(images: Images, mask: bool = False, antisymmetric: bool = True) 
     Without a mask and not antisymmetric it is the guide's own form; 175,681 parameters.
 
     Args:
-        images: What it is built for.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
+        images: Kind of images.
+        mask: Whether the tower gets a channel of covered pixels.
+        antisymmetric: Whether swapping the images negates the logit.
     """
     from torch import nn
 
@@ -61,16 +61,16 @@ def improved_v2(
     """Eight plain convolutions with CBAM, six fusions with adaptive weights.
 
     Args:
-        images: What it is built for.
-        width_mult: Multiplies the channels of every stage.
+        images: Kind of images.
+        width_mult: Factor of the channels of every stage.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
         feat_dim: Length of a feature vector.
-        dropout: In the neck and the heads.
-        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
-        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        dropout: Dropout probability in the neck and the heads.
+        attention: Attention at the end of each stage: over channels and places (cbam), channels (se), or none.
+        use_fusion: Whether features are fused in several ways; else the joined features alone are compared.
         fusions: Ways of fusing.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
+        mask: Whether the tower gets a channel of covered pixels.
+        antisymmetric: Whether swapping the images negates the logit.
     """
     from twinrank.models.assembly import fused_net, widened
     from twinrank.models.encode import Encode
@@ -103,18 +103,18 @@ def resnet_optimized(
     """A residual tower with squeeze-and-excitation, feature attention, five fusions.
 
     Args:
-        images: What it is built for.
+        images: Kind of images.
         layers: Blocks of each stage; every further stage doubles the channels.
-        block: Two 3x3 convolutions, or a bottleneck.
-        width_mult: Multiplies the channels of every stage.
+        block: Kind of blocks: two 3x3 convolutions, or a bottleneck.
+        width_mult: Factor of the channels of every stage.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
-        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
+        attention: Attention at the end of each stage: over channels and places (cbam), channels (se), or none.
         feat_dim: Length of a feature vector.
-        dropout: In the neck and the heads.
-        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        dropout: Dropout probability in the neck and the heads.
+        use_fusion: Whether features are fused in several ways; else the joined features alone are compared.
         fusions: Ways of fusing.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
+        mask: Whether the tower gets a channel of covered pixels.
+        antisymmetric: Whether swapping the images negates the logit.
     """
     from twinrank.models.assembly import fused_net, residual_backbone
     from twinrank.models.encode import Encode
@@ -136,7 +136,6 @@ register_variant(
     of="resnet_optimized",
     summary="resnet_optimized, a quarter wider.",
     width_mult=1.25,
-    use_fusion=True,
 )
 
 
@@ -158,18 +157,18 @@ def fpn(
     """A feature pyramid over a residual tower: every stage's map, enriched from above, is compared.
 
     Args:
-        images: What it is built for.
+        images: Kind of images.
         layers: Blocks of each stage; every further stage doubles the channels.
-        block: Two 3x3 convolutions, or a bottleneck.
-        width_mult: Multiplies the channels of every stage and of the pyramid.
+        block: Kind of blocks: two 3x3 convolutions, or a bottleneck.
+        width_mult: Factor of the channels of every stage and of the pyramid.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
-        attention: At the end of each stage: over channels and places (cbam), channels (se), or none.
+        attention: Attention at the end of each stage: over channels and places (cbam), channels (se), or none.
         feat_dim: Length of a feature vector.
-        dropout: In the neck and the heads.
-        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        dropout: Dropout probability in the neck and the heads.
+        use_fusion: Whether features are fused in several ways; else the joined features alone are compared.
         fusions: Ways of fusing.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
+        mask: Whether the tower gets a channel of covered pixels.
+        antisymmetric: Whether swapping the images negates the logit.
     """
     from twinrank.models.assembly import fused_net, residual_backbone, widened
     from twinrank.models.encode import Encode
@@ -199,17 +198,17 @@ def efficientnet_b0(
     """EfficientNet-B0 with a stem of stride 1, five fusions.
 
     Args:
-        images: What it is built for.
-        width_mult: Multiplies the channels: compound scaling's width.
-        depth_mult: Multiplies the blocks of each stage: compound scaling's depth.
+        images: Kind of images.
+        width_mult: Factor of the channels: compound scaling's width.
+        depth_mult: Factor of the blocks of each stage: compound scaling's depth.
         stem_stride: Stride of the first convolution; 2 costs a quarter.
         feat_dim: Length of a feature vector.
-        dropout: In the neck and the heads.
+        dropout: Dropout probability in the neck and the heads.
         drop_path: Probability that the last block is left out for an image; less before.
-        use_fusion: Fuse in several ways; else the joined features alone are compared.
+        use_fusion: Whether features are fused in several ways; else the joined features alone are compared.
         fusions: Ways of fusing.
-        mask: The tower sees which pixels are covered.
-        antisymmetric: Swapping the images negates the logit.
+        mask: Whether the tower gets a channel of covered pixels.
+        antisymmetric: Whether swapping the images negates the logit.
     """
     from twinrank.models.assembly import fused_net
     from twinrank.models.encode import Encode
@@ -228,12 +227,12 @@ def order_net(
     """A small residual tower with a latent order head: it finds the levels from comparisons alone.
 
     Args:
-        images: What it is built for.
+        images: Kind of images.
         width: Channels of the tower's stem; its last stage has eight times as many.
         levels: Latent levels, K.
-        mask: The tower sees which pixels are covered.
-        views: Test-time augmentation: views of an image whose features are averaged, itself, or moved by a pixel to
-            each side, too.
+        mask: Whether the tower gets a channel of covered pixels.
+        views: Test-time augmentation: number of views of an image whose features are averaged. 1 is the image itself;
+            5 are it and the image moved by a pixel to each side.
     """
     from twinrank.models.comparators import LatentOrder
     from twinrank.models.encode import Encode

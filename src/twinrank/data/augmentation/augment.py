@@ -11,6 +11,7 @@ import torch
 
 from twinrank.config import TrainConfig
 from twinrank.core.pixels import mirrored
+from twinrank.core.torch_random import signed
 from twinrank.data.augmentation.geometry import rotation, scaling, shear, translation, warp
 from twinrank.data.augmentation.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
 
@@ -74,9 +75,9 @@ class Augmentation:
                 images = images.clone()
                 images[chosen] = apply(images[chosen], strength[chosen])
         if config.brightness:
-            images = brightness(images, 1 + config.brightness * _signed(of["brightness"][:, 0]))
+            images = brightness(images, 1 + config.brightness * signed(of["brightness"][:, 0]))
         if config.contrast:
-            images = contrast(images, 1 + config.contrast * _signed(of["contrast"][:, 0]))
+            images = contrast(images, 1 + config.contrast * signed(of["contrast"][:, 0]))
         if config.shift:
             images = shift(images, config.shift, of["shift"])
         for rectangle in of["cutout"].split(4, 1) if config.cutout else ():
@@ -87,11 +88,11 @@ class Augmentation:
 
     def _matrix(self, of: dict[str, torch.Tensor], operations: list["_Operation"]) -> torch.Tensor:
         config = self._config
-        matrix = rotation(math.radians(config.rotate) * _signed(of["rotate"][:, 0]))
-        matrix = matrix @ translation(2 * config.translate * _signed(of["translate"]))
+        matrix = rotation(math.radians(config.rotate) * signed(of["rotate"][:, 0]))
+        matrix = matrix @ translation(2 * config.translate * signed(of["translate"]))
         # A crop of this side, anywhere in the image, enlarged.
         side = (config.crop_scale + (1 - config.crop_scale) * of["crop"][:, 0]).sqrt()
-        matrix = matrix @ translation((1 - side)[:, None] * _signed(of["crop"][:, 1:])) @ scaling(side)
+        matrix = matrix @ translation((1 - side)[:, None] * signed(of["crop"][:, 1:])) @ scaling(side)
         for name, strength, chosen in operations:
             if name in _GEOMETRY:
                 matrix = matrix @ _GEOMETRY[name](torch.where(chosen, strength, 0.0))
@@ -130,7 +131,7 @@ def cutout(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[2:]
     tall, wide = 1 + _LONGEST_CUTOUT * draws[:, 0] * height, 1 + _LONGEST_CUTOUT * draws[:, 1] * width
     top, left = draws[:, 2] * (height - tall + 1).floor(), draws[:, 3] * (width - wide + 1).floor()
-    rows, columns = _grid(images)
+    rows, columns = _coordinates(images)
     inside = _between(rows, top, tall) & _between(columns, left, wide)
     return images.masked_fill(inside[:, None], 0)
 
@@ -148,7 +149,7 @@ def line(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     thick = 1 + _WIDEST_LINE * draws[:, 4] * min(height, width)
     direction = end - start
     length = direction.square().sum(1).clamp_min(1e-6)
-    rows, columns = _grid(images)
+    rows, columns = _coordinates(images)
     offset = torch.stack(torch.broadcast_tensors(rows, columns), -1) - start[:, None, None]
     along = ((offset * direction[:, None, None]).sum(-1) / length[:, None, None]).clamp(0, 1)
     distance = (offset - along[..., None] * direction[:, None, None]).norm(dim=-1)
@@ -192,11 +193,7 @@ def _light(
     return [(_LIGHT[name], strength, chosen) for name, strength, chosen in operations if name in _LIGHT]
 
 
-def _signed(draws: torch.Tensor) -> torch.Tensor:
-    return 2 * draws - 1
-
-
-def _grid(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _coordinates(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device, dtype=torch.float32)[None, :, None]
     return rows, torch.arange(width, device=images.device, dtype=torch.float32)[None, None, :]

@@ -124,7 +124,7 @@ def arrays_digest(pairs: PairArrays) -> str:
 
 
 def check_headers(source: Source, labelled_elsewhere: bool) -> dict[str, Header]:
-    """The headers of the images, after a check of everything that headers tell.
+    """The headers of the images, after all checks that headers allow.
 
     Raises:
         InputError: A key is missing or unknown, or a type or shape is wrong.
@@ -273,7 +273,7 @@ def _check_range(source: Source, key: str) -> None:
 
 
 def _written(value: float, dtype: np.dtype) -> str:
-    """A number with as many digits as tell it from its neighbours."""
+    """A number with as many digits as its type needs to be exact."""
     short = f"{value:g}"
     return short if float(short) == value else str(dtype.type(value))
 

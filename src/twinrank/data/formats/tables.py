@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinrank.core.files import open_file, reading
+from twinrank.core.files import read_bytes, reading
 from twinrank.core.memory import require_memory
 from twinrank.core.messages import quoted
 from twinrank.errors import InputError
@@ -41,9 +41,7 @@ def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...] 
     """
     with reading(path):
         require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
-        with open_file(path) as file:
-            content = file.read()
-    text = _decoded(path, content)
+    text = _decoded(path, read_bytes(path))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows, lines = [], []
     try:

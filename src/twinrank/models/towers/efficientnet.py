@@ -19,6 +19,7 @@ _STAGES = (
     (6, 320, 1, 1, 3),
 )
 _STEM, _TOP = 32, 1280
+_MULTIPLE = 8
 
 
 class EfficientNetBackbone(Backbone):
@@ -99,7 +100,7 @@ def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int =
     return [convolution, nn.BatchNorm2d(out_channels), nn.SiLU()]
 
 
-def _rounded(channels: float, multiple: int = 8) -> int:
-    """To the nearest multiple, at least one of it, and never below 90%: the paper's code."""
-    nearest = max(multiple, int(channels + multiple / 2) // multiple * multiple)
-    return nearest + multiple if nearest < 0.9 * channels else nearest
+def _rounded(channels: float) -> int:
+    """Channels rounded to the nearest multiple of 8, at least 8 and at least 90%, as the paper's code does."""
+    nearest = max(_MULTIPLE, int(channels + _MULTIPLE / 2) // _MULTIPLE * _MULTIPLE)
+    return nearest + _MULTIPLE if nearest < 0.9 * channels else nearest

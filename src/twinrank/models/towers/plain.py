@@ -8,18 +8,21 @@ from twinrank.models.attention import stage_attention
 from twinrank.models.names import AttentionName
 from twinrank.models.towers.tower import Backbone
 
+_BASELINE_WIDTHS = (32, 64, 128)
+
 
 class PlainBackbone(Backbone):
     """The training guide's baseline: 3x3 convolutions with batch norm.
 
+    All convolutions but the last are followed by 2x2 max-pooling.
+
     Args:
         in_channels: Channels of the encoded image.
-        widths: Channels after each convolution; all but the last are followed by 2x2 max-pooling.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(self, in_channels: int) -> None:
         stages: list[nn.Sequential] = []
-        for width in widths:
+        for width in _BASELINE_WIDTHS:
             convolution = nn.Conv2d(in_channels, width, 3, padding=1)
             stages.append(nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)))
             in_channels = width
