@@ -59,10 +59,10 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_label(row: int, name: str)
 
 @pytest.mark.parametrize("name", ["lightgbm", "two_level"])
 def test_nor_where_sizes_are_chosen(rows: Rows, name: str) -> None:
-    held = FOLD == 1
+    left_out = FOLD == 1
     logit, other = (
-        decide(LEARNERS[name](StackSample(each, FOLD).without(1)), take(each, held))
-        for each in (rows, replace(rows, y=np.where(held, 1 - rows.y, rows.y)))
+        decide(LEARNERS[name](StackSample(each, FOLD).without(1)), take(each, left_out))
+        for each in (rows, replace(rows, y=np.where(left_out, 1 - rows.y, rows.y)))
     )
     assert np.array_equal(logit, other)
 

@@ -62,9 +62,9 @@ def test_calibration_uses_neither_the_fold_nor_the_row() -> None:
     logit, other = (
         nested(each, "greedy_selection") for each in (matrix, replace(matrix, rows=replace(matrix.rows, y=y)))
     )
-    held = matrix.fold == matrix.fold[0]
-    assert np.isnan(logit[0, held]).all()
-    assert np.array_equal(logit[0, ~held], other[0, ~held]), "line 0 is fitted without fold 0"
+    left_out = matrix.fold == matrix.fold[0]
+    assert np.isnan(logit[0, left_out]).all()
+    assert np.array_equal(logit[0, ~left_out], other[0, ~left_out]), "line 0 is fitted without fold 0"
     direct = LEARNERS["greedy_selection"](StackSample(matrix.rows, matrix.fold).without(0).without(2))
     assert np.array_equal(logit[0, matrix.fold == 2], decide(direct, matrix.rows)[matrix.fold == 2])
 

@@ -1,4 +1,4 @@
-"""Base models of a ledger: their networks, their predictions, and their records."""
+"""Base models of a ledger: their networks, their predictions, and their entries in ``ledger.json``."""
 
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -8,7 +8,7 @@ import numpy as np
 from twinrank.config import Mode
 
 WHOLE = -1
-"""Fold of a network that left out none in training."""
+"""Fold of a network whose training left out no fold."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class Cell:
 
     Attributes:
         fold: Fold left out of its training; :data:`WHOLE` for none.
-        run: Its run folder, seen from the ledger's folder.
+        run: Its run folder, relative to the ledger's folder.
         seed: Seed of the run.
         seconds: Duration of its training.
         memory_mb: Largest resident size of its training.
         milliseconds: Duration of a pair.
         config_sha256: Digest of its ``config.json``.
         weights_sha256: Digest of its weights.
-        fitted_sha256: Digest of the rows that were fitted.
-        stopped_on_sha256: Digest of the rows that chose the epoch.
+        fitted_sha256: Digest of the rows that it was fitted to.
+        stopped_on_sha256: Digest of the rows that chose its epoch.
     """
 
     fold: int
@@ -109,7 +109,7 @@ class LedgerFile(TypedDict):
 
 
 class LedgerIndex(TypedDict):
-    """What ``ledger.json`` has.
+    """Content of ``ledger.json``.
 
     Attributes:
         mode: How rows came to be out-of-fold.
@@ -117,7 +117,7 @@ class LedgerIndex(TypedDict):
         folds: Digest of ``folds.npz``.
         rows: Digest of ``rows.npz``.
         models: Base models by name.
-        sha256: Digest of all that.
+        sha256: Digest of the other values.
     """
 
     mode: Mode

@@ -1,4 +1,4 @@
-"""Figures of a stack's report besides the leaderboard, as JSON values. The ledger gives them all again."""
+"""Figures of a stack's report besides the leaderboard, as JSON values. They follow from the ledger alone."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +11,7 @@ from twinrank.ensembling.stack import Stack, nested, without_models
 from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
-from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores, share_right
+from twinrank.evaluation.metrics import accuracy, confusion_matrix, is_right, reliability_curve, scores, share_right
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.ranking import best_first
@@ -21,16 +21,17 @@ _SHOWN = ("log_loss", "expected_calibration_error")
 
 
 def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
-    """Everything about a stack that is not in its leaderboard.
+    """All figures of a stack that are not in its leaderboard.
 
     Args:
         matrix: Matrix of the ledger.
         stacked: Stack of that matrix.
 
     Returns:
-        ``best_ensemble`` and ``best_model``, by the stacked rows; ``folds``, each ensemble's accuracies; ``confusion``
-        of those two on the tests; ``errors``, how the base models' are correlated; ``left_out``, what each base model
-        adds to a logistic regression of them; ``calibration``, ``abstention`` and ``conformal`` of the best ensemble.
+        ``best_ensemble`` and ``best_model`` by the stacked rows, and ``confusion`` of these two on the tests. ``folds``
+        has each ensemble's accuracies, and ``errors`` the correlation of the base models' errors. ``left_out`` has the
+        gain from each base model in a logistic regression of them. ``calibration``, ``abstention`` and ``conformal``
+        are those of the best ensemble.
     """
     order = best_first(stacked.entrants, matrix.rows.y, matrix.stem)
     best, best_model = (next(each.name for each in order if each.kind == kind) for kind in ("ensemble", "model"))
@@ -80,14 +81,14 @@ def _folds(matrix: Matrix, name: str, logit: np.ndarray, fitted: Fitted) -> dict
 
 
 def _errors(matrix: Matrix) -> dict[str, Any]:
-    wrong = (matrix.rows.logit > 0) != (matrix.rows.y[:, None] == 1)
+    wrong = ~is_right(matrix.rows.y, matrix.rows.logit.T)
     with np.errstate(invalid="ignore"):
-        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(wrong.T.astype(np.float64))))
-    return {"names": list(matrix.names), "correlation": correlation.tolist(), "all_wrong": float(wrong.all(1).mean())}
+        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(wrong.astype(np.float64))))
+    return {"names": list(matrix.names), "correlation": correlation.tolist(), "all_wrong": float(wrong.all(0).mean())}
 
 
 def _left_out(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """The difference that a base model makes, paired by row: to a logistic regression, which is fitted in a second."""
+    """The gain from each base model in a logistic regression, which is fitted in a second; paired by row."""
     if _QUICK not in logits:
         return []
     y, ids = matrix.rows.y, matrix.rows.id
@@ -103,16 +104,19 @@ def _left_out(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> list[
 
 
 def _calibration(matrix: Matrix, best: str, logit: np.ndarray, y: np.ndarray, on_tests: np.ndarray) -> dict[str, Any]:
-    """Before and after: on the stacked rows by what was fitted without their fold, on the tests by what was fitted on
-    all stacked rows."""
+    """Errors before and after each calibration.
+
+    A row that is stacked gets a calibration that was fitted without its fold. The tests get one that was fitted on all
+    stacked rows.
+    """
     rest, folds = nested(matrix, best), np.unique(matrix.fold)
     out_of_fold, tested = {"none": logit}, {"none": on_tests}
     temperature = 1.0
     for name, fit in CALIBRATIONS.items():
         out_of_fold[name] = np.empty(len(logit))
         for fold, decided in zip(folds, rest, strict=True):
-            held = matrix.fold == fold
-            out_of_fold[name][held] = fit(matrix.rows.y[~held], decided[~held])(logit[held])
+            left_out = matrix.fold == fold
+            out_of_fold[name][left_out] = fit(matrix.rows.y[~left_out], decided[~left_out])(logit[left_out])
         whole = fit(matrix.rows.y, logit)
         tested[name] = whole(on_tests)
         if isinstance(whole, Temperature):

@@ -1,7 +1,7 @@
 """Fitted meta-learners: how they score pairs, and how they are kept as JSON values.
 
-Every decision is (s(x) - s(x'))/2, where x' is the pair with its images swapped, so each one is antisymmetric to the
-bit, whatever s is.
+Every logit is (s(x) - s(x'))/2, where s is the score and x' is the pair with its images swapped. So every logit is
+antisymmetric to the bit, whatever s is.
 """
 
 from dataclasses import dataclass, replace
@@ -28,11 +28,11 @@ class Fitted(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """All of it as JSON values, which :func:`restore` takes."""
+        """The meta-learner as JSON values, which :func:`restore` takes."""
         ...
 
     def uses(self) -> np.ndarray | None:
-        """Base models that it uses, bool (M,); None is all of them."""
+        """Base models that it uses, bool (M,); None for all of them."""
         ...
 
 
@@ -43,7 +43,7 @@ def mirrored(rows: Rows) -> Rows:
 
 
 def decide(fitted: Fitted, rows: Rows) -> np.ndarray:
-    """Logits float64 (N,); swapping the images of a pair negates its logit to the bit."""
+    """Logits, float64 (N,). Swapping the images of a pair negates its logit to the bit."""
     return (fitted.score(rows) - fitted.score(mirrored(rows))) / 2
 
 
@@ -115,7 +115,7 @@ class Linear:
         weights: Weights, float64 (M,).
     """
 
-    space: str
+    space: Literal["logit", "probability"]
     weights: np.ndarray
 
     def score(self, rows: Rows) -> np.ndarray:

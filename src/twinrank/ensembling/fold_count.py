@@ -1,10 +1,10 @@
-"""How many folds stacking takes."""
+"""The number of folds that stacking takes."""
 
 from twinrank.errors import InputError
 
 MAX_FOLDS = 100
 FEWEST_FOLDS = 4
-"""One to score, one to calibrate, and two in which sizes are chosen."""
+"""One fold to score, one to calibrate, and two in which sizes are chosen."""
 
 
 def require_folds(count: int, where: str = "`folds`") -> None:

@@ -35,7 +35,7 @@ _SIZES: tuple[dict[str, Any], ...] = (
 )
 _USUAL = _SIZES[-1] | {"learning_rate": 0.05, "rounds": 200}
 _THREADS = 1
-"""Threads of LightGBM, fixed: its sums depend on them. Two wait for each other where the machine has other work."""
+"""Threads of LightGBM: one, since its sums depend on them, and several wait for each other on a busy machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class StackSample:
     fold: np.ndarray
 
     def without(self, fold: int) -> "StackSample":
-        """The other folds."""
+        """The sample without one fold."""
         kept = self.fold != fold
         return StackSample(take(self.rows, kept), self.fold[kept])
 
@@ -69,7 +69,7 @@ def fit(name: str, sample: StackSample) -> Fitted:
 
     Args:
         name: Name in :data:`LEARNERS`.
-        sample: Sample to fit.
+        sample: Rows to fit it on.
 
     Raises:
         InputError: There is no such meta-learner, or it cannot be fitted.
@@ -80,22 +80,22 @@ def fit(name: str, sample: StackSample) -> Fitted:
 
 
 def cross_fitted(learner: Fit, sample: StackSample, rests: Mapping[int, StackSample] | None = None) -> np.ndarray:
-    """Logits float64 (N,) of each row by a meta-learner that was fitted on the other folds.
+    """Out-of-fold logits, float64 (N,): each row by a fit on the other folds.
 
     Args:
         learner: Meta-learner.
         sample: N rows.
-        rests: Samples without each fold, where they exist already. Sizes chosen in them are not chosen again.
+        rests: Samples without each fold, by fold, where they exist already. Sizes chosen in them are not chosen again.
     """
     logit = np.empty(len(sample.rows))
     for each, rest in (rests or without_each(sample)).items():
-        held = sample.fold == each
-        logit[held] = decide(learner(rest), take(sample.rows, held))
+        left_out = sample.fold == each
+        logit[left_out] = decide(learner(rest), take(sample.rows, left_out))
     return logit
 
 
 def without_each(sample: StackSample) -> dict[int, StackSample]:
-    """The sample without one fold, by that fold."""
+    """The sample without each fold, by that fold."""
     return {int(each): sample.without(each) for each in np.unique(sample.fold)}
 
 
@@ -133,8 +133,11 @@ def _weighted(sample: StackSample) -> Linear:
 
 
 def _greedy(sample: StackSample) -> Linear:
-    """Caruana et al. 2004, Ensemble selection from libraries of models: the base model that lowers the log-loss of the
-    mean probability most is added, again and again, with replacement; the best mean on the way is taken."""
+    """Caruana et al. 2004, Ensemble selection from libraries of models.
+
+    The base model that lowers the log-loss of the mean probability most is added, again and again, with replacement.
+    The best mean on the way is taken.
+    """
     rows = sample.rows
     side = np.tanh(rows.logit / 2)
     counts, total = np.zeros(rows.logit.shape[1], int), np.zeros(len(rows))
@@ -191,10 +194,11 @@ def _chosen_size(sample: StackSample) -> dict[str, Any]:
     return best
 
 
-def _grow(rows: Rows, size: dict[str, Any], rounds: int, held: Rows | None = None) -> tuple[str, list[float]]:
-    """The trees as LightGBM's text, and their log-loss on ``held`` by round.
+def _grow(rows: Rows, size: dict[str, Any], rounds: int, left_out: Rows | None = None) -> tuple[str, list[float]]:
+    """The trees as LightGBM's text, and their log-loss on the rows that are left out, by round.
 
-    Each pair is there with its mirror, in the same fold.
+    With such rows, only their log-loss is of use, and the text is empty. Each pair is there with its mirror, in the
+    same fold.
     """
     import lightgbm
 
@@ -208,13 +212,13 @@ def _grow(rows: Rows, size: dict[str, Any], rounds: int, held: Rows | None = Non
         **{"deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": _THREADS},
     }
     data = lightgbm.Dataset(x, y, params=parameters)
-    if held is None:
+    if left_out is None:
         return lightgbm.train(parameters, data, rounds).model_to_string(), []
     history: dict[str, Any] = {}
     quiet = [lightgbm.early_stopping(_PATIENCE, verbose=False), lightgbm.record_evaluation(history)]
-    unseen = data.create_valid(*_both_ways(held))
-    lightgbm.train(parameters, data, rounds, valid_sets=[unseen], valid_names=["held"], callbacks=quiet)
-    return "", history["held"]["binary_logloss"]
+    valid = data.create_valid(*_both_ways(left_out))
+    lightgbm.train(parameters, data, rounds, valid_sets=[valid], valid_names=["left out"], callbacks=quiet)
+    return "", history["left out"]["binary_logloss"]
 
 
 def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +228,7 @@ def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 def _two_level(sample: StackSample) -> Layered:
     """Logistic regression of other meta-learners' logits of rows that they were not fitted on."""
-    # Chosen once: choosing again for each fold takes five times as long, and no score is taken on these rows.
+    # The size is chosen once: each fold again would take five times as long, and no score is taken on these rows.
     firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=sample.size)]
     rests = without_each(sample)
     decided = layer_of(sample.rows, [cross_fitted(first, sample, rests) for first in firsts])
@@ -243,4 +247,4 @@ LEARNERS: dict[str, Fit] = {
     "lightgbm_usual": partial(_boosted, size=_USUAL),
     "two_level": _two_level,
 }
-"""By name. ``lightgbm_usual`` is there to show what a stacker that is scored on its own rows seems to reach."""
+"""Meta-learners by name. ``lightgbm_usual`` shows what one that is scored on its own rows seems to reach."""

@@ -1,8 +1,11 @@
 """The ledger: base models' predictions of rows that they were neither fitted nor stopped on. Stacks read it alone.
 
-A folder with ``ledger.json``, ``folds.npz`` (which rows each network was given), ``rows.npz`` (ids, labels and folds of
-the rows that are stacked, and of the test files) and ``MODEL.npz`` for each base model. The JSON holds a digest of
-every other file and of itself, and is replaced last, so whatever it does not know of has not been added.
+It is a folder with these files:
+
+- ``ledger.json``: digests of all other files and of itself. It is replaced last: what it does not name is not added.
+- ``folds.npz``: folds of the pairs that networks are trained on.
+- ``rows.npz``: ids, labels and folds of the rows that are stacked; ids and labels of the test files.
+- ``MODEL.npz`` for each base model: its predictions.
 """
 
 import hashlib
@@ -62,8 +65,8 @@ class Ledger:
 
         Args:
             path: Folder of the ledger.
-            mode: How rows come to be out-of-fold. With ``oof`` the networks that left out a row's fold predict it;
-                with ``holdout`` the rows are another file than the one that networks are trained on.
+            mode: Way in which rows are out-of-fold. With ``oof``, the network that left out a row's fold predicts it.
+                With ``holdout``, networks are trained on another file than the rows.
             folds: Folds of the pairs that networks are trained on.
             rows: Pairs that are stacked.
             row_folds: Folds of these, int8 (N,).
@@ -98,12 +101,12 @@ class Ledger:
 
     @property
     def names(self) -> list[str]:
-        """Base models in it, in the order in which they were added."""
+        """Names of the base models, in the order in which they were added."""
         return list(self._index["models"])
 
     @property
     def sha256(self) -> str:
-        """Digest of all that is in it."""
+        """Digest of the whole ledger."""
         return self._index["sha256"]
 
     @property
@@ -155,14 +158,14 @@ class Ledger:
         write_json(self.path / "ledger.json", self._index)
 
     def read(self, names: Sequence[str] | None = None) -> Matrix:
-        """The predictions of base models, after making sure that no row was used in the training of its network.
+        """The predictions of base models. No row may have been used in the training of the network that predicted it.
 
         Args:
             names: Names of base models; all by default.
 
         Raises:
-            InputError: A base model used a row in training, has no prediction for it, or has two; or rows, folds, data,
-                predictions or weights are not those that were recorded. The message names base model and row.
+            InputError: A base model used a row in training, or has no prediction for it, or two. Or rows, folds, data,
+                predictions or weights have changed. The message names base model and row.
         """
         names = self.names if names is None else list(names)
         if not names:
@@ -178,8 +181,7 @@ class Ledger:
                     f"{data['path']}: has changed since the ledger was filled (SHA-256 differs); restore it"
                 )
         folds, rows = self._folds(), self._rows()
-        tests = self._tests
-        checked = {name: self._checked(name, folds, rows, tests) for name in names}
+        checked = {name: self._checked(name, folds, rows) for name in names}
         about = {name: self._about(name) for name in names}
         return Matrix(
             tuple(names),
@@ -195,7 +197,7 @@ class Ledger:
                     _columns(checked, f"{stem}.logit"),
                     _levels(checked, f"{stem}.levels"),
                 )
-                for stem in tests
+                for stem in self._tests
             },
         )
 
@@ -221,10 +223,9 @@ class Ledger:
     def _tests(self) -> list[str]:
         return [part for part in self._index["data"] if part != "rows"]
 
-    def _checked(
-        self, name: str, folds: Folds, rows: dict[str, np.ndarray], tests: Sequence[str]
-    ) -> dict[str, np.ndarray]:
+    def _checked(self, name: str, folds: Folds, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The arrays of a base model, tests as means over its networks."""
+        tests = self._tests
         file = self.path / f"{name}.npz"
         _refuse_changed(file, self._index["models"][name]["npz"], f"the predictions of {name}", required=True)
         logits = {f"{key}.logit": "f" for key in tests}
@@ -237,10 +238,10 @@ class Ledger:
             weights = self.path / cell.run / "weights.safetensors"
             _refuse_changed(weights, cell.weights_sha256, f"the weights of {name}")
         expected = folds.fold if self._index["mode"] == "oof" else np.full(len(rows["id"]), WHOLE)
-        silent = np.flatnonzero(~np.isfinite(arrays["logit"]))
-        if len(silent):
+        missing = np.flatnonzero(~np.isfinite(arrays["logit"]))
+        if len(missing):
             raise InputError(
-                f"{name}: has no prediction for row '{rows['id'][silent[0]]}' ({len(silent):,} rows in all);"
+                f"{name}: has no prediction for row '{rows['id'][missing[0]]}' ({len(missing):,} rows in all);"
                 " finish it with 'twinrank grid', or leave it out with `models`"
             )
         wrong = np.flatnonzero((arrays["fold"] != expected) | ~np.isin(expected, [cell.fold for cell in cells]))
@@ -254,15 +255,15 @@ class Ledger:
             for kind in ("logit", "levels"):
                 if (key := f"{stem}.{kind}") in arrays:
                     arrays[key] = arrays[key].astype(np.float64).mean(0)
-            silent = np.flatnonzero(~np.isfinite(arrays[f"{stem}.logit"]))
-            if len(silent):
+            missing = np.flatnonzero(~np.isfinite(arrays[f"{stem}.logit"]))
+            if len(missing):
                 raise InputError(
-                    f"{name}: has no prediction for row '{rows[f'{stem}.id'][silent[0]]}' of {stem}; fill it again"
+                    f"{name}: has no prediction for row '{rows[f'{stem}.id'][missing[0]]}' of {stem}; fill it again"
                 )
         return arrays
 
     def _refuse_used(self, name: str, cell: Cell, folds: Folds, ids: np.ndarray) -> None:
-        """In both modes the digests of the rows of a training prove which rows it did not use."""
+        """Refuse a network that may have used rows that it predicted; digests of its rows prove that it did not."""
         fold = None if cell.fold == WHOLE else cell.fold
         first = 0 if fold is None else folds.left_out(fold).rows[0]
         for use, digest, rows in (
@@ -332,7 +333,7 @@ def _refuse_other_shapes(file: Path, arrays: Mapping[str, np.ndarray], cells: in
 
 
 def _refuse_changed(file: Path, digest: str, what: str, required: bool = False) -> None:
-    """A file that is not needed may be gone, since ledgers outlive data and weights; a changed one is refused."""
+    """Refuse a changed file. One that is not required may be gone, since ledgers outlive data and weights."""
     if not file.is_file():
         if required:
             raise InputError(f"{file}: no such file, which holds {what}; restore it, or fill the ledger again")
@@ -348,7 +349,7 @@ def _digest(index: Mapping[str, Any]) -> str:
 
 
 def _load(path: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ file, those of ``kinds`` (NumPy's letters, by key) for certain."""
+    """The arrays of an NPZ file. Those of ``kinds`` must be there, with a type of these NumPy letters."""
     with Archive(path) as archive:
         archive.require_plausible_sizes()
         for key, letters in kinds.items():

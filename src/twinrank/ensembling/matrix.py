@@ -1,4 +1,4 @@
-"""What stacks are made from: rows with the predictions of base models."""
+"""Rows with the predictions of base models, from which stacks are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """All that a stack is made from.
+    """Predictions of base models for the rows that are stacked, and for the tests.
 
     Attributes:
         names: Names of the M base models.
-        about: Description of each, see :class:`BaseModel`; also ``networks`` (number), ``seconds`` of training and
-            ``milliseconds`` of deciding a pair, summed over the networks.
-        mode: How the rows came to be out-of-fold.
+        about: Description of each, see :class:`twinrank.ensembling.base_models.BaseModel`. It also has ``networks``
+            (number), ``seconds`` of training and ``milliseconds`` of a pair, summed over the networks.
+        mode: Way in which the rows are out-of-fold.
         rows: Rows that meta-learners are fitted and scored on.
         fold: Folds of these, int8 (N,), 0 to K - 1.
         stem: Key of the file of the rows.
@@ -58,7 +58,7 @@ class Matrix:
         return {self.stem: self.rows, **self.tests}
 
     def select(self, names: Sequence[str]) -> "Matrix":
-        """Some base models."""
+        """The matrix of some base models."""
         places = [self.names.index(name) for name in names]
 
         def chosen(rows: Rows) -> Rows:

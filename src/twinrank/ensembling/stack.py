@@ -1,9 +1,8 @@
 """Stacking (Wolpert 1992): meta-learners on base models' predictions, scored on out-of-fold rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,9 @@ class Stack:
     """Base models and ensembles of them.
 
     Attributes:
-        entrants: base models, then ensembles. Their logits of the stacked rows, under the stem of these, are by what
-            was not fitted on the row; those of the tests by what was fitted on all stacked rows.
-        fitted: ensembles by name, on all stacked rows.
+        entrants: Base models, then ensembles. Their logits of the stacked rows are out-of-fold. Those of the tests are
+            by a fit on all stacked rows.
+        fitted: Ensembles by name, fitted on all stacked rows.
     """
 
     entrants: tuple[Entrant, ...]
@@ -32,7 +31,7 @@ class Stack:
 def stack(
     matrix: Matrix, learners: Sequence[str] = tuple(LEARNERS), say: Callable[[str], None] = lambda line: None
 ) -> Stack:
-    """Score base models and ensembles of them. Sizes are chosen inside what a meta-learner is fitted on.
+    """Score base models and ensembles of them. Sizes are chosen inside the rows that a meta-learner is fitted on.
 
     Args:
         matrix: Matrix of a ledger.
@@ -52,17 +51,14 @@ def stack(
         fitted[name] = fit(name, sample)
         logits = {matrix.stem: cross_fitted(LEARNERS[name], sample, rests)}
         logits |= {stem: decide(fitted[name], rows) for stem, rows in matrix.tests.items()}
-        used = fitted[name].uses()
-        every = np.ones(len(matrix.names), bool) if used is None else used
-        entrants.append(_entrant(name, "ensemble", matrix, every, logits))
+        some = fitted[name].uses()
+        used = np.ones(len(matrix.names), bool) if some is None else some
+        entrants.append(_entrant(name, "ensemble", matrix, used, logits))
     return Stack(tuple(entrants), fitted)
 
 
 def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
-    """Logits of a meta-learner for the stacked rows without each base model, float64 (N,) by the name of that.
-
-    Each row by what was fitted on the other folds.
-    """
+    """Out-of-fold logits of a meta-learner without each base model, float64 (N,) by the name of that base model."""
     logits = {}
     for name in matrix.names if len(matrix.names) > 1 else ():
         fewer = matrix.select([each for each in matrix.names if each != name])
@@ -71,10 +67,10 @@ def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
 
 
 def nested(matrix: Matrix, learner: str) -> np.ndarray:
-    """Doubly out-of-fold logits: of each row by a fit without its fold and another one, by that, float64 (K, N).
+    """Doubly out-of-fold logits, float64 (K, N): line k has each row by a fit without fold k and without its own fold.
 
-    Line k used no label of fold k, so a calibration that is fitted on it may be scored on that fold. Its
-    rows of fold k itself are NaN.
+    Line k used no label of fold k, so a calibration that is fitted on it may be scored on that fold. Its rows of fold k
+    itself are NaN.
     """
     sample, rows = StackSample(matrix.rows, matrix.fold), matrix.rows
     folds = np.unique(matrix.fold)
@@ -88,15 +84,13 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
 
 
 def _base(matrix: Matrix, place: int) -> Entrant:
-    every = np.arange(len(matrix.names)) == place
+    used = np.arange(len(matrix.names)) == place
     logits = {stem: rows.logit[:, place] for stem, rows in matrix.by_stem.items()}
-    return _entrant(matrix.names[place], "model", matrix, every, logits)
+    return _entrant(matrix.names[place], "model", matrix, used, logits)
 
 
 def _entrant(name: str, kind: Kind, matrix: Matrix, used: np.ndarray, logits: dict[str, np.ndarray]) -> Entrant:
-    about: list[Mapping[str, Any]] = [
-        matrix.about[name] for name, is_used in zip(matrix.names, used, strict=True) if is_used
-    ]
+    about = [matrix.about[name] for name, is_used in zip(matrix.names, used, strict=True) if is_used]
     # One network trained on more than pairs makes the whole so.
     track = PAIRS_ONLY if all(each["track"] == PAIRS_ONLY for each in about) else OPEN
     parameters = sum(each["parameters"] * each["networks"] for each in about)

@@ -1,4 +1,4 @@
-"""Stack folders: where a stack keeps its settings, its meta-learners, their predictions, and its figures."""
+"""Stack folders: the settings of a stack, its meta-learners, their predictions, and its figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,16 @@ class StackConfig(TypedDict):
 
     Attributes:
         name: Name of the stack.
-        ledger: Folder of the ledger, seen from the stack.
+        ledger: Folder of the ledger, relative to the stack folder.
         ledger_sha256: Digest of the ledger.
         learners_sha256: Digest of ``learners.json``; an older version wrote none.
-        mode: How rows came to be out-of-fold.
+        mode: Way in which rows are out-of-fold.
         models: Names of the base models.
         learners: Names of the meta-learners.
         best: Name of the best ensemble.
         data: Files by part: "train", "rows", and the tests by key.
+        commit: Commit of twinrank.
+        command: Command that made the stack.
     """
 
     name: NotRequired[str]
@@ -45,7 +47,7 @@ class StackConfig(TypedDict):
 
 @dataclass(frozen=True)
 class StackFolder:
-    """The files of one stack. ``docs/architecture.md`` says what each holds.
+    """The files of one stack, which ``docs/architecture.md`` describes.
 
     Attributes:
         path: Folder of the stack.
@@ -60,7 +62,7 @@ class StackFolder:
 
     @property
     def learners(self) -> Path:
-        """Meta-learners, fitted on all stacked rows: JSON, trees as numbers in it."""
+        """Meta-learners, fitted on all stacked rows: JSON."""
         return self.path / "learners.json"
 
     @property
@@ -111,7 +113,7 @@ class StackFolder:
         """Keep a stack.
 
         Raises:
-            InputError: a file cannot be written.
+            InputError: A file cannot be written.
         """
         labelled = {stem: LabelledRows(rows.id, rows.y) for stem, rows in matrix.by_stem.items()}
         save_entrants(self.entrants, stacked.entrants, labelled)
@@ -121,7 +123,7 @@ class StackFolder:
         """The stack that :meth:`write_stack` kept.
 
         Raises:
-            InputError: a file is missing, damaged, or of something else.
+            InputError: A file is missing, damaged, or of another stack.
         """
         entrants, _ = load_entrants(self.entrants)
         config, models = self.read_config(), [each.name for each in entrants if each.kind == "model"]

@@ -1,17 +1,21 @@
 """Boosted trees as arrays of numbers, which are checked and evaluated here.
 
-LightGBM grows the trees. Its parser of trees is not memory-safe, so no text from a file is ever given to it.
+LightGBM grows the trees. Its parser of trees is not memory-safe, so it never gets text from a file.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from twinrank.errors import InputError
 
-_CATEGORICAL, _DEFAULT_LEFT, _MISSING = 1, 2, 12
+Source = TypeVar("Source")
+Number = TypeVar("Number", int, float)
+
+_DEFAULT_LEFT, _MISSING = 2, 12
 _MISSING_ZERO, _MISSING_NAN = 4, 8
 _ZERO = float(np.float32(1e-35))
 """LightGBM takes values of at most this size for 0."""
@@ -76,7 +80,7 @@ class Tree:
         if ((self.decision & ~known) != 0).any() or ((self.decision & _MISSING) == _MISSING).any():
             raise InputError("a decision type is unknown")
         children = np.concatenate([self.left, self.right])
-        # Every split but the first, and every leaf, is one child, and stands after its parent: so nothing goes round.
+        # Every leaf, and every split but the first, is the child of one earlier split. So there is no way round.
         expected = [*range(-len(self.value), 0), *range(1, splits)] if splits else []
         if sorted(children.tolist()) != expected:
             raise InputError("its splits do not make a tree")
@@ -148,7 +152,7 @@ class Trees:
             features: Features, float64 (N, F).
 
         Raises:
-            InputError: A tree asks for a feature that the rows do not have.
+            InputError: A tree takes a feature that the rows do not have.
         """
         # As LightGBM reads rows: tiny values are 0.
         columns = np.where(np.abs(features) <= _ZERO, 0.0, features).T.copy()
@@ -208,13 +212,13 @@ def _values(block: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in block.splitlines())}
 
 
-def _numbers(values: dict[str, str], key: str, kind: type) -> list[Any]:
+def _numbers(values: dict[str, str], key: str, kind: Callable[[str], Number]) -> list[Number]:
     # A tree of one leaf has no splits.
     text = values.get(key, "") if values["num_leaves"] == "1" else values[key]
     return [kind(each) for each in text.split()]
 
 
-def _numbered(number: int, make: Any, source: Any) -> Tree:
+def _numbered(number: int, make: Callable[[Source], Tree], source: Source) -> Tree:
     try:
         return make(source)
     except InputError as error:
