@@ -1,13 +1,16 @@
-"""What no method can beat on the benchmark, as calibrated networks estimate it that were trained on pairs without end.
+"""An estimate of the best possible accuracy on the benchmark, from calibrated networks trained on ever new pairs.
 
-Run as ``python benchmarks/ceiling.py seeds RUN RUN ...`` with evaluated runs of one kind that differ in their seed, or
-as ``python benchmarks/ceiling.py passes RUN RUN RUN ...`` with runs that differ in their number of passes. A judge
-whose probabilities are true is right about a pair as often as the more probable answer is: the mean of that needs no
-labels, and is its self-estimated accuracy. Temperatures are fitted on val (Guo et al. 2017, equation 9); all figures
-are of both tests' rows. What several networks of one kind would reach together is extrapolated from their mean: the
-part of a metric that seeds are to blame for falls with one over their number. What one network would reach after passes
-without end is extrapolated by the law limit + scale * passes ** -power (Hestness et al. 2017, arXiv:1712.00409), for
-several powers, since so few runs cannot tell which is true.
+    python benchmarks/ceiling.py seeds RUN RUN ...          # evaluated runs that differ in their seed
+    python benchmarks/ceiling.py passes RUN RUN RUN ...     # evaluated runs that differ in their number of epochs
+
+Let a predictor's probabilities be true. Then it is right about a pair with the probability of its predicted label. The
+mean of that needs no labels, and is the self-estimated accuracy. Temperatures are fitted on val (Guo et al. 2017,
+equation 9). All figures are of both tests' rows.
+
+What many networks of one kind would reach together is extrapolated from the mean of some. The error due to seeds falls
+with one over their number. What one network would reach after ever more epochs is extrapolated by a law: limit + scale
+* epochs ** -power (Hestness et al. 2017, arXiv:1712.00409). It is fitted with several powers, since so few runs do not
+show which is right.
 """
 
 import sys
@@ -29,9 +32,9 @@ def figures(name: str, runs: list[RunFolder]) -> np.ndarray:
     """Accuracy, self-estimated accuracy and log-loss of the mean of some networks' logits, printed and returned."""
 
     def mean(stem: str) -> tuple[np.ndarray, np.ndarray]:
-        said = [Predictions.load(run.predictions(stem)) for run in runs]
-        assert said[0].y is not None, f"{runs[0].path}: not evaluated on {stem} with labels"
-        return said[0].y, np.stack([each.logit for each in said]).mean(0, dtype=np.float64)
+        loaded = [Predictions.load(run.predictions(stem)) for run in runs]
+        assert loaded[0].y is not None, f"{runs[0].path}: not evaluated on {stem} with labels"
+        return loaded[0].y, np.stack([each.logit for each in loaded]).mean(0, dtype=np.float64)
 
     calibrate = fit_temperature(*mean("val"))
     y, logit = map(np.concatenate, zip(*map(mean, TESTS), strict=True))
@@ -55,7 +58,7 @@ def seeds(runs: list[RunFolder]) -> None:
     print(f"mean of many, extrapolated: right {right:.2%}; self-estimated {sure:.2%}; log-loss {loss:.4f}")
 
 
-def passes(runs: list[RunFolder]) -> None:
+def epochs(runs: list[RunFolder]) -> None:
     n = np.array([len(run.read_history()) for run in runs], float)
     values = np.stack([figures(run.path.name, [run]) for run in runs])
     for power in POWERS:
@@ -64,16 +67,16 @@ def passes(runs: list[RunFolder]) -> None:
         right, sure, loss = fitted[0]
         off = np.abs(law @ fitted - values).max(0)
         print(
-            f"passes without end, extrapolated with power {power}: right {right:.2%} (fits to {off[0]:.2%});"
+            f"ever more epochs, extrapolated with power {power}: right {right:.2%} (fits to {off[0]:.2%});"
             f" self-estimated {sure:.2%} (to {off[1]:.2%}); log-loss {loss:.4f} (to {off[2]:.4f})"
         )
 
 
 def main() -> None:
-    kinds = {"seeds": (seeds, 2), "passes": (passes, 3)}
+    kinds = {"seeds": (seeds, 2), "passes": (epochs, 3)}
     kind, *names = sys.argv[1:] or [""]
     if kind not in kinds or len(names) < kinds[kind][1]:
-        sys.exit("say 'seeds' and two evaluated runs or more, or 'passes' and three")
+        sys.exit("give 'seeds' and at least two evaluated runs, or 'passes' and at least three")
     kinds[kind][0]([RunFolder(Path(name)) for name in names])
 
 

@@ -1,4 +1,4 @@
-"""``twinrank data make`` against the straightforward one-pass loop of ``one_pass.py``, with the same bytes.
+"""``twinrank data make`` against the simple loop of ``one_pass.py``, with the same bytes.
 
 Run as ``python benchmarks/make_data.py [ROUNDS]``. Each round makes and writes val.npz (10,000 pairs) both ways.
 """

@@ -1,8 +1,8 @@
-"""Images a second in training and inference, and which share of the machine's matrix products that is.
+"""Images a second in training and inference, and their share of the machine's limit for matrix products.
 
-Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is a product of two bfloat16 matrices of 2,048
-on the same threads, measured in every round. A training step counts as three times the forward pass: the gradients by
-the input and by the weights cost as much as the product itself.
+Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is the speed of a product of two bfloat16
+matrices of side 2,048 on the same threads, measured in every round. A training step counts as three forward passes,
+since the gradients by input and by weights each cost as much as the product itself.
 """
 
 import sys
@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from twinrank.config import TrainConfig
 from twinrank.core.device import prepare_cpu
 from twinrank.core.machine import available_threads
 from twinrank.data.batches import Batch
@@ -40,7 +39,7 @@ def main() -> None:
     threads = available_threads()
     prepare_cpu(threads)
     torch.manual_seed(0)
-    config: TrainConfig = entry("order_net").train
+    config = entry("order_net").train
     model = create_model("order_net", options={"width": width, "views": 1})
     objective = Objective(config, model)
     step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config)
@@ -62,11 +61,11 @@ def main() -> None:
     shares: list[tuple[float, float]] = []
     for _ in range(rounds):
         limit = 2 * SIDE**3 / seconds(lambda: matrix @ matrix)
-        trained, asked = seconds(training), seconds(inference)
-        shares.append((3 * operations / trained / limit, operations / asked / limit))
+        trained, inferred = seconds(training), seconds(inference)
+        shares.append((3 * operations / trained / limit, operations / inferred / limit))
         print(
             f"limit {limit / 1e9:.0f} GFLOP/s; training {2 * PAIRS / trained:.0f} images/s, {shares[-1][0]:.0%} of it;"
-            f" inference {2 * PAIRS / asked:.0f} images/s, {shares[-1][1]:.0%} of it"
+            f" inference {2 * PAIRS / inferred:.0f} images/s, {shares[-1][1]:.0%} of it"
         )
     training_share, inference_share = np.median(shares, 0)
     print(

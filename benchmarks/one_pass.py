@@ -1,4 +1,4 @@
-"""The benchmark's generator written straightforwardly: draw, corrupt and join one pair after the other with Pillow.
+"""The benchmark's generator as a simple loop: draw, corrupt and join one pair after the other with Pillow.
 
 It is the rival of ``make_data.py`` and, because it follows ``docs/benchmark.md`` word by word, the oracle of the tests.
 """

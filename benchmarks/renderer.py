@@ -1,8 +1,8 @@
-"""The batch renderer (``data/renderer.py``) against the exact generator (``data/corruption.py``): alike? faster?
+"""The batch renderer (``benchmark/renderer.py``) against the exact one (``benchmark/corruption.py``): alike? faster?
 
 Run as ``python benchmarks/renderer.py [DIGITS] [--classifier]``. Both corrupt the same digits of MNIST's training part
-at severity 6, on one core. ``--classifier`` also trains small networks, which takes some minutes: to name the digit,
-fitted to one kind and scored on both, and to tell the two kinds apart (Lopez-Paz and Oquab 2017, arXiv:1610.06545).
+at severity 6, on one core. ``--classifier`` also trains small networks, which takes some minutes. Two classify digits:
+each is fitted to one kind and scored on both. One separates the two kinds (Lopez-Paz and Oquab 2017, arXiv:1610.06545).
 """
 
 import argparse
@@ -26,7 +26,7 @@ from twinrank.core.torch_random import seed_torch, torch_generator
 
 BATCH = 512
 ROUNDS = 9
-LEARNING_DIGITS = 10_000
+FITTED_DIGITS = 10_000
 SCORED_DIGITS = 20_000
 EPOCHS = 8
 
@@ -78,7 +78,7 @@ def statistics(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def compare(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """How far apart two samples are: in standard deviations (the furthest column), and the probability by chance."""
+    """Distance of two samples in standard deviations, in the furthest column, and its probability by chance."""
     effect = np.abs(one.mean(0) - other.mean(0)) / np.sqrt((one.var(0) + other.var(0)) / 2).clip(1e-9)
     if one.ndim == 1:
         return float(effect), float(stats.ks_2samp(one, other).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
@@ -99,7 +99,7 @@ def print_speed(digits: np.ndarray) -> None:
     for number in range(ROUNDS):
         seconds = []
         for kind in KINDS:
-            # Time of the processor: whoever else works on the machine does not count.
+            # Time of the processor, since other work on the machine must not count.
             started = time.process_time()
             kind(digits, number)
             seconds.append(time.process_time() - started)
@@ -135,23 +135,23 @@ def fit(images: np.ndarray, labels: np.ndarray) -> nn.Module:
 
 def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
     with torch.no_grad():
-        said = torch.cat([model(part[:, None] / 255).argmax(1) for part in torch.from_numpy(images).split(500)])
-    return 100 * float((said.numpy() == labels).mean())
+        predicted = torch.cat([model(part[:, None] / 255).argmax(1) for part in torch.from_numpy(images).split(500)])
+    return 100 * float((predicted.numpy() == labels).mean())
 
 
 def print_classifier(images: np.ndarray, labels: np.ndarray) -> None:
-    chosen = numpy_generator(0, "digits").permutation(len(images))[: LEARNING_DIGITS + SCORED_DIGITS]
+    chosen = numpy_generator(0, "digits").permutation(len(images))[: FITTED_DIGITS + SCORED_DIGITS]
     digits, classes = images[chosen], labels[chosen]
-    (one, other), learnt = (kind(digits, 2) for kind in KINDS), slice(LEARNING_DIGITS)
-    scored = slice(LEARNING_DIGITS, None)
+    one, other = (kind(digits, 2) for kind in KINDS)
+    fitted, scored = slice(FITTED_DIGITS), slice(FITTED_DIGITS, None)
     for name, kind in ("exact", one), ("fresh", other):
-        model = fit(kind[learnt], classes[learnt])
+        model = fit(kind[fitted], classes[fitted])
         on = [accuracy(model, each[scored], classes[scored]) for each in (one, other)]
-        print(f"fitted to {LEARNING_DIGITS:,} {name} digits: right on {on[0]:.2f}% exact, {on[1]:.2f}% fresh", end=" ")
+        print(f"fitted to {FITTED_DIGITS:,} {name} digits: right on {on[0]:.2f}% exact, {on[1]:.2f}% fresh", end=" ")
         print(f"(of {SCORED_DIGITS:,} digits)", flush=True)
-    told = fit(np.concatenate([one[learnt], other[learnt]]), np.repeat([0, 1], LEARNING_DIGITS))
-    right = accuracy(told, np.concatenate([one[scored], other[scored]]), np.repeat([0, 1], SCORED_DIGITS))
-    print(f"told apart by a network fitted to that: {right:.2f}% of {2 * SCORED_DIGITS:,} (50 is by chance)")
+    model = fit(np.concatenate([one[fitted], other[fitted]]), np.repeat([0, 1], FITTED_DIGITS))
+    right = accuracy(model, np.concatenate([one[scored], other[scored]]), np.repeat([0, 1], SCORED_DIGITS))
+    print(f"fitted to the kind: right on {right:.2f}% of {2 * SCORED_DIGITS:,} (chance is 50%)")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Does a change keep every bit? A small fixed run of the whole system through the command line, as digests.
+"""A check that a change keeps every bit: a small fixed run of the whole system through the command line, as digests.
 
-Trains tiny networks of three families, fills a grid, stacks it, distils, and searches with two trials. The digests
+It trains tiny networks of three families, fills a ledger, stacks it, distils, and searches with two trials. The digests
 cover weights, histories without times, ledgers, meta-learners, predictions and leaderboards. They hold for one machine:
 
     python benchmarks/same_bits.py --out before.json        # before a change
@@ -34,13 +34,13 @@ train.lr: {low: 0.001, high: 0.1, log: true}
 """
 TIMED = {"seconds", "images_per_second", "memory_mb", "milliseconds", "peak_memory_mb", "commit", "command", "version"}
 WORDED = {"used", "used_in_training"}
-"""How files were used: stored in words by older versions, as records by newer ones."""
+"""How files were used: stored in words by older versions, as JSON values by newer ones."""
 DATA = ("--train", "data/train.npz", "--val", "data/val.npz")
 SHORT = ("--set", "train.epochs=2", "--set", "options.width=4")
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """What is run, in this order, in an empty folder with ``recipe.yaml`` and ``space.yaml``."""
+    """Commands, in this sequence, for an empty folder with ``recipe.yaml`` and ``space.yaml``."""
     yield ("data", "make", "--out", "data", *BENCHMARK, *TESTS)
     for model, options in (
         ("order_net", ("--width", "4", "--rotate", "10", "--cutout", "1")),
@@ -110,7 +110,7 @@ def digests_of(folder: Path) -> dict[str, str]:
 
 
 def parts_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The parts of a file that a change must keep: arrays and numbers, but neither times nor wording."""
+    """Parts of a file that a change must keep: arrays and numbers, but neither times nor wording."""
     if path.name == "weights.safetensors":
         yield "", b"".join(name.encode() + each.tobytes() for name, each in sorted(load_file(path).items()))
     elif path.suffix == ".npz":
@@ -125,13 +125,11 @@ def parts_of(path: Path) -> Iterator[tuple[str, bytes]]:
         for name, state in json.loads(path.read_text(encoding="utf-8")).items():
             if state["kind"] == "linear":
                 yield name, canonical(state)
-    elif path.name == "leaderboard.json" or path.parent.name == "metrics":
+    elif path.name in ("leaderboard.json", "order.json") or path.parent.name == "metrics":
         yield "", canonical(numbers(json.loads(path.read_text(encoding="utf-8"))))
     elif path.name == "study.json":
         for trial in json.loads(path.read_text(encoding="utf-8"))["trials"]:
             yield f"trial {trial['number']}", canonical(numbers(trial))
-    elif path.name == "order.json":
-        yield "", canonical(numbers(json.loads(path.read_text(encoding="utf-8"))))
     elif path.suffix == ".csv" and path.name != "leaderboard.csv":
         yield "", path.read_bytes()
 
@@ -149,10 +147,10 @@ def untimed(value: Any) -> Any:
 
 
 def numbers(value: Any) -> Any:
-    """The numbers of a JSON value, by key; words may be put better."""
+    """The numbers of a JSON value, by key; its wording may change."""
     if isinstance(value, dict):
-        told = {key: each for key, each in value.items() if key not in TIMED | WORDED}
-        return {key: kept for key, each in told.items() if (kept := numbers(each)) is not None}
+        parts = {key: numbers(each) for key, each in value.items() if key not in TIMED | WORDED}
+        return {key: part for key, part in parts.items() if part is not None}
     if isinstance(value, list):
         return [numbers(each) for each in value]
     return value if isinstance(value, int | float) else None

@@ -1,8 +1,8 @@
 """Training and inference against the usual way: DataLoader workers, float32, contiguous, the tower called twice.
 
 Run as ``python benchmarks/training_step.py [MODEL] [ROUNDS] [PAIRS]``. Both ways have the same network in the training
-guide's form, cross-entropy of the pair and AdamW; each round times one pass over the pairs of each way and of each
-kind, after one to warm up.
+guide's form, cross-entropy of the pair and AdamW. Each round times one epoch of training and one of inference for each
+way. A first round warms up, and does not count.
 """
 
 import sys

@@ -42,8 +42,8 @@ class Steps:
         """
         before = next((step for step in self._done if step["step"] == name), None)
         # As they will be read: JSON has no tuples.
-        inputs = json.loads(json.dumps(inputs))
-        unchanged = before and before["inputs"] == inputs and all(map(Path.is_file, outputs))
+        stored: dict[str, Any] = json.loads(json.dumps(inputs))
+        unchanged = before and before["inputs"] == stored and all(map(Path.is_file, outputs))
         if before and unchanged and before["outputs"] == digests(*outputs):
             self._say(f"{name}: done before ({before['seconds']:,.1f} s)")
             yield False
@@ -58,7 +58,7 @@ class Steps:
                 "step": name,
                 "seconds": round(seconds, 1),
                 "peak_memory_mb": round(peak_memory() / 1e6),
-                "inputs": inputs,
+                "inputs": stored,
                 "outputs": digests(*outputs),
             }
         )

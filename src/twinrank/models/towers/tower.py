@@ -67,7 +67,7 @@ class Convolution(nn.Conv2d):
     """A convolution without bias whose padding keeps the size, but for the stride.
 
     Where a map is one pixel wide, a stride does nothing, and is left out. Else oneDNN (3.12, in bfloat16) would not
-    write the gradient of those parts of the kernel that meet padding alone, and leave what was in memory.
+    write the gradient of kernel parts that meet padding alone, and leave what was in memory.
 
     Args:
         in_channels: Channels of the map.
