@@ -14,7 +14,7 @@ from tests.reporting.test_targets import run
 from twinrank.core.files import write_json
 from twinrank.errors import CheckFailed, InputError
 from twinrank.reporting.ablation import ablation_text, read_ablation
-from twinrank.reporting.leaderboard import leaderboard_records, leaderboard_text, read_field
+from twinrank.reporting.leaderboard import leaderboard_text, leaderboard_values, read_field
 from twinrank.reporting.pictures import draw_curves
 from twinrank.reporting.records import read_audit, read_figures, read_steps
 from twinrank.reporting.seeds import seeds_summary
@@ -97,7 +97,7 @@ def test_bent_runs_are_refused_in_one_line(runs: list[Path], tmp_path: Path, see
         field = read_field(runs)
         ranked = field.rank()
         leaderboard_text(ranked, field)
-        leaderboard_records(ranked)
+        leaderboard_values(ranked)
 
     uses: list[Callable[[], Any]] = [
         board,

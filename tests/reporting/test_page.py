@@ -13,6 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from tests.conftest import RECORDED
 
 from twinrank.core.files import write_json
+from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
@@ -23,20 +24,17 @@ HOSTILE = "<script>alert('x')</script>&\"$x_1$"
 
 
 @dataclass
-class Pairs:
-    xa: np.ndarray
-    xb: np.ndarray
-    row_ids: np.ndarray
-
-
-@dataclass
 class Run:
     """A run folder of small arrays, with what is known about its rows."""
 
     path: Path
     predictions: dict[str, Predictions]
     digits: dict[str, np.ndarray]
-    pictures: dict[str, Pairs]
+    pictures: dict[str, PairData]
+
+
+def pairs(xa: np.ndarray, xb: np.ndarray, ids: np.ndarray) -> PairData:
+    return PairData(xa, xb, None, ids, Path("pairs.npz"), "")
 
 
 def draw_pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -63,7 +61,7 @@ def make_run(path: Path, *, stems: tuple[str, ...] = tuple(ROWS), **config: Any)
         write_json(path / "metrics" / f"{stem}.json", metrics_record(made))
         images = np.random.default_rng(seed).integers(256, size=(2, n, 1, 28, 28)).astype(np.uint8)
         shuffled = np.random.default_rng(seed).permutation(n)
-        run.pictures[stem] = Pairs(images[0][shuffled], images[1][shuffled], ids[shuffled])
+        run.pictures[stem] = pairs(images[0][shuffled], images[1][shuffled], ids[shuffled])
         run.predictions[stem], run.digits[stem] = made, digits
     tests = [part for stem, part in run.predictions.items() if stem.startswith("test")]
     if tests:
@@ -168,7 +166,7 @@ def test_a_row_is_placed_by_val_and_never_against_an_in_sample_number(tmp_path: 
     assert text.index("a small residual siamese CNN") < text.index("(this run)") < text.index("one CNN over the joined")
 
 
-def test_what_the_rows_were_used_for_is_said(page: str) -> None:
+def test_the_use_of_each_file_is_in_the_page(page: str) -> None:
     text = words(page)
     assert "train.npz 500 fitted" in text
     assert "val.npz 120 watched" in text
@@ -307,7 +305,7 @@ def test_one_class_and_no_mistakes_are_reported(tmp_path: Path) -> None:
     made.save(tmp_path / "predictions" / "own.npz")
     write_json(tmp_path / "metrics" / "own.json", metrics_record(made))
     images = np.zeros((3, 3, 8, 6))
-    pictures = {"own": Pairs(images, images, made.id)}
+    pictures = {"own": pairs(images, images, made.id)}
     text = words(drawn_from(lambda: write_report(tmp_path, pictures=pictures, on_benchmark=False)))
     assert "100.0% (43.9–100.0) of the 3 test pairs" in text
     assert "None: every labelled pair is decided rightly" in text
@@ -348,7 +346,7 @@ def test_wrong_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="contradict the labels"):
         write_report(made.path, digits={"val": digits[:, ::-1]})
     with pytest.raises(InputError, match="has a prediction but no picture"):
-        write_report(made.path, pictures={"val": Pairs(pictures.xa[:0], pictures.xb[:0], pictures.row_ids[:0])})
+        write_report(made.path, pictures={"val": pairs(pictures.xa[:0], pictures.xb[:0], pictures.row_ids[:0])})
     (made.path / "history.jsonl").write_text('{"epoch": 1, "train": {}, "val": {}}\n{"epo', encoding="utf-8")
     with pytest.raises(InputError, match=r"history\.jsonl: line 2"):
         write_report(made.path)
@@ -360,6 +358,15 @@ def test_damaged_records_are_refused(tmp_path: Path, damage: str) -> None:
     (tmp_path / "metrics" / "val.json").write_text(damage, encoding="utf-8")
     with pytest.raises(InputError, match=r"val\.json: not the metrics of an evaluation"):
         write_report(made.path)
+
+
+def test_keys_of_a_newer_version_are_ignored(tmp_path: Path) -> None:
+    made, file = make_run(tmp_path, stems=("val",)), tmp_path / "metrics" / "val.json"
+    page = drawn_from(lambda: write_report(made.path))
+    record = json.loads(file.read_text())
+    record["metrics"]["accuracy"]["level"] = 0.95
+    write_json(file, record | {"newer": 1})
+    assert drawn_from(lambda: write_report(made.path)) == page
 
 
 def test_records_of_different_weights_are_refused(tmp_path: Path) -> None:

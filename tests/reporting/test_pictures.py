@@ -17,7 +17,7 @@ from twinrank.errors import InputError
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.saliency import explain, occlusion_saliency
 from twinrank.models.registry import create_model
-from twinrank.reporting.leaderboard import leaderboard_records, leaderboard_text, read_field, write_leaderboard
+from twinrank.reporting.leaderboard import leaderboard_text, leaderboard_values, read_field, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
 from twinrank.reporting.plots import compared_curves
 from twinrank.reporting.sheets import saliency_sheet
@@ -102,7 +102,7 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
     assert "the guide" in leaderboard_text(board, replace(field, benchmark=True))
     written = write_leaderboard(board, field, tmp_path)
     assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("md", "csv", "json", "png")]
-    assert json.loads((tmp_path / "leaderboard.json").read_text()) == leaderboard_records(board)
+    assert json.loads((tmp_path / "leaderboard.json").read_text()) == leaderboard_values(board)
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 2
     with pytest.raises(
         InputError, match=r"seed_2: has not been evaluated on .*val\.npz; run 'twinrank evaluate .*seed_2 .*val"

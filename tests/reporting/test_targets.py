@@ -13,7 +13,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.ranking import Entrant
-from twinrank.reporting.leaderboard import _told_apart, leaderboard_text, read_field, write_leaderboard
+from twinrank.reporting.leaderboard import _renamed, leaderboard_text, read_field, write_leaderboard
 from twinrank.reporting.page import write_report
 from twinrank.reporting.pictures import draw_curves
 from twinrank.reporting.seeds import seeds_summary
@@ -251,10 +251,10 @@ def test_names_of_any_kind_stand_in_tables_as_they_are(tmp_path: Path) -> None:
     assert all(path.is_file() for path in write_record(targets, tmp_path / "record"))
 
 
-def test_entrants_of_one_name_are_told_apart_and_it_ends() -> None:
+def test_entrants_of_one_name_are_renamed_and_it_ends() -> None:
     same = Entrant("x", "model", "pairs-only", 1, 1.0, None, {})
     places = [(Path("/a"), same), (Path("/a"), same), (Path("/b"), replace(same, name="y" * 5000))]
-    names = [each.name for each in _told_apart(places)]
+    names = [each.name for each in _renamed(places)]
     assert names[:2] == ["/a/x", "/a/x (2)"]
     assert len(names[2]) == 80
 

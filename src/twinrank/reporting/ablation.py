@@ -43,8 +43,8 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
         base: Factor that the others are compared with.
 
     Raises:
-        InputError: A folder is given twice, a name is of another form, there is no base, a seed is missing, or runs
-            were not evaluated on the same files.
+        InputError: A folder is given twice, a name is of another form, or there is no base. Or a seed is missing, or
+            runs were not evaluated on the same files.
     """
     found = read_by_factor(runs)
     if base not in found:
@@ -100,7 +100,7 @@ def write_ablation(effects: Sequence[Effect], out: Path) -> list[Path]:
 
 
 def _joined(contents: RunContents, digests: Sequence[str]) -> Predictions:
-    """The predictions on several files as one. Row ids get the place of the file before them."""
+    """The predictions on several files as one. The place of the file stands before each row id."""
     parts = [contents.predictions[contents.predicted.require(digest, digest).key] for digest in digests]
     ids = np.concatenate([[f"{place}/{each}" for each in part.id] for place, part in enumerate(parts)])
     logit, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logit", "y"))

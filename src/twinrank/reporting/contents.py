@@ -9,7 +9,7 @@ from typing import Any, Literal
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import Estimate
-from twinrank.evaluation.metrics_record import read_metrics, rows_in_words
+from twinrank.evaluation.metrics_record import EstimateRecord, read_metrics, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.files import Evaluated, EvaluatedFile, Role
 from twinrank.reporting.records import read_steps
@@ -17,7 +17,7 @@ from twinrank.runs import RunFolder, distinct_runs, teacher_folders, teacher_ide
 
 _NAME = re.compile(r"(?P<factor>.+)_seed(?P<seed>[0-9]+)", re.DOTALL)
 _LONGEST_SEED = 18
-"""Digits that an integer of 64 bits has room for."""
+"""Most digits of a seed, which fit into an integer of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FileMetrics:
     Attributes:
         key: Key of the evaluated file in its run folder.
         data: Evaluated file, {"path", "sha256", "n"}; of several files together, {"path", "n", "files"}.
-        rows: Which rows, in words.
+        rows: Rows in words.
         metrics: Estimates by name, accuracy among them.
         confusion: Counts ``[[tn, fp], [fn, tp]]``.
         role: Use of the file; of several files together "test" if all of them are tests.
@@ -157,7 +157,7 @@ def read_run(run: Path) -> RunContents:
     config = folder.read_config()
     used = used_in_training(config)
     documents = {path: read_metrics(path) for path in _files(run / "metrics", ".json")}
-    metrics = [_file_metrics(path, document, config, used) for path, document in documents.items()]
+    metrics = [_file_metrics(path.stem, document, config, used) for path, document in documents.items()]
     weights = {document.get("weights_sha256") for document in documents.values()} - {None}
     if len(weights) > 1:
         raise InputError(f"{run / 'metrics'}: the metrics are those of different weights; evaluate every file again")
@@ -178,16 +178,16 @@ def read_run(run: Path) -> RunContents:
     )
 
 
-def trainings(contents: RunContents, beside: tuple[Path, ...] = ()) -> tuple[dict[str, float], list[str]]:
+def trainings(contents: RunContents) -> tuple[dict[str, float], list[str]]:
     """Seconds of the trainings of a run and of its teachers, by history, and the paths of missing teachers.
 
     A run and its copy have the same history: they are one training. Teachers may also stand beside the run, or beside
-    the students between, in the folders ``beside``.
+    the students between.
 
     Raises:
         InputError: The time of one of them is unknown, or a run is its own teacher.
     """
-    return _trainings(contents, beside, ())
+    return _trainings(contents, (), ())
 
 
 def _trainings(
@@ -231,15 +231,11 @@ def _place(key: str, role: Role, is_pooled: bool = False) -> tuple[int, int, int
     return first, int(is_pooled), known, key
 
 
-def _file_metrics(path: Path, document: Any, config: dict[str, Any], used: Collection[str]) -> FileMetrics:
-    try:
-        metrics = {name: Estimate(**estimate) for name, estimate in document["metrics"].items()}
-        data = document["data"]
-        roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
-        role: Role = roles.pop() if len(roles) == 1 else "used"
-        found = FileMetrics(path.stem, data, rows_in_words(document), metrics, document["confusion"], role)
-        if "accuracy" not in metrics:
-            raise KeyError("accuracy")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not the metrics of an evaluation ({error}); evaluate the file again") from error
-    return found
+def _file_metrics(key: str, document: dict[str, Any], config: dict[str, Any], used: Collection[str]) -> FileMetrics:
+    # A newer version may write more keys.
+    known = EstimateRecord.__annotations__
+    metrics = {name: Estimate(**{part: each[part] for part in known}) for name, each in document["metrics"].items()}
+    data = document["data"]
+    roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
+    role: Role = roles.pop() if len(roles) == 1 else "used"
+    return FileMetrics(key, data, rows_in_words(document), metrics, document["confusion"], role)

@@ -13,8 +13,8 @@ METRIC_NAMES = {
     "cyclic_triads": "cyclic triads",
     "explained": "one ranking explains",
 }
-LONGEST_NAME = 80
-"""Characters of a name in a table or a picture; longer ones lose their middle."""
+_LONGEST_NAME = 80
+"""Most characters of a name in a table or a picture; longer names lose their middle."""
 _PERCENT = {"accuracy", "macro_f1", "expected_calibration_error", "cyclic_triads", "explained"}
 _MARKDOWN = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "[": "\\[", "&": "&amp;", "<": "&lt;", "|": "\\|"})
 
@@ -36,8 +36,8 @@ def interval(estimate: Estimate, name: str, digits: int = 2) -> str:
     return f"{estimate.low:.4f}–{estimate.high:.4f}"
 
 
-def plain(text: object, longest: int = LONGEST_NAME) -> str:
-    """A text as one short line: control characters and halves of characters become �, the middle may go."""
+def plain(text: object, longest: int = _LONGEST_NAME) -> str:
+    """A text as one short line. Control characters and halves of characters become �; a long text loses its middle."""
     whole = str(text)
     if len(whole) > longest:
         half = longest // 2
@@ -51,7 +51,7 @@ def markdown(name: object) -> str:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names as :func:`plain` writes them, each with a number where it would stand there twice."""
+    """Names as :func:`plain` writes them; a name that stands there already gets a number."""
     shown: dict[str, None] = {}
     for name in map(plain, names):
         number, own = 1, name

@@ -12,7 +12,8 @@ import numpy as np
 
 from twinrank.benchmark.generator import is_benchmark
 from twinrank.config import PAIRS_ONLY
-from twinrank.core.files import read_json, write_json, write_text
+from twinrank.core.files import write_json, write_text
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import LabelledRows, load_entrants
 from twinrank.evaluation.metrics import Estimate
@@ -39,8 +40,8 @@ class Field:
         rows: Rows by name of the file: first those that rank, then the tests.
         benchmark: Whether all of it is of the benchmark proper.
         chosen: Whether the rows that rank also chose epochs; they then read slightly too well.
-        uncounted: Paths of teachers whose training is not in the seconds, since they are not here with the weights
-            that taught.
+        uncounted: Paths of teachers that are not here with the weights that taught. Their training is not in the
+            seconds.
         left_out: Names of evaluated files that a training used, and that are no val file.
     """
 
@@ -81,7 +82,9 @@ def read_field(folders: Sequence[Path]) -> Field:
     Raises:
         InputError: A folder is neither or is given twice, a file in it is damaged, or the rows differ.
     """
-    parts = [_stack(folder) if (folder / "stack.json").is_file() else _run(folder) for folder in distinct_runs(folders)]
+    parts = [
+        _stack(folder) if StackFolder(folder).config.is_file() else _run(folder) for folder in distinct_runs(folders)
+    ]
     if not parts:
         raise InputError("nothing to compare; give one run or more")
     common = common_files([part.files for part in parts])
@@ -101,7 +104,7 @@ def read_field(folders: Sequence[Path]) -> Field:
             entrants.append((place.parent if each.name == place.name else place, renamed))
     left_out = [file.key for part in parts for file in part.files.files if file.sha256 not in common.names]
     return Field(
-        tuple(_told_apart(entrants)),
+        tuple(_renamed(entrants)),
         rows,
         benchmark=all(part.benchmark for part in parts),
         chosen=any(part.chosen for part in parts),
@@ -110,8 +113,8 @@ def read_field(folders: Sequence[Path]) -> Field:
     )
 
 
-def _told_apart(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
-    """Entrants in folders. Equal names get as much of the path before them as tells them apart, or else a number."""
+def _renamed(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
+    """Entrants of folders, each with a name of its own: equal names get as much of the path as differs, or a number."""
     names = [each.name for _, each in places]
     for depth in range(1, 1 + max((len(place.parts) for place, _ in places), default=0)):
         twice = {name for name, times in Counter(names).items() if times > 1}
@@ -124,26 +127,26 @@ def _told_apart(places: Sequence[tuple[Path, Entrant]]) -> Iterator[Entrant]:
     return (replace(each, name=name) for name, (_, each) in zip(distinct(names), places, strict=True))
 
 
-def leaderboard_records(board: Leaderboard) -> list[dict[str, Any]]:
+def leaderboard_values(board: Leaderboard) -> list[dict[str, Any]]:
     """The leaderboard as JSON values, an object for each row, the best first.
 
     Each file has ``accuracy``, ``low``, ``high`` and ``n``, with log-loss and calibration error beside them.
     ``p_vs_best_model`` is McNemar's p against the best single model, ``p_vs_first`` that against the first;
     ``p_vs_first_holm`` is the latter after Holm's correction.
     """
-    records = []
+    lines = []
     for place, row in enumerate(board.rows, start=1):
-        record: dict[str, Any] = {"place": place, "tied_for_first": row.tied}
-        record |= {key: getattr(row.entrant, key) for key in _ABOUT}
+        line: dict[str, Any] = {"place": place, "tied_for_first": row.tied}
+        line |= {key: getattr(row.entrant, key) for key in _ABOUT}
         for stem, metrics in row.metrics.items():
             accuracy = metrics["accuracy"]
-            record[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
-            record[stem] |= {key: asdict(metrics[key]) for key in _EXTRA}
-        record["p_vs_best_model"] = row.against_best_model.p if row.against_best_model else None
-        record["p_vs_first"] = row.against_first.p if row.against_first else None
-        record["p_vs_first_holm"] = row.adjusted
-        records.append(record)
-    return records
+            line[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
+            line[stem] |= {key: asdict(metrics[key]) for key in _EXTRA}
+        line["p_vs_best_model"] = row.against_best_model.p if row.against_best_model else None
+        line["p_vs_first"] = row.against_first.p if row.against_first else None
+        line["p_vs_first_holm"] = row.adjusted
+        lines.append(line)
+    return lines
 
 
 def leaderboard_notes(board: Leaderboard, field: Field, name: Callable[[str], str] = str) -> list[str]:
@@ -242,34 +245,25 @@ def write_leaderboard(board: Leaderboard, field: Field, out: Path) -> list[Path]
     text, table, data, picture = board_files(out)
     write_text(text, leaderboard_text(board, field) + "\n")
     write_text(table, _csv(board))
-    write_json(data, leaderboard_records(board))
+    write_json(data, leaderboard_values(board))
     accuracy = {row.entrant.name: {file: own["accuracy"] for file, own in row.metrics.items()} for row in board.rows}
     return [text, table, data, save_picture(accuracy_table(accuracy, drawn), picture)]
 
 
 def _stack(folder: Path) -> _Part:
-    entrants, rows = load_entrants(folder / "entrants.npz")
-    config = read_json(folder / "stack.json")
-    match config:
-        case {"data": {"train": {"path": str(), "sha256": str()}, "rows": {"path": str(), "sha256": str()}, **tests}}:
-            names = dict(zip(rows, ("rows", *tests), strict=False))
-            if list(rows)[1:] == list(tests) and all(_is_file(file) for file in tests.values()):
-                data = config["data"]
-                files = (
-                    EvaluatedFile(key, data[part]["path"], data[part]["sha256"], "val" if part == "rows" else "test")
-                    for key, part in names.items()
-                )
-                val, paths = data["rows"], [Path(file["path"]) for file in data.values()]
-                evaluated = Evaluated(folder, val["path"], val["sha256"], tuple(files))
-                return _Part(evaluated, tuple(entrants), rows, all(map(is_benchmark, paths)), chosen=False)
-    raise InputError(f"{folder / 'stack.json'}: not the configuration of a stack; stack again")
-
-
-def _is_file(file: object) -> bool:
-    match file:
-        case {"path": str(), "sha256": str()}:
-            return True
-    return False
+    stack = StackFolder(folder)
+    entrants, rows = load_entrants(stack.entrants)
+    data = stack.read_config().get("data", {})
+    tests = [part for part in data if part not in ("train", "rows")]
+    if not {"train", "rows"} <= data.keys() or list(rows)[1:] != tests:
+        raise InputError(f"{stack.config}: 'data' does not name the files of {stack.entrants}; stack again")
+    files = (
+        EvaluatedFile(key, data[part]["path"], data[part]["sha256"], "val" if part == "rows" else "test")
+        for key, part in zip(rows, ("rows", *tests), strict=True)
+    )
+    val, benchmark = data["rows"], all(is_benchmark(Path(file["path"])) for file in data.values())
+    evaluated = Evaluated(folder, val["path"], val["sha256"], tuple(files))
+    return _Part(evaluated, tuple(entrants), rows, benchmark, chosen=False)
 
 
 def _run(folder: Path) -> _Part:

@@ -1,11 +1,11 @@
-"""What a network's latent levels stand for: a table against digits that its training never used."""
+"""The meaning of a network's latent levels: a table against digits that its training never used."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, wilson
+from twinrank.evaluation.metrics import Estimate, rate
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class LevelTable:
     @property
     def purity(self) -> Estimate:
         """Share of the images that show the commonest class of their level, with its Wilson interval."""
-        pure, n = int(self.counts.max(1).sum()), int(self.counts.sum())
-        low, high = wilson(pure, n)
-        return Estimate(pure / n, float(low), float(high), n, "Wilson 95%")
+        return rate(int(self.counts.max(1).sum()), int(self.counts.sum()))
 
     @property
     def classes_found(self) -> int:

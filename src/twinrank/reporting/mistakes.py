@@ -3,34 +3,18 @@
 import base64
 import io
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 from scipy.special import expit
 
 from twinrank.core.messages import quoted
+from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics import is_right
 from twinrank.evaluation.predictions import Predictions
 
-
-class Pictures(Protocol):
-    """Pairs of images with their row ids.
-
-    Attributes:
-        xa: Left images, (N, C, H, W) with C 1 or 3; uint8, or floating-point from 0 to 1.
-        xb: Right images, the same.
-        row_ids: Ids of the rows, (N,), each once.
-    """
-
-    @property
-    def xa(self) -> np.ndarray: ...  # noqa: D102
-
-    @property
-    def xb(self) -> np.ndarray: ...  # noqa: D102
-
-    @property
-    def row_ids(self) -> np.ndarray: ...  # noqa: D102
+_MOST_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -54,24 +38,21 @@ class Mistake:
     digits: tuple[int, int] | None
 
 
-def most_confident_mistakes(
-    predictions: Predictions, pictures: Pictures, digits: np.ndarray | None = None, *, count: int = 12
-) -> list[Mistake]:
-    """The ``count`` wrong decisions with the largest absolute logits, surest first.
+def most_confident_mistakes(predictions: Predictions, pictures: PairData, digits: np.ndarray | None) -> list[Mistake]:
+    """The wrong decisions with the largest absolute logits, surest first.
 
     Args:
         predictions: Predictions with labels.
-        pictures: Pictures of at least the rows that are predicted wrongly, in any order.
+        pictures: Pairs with at least the rows that are predicted wrongly, in any order.
         digits: True digits by row of ``predictions``, uint8 (N, 2), or None.
-        count: Largest number of mistakes.
 
     Raises:
-        InputError: A row that is predicted wrongly has no picture, or its pictures are not images.
+        InputError: A row that is predicted wrongly has no picture.
     """
     if predictions.y is None:
         return []
-    wrong = np.flatnonzero((predictions.logit > 0) != (predictions.y == 1))
-    worst = wrong[np.argsort(-np.abs(predictions.logit[wrong]), kind="stable")][:count]
+    wrong = np.flatnonzero(~is_right(predictions.y, predictions.logit))
+    worst = wrong[np.argsort(-np.abs(predictions.logit[wrong]), kind="stable")][:_MOST_SHOWN]
     place = {str(row): position for position, row in enumerate(pictures.row_ids)}
     mistakes = []
     for row in worst:
@@ -85,8 +66,8 @@ def most_confident_mistakes(
                 id=name,
                 label=int(predictions.y[row]),
                 confidence=float(expit(np.abs(np.float64(predictions.logit[row])))),
-                left=_png(np.asarray(pictures.xa[place[name]])),
-                right=_png(np.asarray(pictures.xb[place[name]])),
+                left=_png(pictures.xa[place[name]]),
+                right=_png(pictures.xb[place[name]]),
                 digits=None if digits is None else (int(digits[row][0]), int(digits[row][1])),
             )
         )
@@ -94,9 +75,7 @@ def most_confident_mistakes(
 
 
 def _png(image: np.ndarray) -> str:
-    """A (C, H, W) image as a data URI."""
-    if image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise InputError(f"a picture of shape {image.shape}; pictures are (1, H, W) or (3, H, W)")
+    """An image, (C, H, W), as a data URI."""
     if image.dtype.kind == "f":
         image = np.clip(np.rint(image * 255), 0, 255)
     pixels = np.moveaxis(image.astype(np.uint8), 0, -1)

@@ -16,7 +16,7 @@ def order_text(report: OrderReport, rows: str) -> str:
 
     Args:
         report: Report on the predictions for all pairs of some images.
-        rows: Which images these are, in words.
+        rows: Images in words.
     """
     lines = [rows]
     for name, count in (("swap violations", report.swap_violations), ("ties", report.ties)):
@@ -36,7 +36,7 @@ def write_order(pool: Pool, report: OrderReport, meta: Mapping[str, Any], out: P
     Args:
         pool: Images.
         report: Report on the predictions for all their pairs.
-        meta: Which images these are, and whose predictions; stands at the beginning of the JSON.
+        meta: File of the images and predictor of the decisions; stands at the beginning of the JSON.
         out: Folder for both.
 
     Returns:
@@ -45,6 +45,6 @@ def write_order(pool: Pool, report: OrderReport, meta: Mapping[str, Any], out: P
     Raises:
         InputError: A file cannot be written.
     """
-    record = Path(out) / "order.json"
-    write_json(record, {**meta, **report.record(pool.names)})
-    return [record, draw_cycles(pool, report, Path(out) / "cycles.png")]
+    data = Path(out) / "order.json"
+    write_json(data, {**meta, **report.record(pool.names)})
+    return [data, draw_cycles(pool, report, Path(out) / "cycles.png")]

@@ -9,9 +9,10 @@ import jinja2
 import numpy as np
 
 from twinrank.core.files import require_ending, write_text
+from twinrank.data.pairs import PairData
 from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import RunContents, read_run
-from twinrank.reporting.mistakes import Mistake, Pictures, most_confident_mistakes
+from twinrank.reporting.mistakes import Mistake, most_confident_mistakes
 from twinrank.reporting.published import FOOTNOTES, with_row
 from twinrank.reporting.sections import Drawing
 from twinrank.runs import teacher_folders
@@ -21,7 +22,7 @@ def write_report(
     run: Path,
     out: Path | None = None,
     *,
-    pictures: Mapping[str, Pictures] | None = None,
+    pictures: Mapping[str, PairData] | None = None,
     digits: Mapping[str, np.ndarray] | None = None,
     on_benchmark: bool = True,
     figures: Path | None = None,
@@ -78,12 +79,13 @@ def save_drawings(drawings: list[Drawing], folder: Path | None) -> None:
     Raises:
         InputError: A file cannot be written.
     """
-    for drawing in drawings if folder is not None else ():
-        drawing.save(Path(folder))  # pyright: ignore[reportArgumentType]
+    if folder is not None:
+        for drawing in drawings:
+            drawing.save(Path(folder))
 
 
 def template(name: str) -> jinja2.Template:
-    """A page to be filled in."""
+    """A template of a page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -97,7 +99,7 @@ def template(name: str) -> jinja2.Template:
 
 
 def _facts(contents: RunContents) -> dict[str, Any]:
-    """Everything that the page tells of a run without drawing it."""
+    """Values of a run that the page shows without drawing them."""
     ours = sections.our_standing(contents)
     return {
         "config": contents.config,
@@ -116,7 +118,7 @@ def _facts(contents: RunContents) -> dict[str, Any]:
 
 
 def _mistakes(
-    contents: RunContents, pictures: Mapping[str, Pictures], digits: Mapping[str, np.ndarray]
+    contents: RunContents, pictures: Mapping[str, PairData], digits: Mapping[str, np.ndarray]
 ) -> dict[str, list[Mistake]]:
     """The most confident mistakes by file, those on the tests first."""
     known = [key for key in contents.predictions if key in pictures]

@@ -12,9 +12,10 @@ from twinrank.core.files import replacing, require_ending
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.pairs import PairData
 from twinrank.errors import InputError
+from twinrank.reporting.formats import plain
 
 MOST_PAIRS = 400
-"""The largest sheet that PNG viewers and memory bear."""
+"""Most pairs of a sheet; viewers and memory bear no larger picture."""
 
 _PAPER, _INK, _MUTED = "#ffffff", "#1f2430", "#5b6472"
 _WINNER = "#e69f00"
@@ -24,6 +25,7 @@ _IMAGE_SIDE = 96
 _GAP, _BAR, _MARGIN, _BETWEEN = 4, 5, 32, 26
 _HEADING, _CAPTION, _SMALL = 26, 17, 14
 _NARROWEST, _NARROWEST_CELL = 560, 150
+_LONGEST_TEXT = 300
 _LINE = 1.35
 """Line height, times the font size."""
 
@@ -40,7 +42,7 @@ def draw_sheet(data: PairData, out: Path, n: int = 40, seed: int = 0) -> np.ndar
         seed: Seed of the choice.
 
     Returns:
-        The rows drawn, int64 (min(n, N),).
+        Rows that are drawn, int64 (min(n, N),).
 
     Raises:
         InputError: ``n`` is not 1 to 400, ``out`` does not end in .png, or the file cannot be written.
@@ -153,7 +155,7 @@ def _scaled(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def _shortened(text: str, size: int, bold: bool, room: int) -> str:
-    text = "".join(character if character.isprintable() else "�" for character in text[:300])
+    text = plain(text[:_LONGEST_TEXT], _LONGEST_TEXT)
     font, kept = _font(size, bold), len(text)
     while kept > 1 and font.getlength(text) > room:
         kept -= 1

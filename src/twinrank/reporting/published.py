@@ -1,6 +1,5 @@
 """Published results on the benchmark, for the table that a run's own row goes into."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -66,15 +65,15 @@ FOOTNOTES = (
 )
 
 
-def with_row(ours: Standing, others: Sequence[Standing] = PUBLISHED) -> list[Standing]:
+def with_row(ours: Standing) -> list[Standing]:
     """The table with our row, placed by its accuracy on ``val``. In-sample numbers stay last and are never ranked.
 
-    A row without a number on ``val`` comes after the rows that have one.
+    Our row comes after the others if it has no number on ``val``.
     """
-    ranked = [row for row in others if not row.note]
+    ranked = [row for row in PUBLISHED if not row.note]
     better = (place for place, row in enumerate(ranked) if ours.val and _leading(row.val) > _leading(ours.val))
     place = next(better, len(ranked))
-    return [*ranked[:place], ours, *ranked[place:], *(row for row in others if row.note)]
+    return [*ranked[:place], ours, *ranked[place:], *(row for row in PUBLISHED if row.note)]
 
 
 def _leading(percent: str) -> float:

@@ -1,6 +1,6 @@
 """Records that only reports read: the figures and the audit of a stack, and the times of steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -131,7 +131,7 @@ def read_figures(path: Path) -> dict[str, Any]:
         InputError: The file is missing or damaged, or its lists do not fit together.
     """
     figures = read_record(path, FiguresRecord, "the figures of a stack")
-    for wrong in _misfits(figures):
+    if (wrong := next(_misfits(figures), None)) is not None:
         raise InputError(f"{path}: not the figures of a stack ('{wrong}' has another size); restore it, or stack again")
     return dict(figures)
 
@@ -155,7 +155,7 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
 
 
 def _misfits(figures: FiguresRecord) -> Iterator[str]:
-    """Keys whose lists are not as long as others say."""
+    """Keys whose lists do not have the lengths that other lists require."""
     folds = {len(row["folds"]) for row in figures["folds"]}
     if len(folds) != 1:
         yield "folds"
@@ -166,14 +166,10 @@ def _misfits(figures: FiguresRecord) -> Iterator[str]:
     if not models or _shape(figures["errors"]["correlation"]) != (models, models):
         yield "errors.correlation"
     for name, curve in figures["calibration"]["curves"].items():
-        if not curve["n"] or not sum(curve["n"]) or len({len(values) for values in _lists(curve)}) != 1:
+        if not sum(curve["n"]) or len({len(curve[key]) for key in CurveRecord.__annotations__}) != 1:
             yield f"calibration.curves.{name}"
     if POOLED not in figures["abstention"] or not all(figures["abstention"].values()):
         yield "abstention"
-
-
-def _lists(curve: Mapping[str, Any]) -> list[Sequence[float]]:
-    return [curve[key] for key in CurveRecord.__annotations__]
 
 
 def _shape(rows: Sequence[Sequence[float]]) -> tuple[int, int] | None:

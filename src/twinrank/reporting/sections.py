@@ -11,11 +11,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from twinrank.config import PAIRS_ONLY
-from twinrank.core.files import replacing
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import is_right, reliability_curve
 from twinrank.reporting import plots
-from twinrank.reporting.canvas import inline_svg
+from twinrank.reporting.canvas import inline_svg, save_picture
 from twinrank.reporting.contents import FileMetrics, RunContents
 from twinrank.reporting.formats import count, duration, interval, plain
 from twinrank.reporting.levels import LevelTable, level_table
@@ -37,8 +36,8 @@ class Drawing:
 
     Attributes:
         title: Short title.
-        rows: Which rows it shows, and how many, in words.
-        figure: The figure.
+        rows: Rows that it shows, and their number, in words.
+        figure: Figure to draw.
     """
 
     title: str
@@ -61,8 +60,7 @@ class Drawing:
         Raises:
             InputError: The folder cannot be written.
         """
-        with replacing(folder / f"{self.name}.png") as temporary:
-            self.figure.savefig(temporary, format="png", dpi=200, facecolor="white")
+        save_picture(self.figure, folder / f"{self.name}.png")
 
 
 @dataclass(frozen=True)
@@ -208,8 +206,8 @@ def _accuracy(metrics: FileMetrics | None) -> str:
     return f"{100 * estimate.value:.2f} ({interval(estimate, 'accuracy', 1)})"
 
 
-def _cell(entry: Any) -> str:
-    return f"{entry:.5g}" if isinstance(entry, int | float) else plain(entry or "")
+def _cell(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, int | float) else plain(value or "")
 
 
 def _use(file: Mapping[str, Any], purpose: str) -> Use:

@@ -1,4 +1,4 @@
-"""Seeds beside each other: the effect of the seed, and that of the choice of rows."""
+"""Runs of several seeds: the effect of the seed, and that of the choice of rows."""
 
 from collections.abc import Sequence
 from pathlib import Path

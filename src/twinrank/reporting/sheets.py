@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from scipy.special import expit
@@ -36,8 +37,7 @@ def saliency_sheet(
             continue
         images, heats = (xa, left) if side == 0 else (xb, right)
         heat = heats[row] / max(np.abs(left[row]).max(), np.abs(right[row]).max(), 1e-6)
-        image = images[row].transpose(1, 2, 0)
-        each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+        _draw_image(each, images[row])
         # The square root keeps weak spots visible on a dark image.
         shown = each.imshow(heat, cmap=colours, vmin=-1, vmax=1, alpha=0.8 * np.sqrt(np.abs(heat)))
         if side == 0:
@@ -69,8 +69,7 @@ def cycle_sheet(images: np.ndarray, cycles: Sequence[Cycle], captions: Sequence[
         each.set_axis_off()
     for line, cycle in zip(axes, cycles, strict=False):
         for each, place in zip(line[::2], (*cycle.images, cycle.images[0]), strict=True):
-            image = images[place].transpose(1, 2, 0)
-            each.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+            _draw_image(each, images[place])
             each.set_title(captions[place], size=7, color=MUTED, parse_math=False)
         for each, logit in zip(line[1::2], cycle.logits, strict=True):
             each.text(0.5, 0.5, ">", ha="center", va="center", size=20, color=SERIES[0], transform=each.transAxes)
@@ -90,8 +89,13 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for each, image in zip(line, images, strict=True):
-            each.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+            _draw_image(each, image)
             each.set(xticks=[], yticks=[])
             each.spines[:].set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", color=INK, size=9)
     return figure
+
+
+def _draw_image(axes: Axes, image: np.ndarray) -> None:
+    """Draw a (C, H, W) image, uint8 or float in [0, 1]."""
+    axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)

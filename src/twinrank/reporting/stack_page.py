@@ -5,10 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from twinrank.ensembling.base_models import Cell
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.evaluation.metrics_record import POOLED
@@ -18,6 +19,7 @@ from twinrank.reporting import plots
 from twinrank.reporting.formats import plain
 from twinrank.reporting.leaderboard import Field, leaderboard_notes
 from twinrank.reporting.page import save_drawings, template, write_page
+from twinrank.reporting.records import CurveRecord
 from twinrank.reporting.sections import Drawing, Use
 
 _USUAL = "lightgbm_usual"
@@ -32,24 +34,9 @@ _LARGEST_PICTURE = 20_000_000
 """Bytes of a picture that goes into a page."""
 
 
-class Trained(Protocol):
-    """A network in a ledger.
-
-    Attributes:
-        seconds: Seconds of its training.
-        memory_mb: Memory of its training, in MB.
-    """
-
-    @property
-    def seconds(self) -> float: ...  # noqa: D102
-
-    @property
-    def memory_mb(self) -> float: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class StackContents:
-    """Everything that the page of a stack shows.
+    """The content of a stack folder that its page shows.
 
     Attributes:
         config: Content of ``stack.json``.
@@ -65,7 +52,7 @@ class StackContents:
     config: Mapping[str, Any]
     field: Field
     figures: Mapping[str, Any]
-    networks: Sequence[Trained]
+    networks: Sequence[Cell]
     order: Mapping[str, Any] | None
     cycles: Path
     audit: Sequence[Mapping[str, Any]] | None
@@ -139,7 +126,8 @@ def _confidence(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
     """Reliability before and after each calibration, and accuracy by coverage."""
     drawings = []
     for name, points in figures["calibration"]["curves"].items():
-        curve = ReliabilityCurve(**{key: np.array(values) for key, values in points.items()})
+        # A newer version may write more keys.
+        curve = ReliabilityCurve(**{key: np.array(points[key]) for key in CurveRecord.__annotations__})
         title = f"Reliability, {'before' if name == 'none' else f'after {name}'}"
         drawings.append(Drawing(title, tests, plots.reliability_curve(curve)))
     abstention = figures["abstention"]
@@ -153,7 +141,7 @@ def _confidence(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
 
 
 def _steps(stack: StackContents) -> list[Mapping[str, Any]]:
-    """Steps with their time. That of the page has not ended while the page is written."""
+    """Steps with their time. The step of the page is left out, since it has not ended while the page is written."""
     if not stack.networks:
         return [step for step in stack.steps if step["step"] != _OWN_STEP]
     trained = {

@@ -42,8 +42,8 @@ class Target:
         seconds: Seconds of training, teachers included: the mean over the seeds; for an ensemble the sum, each training
             once.
         seeds: Seeds in rising order; of an ensemble, in the order of its runs.
-        uncounted: Paths of teachers whose training is not in the seconds, since they are not here with the weights that
-            taught.
+        uncounted: Paths of teachers that are not here with the weights that taught. Their training is not in the
+            seconds.
         files: Digests of the evaluated files by name: val first, then the tests.
         accuracy: Accuracy by file: the mean over the seeds; of an ensemble, its own.
         each: Accuracy of each run, by file.
@@ -73,8 +73,8 @@ def read_targets(runs: Sequence[Path]) -> list[Target]:
     """The targets of evaluated run folders named ``TARGET_seedSEED``, in the order of ``runs``.
 
     Raises:
-        InputError: A folder is given twice, a name is of another form, a run was not evaluated on a file of another, or
-            the runs of a target differ in more than their seed.
+        InputError: A folder is given twice, a name is of another form, or a run was not evaluated on a file of another.
+            Or the runs of a target differ in more than their seed.
     """
     found = read_by_factor(runs)
     for name, seeds in found.items():

@@ -18,7 +18,7 @@ from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, read_metrics
 from twinrank.reporting.contents import FileMetrics, RunContents, read_run
-from twinrank.reporting.leaderboard import leaderboard_records, read_field
+from twinrank.reporting.leaderboard import leaderboard_values, read_field
 from twinrank.runs import RunFolder, board_files
 from twinrank.workflows.report import report, unchanged
 from twinrank.workflows.stack import submit_stack
@@ -80,7 +80,7 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
     say(f"{folder.entrants}: compared with meta-learners fitted again")
     field = read_field([folder.path])
     board = next(path for path in board_files(folder.path) if path.suffix == ".json")
-    yield from _differences(board, read_json(board), leaderboard_records(field.rank()))
+    yield from _differences(board, read_json(board), leaderboard_values(field.rank()))
     yield from _differences(folder.figures, read_json(folder.figures), stack_figures(matrix, written))
     say(f"{board}, {folder.figures}: computed again")
     submission = folder.submission(matrix)
