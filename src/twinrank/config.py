@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from twinrank.core.values import require_range
+from twinrank.core.values import require_range, require_types
 
 Split = Literal["train", "val", "test_public", "test_private"]
 Track = Literal["pairs-only", "open"]
-"""What a network may learn from on the benchmark: the pairs of its training file alone, or anything else, too, such as
-clean digits and their classes."""
+"""Data that a network is trained on for the benchmark: the pairs of its training file alone, or other data, too, such
+as clean digits and their classes."""
 Monitor = Literal["accuracy", "f1", "log_loss"]
 OptimizerName = Literal["adamw", "muon"]
 Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
@@ -39,7 +39,7 @@ class BenchmarkConfig:
     """The occluded-digit benchmark. The defaults are the benchmark proper.
 
     Raises:
-        InputError: A value is out of range.
+        InputError: A value has the wrong type or is out of range.
     """
 
     seed: int = 42
@@ -66,6 +66,7 @@ class BenchmarkConfig:
     """Pairs in test_private.npz."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_range(self, "seed", at_least=0)
         require_range(self, "weight_diff1", at_least=0, at_most=1)
         for part in ("train", "val", "public", "private"):
@@ -92,7 +93,7 @@ class FreshConfig:
     """Freshly rendered pairs of the open track.
 
     Raises:
-        InputError: A value is out of range.
+        InputError: A value has the wrong type or is out of range.
     """
 
     pairs: int = BenchmarkConfig.pairs_train
@@ -105,6 +106,7 @@ class FreshConfig:
     """Probability that a pair is drawn as neighbours, such as 4 and 5."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_range(self, "pairs", at_least=1, at_most=MAX_PAIRS)
         require_range(self, "seed", at_least=0)
         require_range(self, "severity", at_least=0, at_most=MAX_SEVERITY)
@@ -116,7 +118,7 @@ class TrainConfig:
     """One training run. Each model of the registry brings the values that suit it.
 
     Raises:
-        InputError: A value is out of range.
+        InputError: A value has the wrong type or is out of range.
     """
 
     epochs: int = 30
@@ -223,6 +225,7 @@ class TrainConfig:
     """Seed of all random numbers of the run."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_range(self, "batch_size", at_least=2)
         for name in ("epochs", "accumulate", "plateau_patience", "patience"):
             require_range(self, name, at_least=1)

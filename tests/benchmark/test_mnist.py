@@ -80,7 +80,7 @@ def test_a_damaged_cache_is_fetched_again(cache: Path, offline: None, idx_folder
     assert source.cached_mnist() is not None
 
 
-def test_without_any_source_one_line_tells_all(cache: Path, offline: None) -> None:
+def test_without_any_source_one_line_lists_all(cache: Path, offline: None) -> None:
     with pytest.raises(InputError) as raised:
         fetch_mnist()
     line = str(raised.value)

@@ -54,6 +54,13 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, read: object, make: 
         read(path)  # pyright: ignore[reportCallIssue]
 
 
+def test_a_lock_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"/none/lock: cannot be written \(No such file or directory\); choose another"
+    ):
+        lock(tmp_path / "none" / "lock")
+
+
 def test_a_zero_byte_in_a_path_is_one_line() -> None:
     with pytest.raises(InputError, match=r"^a\\x00b: a path cannot have a zero byte"):
         open_file(Path("a\0b"))

@@ -27,6 +27,21 @@ def test_names_and_values_are_shown_in_part(values: dict, message: str) -> None:
     assert len(str(caught.value).partition("; it must be")[0]) < 2000
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizer": "sgd"}, "optimizer is 'sgd'; it must be one of adamw, muon"),
+        ({"epochs": 1.5}, "epochs is 1.5; it must be a whole number"),
+        ({"lr": "0.1"}, "lr is '0.1'; it must be a number"),
+        ({"swap": 1}, "swap is 1; it must be true or false"),
+        ({"patience": True}, "patience is True; it must be a whole number or null"),
+    ],
+)
+def test_values_of_another_type_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        TrainConfig(**values)
+
+
 def test_true_is_not_one() -> None:
     from typing import Literal
 

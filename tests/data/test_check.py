@@ -191,7 +191,7 @@ def test_a_benchmark_is_not_suspected(benchmark_folder: Path) -> None:
     ]
 
 
-def test_the_summary_tells_colour_floats_and_missing_labels(tmp_path: Path) -> None:
+def test_the_summary_names_colour_floats_and_missing_labels(tmp_path: Path) -> None:
     xa, xb = np.random.default_rng(0).random((2, 3, 3, 8, 9))
     path = saved(tmp_path / "rgb.npz", xa, xb, None)
     assert check_pairs([path]).lines[0] == f"{path}: 3 pairs of 8 x 9 RGB float32, unlabelled, ids"

@@ -132,7 +132,7 @@ def test_what_is_refused_is_refused_with_the_same_words(
     assert streaming_refused(tmp_path / "bad.npz", rows) == line
 
 
-def test_what_can_be_judged_before_the_images_is(tmp_path: Path) -> None:
+def test_what_needs_no_images_is_checked_before_them(tmp_path: Path) -> None:
     path = tmp_path / "bad.npz"
     np.savez(path, x=X, id=changed(IDS, (10, "")))
     with pytest.raises(InputError, match="missing ids"), stream_pairs(path, 2):

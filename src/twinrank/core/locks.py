@@ -16,7 +16,7 @@ def locked(path: Path) -> Iterator[None]:
     The system unlocks it however this process ends.
 
     Raises:
-        InputError: The path is that of a folder, pipe or device.
+        InputError: The path is that of a folder, pipe or device, or cannot be written.
     """
     with open_lock(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -27,11 +27,14 @@ def open_lock(path: Path) -> BinaryIO:
     """Open a file that is there only to be locked, and make it if necessary.
 
     Raises:
-        InputError: The path is that of a folder, pipe or device.
+        InputError: The path is that of a folder, pipe or device, or cannot be written.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: cannot be locked (it is no file); remove it")
-    return path.open("ab")
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
 
 
 def is_locked(path: Path) -> bool:

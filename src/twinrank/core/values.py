@@ -65,6 +65,21 @@ def described(hint: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}[hint]
 
 
+def require_types(config: "DataclassInstance") -> None:
+    """Refuse a value of a configuration that has another type than its field.
+
+    Args:
+        config: Dataclass instance, whose fields have types that :func:`fits` knows.
+
+    Raises:
+        InputError: A value has another type, or is none of the possible ones.
+    """
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if not fits(value, hint):
+            raise InputError(f"{name} is {shown(value)}; it must be {described(hint)}")
+
+
 def require_range(
     config: object,
     name: str,
