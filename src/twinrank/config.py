@@ -1,10 +1,12 @@
 """Frozen dataclasses: the only source of defaults. Command-line flags and recipes are derived from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from twinrank.core.messages import quoted
 from twinrank.core.values import require_range, require_types
+from twinrank.errors import InputError, nearest
 
 Split = Literal["train", "val", "test_public", "test_private"]
 Track = Literal["pairs-only", "open"]
@@ -308,3 +310,17 @@ class Recipe:
 def split_named(name: str) -> Split | None:
     """The split of that name, or None."""
     return _SPLITS_BY_NAME.get(name)
+
+
+def require_splits(names: Iterable[str]) -> list[Split]:
+    """The splits of these names.
+
+    Raises:
+        InputError: A name is no split's.
+    """
+    splits: list[Split] = []
+    for name in names:
+        if (split := split_named(name)) is None:
+            raise InputError(f"`splits`: {quoted(name)} is not a file of the benchmark{nearest(name, SPLITS)}")
+        splits.append(split)
+    return splits

@@ -29,7 +29,7 @@ def weights(run: tr.Run) -> str:
     return sha256(run.path / "weights.safetensors")
 
 
-def test_a_run_says_what_it_is(workplace: Path) -> None:
+def test_a_run_describes_itself(workplace: Path) -> None:
     run = tr.Run("runs/first")
     assert repr(run) == "Run(runs/first: order_net, 2 epochs)"
     assert run.config["data"]["train"]["path"] == "data/train.npz"

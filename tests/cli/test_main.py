@@ -108,7 +108,7 @@ def test_predict_agrees_with_evaluate(done: Path) -> None:
     assert {row.split(",")[0]: int(row.split(",")[1]) for row in lines} == decided
 
 
-def test_evaluating_a_training_file_says_so(called: Call, done: Path) -> None:
+def test_evaluating_a_training_file_is_marked_in_sample(called: Call, done: Path) -> None:
     result = called("evaluate", "runs/demo", "data/train.npz", cwd=done)
     assert result.returncode == 0
     assert "fitted to: an in-sample number" in result.stdout

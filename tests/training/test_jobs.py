@@ -36,39 +36,39 @@ def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(
     benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
-    seen: list[JobStates] = []
+    shown: list[JobStates] = []
     assert (
-        run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=seen.append, threads=2, workers=2))
+        run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=shown.append, threads=2, workers=2))
         == {}
     )
-    assert any(len(progress.running) == 2 for progress in seen)
-    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "grid", benchmark_folder)]
+    assert any(len(states.running) == 2 for states in shown)
+    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "seeds", benchmark_folder)]
     alone = train(RunSpec("order_net", replace(TINY, seed=2), OPTIONS), *files, tmp_path / "alone", context=ONE)
-    assert sha256(weights[1]) == sha256(alone.weights), "a grid trains as one would alone"
+    assert sha256(weights[1]) == sha256(alone.weights), "beside others it trains as alone"
     before = [path.stat().st_mtime_ns for path in weights]
-    seen.clear()
-    assert run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=seen.append)) == {}
+    shown.clear()
+    assert run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=shown.append)) == {}
     assert [path.stat().st_mtime_ns for path in weights] == before
-    assert not any(progress.running for progress in seen)
+    assert not any(states.running for states in shown)
     capsys.readouterr()
     with jobs_table() as show:
-        run_jobs(jobs(tmp_path / "grid", benchmark_folder), context=Context(show=show))
-    told = capsys.readouterr().err.splitlines()
-    assert [line[: len("seed_1: epoch 2/2")] for line in told] == ["seed_1: epoch 2/2", "seed_2: epoch 2/2"]
+        run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=show))
+    printed = capsys.readouterr().err.splitlines()
+    assert [line[: len("seed_1: epoch 2/2")] for line in printed] == ["seed_1: epoch 2/2", "seed_2: epoch 2/2"]
 
 
 def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:
     fine = jobs(tmp_path, benchmark_folder)[1]
     diverging = jobs(tmp_path, benchmark_folder, lr=1e30, warmup=0.0, clip_norm=1e30)[0]
     taught = replace(fine, folder=tmp_path / "taught", teachers=(diverging.folder,))
-    seen: list[JobStates] = []
+    shown: list[JobStates] = []
     later = replace(fine, folder=tmp_path / "later", teachers=(taught.folder,))
-    failed = run_jobs([later, taught, diverging, fine], context=Context(show=seen.append, workers=3))
+    failed = run_jobs([later, taught, diverging, fine], context=Context(show=shown.append, workers=3))
     assert sorted(failed) == ["later", "seed_1", "taught"]
     assert "not finite" in failed["seed_1"]
     assert failed["taught"] == f"its teacher {diverging.folder} failed"
     assert finished(fine.folder)
-    assert not any({taught.folder, later.folder} & {job.folder for job in progress.running} for progress in seen)
+    assert not any({taught.folder, later.folder} & {job.folder for job in states.running} for states in shown)
     with pytest.raises(InputError, match=r"taught: its teacher .*seed_1 is not trained beside it"):
         run_jobs([taught])
 
@@ -84,16 +84,16 @@ def test_a_folder_with_another_run_is_refused_before_anything_starts(benchmark_f
 def test_ctrl_c_stops_every_job_and_the_same_command_goes_on(benchmark_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "twinrank", "seeds", "order_net", "--seeds", "1,2", "--workers", "2"]
     command += ["--train", str(benchmark_folder / "train.npz"), "--val", str(benchmark_folder / "val.npz")]
-    command += ["--out", str(tmp_path / "grid"), "--set", "options.width=4", "--set", "train.batch_size=16"]
+    command += ["--out", str(tmp_path / "seeds"), "--set", "options.width=4", "--set", "train.batch_size=16"]
     process = subprocess.Popen([*command, "--set", "train.epochs=300"], stderr=subprocess.PIPE, text=True)
-    checkpoints = [tmp_path / "grid" / f"seed_{seed}" / "checkpoint.safetensors" for seed in (1, 2)]
+    checkpoints = [tmp_path / "seeds" / f"seed_{seed}" / "checkpoint.safetensors" for seed in (1, 2)]
     while not all(path.exists() for path in checkpoints) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Go on by running the same command again" in said
-    assert "Traceback" not in said
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130, message
+    assert "Go on by running the same command again" in message
+    assert "Traceback" not in message
     for path in checkpoints:
         assert RunFolder(path.parent).read_history()
 
@@ -104,21 +104,26 @@ def test_seeds_are_summed_up(
     monkeypatch.setattr("twinrank.workflows.seeds.run_jobs", in_process)
     files = "--train", benchmark_folder / "train.npz", "--val", benchmark_folder / "val.npz"
     small = "--set", "options.width=4", "--set", "train.batch_size=64", "--simple", "--set", "train.monitor=log_loss"
-    main(["seeds", "order_net", *map(str, files), "--seeds", "1,2", "--out", str(tmp_path / "grid"), *small])
-    said = capsys.readouterr().out
-    epochs = [len(RunFolder(tmp_path / "grid" / f"seed_{seed}").read_history()) for seed in (1, 2)]
-    assert epochs == [4, 4], "a quarter of 14 passes, rounded up"
-    assert "deviation over 2 seeds" in said
-    assert "other rows (n = 96)" in said
+    main(["seeds", "order_net", *map(str, files), "--seeds", "1,2", "--out", str(tmp_path / "seeds"), *small])
+    output = capsys.readouterr().out
+    epochs = [len(RunFolder(tmp_path / "seeds" / f"seed_{seed}").read_history()) for seed in (1, 2)]
+    assert epochs == [4, 4], "a quarter of 14 epochs, rounded up"
+    assert "deviation over 2 seeds" in output
+    assert "other rows (n = 96)" in output
     for seed in (1, 2):
-        history = RunFolder(tmp_path / "grid" / f"seed_{seed}").read_history()
+        history = RunFolder(tmp_path / "seeds" / f"seed_{seed}").read_history()
         kept = min((epoch["val"] for epoch in history), key=lambda val: val["log_loss"])
-        assert f"seed_{seed}: val {kept['accuracy']:.2%}" in said
-    assert "deviation" not in seeds_summary([tmp_path / "grid" / "seed_1"])
+        assert f"seed_{seed}: val {kept['accuracy']:.2%}" in output
+    assert "deviation" not in seeds_summary([tmp_path / "seeds" / "seed_1"])
     for seed in (1, 2):
-        evaluate(RunFolder(tmp_path / "grid" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
+        evaluate(RunFolder(tmp_path / "seeds" / f"seed_{seed}"), [benchmark_folder / "val.npz"])
     main(
-        ["leaderboard", *(str(tmp_path / "grid" / f"seed_{seed}") for seed in (1, 2)), "--out", str(tmp_path / "table")]
+        [
+            "leaderboard",
+            *(str(tmp_path / "seeds" / f"seed_{seed}") for seed in (1, 2)),
+            "--out",
+            str(tmp_path / "table"),
+        ]
     )
     assert (tmp_path / "table" / "leaderboard.md").read_text().count("| seed_") == 2
     assert (tmp_path / "table" / "leaderboard.csv").read_text().count("pairs-only") == 2

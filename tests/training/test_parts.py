@@ -62,7 +62,7 @@ def test_a_batch_larger_than_the_file_is_the_file() -> None:
     assert [len(batch.y) for batch in batches.epoch(1)] == [7]
 
 
-def test_augmentation_begins_when_it_is_told_to() -> None:
+def test_augmentation_begins_at_its_share_of_the_run() -> None:
     data = pairs(40)
     config = TrainConfig(epochs=4, batch_size=10, shift=2, augment_from=0.5)
     batches = Batches(data, config, torch.device("cpu"))
@@ -99,14 +99,14 @@ def test_a_swapped_pair_has_the_other_label() -> None:
     assert 20 < swapped < 60
 
 
-def test_what_a_teacher_said_stays_with_its_pairs_and_is_swapped_with_them() -> None:
+def test_predictions_of_a_teacher_stay_with_their_pairs_and_are_swapped_with_them() -> None:
     data = pairs(60)
     teacher = np.arange(1, 61, dtype=np.float32)
     levels = np.arange(60 * 2 * 3, dtype=np.float32).reshape(60, 2, 3)
     known = {image.tobytes(): row for side in (data.xa, data.xb) for row, image in enumerate(side)}
     lefts = {image.tobytes() for image in data.xa}
     config = TrainConfig(epochs=2, batch_size=10, swap=True, easy_share=0.4)
-    seen = []
+    signs = []
     for batch in Batches(data, config, torch.device("cpu"), teacher, levels).epoch(1):
         assert batch.teacher is not None
         assert batch.levels is not None
@@ -115,8 +115,8 @@ def test_what_a_teacher_said_stays_with_its_pairs_and_is_swapped_with_them() -> 
             assert logit == sign * teacher[row]
             np.testing.assert_array_equal(both, levels[row][::sign])
             assert label == (data.y[row] if sign > 0 else 1 - data.y[row])  # pyright: ignore[reportOptionalSubscript]
-            seen.append(sign)
-    assert 15 < seen.count(-1) < 45
+            signs.append(sign)
+    assert 15 < signs.count(-1) < 45
 
 
 def test_levels_that_are_inferred_are_bayes_rule() -> None:

@@ -60,12 +60,12 @@ def test_a_run_whose_data_has_moved_goes_on_with_the_new_place(
         resume(run)
     with pytest.raises(InputError, match=r"val.npz: other pairs than the run began with .* with `train`"):
         resume(run, train=new / "val.npz", val=new / "val.npz")
-    said: list[str] = []
-    again = resume(run, train=new / "train.npz", val=load_pairs(new / "val.npz"), context=Context(said.append))
+    lines: list[str] = []
+    again = resume(run, train=new / "train.npz", val=load_pairs(new / "val.npz"), context=Context(lines.append))
     assert sha256(again.weights) == sha256(whole.weights)
     places = [file["path"] for file in again.read_config()["data"].values()]
     assert places == [str(new / "train.npz"), str(new / "val.npz")]
-    assert len(said) == 1
+    assert len(lines) == 1
     resume(run)
 
 
@@ -94,7 +94,7 @@ def test_a_new_number_of_epochs_counts_although_the_run_is_killed_at_once(traine
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"schedule": "cosine"}, "the schedule cosine depends on the length of the run"),
         ({"schedule": "one_cycle"}, "the schedule one_cycle depends on the length of the run"),
@@ -103,10 +103,12 @@ def test_a_new_number_of_epochs_counts_although_the_run_is_killed_at_once(traine
         ({"patience": 1, "min_delta": 0.9}, "stopped early after 2 epochs"),
     ],
 )
-def test_epochs_that_depend_on_the_length_of_the_run_stay(trained: Train, changes: dict[str, Any], said: str) -> None:
+def test_epochs_that_depend_on_the_length_of_the_run_stay(
+    trained: Train, changes: dict[str, Any], message: str
+) -> None:
     run = trained("run", **{**CONSTANT, **changes})
     before = run.config.read_bytes()
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         resume(run.path, epochs=9)
     assert run.config.read_bytes() == before
 

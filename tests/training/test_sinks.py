@@ -44,7 +44,7 @@ def train(called: Any, benchmark_folder: Path, tmp_path: Path, monkeypatch: pyte
     """Train into ``run``, followed by a sink with this module."""
 
     def call(wandb: str | None) -> subprocess.CompletedProcess[str]:
-        # For this process, which asks whether there is a sink, and for that of the sink.
+        # For this process, which looks for the sink, and for that of the sink.
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         if wandb is not None:

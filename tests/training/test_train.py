@@ -94,16 +94,16 @@ def without_timing(epoch: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in epoch.items() if key not in {"seconds", "images_per_second", "memory_mb"}}
 
 
-def test_ctrl_c_stops_with_a_line_that_says_how_to_go_on(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_with_a_line_on_how_to_go_on(benchmark_folder: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     process = subprocess.Popen(command(benchmark_folder, run.path, epochs=500), stderr=subprocess.PIPE, text=True)
     while not run.checkpoint.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in said
-    assert f"Go on with: twinrank resume {run.path}" in said.splitlines()[-1]
+    assert "Traceback" not in message
+    assert f"Go on with: twinrank resume {run.path}" in message.splitlines()[-1]
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
     assert not finished(run.path)
 
@@ -124,11 +124,11 @@ def test_a_run_is_trained_by_one_process_and_watching_it_ends_when_that_is_kille
     assert follower.stdout.readline().startswith("epoch 1/500")
     process.kill()
     process.wait()
-    _, said = follower.communicate(timeout=60)
+    _, message = follower.communicate(timeout=60)
     assert follower.returncode == 2
-    assert said.count("\n") == 1
-    assert f"the training is not running, {len(run.read_history())} of 500 epochs are done" in said
-    assert f"go on with 'twinrank resume {run.path}'" in said
+    assert message.count("\n") == 1
+    assert f"the training is not running, {len(run.read_history())} of 500 epochs are done" in message
+    assert f"go on with 'twinrank resume {run.path}'" in message
     assert not run.is_held()
 
 
@@ -187,7 +187,7 @@ def test_a_configuration_that_was_changed_is_refused(fitted: Callable[..., RunFo
     data = {part: file | {"path": str(Path(file["path"]).resolve())} for part, file in recorded["data"].items()}
     write_json(run.config, recorded | {"data": data})
     resume(run.path)
-    # Checkpoints of older versions do not say what was asked for.
+    # Checkpoints of older versions lack the requested settings.
     tensors, state = read_tensors(run.checkpoint)
     write_tensors(run.checkpoint, tensors, {key: value for key, value in state.items() if key != "asked"})
     write_json(run.config, changed)
@@ -205,13 +205,13 @@ def test_parts_of_a_run_that_do_not_belong_together_are_refused(fitted: Callable
     run, other = fitted(epochs=3), fitted("other", "compare_net", epochs=1)
     checkpoint, history = run.checkpoint.read_bytes(), run.history.read_bytes()
     before = sha256(run.weights)
-    for changed, said in (
+    for changed, message in (
         (history.splitlines(keepends=True)[0], "has 1 of the 3 epochs"),
         (history + b"{}\n", "line 4: not the entry of epoch 4"),
         (b"\xff" + history, "line 1"),
     ):
         run.history.write_bytes(changed)
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             resume(run.path)
     run.history.write_bytes(history)
     run.checkpoint.write_bytes(other.checkpoint.read_bytes())
@@ -257,7 +257,9 @@ def test_validation_on_the_training_pairs_is_refused(benchmark_folder: Path, tmp
         train(SPEC, file, file, tmp_path / "run")
 
 
-def test_a_diverging_run_says_where_and_what_to_try(fitted: Callable[..., RunFolder], tmp_path: Path) -> None:
+def test_the_message_of_a_diverging_run_has_the_place_and_what_to_try(
+    fitted: Callable[..., RunFolder], tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=r"not finite in step \d+ of epoch \d, at learning rate .*; try a lower `lr`"):
         fitted(lr=1e30, clip_norm=1e30, warmup=0.0, precision="float32")
     assert not (tmp_path / "run" / "weights.safetensors").exists()

@@ -143,7 +143,7 @@ def test_gradients_of_float16_are_scaled_back_and_an_overflow_changes_no_weight(
     assert step.scaler.get_scale() == 512
 
 
-def test_swapping_says_when_it_does_nothing(
+def test_a_line_is_printed_where_swapping_does_nothing(
     fitted: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fitted(swap=True, epochs=1)
@@ -158,7 +158,7 @@ def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"lr": 0.0}, "lr is 0.0; it must be above 0"),
@@ -168,6 +168,6 @@ def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
         ({"patience": 0}, "patience is 0"),
     ],
 )
-def test_impossible_values_are_refused(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_impossible_values_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         TrainConfig(**values)

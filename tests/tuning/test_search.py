@@ -33,68 +33,68 @@ def search(folder: Path, data: Path, trials: int = 3, space: Space = SPACE, **ch
 
 def outcome(study: SharedStudy) -> list[Any]:
     """What each finished trial chose, and what came of it."""
-    finished = [record for record in study.outcomes() if record["state"] != "failed"]
-    return [[record[name] for name in ("state", "accuracy", "values", "epochs")] for record in finished]
+    finished = [outcome for outcome in study.outcomes() if outcome["state"] != "failed"]
+    return [[outcome[name] for name in ("state", "accuracy", "values", "epochs")] for outcome in finished]
 
 
 @pytest.fixture(scope="module")
 def whole(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, SharedStudy]:
     """A search that nothing has disturbed."""
-    asked = search(tmp_path_factory.mktemp("whole"), benchmark_folder)
-    return asked, run_search(asked)
+    requested = search(tmp_path_factory.mktemp("whole"), benchmark_folder)
+    return requested, run_search(requested)
 
 
 def test_a_search_maximises_the_accuracy_and_keeps_the_weights_of_the_best(whole: tuple[Search, SharedStudy]) -> None:
-    asked, study = whole
-    records = study.outcomes()
-    assert [record["number"] for record in records] == [0, 1, 2]
-    assert len({record["values"]["train.lr"] for record in records}) == 3
+    requested, study = whole
+    outcomes = study.outcomes()
+    assert [outcome["number"] for outcome in outcomes] == [0, 1, 2]
+    assert len({outcome["values"]["train.lr"] for outcome in outcomes}) == 3
     best = study.ranked()[0]
-    assert best.value == max(record["accuracy"] for record in records)
-    for record in records:
-        run = asked.run(record["number"])
+    assert best.value == max(outcome["accuracy"] for outcome in outcomes)
+    for outcome in outcomes:
+        run = requested.run(outcome["number"])
         history = run.read_history()
-        assert len(history) == record["epochs"] == 3
-        assert record["accuracy"] == max(epoch["val"]["accuracy"] for epoch in history)
-        assert run.train_config().lr == record["values"]["train.lr"]
-        kept = ["config.json", "history.jsonl", "lock", *["weights.safetensors"] * (record["number"] == best.number)]
+        assert len(history) == outcome["epochs"] == 3
+        assert outcome["accuracy"] == max(epoch["val"]["accuracy"] for epoch in history)
+        assert run.train_config().lr == outcome["values"]["train.lr"]
+        kept = ["config.json", "history.jsonl", "lock", *["weights.safetensors"] * (outcome["number"] == best.number)]
         assert sorted(path.name for path in run.path.iterdir()) == kept
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_end(
     whole: tuple[Search, SharedStudy], benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = TrialHooks.epoch_ended
-    asked = search(tmp_path, benchmark_folder)
+    ended = TrialHooks.epoch_ended
+    requested = search(tmp_path, benchmark_folder)
 
     def stop(self: TrialHooks, entry: dict[str, Any], best: bool) -> None:
-        told(self, entry, best)
-        if asked.run(1).path.exists() and entry["epoch"] == 2:
+        ended(self, entry, best)
+        if requested.run(1).path.exists() and entry["epoch"] == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(TrialHooks, "epoch_ended", stop)
         with pytest.raises(Interrupted, match="Go on by running the same command again"):
-            run_search(asked)
-    before = asked.run(1).read_history()
-    study = run_search(asked)
+            run_search(requested)
+    before = requested.run(1).read_history()
+    study = run_search(requested)
     assert outcome(study) == outcome(whole[1])
-    assert [record["state"] for record in study.outcomes()] == ["complete", "failed", "complete", "complete"]
-    assert not asked.run(1).path.exists()
-    assert asked.run(2).read_history()[:2] == before, "epochs that are done are not trained again"
-    assert run_search(replace(asked, trials=1)).outcomes() == study.outcomes()
+    assert [outcome["state"] for outcome in study.outcomes()] == ["complete", "failed", "complete", "complete"]
+    assert not requested.run(1).path.exists()
+    assert requested.run(2).read_history()[:2] == before, "epochs that are done are not trained again"
+    assert run_search(replace(requested, trials=1)).outcomes() == study.outcomes()
 
 
 def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is_killed(
     benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, seen = search(tmp_path, benchmark_folder), []
+    requested, histories = search(tmp_path, benchmark_folder), []
     work, others = SharedStudy.work, multiprocessing.active_children()
 
     def work_beside_a_frozen_process(study: SharedStudy) -> None:
         (process,) = (child for child in multiprocessing.active_children() if child not in others)
         assert process.pid is not None
-        while not asked.run(0).checkpoint.exists() and process.is_alive():
+        while not requested.run(0).checkpoint.exists() and process.is_alive():
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGSTOP)
         # It keeps its trial, and nothing that others need.
@@ -102,10 +102,10 @@ def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is
             os.kill(process.pid, signal.SIGCONT)
             time.sleep(0.01)
             os.kill(process.pid, signal.SIGSTOP)
-        seen.append(asked.run(0).read_history())
+        histories.append(requested.run(0).read_history())
 
         def kill_it_when_it_is_waited_for() -> None:
-            while len(SharedStudy(asked).ranked()) < 2:
+            while len(SharedStudy(requested).ranked()) < 2:
                 time.sleep(0.05)
             process.kill()
 
@@ -115,12 +115,14 @@ def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is
         killer.join()
 
     monkeypatch.setattr(SharedStudy, "work", work_beside_a_frozen_process)
-    records = run_search(asked, workers=2).outcomes()
-    assert [record["state"] for record in records] == ["failed", "complete", "complete", "complete"]
-    assert records[3]["values"] == records[0]["values"]
-    assert not asked.run(0).path.exists()
-    assert 1 <= len(seen[0]) < 3
-    assert asked.run(3).read_history()[: len(seen[0])] == seen[0], "epochs that are done are not trained again"
+    outcomes = run_search(requested, workers=2).outcomes()
+    assert [outcome["state"] for outcome in outcomes] == ["failed", "complete", "complete", "complete"]
+    assert outcomes[3]["values"] == outcomes[0]["values"]
+    assert not requested.run(0).path.exists()
+    assert 1 <= len(histories[0]) < 3
+    assert requested.run(3).read_history()[: len(histories[0])] == histories[0], (
+        "epochs that are done are not trained again"
+    )
 
 
 def test_a_trial_that_is_always_killed_is_given_up(benchmark_folder: Path, tmp_path: Path) -> None:
@@ -132,12 +134,12 @@ def test_a_trial_that_is_always_killed_is_given_up(benchmark_folder: Path, tmp_p
             assert trial is not None
             values.append(trial.params)
     assert values[0] == values[1] == values[2] != values[3]
-    assert {record["reason"] for record in study.outcomes()} == {"its process ended"}
+    assert {outcome["reason"] for outcome in study.outcomes()} == {"its process ended"}
 
 
 def test_others_trials_are_waited_for(benchmark_folder: Path, tmp_path: Path) -> None:
-    asked = search(tmp_path, benchmark_folder, trials=1)
-    one, other = SharedStudy(asked), SharedStudy(asked)
+    requested = search(tmp_path, benchmark_folder, trials=1)
+    one, other = SharedStudy(requested), SharedStudy(requested)
     with ExitStack() as claims:
         assert one._claim(claims) is not None
         assert other._claim(claims) is None
@@ -147,8 +149,8 @@ def test_others_trials_are_waited_for(benchmark_folder: Path, tmp_path: Path) ->
 def test_a_trial_below_the_median_is_pruned_and_leaves_nothing_half_written(
     benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    asked = search(tmp_path, benchmark_folder, trials=6)
-    study = SharedStudy(asked)
+    requested = search(tmp_path, benchmark_folder, trials=6)
+    study = SharedStudy(requested)
     for _ in range(5):
         values, curve = {"train.lr": 1e-2, "options.width": 4}, {1: 0.99, 2: 0.99, 3: 0.99}
         study._study.add_trial(
@@ -157,26 +159,26 @@ def test_a_trial_below_the_median_is_pruned_and_leaves_nothing_half_written(
             )
         )
     study.work()
-    record = study.outcomes()[-1]
-    assert (record["state"], record["epochs"]) == ("pruned", 1)
-    assert record["reason"] == "below the median of the trials before"
-    assert record["accuracy"] == asked.run(5).read_history()[-1]["val"]["accuracy"]
-    assert {path.name for path in asked.run(5).path.iterdir()} == {"config.json", "history.jsonl", "lock"}
+    outcome = study.outcomes()[-1]
+    assert (outcome["state"], outcome["epochs"]) == ("pruned", 1)
+    assert outcome["reason"] == "below the median of the trials before"
+    assert outcome["accuracy"] == requested.run(5).read_history()[-1]["val"]["accuracy"]
+    assert {path.name for path in requested.run(5).path.iterdir()} == {"config.json", "history.jsonl", "lock"}
     assert study.missing == 0
 
 
 def test_a_diverging_trial_is_pruned_and_the_search_goes_on(benchmark_folder: Path, tmp_path: Path) -> None:
-    asked = search(tmp_path, benchmark_folder, trials=2, space={"train.lr": Range(1e29, 1e30)})
-    train = replace(asked.spec.train, clip_norm=1e30, warmup=0.0, precision="float32")
-    study = run_search(replace(asked, spec=replace(asked.spec, train=train)))
-    assert [record["state"] for record in study.outcomes()] == ["pruned", "pruned"]
+    requested = search(tmp_path, benchmark_folder, trials=2, space={"train.lr": Range(1e29, 1e30)})
+    train = replace(requested.spec.train, clip_norm=1e30, warmup=0.0, precision="float32")
+    study = run_search(replace(requested, spec=replace(requested.spec, train=train)))
+    assert [outcome["state"] for outcome in study.outcomes()] == ["pruned", "pruned"]
     assert "not finite in step" in study.outcomes()[0]["reason"]
     assert study.ranked() == []
 
 
 def test_another_search_in_the_folder_is_refused(whole: tuple[Search, SharedStudy]) -> None:
-    asked, _ = whole
-    other = replace(asked, space={**asked.space, "train.lr": Range(1e-3, 1.0, log=True)})
+    requested, _ = whole
+    other = replace(requested, space={**requested.space, "train.lr": Range(1e-3, 1.0, log=True)})
     with pytest.raises(
         InputError, match=r"holds another search \(space.train.lr.high is 1.0, not 0.1\); choose another"
     ):
@@ -184,12 +186,14 @@ def test_another_search_in_the_folder_is_refused(whole: tuple[Search, SharedStud
 
 
 def test_lists_are_chosen_from(benchmark_folder: Path, tmp_path: Path) -> None:
-    asked = search(tmp_path, benchmark_folder, space={"options.fusions": [["difference"], ["difference", "product"]]})
-    study = SharedStudy(replace(asked, spec=RunSpec("resnet_fusion", asked.spec.train)))
+    requested = search(
+        tmp_path, benchmark_folder, space={"options.fusions": [["difference"], ["difference", "product"]]}
+    )
+    study = SharedStudy(replace(requested, spec=RunSpec("resnet_fusion", requested.spec.train)))
     with ExitStack() as claims:
         trial = study._claim(claims)
         assert trial is not None
-        assert asked.chosen(trial)["options.fusions"] in asked.space["options.fusions"]  # pyright: ignore[reportOperatorIssue]
+        assert requested.chosen(trial)["options.fusions"] in requested.space["options.fusions"]  # pyright: ignore[reportOperatorIssue]
 
 
 def test_a_database_may_hold_several_searches(benchmark_folder: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_chosen_values_replace_a_trainings_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("train.lrr: [1, 2]", "own.yaml: unknown key 'train.lrr'; did you mean 'train.lr'"),
         ("lr: {low: 1, high: 2}", "unknown key 'lr'"),
@@ -78,10 +78,10 @@ def test_chosen_values_replace_a_trainings_own() -> None:
         ("{", "own.yaml: not valid YAML"),
     ],
 )
-def test_spaces_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_spaces_that_are_wrong_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         read_space(space(tmp_path, text), SPEC)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -51,7 +51,7 @@ def files(benchmark_folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def teacher(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A network that never saw the pairs which choose the student's epoch."""
+    """A network whose training did not use the pairs that choose the student's epoch."""
     folder = tmp_path_factory.mktemp("teacher")
     with np.load(files[1]) as arrays:
         np.savez(folder / "other.npz", x=arrays["x"][:50], y=arrays["y"][:50])
@@ -76,10 +76,10 @@ def no_levels(n: int) -> np.ndarray:
 
 
 def never(*_: Any) -> Any:
-    raise AssertionError("the teacher was asked")
+    raise AssertionError("the teacher predicted again")
 
 
-def test_a_student_learns_what_a_sure_teacher_says_and_not_the_labels(digits: Mnist, tmp_path: Path) -> None:
+def test_a_student_learns_a_sure_teachers_predictions_and_not_the_labels(digits: Mnist, tmp_path: Path) -> None:
     easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1500, pairs_val=300)
     make_benchmark(digits, tmp_path, easy, ["train", "val"], jobs=1)
     with np.load(tmp_path / "train.npz") as arrays:
@@ -144,7 +144,7 @@ def test_several_teach_by_their_mean(
         assert kept["levels"].shape == (384, 2, 0)
     with pytest.raises(InputError, match="level_weight needs a teacher's levels, and there are none"):
         taught("unlike", ordered[0], teacher.path, level_weight=1.0)
-    assert not (tmp_path / "unlike").exists(), "refused before anybody was asked"
+    assert not (tmp_path / "unlike").exists(), "refused before anything was predicted"
     by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
     fewer = replace(STUDENT, train=by_level, options=OPTIONS | {"levels": 3})
     with pytest.raises(InputError, match=r"has \d+ levels, and the student has 3; give it as many by its option"):
@@ -206,7 +206,7 @@ def test_a_job_of_a_recipe_learns_from_the_run_that_teaches_it(
     assert RunFolder(job.folder).weights.stat().st_mtime_ns == before, "done"
 
 
-def test_what_a_teacher_said_before_the_training_began_is_taken(
+def test_predictions_that_a_teacher_made_before_the_training_are_taken(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = taught("whole")
@@ -224,19 +224,21 @@ def test_what_a_teacher_said_before_the_training_began_is_taken(
     assert RunFolder(tmp_path / "other").teacher.read_bytes() != taught("other", whole.path).teacher.read_bytes()
 
 
-def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFolder, files: tuple[Path, Path]) -> None:
+def test_predictions_of_a_teacher_cannot_be_changed(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path]
+) -> None:
     run = taught(epochs=1)
     before, pairs = run.teacher.read_bytes(), load_pairs(files[0])
     with np.load(run.teacher) as arrays:
         stored = dict(arrays)
     about = json.loads(str(stored["about"]))
 
-    def refused(said: str) -> None:
-        with pytest.raises(InputError, match=said) as found:
+    def refused(message: str) -> None:
+        with pytest.raises(InputError, match=message) as found:
             resume(run.path)
         assert str(found.value).count("\n") == 0
 
-    said = pairs.row_ids, stored["logit"], stored["levels"]
+    arrays = pairs.row_ids, stored["logit"], stored["levels"]
     others: list[dict[str, Any]] = [
         {"logit": -stored["logit"]},
         {"levels": np.zeros((len(pairs), 2, 1), np.float32)},
@@ -248,7 +250,7 @@ def test_what_a_teacher_said_cannot_be_changed(taught: Distill, teacher: RunFold
     refused("teacher.npz: has changed since the run began")
     Teacher(pairs.row_ids[::-1], stored["logit"], stored["levels"], about).save(run.teacher)
     refused("teacher.npz: predicted other rows than those of .*train.npz")
-    Teacher(*said, about | {"identity": {"weights_sha256": "0"}}).save(run.teacher)
+    Teacher(*arrays, about | {"identity": {"weights_sha256": "0"}}).save(run.teacher)
     refused(r"teacher.npz: has the predictions of another teacher \(weights_sha256 is '0', not")
     run.teacher.write_bytes(b"PK")
     refused("teacher.npz: not an NPZ file")
@@ -274,9 +276,9 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
         train(STUDENT, *files, out, context=ONE)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="a teacher predicts no fresh pairs"):
-        distill([tmp_path / "never-asked"], fresh, *files, out, context=ONE)
+        distill([tmp_path / "no-teacher"], fresh, *files, out, context=ONE)
     with pytest.raises(InputError, match="`threads` is 0; use 1 to"):
-        distill([tmp_path / "never-asked"], STUDENT, *files, out, context=Context(threads=0))
+        distill([tmp_path / "no-teacher"], STUDENT, *files, out, context=Context(threads=0))
     pairs = load_pairs(files[1])
     nothing = np.zeros(len(pairs), np.float32), no_levels(len(pairs))
     foreign = Teacher(pairs.row_ids, *nothing, {"of_sha256": pairs.sha256})
@@ -285,14 +287,14 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     assert not out.exists()
 
 
-def test_a_stack_teaches_and_what_it_was_fitted_to_is_said(
+def test_a_stack_teaches_and_a_line_names_what_it_was_fitted_to(
     files: tuple[Path, Path], benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    folder, said = StackFolder(tmp_path / "stack"), []
+    folder, lines = StackFolder(tmp_path / "stack"), []
     fill(folder.path, benchmark_folder, "order", "holdout")
     make_stack(folder.path, folder)
-    run = distill([folder.path], STUDENT, *files, tmp_path / "run", context=Context(said.append, threads=1))
-    (line,) = [each for each in said if "val.npz: chooses the student's epoch" in each]
+    run = distill([folder.path], STUDENT, *files, tmp_path / "run", context=Context(lines.append, threads=1))
+    (line,) = [each for each in lines if "val.npz: chooses the student's epoch" in each]
     assert "used it in training, too (rows which meta-learners were fitted to: an in-sample number); so" in line
     with np.load(run.teacher) as kept:
         np.testing.assert_array_equal(
@@ -324,9 +326,9 @@ def test_the_command_trains_a_student_of_a_network(
     config = run.train_config()
     assert (config.distill_weight, config.distill_temperature) == (0.7, 2)
     assert holds(run, RunSpec("order_net", config, {"width": 4}))
-    said = capsys.readouterr().out
-    assert "predicting all 384 rows of train.npz, which the network was fitted to" in said
-    assert "chooses the student's epoch" not in said, "this teacher does not know val"
+    output = capsys.readouterr().out
+    assert "predicting all 384 rows of train.npz, which the network was fitted to" in output
+    assert "chooses the student's epoch" not in output, "this teacher does not know val"
     # A file that the teacher was given is no test of its student.
     other = Path(teacher.read_config()["data"]["val"]["path"])
     shutil.copy(other, tmp_path / "test_other.npz")

@@ -48,14 +48,14 @@ def in_process(jobs: Sequence[Job], *_: object, **__: object) -> dict[str, str]:
 
 
 def fill(folder: Path, data: Path, models: str, mode: Mode = "oof") -> list[str]:
-    """Give what was said."""
-    said: list[str] = []
+    """Fill a ledger, and give the printed lines."""
+    lines: list[str] = []
     fitted, val, *tests = (data / f"{split}.npz" for split in SPLITS)
     grid = GridSpec(mode, choose_models(RUNS, models), folds=2 if mode == "oof" else 4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "run_jobs", in_process)
-        assert fill_ledger(grid, folder, fitted, val, tests, context=Context(said.append)) == {}
-    return said
+        assert fill_ledger(grid, folder, fitted, val, tests, context=Context(lines.append)) == {}
+    return lines
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def oof(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def test_each_row_is_asked_of_the_network_that_did_not_see_it(oof: Path, benchmark_folder: Path) -> None:
+def test_each_row_is_predicted_by_the_network_that_was_not_fitted_to_it(oof: Path, benchmark_folder: Path) -> None:
     matrix = Ledger(oof / "ledger").read()
     data = load_pairs(benchmark_folder / "train.npz")
     assert np.array_equal(matrix.rows.y, data.y)  # pyright: ignore[reportArgumentType]
@@ -75,16 +75,16 @@ def test_each_row_is_asked_of_the_network_that_did_not_see_it(oof: Path, benchma
         held = np.flatnonzero(matrix.fold == fold)
         given = [load_pairs(Path(file["path"])) for file in run.read_config()["data"].values()]
         assert not {*held.astype(str)} & {each for part in given for each in part.row_ids}
-        said = predictions_of(run, data.select(held))
-        assert np.array_equal(matrix.rows.logit[held, 0], said.logit.astype(np.float64))
+        predictions = predictions_of(run, data.select(held))
+        assert np.array_equal(matrix.rows.logit[held, 0], predictions.logit.astype(np.float64))
     assert matrix.rows.levels["order"].shape == (len(data), 2, 10)
     assert matrix.tests["test_public"].logit.shape == (40, 1)
 
 
 def test_a_grid_that_is_given_again_adds_what_is_new(oof: Path, benchmark_folder: Path) -> None:
     before = sha256(oof / "ledger" / "order.npz")
-    said = fill(oof, benchmark_folder, "order,compare")
-    assert said == [f"compare: 2 of 2 networks are in {oof / 'ledger'}"]
+    lines = fill(oof, benchmark_folder, "order,compare")
+    assert lines == [f"compare: 2 of 2 networks are in {oof / 'ledger'}"]
     assert sha256(oof / "ledger" / "order.npz") == before
     assert Ledger(oof / "ledger").read().names == ("order", "compare")
 
@@ -92,8 +92,11 @@ def test_a_grid_that_is_given_again_adds_what_is_new(oof: Path, benchmark_folder
 def test_only_base_models_of_the_recipe_are_chosen() -> None:
     assert list(choose_models(RUNS, "compare")) == ["compare"]
     assert choose_models(RUNS, "") == RUNS
-    for models, said in (("compar", "has no run 'compar'; did you mean 'compare'"), ("order, order", "given 2 times")):
-        with pytest.raises(InputError, match=said):
+    for models, message in (
+        ("compar", "has no run 'compar'; did you mean 'compare'"),
+        ("order, order", "given 2 times"),
+    ):
+        with pytest.raises(InputError, match=message):
             choose_models(RUNS, models)
 
 

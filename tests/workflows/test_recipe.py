@@ -58,7 +58,7 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("modle: fpn", "unknown key 'modle'; did you mean 'model'"),
         ("{model: order_net, options: {views: 3}}", "views"),
@@ -105,8 +105,8 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         ("{runs: {fpn: {}, 'fpn': {}}}", "key 'fpn' of line 1 occurs again in line 1; keep one"),
     ],
 )
-def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=re.escape(said)) as refused:
+def test_recipes_that_are_wrong_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as refused:
         read_recipe(recipe(tmp_path, text))
     assert len(str(refused.value).replace(str(tmp_path), "")) < 800
 

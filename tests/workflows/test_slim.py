@@ -45,14 +45,14 @@ def test_a_slim_run_decides_as_the_run_does(benchmark_folder: Path, tmp_path: Pa
     assert not (tmp_path / "other").exists()
 
 
-def test_the_network_that_comes_along_is_as_good_as_it_says() -> None:
+def test_the_network_that_comes_along_is_as_good_as_its_metrics() -> None:
     run, pairs = RunFolder(PRETRAINED), load_pairs(PAIRS)
     logit = Network(run).logits(pairs)
     assert pairs.y is not None
     right = ((logit > 0) == (pairs.y == 1)).mean()
     # Arithmetic differs between processors in the last digits: a pair or two may be decided otherwise.
     assert right == pytest.approx(PINNED, abs=0.0051)
-    said = read_json(run.metrics("val"))["metrics"]["accuracy"]
-    assert abs(right - said["value"]) < 0.05
+    stored = read_json(run.metrics("val"))["metrics"]["accuracy"]
+    assert abs(right - stored["value"]) < 0.05
     assert run.read_config()["track"] == "pairs-only"
     assert sum(path.stat().st_size for path in PRETRAINED.rglob("*") if path.is_file()) < 2e6

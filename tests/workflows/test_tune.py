@@ -18,7 +18,7 @@ from twinrank.training.jobs import Job
 from twinrank.tuning.search import Search, SharedStudy
 from twinrank.tuning.space import SPACES, Range, read_space
 from twinrank.workflows.recipe import model_spec
-from twinrank.workflows.tune import _move_earlier_winner, tune
+from twinrank.workflows.tune import move_earlier_winner, tune
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
 TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]
@@ -34,9 +34,9 @@ def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
 ) -> None:
     arguments = command(benchmark_folder, tmp_path, "--trials", "2", "--retrain-seeds", "7")
     main(arguments)
-    said = capsys.readouterr()
-    assert "importances.png is left out: it needs 20 completed trials" in said.out
-    assert re.search(r"On fresh seeds trial \d is (NOT shown to be )?better than the defaults", said.out)
+    output = capsys.readouterr()
+    assert "importances.png is left out: it needs 20 completed trials" in output.out
+    assert re.search(r"On fresh seeds trial \d is (NOT shown to be )?better than the defaults", output.out)
     record = json.loads((tmp_path / "study.json").read_text())
     assert [trial["state"] for trial in record["trials"]] == ["complete"] * 2
     assert record["space"]["train.lr"] == {"low": 1e-4, "high": 1e-2, "log": True}
@@ -53,7 +53,7 @@ def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
     assert again["better"] == (again["difference"]["low"] > 0 and again["by_seed"][0] > 0)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     main(arguments)
-    assert capsys.readouterr().out == said.out
+    assert capsys.readouterr().out == output.out
     assert json.loads((tmp_path / "study.json").read_text()) == record
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
     assert len(before) == 5, "the weights of the best trial, and weights and checkpoint of the two at the end"
@@ -70,21 +70,21 @@ def test_an_earlier_winner_is_moved_out_of_the_way(benchmark_folder: Path, tmp_p
     model = {"name": "order_net", "options": entry("order_net").options}
     folder = tmp_path / "winner_seed7"
     RunFolder(folder).create(RECORDED | {"model": model, "train": asdict(earlier)})
-    said: list[str] = []
+    lines: list[str] = []
     same = Job(folder, *files, RunSpec("order_net", earlier))
-    _move_earlier_winner(same, search, study.ranked(), said.append)
+    move_earlier_winner(same, search, study.ranked(), lines.append)
     assert folder.exists()
-    _move_earlier_winner(replace(same, spec=spec), search, study.ranked(), said.append)
+    move_earlier_winner(replace(same, spec=spec), search, study.ranked(), lines.append)
     assert folder.exists(), "another seed is nobody's earlier winner"
-    _move_earlier_winner(
-        replace(same, spec=RunSpec("order_net", replace(earlier, lr=5e-3))), search, study.ranked(), said.append
+    move_earlier_winner(
+        replace(same, spec=RunSpec("order_net", replace(earlier, lr=5e-3))), search, study.ranked(), lines.append
     )
     assert not folder.exists()
     assert holds(RunFolder(tmp_path / "trial0_seed7"), RunSpec("order_net", earlier))
-    assert said == [f"{folder}: is of the earlier winner; moved to {tmp_path / 'trial0_seed7'}"]
+    assert lines == [f"{folder}: is of the earlier winner; moved to {tmp_path / 'trial0_seed7'}"]
 
 
-def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_a_search_in_which_nothing_is_completed_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
     train = replace(entry("order_net").train, epochs=1, clip_norm=1e30, warmup=0.0, precision="float32")
     spec, files = (
         RunSpec("order_net", train, {"width": 4}),
@@ -98,7 +98,7 @@ def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, 
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--trials", "0"], "--trials is 0; use 1 or more"),
         (["--workers", "0"], "--workers is 0; use 1 or more"),
@@ -112,14 +112,14 @@ def test_a_search_in_which_nothing_is_completed_says_so(benchmark_folder: Path, 
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(
-    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(command(benchmark_folder, tmp_path / "out", *more))
     error = capsys.readouterr().err
     assert stopped.value.code == 2
     assert error.count("\n") == 1
-    assert said in error
+    assert message in error
     assert not (tmp_path / "out").exists()
 
 

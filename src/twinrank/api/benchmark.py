@@ -8,8 +8,7 @@ from typing import Any
 from twinrank.api.values import changed
 from twinrank.benchmark import generator
 from twinrank.benchmark.mnist import fetch_mnist
-from twinrank.config import SPLITS, BenchmarkConfig, Split, split_named
-from twinrank.errors import InputError, nearest
+from twinrank.config import SPLITS, BenchmarkConfig, require_splits
 
 __all__ = ["make_benchmark"]
 
@@ -47,15 +46,9 @@ def make_benchmark(
     Raises:
         InputError: A value or a split does not exist, ``out`` holds something else, or no source has MNIST.
     """
-    chosen: list[Split] = [_split(name) for name in splits]
+    chosen = require_splits(splits)
     config = changed(BenchmarkConfig(), values, "make_benchmark")
     folder = Path(out)
     generator.refuse_other_benchmark(folder, config, "out", chosen)
     generator.make_benchmark(fetch_mnist(), folder, config, chosen, jobs, progress)
     return {split: folder / f"{split}.npz" for split in chosen}
-
-
-def _split(name: str) -> Split:
-    if (split := split_named(name)) is None:
-        raise InputError(f"`splits`: '{name}' is no file of the benchmark{nearest(name, SPLITS)}")
-    return split

@@ -131,8 +131,8 @@ def train(
 
     Args:
         model: Network name, see :func:`list_models`.
-        train: Labelled pairs to fit: a path, :class:`twinrank.PairData`, or a tuple ``(xa, xb, y)`` of images, uint8 or
-            float in [0, 1], (N, H, W) or (N, C, H, W), and labels 0 and 1, (N,). 1 means that the left image ranks
+        train: Labelled pairs to fit: a path, :class:`twinrank.PairData`, or a tuple ``(xa, xb, y)``. Images are uint8
+            or float in [0, 1], (N, H, W) or (N, C, H, W). Labels are 0 and 1, (N,); 1 means that the left image ranks
             higher.
         val: Labelled pairs that choose the epoch, in the same forms.
         out: Run folder, new. By default ``runs/MODEL``, or ``runs/MODEL_2`` and so on where that is taken.
@@ -232,8 +232,5 @@ def evaluate(
 
 def _free_folder(model: str) -> Path:
     """``runs/MODEL``, or the first of ``runs/MODEL_2``, ... that nothing is in."""
-    for number in itertools.count(1):
-        folder = _RUNS / (model if number == 1 else f"{model}_{number}")
-        if not folder.exists():
-            return folder
-    raise AssertionError
+    later = (_RUNS / f"{model}_{number}" for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([_RUNS / model], later) if not folder.exists())

@@ -19,7 +19,7 @@ from twinrank.errors import InputError
 _WORDS = {int: "a whole number", float: "a number"}
 
 registry = ConstructorRegistry()
-"""How plain values are read, whatever command takes them."""
+"""How every command reads plain values."""
 
 
 def shown_default(label: str) -> str:
@@ -51,7 +51,7 @@ def existing_path(text: str) -> Path:
 
 
 def existing_run(text: str) -> Path:
-    """A run folder or a stack folder. Whether its files are sound is for the library to say.
+    """A run folder or a stack folder. The library checks later whether its files are sound.
 
     Raises:
         InputError: It is neither.
@@ -76,13 +76,13 @@ def existing_runs(text: str) -> tuple[Path, ...]:
     return tuple(map(existing_run, names))
 
 
-def _spec(metavar: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
+def _spec(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str] = str) -> PrimitiveConstructorSpec[Any]:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda texts: read(texts[0]),
         is_instance=lambda value: True,
-        str_from_instance=lambda value: [str(value)],
+        str_from_instance=lambda value: [show(value)],
     )
 
 
@@ -112,14 +112,7 @@ def listed(item: type) -> Any:
         except ValueError as error:
             raise InputError(f"{quoted(text)} is not a list; write {_WORDS[item]} each, such as 3,3,3") from error
 
-    spec = PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="A,B,...",
-        instance_from_str=lambda texts: read(texts[0]),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda values: [",".join(map(str, values))],
-    )
-    return Annotated[tuple, spec]
+    return Annotated[tuple, _spec("A,B,...", read, lambda values: ",".join(map(str, values)))]
 
 
 def flag_type(hint: Any) -> Any:

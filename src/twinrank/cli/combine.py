@@ -153,4 +153,4 @@ def distill(
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     context = Context(say, command=given_command(), threads=threads)
-    distill(list(teacher), spec, train, val, out, context=context)
+    distill(teacher, spec, train, val, out, context=context)

@@ -7,9 +7,7 @@ import tyro
 
 from twinrank.cli.arguments import FileArgument, FileArguments, OptionalFile, OutFile, OutFolder
 from twinrank.cli.output import progress_bars, say
-from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, Split, split_named
-from twinrank.core.messages import quoted
-from twinrank.errors import InputError
+from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, require_splits
 
 
 def fetch(source: Annotated[OptionalFile, tyro.conf.arg(name="from")] = None) -> None:
@@ -37,11 +35,7 @@ def make(
         splits: Files to make, separated by commas.
         jobs: Processes that render; -1 means one for each core.
     """
-    chosen: list[Split] = []
-    for name in splits.split(","):
-        if (split := split_named(name.strip())) is None:
-            raise InputError(f"`splits`: {quoted(name)} is not a file of the benchmark; those are {','.join(SPLITS)}")
-        chosen.append(split)
+    chosen = require_splits(name.strip() for name in splits.split(","))
     from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
     from twinrank.benchmark.mnist import fetch_mnist
 

@@ -1,7 +1,5 @@
 """Commands that explain and compare what was trained."""
 
-from pathlib import Path
-
 from twinrank.cli.arguments import (
     FileArgument,
     OptionalFolder,
@@ -30,7 +28,7 @@ def report(run: RunArgument, out: OptionalOutFile = None, figures: OptionalFolde
 def leaderboard(runs: RunArguments, out: OptionalFolder = None) -> None:
     """Compare runs and stacks in one table, the best on val first.
 
-    The table has accuracy, log-loss, calibration and cost, and says who ties.
+    The table has accuracy, log-loss, calibration and cost, and marks ties.
 
     Args:
         runs: Evaluated run folders, and stack folders, about the same rows.
@@ -79,10 +77,10 @@ def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 
         out: Folder for order.json and cycles.png.
     """
     from twinrank.inference.load import load_predictor
-    from twinrank.inference.order import order as ask
+    from twinrank.inference.order import order as measure
     from twinrank.reporting.order import order_text, write_order
 
-    found = ask(load_predictor(*run), file, images, seed)
+    found = measure(load_predictor(*run), file, images, seed)
     print(order_text(found.report, found.rows))
     if out is not None:
         for written in write_order(*found, out):
@@ -97,5 +95,5 @@ def verify(run: RunArgument) -> None:
     """
     from twinrank.workflows.verify import verify
 
-    verify(Path(run), context=Context(say))
+    verify(run, context=Context(say))
     print(f"{run}: every figure is what the files give")

@@ -87,25 +87,24 @@ def _default(kind: type, name: str) -> Any:
 
 
 def _run_flags(entry: "ModelEntry") -> type:
-    described = tyro.conf.arg
     files: list[Any] = [
-        ("train", Annotated[File, described(help="Labelled pairs to fit.")]),
-        ("val", Annotated[File, described(help="Labelled pairs that choose the epoch.")]),
+        ("train", Annotated[File, tyro.conf.arg(help="Labelled pairs to fit.")]),
+        ("val", Annotated[File, tyro.conf.arg(help="Labelled pairs that choose the epoch.")]),
     ]
     out = f"Run folder, new; runs/{entry.name} by default."
     others: list[Any] = [
-        ("out", Annotated[OptionalFolder, described(help=out, metavar="FOLDER", help_behavior_hint="")], None),
+        ("out", Annotated[OptionalFolder, tyro.conf.arg(help=out, metavar="FOLDER", help_behavior_hint="")], None),
         *_fields(RUN, entry),
         (
             "threads",
-            Annotated[Threads, described(help="CPU threads; all cores by default.", help_behavior_hint="")],
+            Annotated[Threads, tyro.conf.arg(help="CPU threads; all cores by default.", help_behavior_hint="")],
             None,
         ),
         (
             "log_to",
             Annotated[
                 str,
-                described(
+                tyro.conf.arg(
                     help="Sinks that follow the training: tensorboard, wandb or both, separated by a comma.",
                     metavar="SINK[,SINK]",
                     help_behavior_hint=shown_default,

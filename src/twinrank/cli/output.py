@@ -64,7 +64,7 @@ def fail(line: str, status: int) -> NoReturn:
 
 
 def with_flags(message: str, flags: Mapping[str, str]) -> str:
-    """A message of the library as the command line says it: parameters in backticks become flags.
+    """A message of the library in the words of the command line: parameters in backticks become flags.
 
     So does the name of a value at the beginning: ``lr is -1`` becomes ``--lr is -1``.
     """
@@ -75,7 +75,7 @@ def with_flags(message: str, flags: Mapping[str, str]) -> str:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command as it was given, but for the password in a URL: commands are recorded."""
+    """The command as it was given, but for the password in a URL, since files keep the command."""
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["twinrank", *arguments]))
 
 
@@ -124,5 +124,5 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
 
 
 def given_command() -> str:
-    """The command line of this process, to be recorded."""
+    """The command line of this process, as files keep it."""
     return command_line(sys.argv[1:])

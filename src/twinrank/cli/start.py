@@ -72,6 +72,7 @@ def models(
     from twinrank.models.registry import entry
 
     if model is not None:
+        # A wrong name is refused before torch is imported.
         entry(model)
     from twinrank.models.profile import describe_models
 

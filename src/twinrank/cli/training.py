@@ -32,9 +32,9 @@ def resume(
 
     Args:
         run: Run folder.
-        train: New place of the pairs that are fitted; the recorded place by default.
-        val: New place of the pairs that choose the epoch; the recorded place by default.
-        epochs: New number of epochs of the whole run; the recorded number by default.
+        train: New place of the pairs that are fitted; that in config.json by default.
+        val: New place of the pairs that choose the epoch; that in config.json by default.
+        epochs: New number of epochs of the whole run; that in config.json by default.
     """
     from twinrank.training.train import resume
 
@@ -157,5 +157,5 @@ def slim(run: RunArgument, out: OutFolder) -> None:
     """
     from twinrank.workflows.slim import slim
 
-    weights = slim(Path(run), out).weights
+    weights = slim(run, out).weights
     print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")

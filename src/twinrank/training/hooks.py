@@ -1,4 +1,4 @@
-"""What a training calls as it goes."""
+"""Calls of a training to the outside."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar

@@ -53,7 +53,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobStates:
-    """How many trainings stand.
+    """The states of many trainings.
 
     Attributes:
         waiting: Jobs that have not begun.
@@ -69,7 +69,7 @@ class JobStates:
 
 
 Begin = Callable[[Job, Context], None]
-"""Does a job in this process."""
+"""A function that does a job in this process."""
 
 
 def run_jobs(jobs: Sequence[Job], begin: Begin | None = None, *, context: Context = Context()) -> dict[str, str]:

@@ -48,19 +48,8 @@ from twinrank.training.schedule import beta1_at, learning_rate_factor
 from twinrank.training.state import TrainState
 
 
-def fit(
-    run: RunFolder,
-    model: SiameseNet,
-    description: dict[str, Any],
-    batches: Batches | FreshBatches,
-    val: PairData,
-    config: TrainConfig,
-    hooks: Hooks,
-) -> None:
-    """Train a network, from the run's checkpoint if there is one; leave history, checkpoint and the best weights.
-
-    After each epoch the history is written, then the weights if ``config.monitor`` is at its best, then the checkpoint,
-    each in one step. So a run that is killed anywhere goes on from its last checkpoint and writes the same bytes again.
+class Training:
+    """A network with all that its training changes: objective, running mean, optimiser, state and history.
 
     Args:
         run: Run folder with its configuration.
@@ -70,31 +59,7 @@ def fit(
         val: Labelled pairs that choose the best epoch and stop early.
         config: Training values.
         hooks: Calls to the outside; what a hook raises ends the training.
-
-    Raises:
-        Diverged: The loss is not finite.
-        InputError: The configuration is not that of the checkpoint, a file cannot be written, or the folder is gone.
-        Interrupted: Ctrl-C stopped the training.
     """
-    training = _Training(run, model, description, batches, val, config, hooks)
-    training.restore()
-    try:
-        while not training.state.finished(config):
-            training.run_epoch()
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"stopped in epoch {training.state.epoch + 1} of {config.epochs}; what came before is kept."
-            f" Go on with: twinrank resume {run.path}"
-        ) from error
-    state = training.state
-    if state.stopped_early(config):
-        hooks.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
-    best_epoch = state.best_epoch(config)
-    hooks.say(f"{run.weights}: weights of epoch {best_epoch}, {config.monitor} {state.values[best_epoch - 1]:.4f}")
-
-
-class _Training:
-    """A network with all that its training changes: objective, running mean, optimiser, state and history."""
 
     def __init__(
         self,
@@ -118,35 +83,63 @@ class _Training:
         self._requested = run.fingerprint()
         self._place = _place(run)
         self._history: list[dict[str, Any]] = []
-        self.state = TrainState()
+        self._state = TrainState()
 
-    def restore(self) -> None:
+    def fit(self) -> None:
+        """Train from the run's checkpoint if there is one; leave history, checkpoint and the best weights.
+
+        After each epoch the history is written, then the weights if ``config.monitor`` is at its best, then the
+        checkpoint, each in one step. So a run that is killed anywhere goes on from its last checkpoint and writes the
+        same bytes again.
+
+        Raises:
+            Diverged: The loss is not finite.
+            InputError: The configuration is not that of the checkpoint, a file cannot be written, or the folder is
+                gone.
+            Interrupted: Ctrl-C stopped the training.
+        """
+        self._restore()
+        run, config, say = self._run, self._config, self._hooks.say
+        try:
+            while not self._state.finished(config):
+                self._run_epoch()
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"stopped in epoch {self._state.epoch + 1} of {config.epochs}; what came before is kept."
+                f" Go on with: twinrank resume {run.path}"
+            ) from error
+        if self._state.stopped_early(config):
+            say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
+        best = self._state.best_epoch(config)
+        say(f"{run.weights}: weights of epoch {best}, {config.monitor} {self._state.values[best - 1]:.4f}")
+
+    def _restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
         run = self._run
         if run.checkpoint.is_file():
             found = load_checkpoint(run.checkpoint, self._kept, self._step.optimizer)
             self._step.scaler.load_state_dict(found["scaler"])
-            self.state = TrainState(tuple(found["values"]))
+            self._state = TrainState(tuple(found["values"]))
             _refuse_other_configuration(run, found.get("asked", self._requested), self._requested)
-            self._history = run.read_history()[: self.state.epoch]
-            if len(self._history) < self.state.epoch:
+            self._history = run.read_history()[: self._state.epoch]
+            if len(self._history) < self._state.epoch:
                 raise InputError(
-                    f"{run.history}: has {len(self._history)} of the {self.state.epoch} epochs that are done;"
+                    f"{run.history}: has {len(self._history)} of the {self._state.epoch} epochs that are done;"
                     " restore it"
                 )
-            self._hooks.say(f"{run.path}: {self.state.epoch} of {self._config.epochs} epochs are done")
+            self._hooks.say(f"{run.path}: {self._state.epoch} of {self._config.epochs} epochs are done")
         elif len(run.read_history()) > 1:
             raise InputError(f"{run.checkpoint}: is missing; restore it, or train again into another folder")
 
-    def run_epoch(self) -> None:
+    def _run_epoch(self) -> None:
         """Train an epoch, validate, and keep all of it."""
         config, run = self._config, self._run
         evaluated: SiameseNet = self._model if self._mean is None else self._mean.module  # pyright: ignore[reportAssignmentType]
-        self._hooks.epoch_started(self.state.epoch + 1)
-        entry = _train_epoch(self.state, self._model, self._objective, self._step, self._batches, config, self._hooks)
+        self._hooks.epoch_started(self._state.epoch + 1)
+        entry = self._train_epoch()
         entry["val"] = _validate(evaluated, self._val)
-        self.state = TrainState((*self.state.values, entry["val"][config.monitor]))
-        best = self.state.best_epoch(config) == self.state.epoch
+        self._state = TrainState((*self._state.values, entry["val"][config.monitor]))
+        best = self._state.best_epoch(config) == self._state.epoch
         self._history.append(entry)
         self._require_place()
         run.write_history(self._history)
@@ -154,12 +147,52 @@ class _Training:
             save_weights(run.weights, evaluated, self._description)
         self._require_place()
         marks = {
-            "values": self.state.values,
+            "values": self._state.values,
             "scaler": self._step.scaler.state_dict(),
             "asked": self._requested,
         }
         save_checkpoint(run.checkpoint, self._kept, self._step.optimizer, marks)
         self._hooks.epoch_ended(entry, best)
+
+    def _train_epoch(self) -> dict[str, Any]:
+        """Train an epoch; gives its entry without validation."""
+        config, step, batches = self._config, self._step, self._batches
+        epoch, scores = self._state.epoch + 1, config.scores(self._state.values)
+        seed_torch(config.seed, "epoch", epoch)
+        self._model.train()
+        started, sums, updates = time.perf_counter(), defaultdict(float), 0
+        learning_rate = 0.0
+        for number, batch in enumerate(self._hooks.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
+            loss = self._objective(self._model, *batch)
+            # The epoch's last step may be of fewer batches.
+            first = (number - 1) // config.accumulate * config.accumulate
+            step.backward(loss.total, min(config.accumulate, batches.steps - first))
+            measured = {"loss": loss.total, **loss.terms}
+            if number % config.accumulate == 0 or number == batches.steps:
+                done = (epoch - 1 + number / batches.steps) / config.epochs
+                learning_rate = config.lr * learning_rate_factor(config, done, scores)
+                norm = step.update(learning_rate, beta1_at(config, done))
+                # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
+                if norm.isfinite() or not step.scaler.is_enabled():
+                    measured["grad_norm"] = norm
+                    updates += 1
+            for name, value in measured.items():
+                sums[name] += value.item()
+            if not math.isfinite(sums["loss"] + sums["grad_norm"]):
+                raise Diverged(
+                    f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
+                    f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or the `precision` float32"
+                )
+        seconds = time.perf_counter() - started
+        norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}
+        return {
+            "epoch": epoch,
+            "seconds": round(seconds, 3),
+            "learning_rate": learning_rate,
+            "train": {name: total / batches.steps for name, total in sums.items()} | norm_mean,
+            "images_per_second": round(2 * batches.steps * batches.size / seconds, 1),
+            "memory_mb": round(peak_memory() / 1e6, 1),
+        }
 
     def _require_place(self) -> None:
         """A folder that was removed is not made again: without its configuration nothing in it could be used."""
@@ -239,53 +272,6 @@ class Step:
         if self._mean is not None:
             self._mean.update_parameters(self._trained["model"])  # pyright: ignore[reportIndexIssue]
         return norm
-
-
-def _train_epoch(
-    state: TrainState,
-    model: SiameseNet,
-    objective: Objective,
-    step: Step,
-    batches: Batches | FreshBatches,
-    config: TrainConfig,
-    hooks: Hooks,
-) -> dict[str, Any]:
-    epoch, scores = state.epoch + 1, config.scores(state.values)
-    seed_torch(config.seed, "epoch", epoch)
-    model.train()
-    started, sums, updates = time.perf_counter(), defaultdict(float), 0
-    learning_rate = 0.0
-    for number, batch in enumerate(hooks.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
-        loss = objective(model, *batch)
-        # The epoch's last step may be of fewer batches.
-        first = (number - 1) // config.accumulate * config.accumulate
-        step.backward(loss.total, min(config.accumulate, batches.steps - first))
-        measured = {"loss": loss.total, **loss.terms}
-        if number % config.accumulate == 0 or number == batches.steps:
-            done = (epoch - 1 + number / batches.steps) / config.epochs
-            learning_rate = config.lr * learning_rate_factor(config, done, scores)
-            norm = step.update(learning_rate, beta1_at(config, done))
-            # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
-            if norm.isfinite() or not step.scaler.is_enabled():
-                measured["grad_norm"] = norm
-                updates += 1
-        for name, value in measured.items():
-            sums[name] += value.item()
-        if not math.isfinite(sums["loss"] + sums["grad_norm"]):
-            raise Diverged(
-                f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
-                f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or the `precision` float32"
-            )
-    seconds = time.perf_counter() - started
-    norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}
-    return {
-        "epoch": epoch,
-        "seconds": round(seconds, 3),
-        "learning_rate": learning_rate,
-        "train": {name: total / batches.steps for name, total in sums.items()} | norm_mean,
-        "images_per_second": round(2 * batches.steps * batches.size / seconds, 1),
-        "memory_mb": round(peak_memory() / 1e6, 1),
-    }
 
 
 def _validate(model: SiameseNet, val: PairData) -> dict[str, float]:

@@ -33,8 +33,8 @@ class Objective(nn.Module):
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
     that. Any other network gets an auxiliary one here, on the averages of its backbone's maps, with a pair loss of its
     own. The auxiliary head alone trains the backbone, and is dropped after training. Neck and comparator learn on what
-    the backbone gives; their noisy gradient would keep the backbone on its plateau for longer. (An auxiliary head on
-    the features, behind the neck's dropout, leaves the levels alike.) A teacher's logits are compared with both heads,
+    the backbone gives; their noisy gradient would keep the backbone on its plateau for longer. An auxiliary head on the
+    features, behind the neck's dropout, would leave the levels alike. A teacher's logits are compared with both heads,
     since otherwise they would not reach the backbone.
 
     Args:
@@ -184,12 +184,12 @@ def focal_loss(
 class LatentTerm(nn.Module):
     """Contrastive term and balance term of latent levels.
 
-    With each pair put in order by its label, every greater image g of a batch is scored against every lesser one l by
-    ``S_gl = log sum_ij exp(g_i - m_i + W_ij + l_j - n_j)``, where m and n are the logs of the running means of the
-    posteriors: the log-ratio of "these two are a pair" to chance. Cross-entropy along the rows and the columns of S
-    (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748, equation 4, both ways) measures which images were paired, far
-    more than one bit. The balance term, log K minus the entropy of the batch's mean posterior, keeps every level in
-    use; without it levels merge in a cyclic order.
+    The label puts each pair in order. Every greater image g of a batch is scored against every lesser one l by
+    ``S_gl = log sum_ij exp(g_i - m_i + W_ij + l_j - n_j)``. Here m and n are the logs of the running means of the
+    posteriors. So S is the log-ratio of "these two are a pair" to chance. Cross-entropy along the rows and the columns
+    of S (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748, equation 4, both ways) measures which images were paired.
+    That is far more than one bit. The balance term is log K minus the entropy of the batch's mean posterior. It keeps
+    every level in use; without it levels merge in a cyclic order.
 
     Args:
         levels: Number of levels, K.

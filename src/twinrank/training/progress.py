@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar of the epoch on a terminal, and everywhere one line an epoch."""
+"""What is shown of a training: a bar of the epoch on a terminal, and everywhere one line an epoch."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,24 +14,23 @@ class EpochProgress(Hooks):
 
     Args:
         epochs: Epochs of the whole run.
-        console: Console to write to; standard error by default.
     """
 
-    def __init__(self, epochs: int, console: Console | None = None) -> None:
-        self.epochs = epochs
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
     def steps(self, epoch: int, batches: Iterable[Item], total: int) -> Iterator[Item]:
         """The batches of an epoch, with a bar if this is a terminal."""
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
-            yield from bar.track(batches, total, description=f"epoch {epoch:>3}/{self.epochs}")
+            yield from bar.track(batches, total, description=f"epoch {epoch:>3}/{self._epochs}")
 
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Show one line about an epoch."""
         train, val = entry["train"], entry["val"]
         self._console.print(
-            f"epoch {entry['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f}  val accuracy {val['accuracy']:.2%}"
+            f"epoch {entry['epoch']:>3}/{self._epochs}  loss {train['loss']:.4f}  val accuracy {val['accuracy']:.2%}"
             f"  log-loss {val['log_loss']:.4f}  lr {entry['learning_rate']:.2e}  gradient {train['grad_norm']:.2f}"
             f"  {entry['seconds']:.1f} s  {entry['images_per_second']:,.0f} images/s{'  best' if best else ''}"
         )

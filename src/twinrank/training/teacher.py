@@ -49,7 +49,7 @@ class Teacher:
         ids = pairs.row_ids
         alike = len(self.logit) == len(_stored(self)) == len(ids) and np.array_equal(self.id, ids)
         if self.about.get("of_sha256") != pairs.sha256 or not alike:
-            raise InputError(f"{where}: predicted other rows than those of {pairs.path}; let it predict these")
+            raise InputError(f"{where}: predicted other rows than those of {pairs.path}; distill again")
 
     def save(self, path: Path) -> None:
         """Write an NPZ file with a digest of all that is in it; the same predictions give the same bytes.

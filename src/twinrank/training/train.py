@@ -1,4 +1,4 @@
-"""A training run from its files: begun, or gone on with."""
+"""Begin a training run, or go on with it."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import require_network
 from twinrank.training.checks import require_threads, require_trainable
 from twinrank.training.hooks import Hooks
-from twinrank.training.loop import fit
+from twinrank.training.loop import Training
 from twinrank.training.progress import EpochProgress
 from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
 from twinrank.training.sinks import following, require_sinks
@@ -231,7 +231,7 @@ def _fit(
     hooks = EpochProgress(config.epochs) if hooks is None else hooks
     with following(run, configuration.get("log_to", ()), hooks.say):
         batches = _batches(pairs, config, teacher, hooks)
-        fit(run, model.to(pick_device()), description, batches, val, config, hooks)
+        Training(run, model.to(pick_device()), description, batches, val, config, hooks).fit()
 
 
 def _batches(pairs: PairData, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:

@@ -1,4 +1,4 @@
-"""Trainings under way, seen from another process: live on a terminal, a line an epoch elsewhere."""
+"""Trainings under way, watched from another process: live on a terminal, a line an epoch elsewhere."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +24,9 @@ _FAILED = -1
 
 
 @contextmanager
-def jobs_table(console: Console | None = None) -> Iterator[Callable[[JobStates], None]]:
-    """Give a function that shows how many trainings stand, on standard error."""
-    console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+def jobs_table() -> Iterator[Callable[[JobStates], None]]:
+    """Give a function that shows the states of trainings on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda states: live.update(_table(states), refresh=True)

@@ -241,7 +241,7 @@ class SharedStudy:
 
 
 class TrialHooks(Hooks):
-    """Tells the study of each epoch, and ends a trial that is not worth its time.
+    """Reports each epoch to the study, and ends a trial that is not worth its time.
 
     Lines about weights are not shown, since those of most trials are not kept. There is no bar, since several trials
     may share the terminal.
@@ -249,14 +249,13 @@ class TrialHooks(Hooks):
     Args:
         trial: Trial of the study.
         epochs: Epochs of the whole trial.
-        console: Console to write to; standard error by default.
     """
 
-    def __init__(self, trial: optuna.Trial, epochs: int, console: Console | None = None) -> None:
+    def __init__(self, trial: optuna.Trial, epochs: int) -> None:
         self._trial = trial
         self._epochs = epochs
         self._reported = 0
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Report an epoch once; the last one prunes nothing."""

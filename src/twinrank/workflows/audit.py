@@ -1,7 +1,6 @@
 """Checks of a stack for leaks: it must not profit from the labels that it is evaluated on."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ _MARGIN = 0.005
 """Margin by which stacked rows may read better than the tests: ``val`` shares most of its digits with ``train``."""
 _FOLDS = 4
 _ROWS = {"train": 1200, "rows": 1500, "test": 600}
+"""Pairs that are fitted, stacked and tested on in the check that trains anew."""
 _TINY = {"epochs": 8, "batch_size": 64, "lr": 1e-2, "warmup": 0.1, "contrastive_weight": 0.0, "balance_weight": 0.0}
 
 
@@ -53,7 +53,6 @@ class Check:
 
 def audit(
     folder: StackFolder,
-    rows: Mapping[str, int] = _ROWS,
     seed: int = 0,
     *,
     context: Context = Context(),
@@ -66,7 +65,6 @@ def audit(
 
     Args:
         folder: Stack folder.
-        rows: Pairs of ``train``, of the stacked "rows" and of a "test" in the first check.
         seed: Seed of the permutations.
         context: Listener.
 
@@ -81,7 +79,7 @@ def audit(
     matrix = ledger.read(config["models"])
     context.say("permuted labels, from training on ...")
     with tempfile.TemporaryDirectory() as temporary:
-        rerun = permuted_pipeline(ledger, Path(temporary), rows, seed)
+        rerun = permuted_pipeline(ledger, Path(temporary), seed)
     checks = [check_chance("permuted labels, from training on", rerun)]
     context.say("permuted labels of the stacked rows ...")
     y = numpy_generator(seed, "audit").permutation(matrix.rows.y)
@@ -131,13 +129,12 @@ def check_out_of_fold(matrix: Matrix) -> Check:
     )
 
 
-def permuted_pipeline(ledger: Ledger, folder: Path, rows: Mapping[str, int], seed: int) -> Matrix:
+def permuted_pipeline(ledger: Ledger, folder: Path, seed: int) -> Matrix:
     """Repeat the pipeline behind a ledger, with tiny networks and permuted labels.
 
     Args:
         ledger: Ledger whose mode and files are used.
         folder: Folder for everything; it may be deleted afterwards.
-        rows: Pairs of "train", "rows" and "test".
         seed: Seed of the permutations.
 
     Raises:
@@ -149,7 +146,7 @@ def permuted_pipeline(ledger: Ledger, folder: Path, rows: Mapping[str, int], see
         data = load_pairs(Path(file["path"]))
         if data.sha256 != file["sha256"]:
             raise InputError(f"{file['path']}: is not the file that the ledger was filled from; restore it")
-        _write_permuted(folder / f"{part}.npz", data, rows[part], numpy_generator(seed, f"audit {part}"))
+        _write_permuted(folder / f"{part}.npz", data, _ROWS[part], numpy_generator(seed, f"audit {part}"))
     small = replace(entry("compare_net").train, **_TINY)
     runs = {f"tiny{seed}": RunSpec("compare_net", replace(small, seed=seed)) for seed in (1, 2)}
     train, other, test = (folder / f"{part}.npz" for part in files)

@@ -34,8 +34,8 @@ def distill(
 ) -> RunFolder:
     """Train a network on labels and on a teacher's predictions of the same pairs.
 
-    Its logits, see :func:`twinrank.training.objectives.soft_loss`, or its latent levels, see
-    :meth:`twinrank.models.comparators.LatentOrder.inferred`, or both.
+    The student learns from its logits (:func:`twinrank.training.objectives.soft_loss`), its latent levels
+    (:meth:`twinrank.models.comparators.LatentOrder.inferred`), or both.
 
     The teacher predicts once, and its predictions are kept in the run folder.
     :func:`twinrank.training.train.resume` needs nothing else of it. Neither does a second call before training begins.
@@ -48,12 +48,12 @@ def distill(
         out: New run folder.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls of the training to the outside; by default the epochs are shown on standard error.
-        context: listeners, command and threads.
+        context: Listeners, command and threads.
 
     Raises:
-        InputError: As :func:`twinrank.training.train.train`; or a teacher is neither a run nor a stack, or cannot say
-            anything about the pairs, or has nothing to say that the student listens to.
-        Interrupted: Stopped by Ctrl-C.
+        InputError: As :func:`twinrank.training.train.train`. Or a teacher is neither a run nor a stack, cannot predict
+            the pairs, or has no predictions that the student uses.
+        Interrupted: Ctrl-C stopped the training.
     """
     run = RunFolder(Path(out))
     run.require_new()
@@ -72,13 +72,14 @@ def train_or_distill(job: Job, context: Context = Context()) -> None:
 
     Raises:
         InputError: As :func:`distill`.
-        Interrupted: Stopped by Ctrl-C.
+        Interrupted: Ctrl-C stopped the training.
     """
     if not job.teachers or RunFolder(job.folder).config.is_file():
         train_job(job, context)
     else:
-        spoken = replace(context, say=print)
-        distill(job.teachers, job.spec, job.train_file, job.val_file, job.folder, context=spoken)
+        # This process prints into the log of its job.
+        printing = replace(context, say=print)
+        distill(job.teachers, job.spec, job.train_file, job.val_file, job.folder, context=printing)
 
 
 def _predicted(
@@ -89,7 +90,7 @@ def _predicted(
     student: RunSpec,
     say: Callable[[str], None],
 ) -> Teacher:
-    """A teacher's predictions of the training pairs, made now or before the run came to begin."""
+    """A teacher's predictions of the training pairs, made now or by an earlier call."""
     pairs, val = load_data(train_file, val_file)
     predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
     identity, used = predictor.identity(), predictor.used_in_training
@@ -125,9 +126,9 @@ def _predicted(
     run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * count)))
     say(f"predicting {rows} with {path}")
     logit, levels = predictor.logits_and_levels(pairs)
-    if (silent := np.flatnonzero(np.isnan(logit))).size:
+    if (missing := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(
-            f"{path}: has no prediction for row '{pairs.row_ids[silent[0]]}' ({silent.size:,} rows in all)"
+            f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}' ({missing.size:,} rows in all)"
         )
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],

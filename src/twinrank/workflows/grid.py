@@ -35,10 +35,10 @@ def fill_ledger(
 ) -> dict[str, str]:
     """Train base models and put their out-of-fold predictions into a ledger.
 
-    In both modes a network stops on a slice of ``train`` that it is not fitted on. With ``holdout`` each base model is
-    one network, which predicts ``val``; with ``oof`` it is a network a fold of ``train``, each predicts the fold that
-    was left out of its training (Wolpert 1992, Stacked generalization). All predict the tests. Whatever is done
-    already is skipped, so a command that was stopped goes on when it is given again.
+    In both modes a network stops on a slice of ``train`` that it is not fitted to. With ``holdout`` each base model is
+    one network, which predicts ``val``. With ``oof`` it has a network for each fold of ``train``. That network predicts
+    the fold, which was left out of its training (Wolpert 1992, Stacked generalization). All predict the tests. Whatever
+    is done already is skipped, so a command that was stopped goes on when it is given again.
 
     Args:
         grid: Base models, ``holdout`` or ``oof``, and the folds.
@@ -75,7 +75,7 @@ def fill_ledger(
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
         known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
         if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
-            ledger.add(_entry(name, done, assignment, rows, tests))
+            ledger.add(_base_model(name, done, assignment, rows, tests))
             context.say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
 
@@ -98,7 +98,7 @@ def _selected(path: Path, selection: Selection) -> Path:
     return path
 
 
-def _entry(
+def _base_model(
     name: str,
     runs: Mapping[int, RunFolder],
     assignment: Folds,

@@ -88,7 +88,7 @@ def parse_seeds(text: str, where: str) -> list[int]:
 
 
 def model_spec(model: str, changes: Sequence[str] = ()) -> RunSpec:
-    """One network with its own values, but for some.
+    """One network with its own values, some of them changed.
 
     Args:
         model: Name of a registered network.

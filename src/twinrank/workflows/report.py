@@ -88,7 +88,7 @@ def unchanged(predictions: Predictions) -> PairData | None:
 
 
 def _may_hold(path: Path, rows: int) -> bool:
-    """Whether a path is a pair file of so many rows, as far as can be told before it is read."""
+    """Whether a path may be a pair file of so many rows, from its size and headers alone."""
     if path.is_dir():
         return all(table.is_file() and table.stat().st_size <= _LARGEST_TABLE for table in path.glob("*.csv"))
     if not path.is_file():

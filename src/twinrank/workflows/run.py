@@ -9,7 +9,7 @@ from typing import Any
 from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.benchmark.submission import check_submission
-from twinrank.config import GridSpec, Recipe, RunSpec
+from twinrank.config import SPLITS, GridSpec, Recipe, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.stack_folder import StackFolder
@@ -31,7 +31,6 @@ from twinrank.workflows.stack import finish_stack, make_stack
 
 _POOL = 200
 """Images whose order is measured."""
-_SPLIT_FILES = ("train.npz", "val.npz", "test_public.npz", "test_private.npz")
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 
 
@@ -39,11 +38,11 @@ def run_recipe(recipe: Recipe, out: Path, data: Path, *, context: Context = Cont
     """Do every step of a recipe that is not done yet: fetch, make, train, evaluate, submit, report.
 
     A step is done when ``steps.json`` has it with the same inputs and its files are as it left them. A training that
-    was stopped goes on where it was. With several trainings, one that fails stops those alone that it was to teach. A
-    table of all of them is written at the end.
+    was stopped goes on where it was. With several trainings, one that fails stops only its students. A table of all of
+    them is written at the end.
 
     Args:
-        recipe: What to do.
+        recipe: Trainings or grids, and the benchmark.
         out: Run folder, folder of run folders, or stack folder.
         data: Folder of the benchmark's files.
         context: Listeners, command, threads and workers.
@@ -125,7 +124,7 @@ class _Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.train, self.val, *self.tests = (folder / name for name in _SPLIT_FILES)
+        self.train, self.val, *self.tests = (folder / f"{split}.npz" for split in SPLITS)
         self.labels = [folder / name for name in _LABEL_FILES]
         self.all = [self.train, self.val, *self.tests, *self.labels]
 

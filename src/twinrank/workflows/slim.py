@@ -17,8 +17,8 @@ def slim(run: Path, out: Path) -> RunFolder:
         out: Run folder, new. Its weights are float16, half the size, so its predictions differ a little.
 
     Raises:
-        InputError: It is no run folder or has no history, a weight is out of float16's range, there is a run in ``out``
-            already, or it cannot be written.
+        InputError: ``run`` is no run folder or has no history, or a weight is out of float16's range. Or ``out`` holds
+            a run already, or cannot be written.
     """
     source, copy = RunFolder(Path(run)), RunFolder(Path(out))
     config, history = source.read_config(), source.read_history()

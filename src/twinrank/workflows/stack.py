@@ -97,7 +97,7 @@ def _refuse_other_folder(folder: StackFolder) -> None:
     """Refuse a folder with other things in it. A stack goes into an own folder, or into that of a grid."""
     known = folder.config.is_file() or (folder.path / LEDGER / "ledger.json").is_file()
     if not known and folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        raise InputError(f"{folder.path}: is there already and holds no stack; choose a new folder with --out")
+        raise InputError(f"{folder.path}: is there already and holds no stack; choose a new folder with `out`")
 
 
 def finish_stack(folder: StackFolder, *, context: Context = Context()) -> None:

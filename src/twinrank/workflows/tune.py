@@ -6,6 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import write_json
@@ -43,8 +45,8 @@ def tune(
 ) -> dict[str, str]:
     """Search for the values with the highest accuracy on ``val``, then train the best and the defaults on fresh seeds.
 
-    Whatever is done already is skipped, so a search that was stopped goes on when it is called again, and one that
-    is over goes on with more trials. Other processes may work on the same search at the same time. Leaves
+    Whatever is done already is skipped. So a search that was stopped goes on when it is called again, and one that is
+    over goes on with more trials. Other processes may work on the same search at the same time. Leaves
     ``study.json``, ``importances.png``, ``parallel.png``, and the run folders ``winner_seedS`` and ``default_seedS``.
 
     Args:
@@ -95,7 +97,7 @@ def _retrain(
     ways = {WINNER: search.spec_of(ranked[0]), DEFAULT: search.spec}
     jobs = {name: [_job(search, name, way, seed) for seed in seeds] for name, way in ways.items()}
     for job in jobs[WINNER]:
-        _move_earlier_winner(job, search, ranked, context.say)
+        move_earlier_winner(job, search, ranked, context.say)
     failed = run_jobs([job for each in jobs.values() for job in each], context=context)
     if not failed:
         write_json(search.out / SUMMARY, summary | {"retrained": _compared(jobs, search.val_file.stem)})
@@ -127,8 +129,15 @@ def _job(search: Search, name: str, spec: RunSpec, seed: int) -> Job:
     return Job(folder, search.train_file, search.val_file, replace(spec, train=config))
 
 
-def _move_earlier_winner(job: Job, search: Search, trials: Sequence[Any], say: Callable[[str], None]) -> None:
-    """Make room for a winner that more trials have found."""
+def move_earlier_winner(job: Job, search: Search, trials: Sequence[FrozenTrial], say: Callable[[str], None]) -> None:
+    """Make room for a winner that more trials have found.
+
+    Args:
+        job: Training of the new winner.
+        search: Search of the trials.
+        trials: Completed trials, among them the earlier winner.
+        say: Listener.
+    """
     run = RunFolder(job.folder)
     if not run.config.is_file() or holds(run, job.spec):
         return
