@@ -46,7 +46,7 @@ def test_children_of_a_killed_command_end_and_run_no_code_of_the_working_folder(
     assert not marker.exists(), marker.read_text()
 
 
-def test_a_job_that_another_process_trains_names_it_whatever_its_log_holds(
+def test_a_job_that_another_process_trains_fails_whatever_its_log_holds(
     benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stop(Hooks):

@@ -98,8 +98,8 @@ def test_a_new_number_of_epochs_counts_although_the_run_is_killed_at_once(traine
     [
         ({"schedule": "cosine"}, "the schedule cosine depends on the length of the run"),
         ({"schedule": "one_cycle"}, "the schedule one_cycle depends on the length of the run"),
-        ({"easy_share": 0.5}, r"the curriculum \(easy_share 0.5\) depends on the length"),
-        ({"warmup": 0.5}, "warmup is 0.5 of the run and would not be over"),
+        ({"easy_share": 0.5}, r"the curriculum \(`easy_share` 0.5\) depends on the length"),
+        ({"warmup": 0.5}, "`warmup` is 0.5 of the run and would not be over"),
         ({"patience": 1, "min_delta": 0.9}, "stopped early after 2 epochs"),
     ],
 )

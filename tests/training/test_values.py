@@ -70,7 +70,9 @@ def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted:
     assert sha256(pairs_only.weights) != sha256(opened.weights)
     with pytest.raises(InputError, match="a latent level for each of 10 target levels, but the network has 4"):
         fitted("few", epochs=1, fresh=True, level_weight=1.0)
-    with pytest.raises(InputError, match=r"level_weight is 1\.0, but only fresh pairs or a teacher have target levels"):
+    with pytest.raises(
+        InputError, match=r"`level_weight` is 1\.0, but only fresh pairs or a teacher have target levels"
+    ):
         fitted("untold", epochs=1, level_weight=1.0)
 
 

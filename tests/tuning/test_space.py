@@ -69,7 +69,7 @@ def test_chosen_values_replace_a_trainings_own() -> None:
         ("train.loss: {low: 1, high: 2}", "'train.loss' must be one of bce, focal; give a list of choices"),
         ("train.swap: {low: 0, high: 1}", "'train.swap' must be true or false; give a list of choices"),
         ("options.levels: [1, 2]", "'options.levels': model 'order_net': option 'levels' is 1; it must be 2 to 4096"),
-        ("train.level_weight: [1, 2]", "'train.level_weight': level_weight is 1, but only fresh pairs or a teacher"),
+        ("train.level_weight: [1, 2]", "'train.level_weight': `level_weight` is 1, but only fresh pairs or a teacher"),
         ("train.precision: [auto, float16]", "'train.precision': precision is float16, which needs CUDA"),
         ("options.width: [8]", "'options.width' is [8]; give two choices or more, each once"),
         ("options.width: [8, 16, 8]", "give two choices or more, each once"),

@@ -110,7 +110,7 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
     losses = [epoch["train"]["level_loss"] for epoch in run.read_history()]
     assert losses[-1] < losses[0]
     with pytest.raises(
-        InputError, match="level_weight needs a teacher's levels, and there are none: not of a stack or"
+        InputError, match="`level_weight` needs a teacher's levels, and there are none: not of a stack or"
     ):
         taught("untold", teacher.path, level_weight=1.0)
 
@@ -142,7 +142,7 @@ def test_several_teach_by_their_mean(
     # One of them has no levels, so that there are none of both.
     with np.load(taught("mixed", ordered[0], teacher.path, epochs=1).teacher) as kept:
         assert kept["levels"].shape == (384, 2, 0)
-    with pytest.raises(InputError, match="level_weight needs a teacher's levels, and there are none"):
+    with pytest.raises(InputError, match="`level_weight` needs a teacher's levels, and there are none"):
         taught("unlike", ordered[0], teacher.path, level_weight=1.0)
     assert not (tmp_path / "unlike").exists(), "refused before anything was predicted"
     by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
@@ -160,7 +160,9 @@ def test_several_teach_by_their_mean(
 
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "logits_and_levels", never)
-    with pytest.raises(InputError, match="distill_weight and level_weight are 0, so that a teacher changes nothing"):
+    with pytest.raises(
+        InputError, match="`distill_weight` and `level_weight` are 0, so that a teacher changes nothing"
+    ):
         taught(distill_weight=0.0)
 
 
@@ -272,7 +274,7 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(InputError, match=r"distill_weight is 0\.7, but there is no teacher; name one with 'twinrank"):
+    with pytest.raises(InputError, match=r"`distill_weight` is 0\.7, but there is no teacher; name one with 'twinrank"):
         train(STUDENT, *files, out, context=ONE)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="a teacher predicts no fresh pairs"):

@@ -37,12 +37,12 @@ def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
     output = capsys.readouterr()
     assert "importances.png is left out: it needs 20 completed trials" in output.out
     assert re.search(r"On fresh seeds trial \d is (NOT shown to be )?better than the defaults", output.out)
-    record = json.loads((tmp_path / "study.json").read_text())
-    assert [trial["state"] for trial in record["trials"]] == ["complete"] * 2
-    assert record["space"]["train.lr"] == {"low": 1e-4, "high": 1e-2, "log": True}
-    again = record["retrained"]
+    summary = json.loads((tmp_path / "study.json").read_text())
+    assert [trial["state"] for trial in summary["trials"]] == ["complete"] * 2
+    assert summary["space"]["train.lr"] == {"low": 1e-4, "high": 1e-2, "log": True}
+    again = summary["retrained"]
     assert again["seeds"] == [7]
-    for name, lr in (("winner", record["best"]["values"]["train.lr"]), ("default", entry("order_net").train.lr)):
+    for name, lr in (("winner", summary["best"]["values"]["train.lr"]), ("default", entry("order_net").train.lr)):
         run = RunFolder(tmp_path / f"{name}_seed7")
         assert (run.train_config().lr, run.train_config().seed, run.train_config().epochs) == (lr, 7, 2)
         predictions = Predictions.load(run.predictions("val"))
@@ -54,7 +54,7 @@ def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     main(arguments)
     assert capsys.readouterr().out == output.out
-    assert json.loads((tmp_path / "study.json").read_text()) == record
+    assert json.loads((tmp_path / "study.json").read_text()) == summary
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
     assert len(before) == 5, "the weights of the best trial, and weights and checkpoint of the two at the end"
 
@@ -92,9 +92,9 @@ def test_a_search_in_which_nothing_is_completed_is_refused(benchmark_folder: Pat
     )
     with pytest.raises(InputError, match=r"no trial was completed, .*study.json has the reasons; try another `space`"):
         tune(spec, {"train.lr": Range(1e29, 1e30)}, *files, tmp_path, trials=1)
-    record = json.loads((tmp_path / "study.json").read_text())
-    assert "not finite" in record["trials"][0]["reason"]
-    assert record["best"] is None
+    summary = json.loads((tmp_path / "study.json").read_text())
+    assert "not finite" in summary["trials"][0]["reason"]
+    assert summary["best"] is None
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,18 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
     if taught and config.fresh:
         raise InputError("a teacher predicts no fresh pairs; train without `fresh`, or without a teacher")
     if taught and not (config.distill_weight or config.level_weight):
-        raise InputError("distill_weight and level_weight are 0, so that a teacher changes nothing; give one a weight")
+        raise InputError(
+            "`distill_weight` and `level_weight` are 0, so that a teacher changes nothing; set one of them"
+        )
     if config.distill_weight and not taught:
         raise InputError(
-            f"distill_weight is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill', or"
-            " in a recipe"
+            f"`distill_weight` is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill',"
+            " or in a recipe"
         )
     if config.level_weight and not (taught or config.fresh):
-        raise InputError(f"level_weight is {config.level_weight}, but only fresh pairs or a teacher have target levels")
+        raise InputError(
+            f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels"
+        )
 
 
 def require_threads(threads: int) -> None:

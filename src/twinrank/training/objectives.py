@@ -59,11 +59,11 @@ class Objective(nn.Module):
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
             if config.level_weight and not target_count:
-                raise InputError("level_weight needs a teacher that has latent levels itself; choose another one")
+                raise InputError("`level_weight` needs a teacher that has latent levels itself; choose another one")
             if config.level_weight and head.levels < target_count:
                 raise InputError(
-                    f"level_weight needs a latent level for each of {target_count} target levels, but the network has"
-                    f" {head.levels}; raise its option levels, or auxiliary_levels"
+                    f"`level_weight` needs a latent level for each of {target_count} target levels, but the network has"
+                    f" {head.levels}; raise its option `levels`, or `auxiliary_levels`"
                 )
             if contrasted:
                 self.latent = LatentTerm(head.levels)

@@ -62,7 +62,7 @@ def with_epochs(run: RunFolder, config: TrainConfig, epochs: int) -> TrainConfig
     if epochs < done:
         raise InputError(f"{run.path}: `epochs` is {epochs}, but {done} epochs are done; use {done} or more")
     if state.stopped_early(config):
-        raise InputError(f"{run.path}: stopped early after {done} epochs; train again with a longer patience")
+        raise InputError(f"{run.path}: stopped early after {done} epochs; train again with a longer `patience`")
     if problem := _length_dependence(config, done, epochs):
         raise InputError(
             f"{run.path}: {problem}, so the {done} epochs that are done do not fit to {epochs};"
@@ -76,9 +76,9 @@ def _length_dependence(config: TrainConfig, done: int, epochs: int) -> str | Non
     if config.schedule in ("cosine", "one_cycle"):
         return f"the schedule {config.schedule} depends on the length of the run"
     if config.easy_share < 1:
-        return f"the curriculum (easy_share {config.easy_share:g}) depends on the length of the run"
+        return f"the curriculum (`easy_share` {config.easy_share:g}) depends on the length of the run"
     for name in ("warmup", "augment_from"):
         share = getattr(config, name)
         if min(done / config.epochs, done / epochs) < share:
-            return f"{name} is {share:g} of the run and would not be over"
+            return f"`{name}` is {share:g} of the run and would not be over"
     return None

@@ -243,7 +243,8 @@ def _batches(pairs: PairData, config: TrainConfig, teacher: Teacher | None, hook
     mnist = fetch_mnist(say=hooks.say)
     if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
         raise InputError(
-            f"{pairs.path}: images are {pairs.xa.shape[1:]}, but fresh pairs are of MNIST's digits; train without fresh"
+            f"{pairs.path}: images are {pairs.xa.shape[1:]}, but fresh pairs are of MNIST's digits; train without"
+            " `fresh`"
         )
     # Rendered where torch's CPU generator is, so that the pairs do not depend on the device.
     return FreshBatches(FreshPairs(mnist), len(pairs), config, device)

@@ -115,13 +115,13 @@ def _predicted(
     own = entry(student.model).complete(student.options).get("levels", student.train.auxiliary_levels)
     if by_level and count > own:
         raise InputError(
-            f"{path}: has {count} levels, and the student has {own}; give it as many by its option levels, or by"
-            " auxiliary_levels"
+            f"{path}: has {count} levels, and the student has {own}; give it as many by its option `levels`, or by"
+            " `auxiliary_levels`"
         )
     if by_level and not count:
         raise InputError(
-            f"{path}: level_weight needs a teacher's levels, and there are none: not of a stack or a network without"
-            " latent levels, nor of several with unlike numbers of them; choose another one, or distill_weight"
+            f"{path}: `level_weight` needs a teacher's levels, and there are none: not of a stack or a network without"
+            " latent levels, nor of several with unlike numbers of them; choose another one, or `distill_weight`"
         )
     run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * count)))
     say(f"predicting {rows} with {path}")
