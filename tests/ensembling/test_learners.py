@@ -48,7 +48,7 @@ def test_swapped_pairs_get_the_negated_logit_to_the_bit_also_after_a_restart(row
 
 @settings(max_examples=8)
 @given(st.integers(0, 239), st.sampled_from(QUICK))
-def test_what_is_said_of_a_row_does_not_depend_on_its_label(row: int, name: str) -> None:
+def test_the_logit_of_a_row_does_not_depend_on_its_label(row: int, name: str) -> None:
     rows = rows_of(240, 3)
     y = rows.y.copy()
     y[row] = 1 - y[row]

@@ -18,7 +18,7 @@ def predictions(name: str, n: int, **meta: Any) -> Predictions:
     return Predictions(ids, rng.normal(size=n), rng.integers(2, size=n), meta=about)
 
 
-def test_a_record_says_which_rows_how_many_and_how_surely() -> None:
+def test_a_record_has_rows_counts_and_intervals() -> None:
     made = predictions("test_public", 50)
     record = json.loads(json.dumps(metrics_record(made)))
     assert made.y is not None

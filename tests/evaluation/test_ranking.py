@@ -31,7 +31,7 @@ def field(
     return entrants, labels
 
 
-def test_the_best_on_the_file_that_ranks_is_first_and_tests_say_who_ties() -> None:
+def test_the_best_on_the_file_that_ranks_is_first_and_tests_show_ties() -> None:
     board = rank(*field({"poor": 0.2, "good": 3.0, "twin": 3.0, "fair": 1.0}), "val")
     values = [row.metrics["val"]["accuracy"].value for row in board.rows]
     assert values == sorted(values, reverse=True)

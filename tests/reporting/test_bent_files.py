@@ -18,6 +18,7 @@ from twinrank.reporting.leaderboard import leaderboard_text, leaderboard_values,
 from twinrank.reporting.pictures import draw_curves
 from twinrank.reporting.records import read_audit, read_figures, read_steps
 from twinrank.reporting.seeds import seeds_summary
+from twinrank.reporting.stack_page import _confidence
 from twinrank.reporting.targets import read_ensemble, read_targets, record_text
 from twinrank.workflows.report import report
 from twinrank.workflows.verify import verify
@@ -143,6 +144,14 @@ def test_figures_whose_lists_do_not_fit_are_refused(change: Callable[[Any], Any]
     write_json(tmp_path / "figures.json", figures)
     with pytest.raises(InputError, match=rf"figures\.json: not the figures of a stack \('{key}' has another size\)"):
         read_figures(tmp_path / "figures.json")
+
+
+def test_keys_of_a_newer_version_change_no_figure(tmp_path: Path) -> None:
+    figures = json.loads((STACK / "figures.json").read_text())
+    figures["calibration"]["curves"]["none"]["newer"] = figures["newer"] = 1
+    write_json(tmp_path / "figures.json", figures)
+    new, known = (_confidence(read_figures(folder / "figures.json"), "tests") for folder in (tmp_path, STACK))
+    assert [each.svg for each in new] == [each.svg for each in known]
 
 
 def test_a_page_reads_regular_files_alone(runs: list[Path], tmp_path: Path) -> None:

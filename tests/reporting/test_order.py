@@ -45,7 +45,7 @@ def some(images: int) -> tuple[Pool, np.ndarray]:
     return Pool(pixels, tuple(f"{row} left" for row in range(images)), Path("p.npz"), "ab"), logit - logit.T
 
 
-def test_a_run_is_asked_about_images_of_a_file(run: RunFolder, benchmark_folder: Path) -> None:
+def test_a_run_orders_images_of_a_file(run: RunFolder, benchmark_folder: Path) -> None:
     found = order(Network(run), benchmark_folder / "val.npz", 20, seed=3)
     pool, report, meta = found
     assert (len(pool), report.images, report.pairs, report.swap_violations) == (20, 20, 190, 0)
@@ -62,7 +62,7 @@ def test_a_run_is_asked_about_images_of_a_file(run: RunFolder, benchmark_folder:
         Network(run).tournament(colour)
 
 
-def test_the_command_says_it_and_writes_it(
+def test_the_command_prints_it_and_writes_it(
     run: RunFolder, benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = benchmark_folder / "test_private.npz"
@@ -103,7 +103,7 @@ def test_a_matrix_of_logits_is_enough(tmp_path: Path) -> None:
     assert texts == [f"{logit:+.2f}" for logit in report.cycles[0].logits]
 
 
-def test_without_cycles_the_picture_says_so(tmp_path: Path) -> None:
+def test_without_cycles_the_picture_names_it(tmp_path: Path) -> None:
     pool, _ = some(5)
     strengths = np.arange(5.0)
     report = order_report(strengths[:, None] - strengths)

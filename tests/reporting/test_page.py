@@ -274,7 +274,7 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     Structure().feed(text)
 
 
-def test_a_run_without_tests_says_so(tmp_path: Path) -> None:
+def test_a_run_without_tests_is_marked(tmp_path: Path) -> None:
     made = make_run(tmp_path, stems=("val",))
     text = words(drawn_from(lambda: write_report(made.path)))
     assert "of the 120 validation pairs" in text

@@ -55,7 +55,7 @@ def test_curves_are_drawn_of_one_run_of_many_and_of_seeds_as_a_band(runs: list[P
     np.testing.assert_allclose(np.asarray(mean), np.mean(values, 0))
 
 
-def test_curves_of_many_runs_are_told_apart_beside_the_axes(runs: list[Path]) -> None:
+def test_curves_of_many_runs_are_named_beside_the_axes(runs: list[Path]) -> None:
     history = RunFolder(runs[0]).read_history()
     for count, outside in ((4, False), (24, True)):
         figure = compared_curves({f"run {number}": history for number in range(count)})
@@ -113,7 +113,7 @@ def test_a_leaderboard_has_each_run_with_intervals(runs: list[Path], tmp_path: P
         read_field([*runs, again])
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(runs: list[Path], tmp_path: Path) -> None:
+def test_runs_of_one_name_are_shown_with_their_folders(runs: list[Path], tmp_path: Path) -> None:
     folders = [tmp_path / place / "seed_1" for place in ("a", "b", "b/deeper/b", "c")]
     for folder in folders:
         shutil.copytree(runs[0], folder)

@@ -134,7 +134,7 @@ def test_the_training_of_a_teacher_counts_and_once(tmp_path: Path) -> None:
         read_targets([student])
 
 
-def test_an_ensemble_needs_runs_that_were_asked_about_the_same_rows(tmp_path: Path) -> None:
+def test_an_ensemble_needs_runs_with_predictions_of_the_same_rows(tmp_path: Path) -> None:
     first, second = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "one_seed2", 0.8)
     with pytest.raises(InputError, match="`mean`: few is of one run; name two or more"):
         read_ensemble("few", [first])

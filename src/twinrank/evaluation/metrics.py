@@ -175,8 +175,8 @@ def reliability_curve(y: np.ndarray, logit: np.ndarray) -> ReliabilityCurve:
     n, sums, successes = (
         np.bincount(place, weights, CALIBRATION_BINS) for weights in (None, confidence, right.astype(np.float64))
     )
-    held = n > 0
-    n, sums, successes = n[held], sums[held], successes[held]
+    filled = n > 0
+    n, sums, successes = n[filled], sums[filled], successes[filled]
     low, high = wilson(successes, n)
     return ReliabilityCurve(sums / n, successes / n, low, high, n.astype(np.int64))
 

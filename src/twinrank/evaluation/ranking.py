@@ -49,7 +49,7 @@ class Row:
         entrant: Entrant of this place.
         metrics: Estimates by name, by file key.
         against_first: Test against the first entrant; None for that one.
-        adjusted: p of that test, adjusted for all entrants (Holm).
+        adjusted: Its p, adjusted for all entrants (Holm).
         tied: Whether it is the first, or does not differ from it at 5%.
         against_best_model: Test against the best single model by the file that ranks; None where there is none.
     """

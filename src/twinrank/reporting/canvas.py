@@ -22,7 +22,7 @@ GRID = "#d8dce2"
 HEAT = "#0b559f"
 ON_HEAT = "#fffffe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart. Series also differ in marker."""
+"""Okabe and Ito's colours, which differ for colour-blind readers. Series also differ in marker."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--", ":", "-.")
 _ENDINGS = (".png", ".svg", ".pdf")

@@ -1,10 +1,11 @@
 """The figures of a report. Each function returns a figure; nothing is shown, saved or kept globally."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -88,8 +89,7 @@ def reliability_curve(curve: ReliabilityCurve) -> Figure:
     lower.bar(curve.confidence, curve.n / curve.n.sum(), width=0.02, color=SERIES[0])
     upper.set(ylabel="share right")
     lower.set(xlabel="confidence, max(p, 1 − p)", ylabel="share of pairs", xlim=(0.49, 1.01))
-    for axis in (upper.yaxis, lower.yaxis, lower.xaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(upper.yaxis, lower.yaxis, lower.xaxis)
     return figure
 
 
@@ -124,8 +124,7 @@ def accuracy_by_coverage(curves: Mapping[str, Sequence[Mapping[str, float]]]) ->
             label=name,
             **line_look(position),
         )
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(axes.xaxis, axes.yaxis)
     axes.set(xlabel="share of the pairs that are decided, surest first", ylabel="share right")
     legend(axes)
     return figure
@@ -173,47 +172,9 @@ def accuracy_by_difference(right: np.ndarray, difference: np.ndarray) -> Figure:
     spread = np.stack([rate - low, high - rate])
     axes.errorbar(distances, rate, spread, color=SERIES[0], marker="o", markersize=5, linestyle="none", linewidth=1.4)
     axes.set_xticks(distances, [f"{distance}\n{count:,}" for distance, count in zip(distances, n, strict=True)], size=8)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(axes.yaxis)
     axes.set(xlabel="difference of the digits, and number of pairs", ylabel="share right")
     return figure
-
-
-def _label(name: str) -> str:
-    """A name that leaves room for the picture."""
-    return plain(name, _LONGEST_LABEL)
-
-
-def _series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> np.ndarray:
-    """Epochs and values where the history has them: float64 (M, 2)."""
-    found = [(epoch["epoch"], (epoch.get(part, {}) if part else epoch).get(key)) for epoch in history]
-    return np.array([(epoch, value) for epoch, value in found if value is not None], np.float64).reshape(-1, 2)
-
-
-def _curves(series: Mapping[str, np.ndarray], unit: str, *, as_percent: bool) -> Figure:
-    figure, axes = blank_axes(_WIDTH, _HEIGHT)
-    for position, (name, points) in enumerate(series.items()):
-        label = name.replace("_", " ")
-        axes.plot(points[:, 0], points[:, 1], markersize=4, linewidth=1.5, label=label, **line_look(position))
-    axes.set(xlabel="epoch", ylabel=unit)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if as_percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    if len(series) > 1:
-        legend(axes)
-    return figure
-
-
-def _cells(axes: Axes, share: np.ndarray, text: Any) -> None:
-    """Cells as dark as their share; they read on a light page and on a dark one."""
-    axes.grid(visible=False)
-    for row, column in np.ndindex(share.shape):
-        place = (column - 0.47, row - 0.47)
-        axes.add_patch(Rectangle(place, 0.94, 0.94, facecolor=HEAT, alpha=max(0.04, share[row, column]), linewidth=0))
-        colour = ON_HEAT if share[row, column] > 0.6 else INK
-        axes.text(column, row, text(row, column), ha="center", va="center", color=colour, size=9)
-    axes.set(xlim=(-0.5, share.shape[1] - 0.5), ylim=(-0.5, share.shape[0] - 0.5))
-    axes.spines["bottom"].set_visible(False)
-    axes.tick_params(length=0)
 
 
 def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool = False) -> Figure:
@@ -239,7 +200,7 @@ def compared_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], band: bool 
             )
     axes.set(xlabel="epoch", ylabel="share right on val")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(axes.yaxis)
     if beside:
         legend(axes, loc="upper left", bbox_to_anchor=(1, 1), handlelength=3.5)
     else:
@@ -275,7 +236,7 @@ def accuracy_by_seconds(
     axes.set_ylabel(f"share right on {_label(file)}", parse_math=False)
     if others:
         axes.set_ylim(0.7, 0.94)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(axes.yaxis)
     legend(axes, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -312,3 +273,46 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
     axes.set(xlabel="share right, with Wilson 95% intervals", ylim=(-0.6, len(names) - 0.4))
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
+
+
+def _label(name: str) -> str:
+    """A name that leaves room for the picture."""
+    return plain(name, _LONGEST_LABEL)
+
+
+def _in_percent(*each: Axis) -> None:
+    for axis in each:
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def _series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> np.ndarray:
+    """Epochs and values where the history has them: float64 (M, 2)."""
+    found = [(epoch["epoch"], (epoch.get(part, {}) if part else epoch).get(key)) for epoch in history]
+    return np.array([(epoch, value) for epoch, value in found if value is not None], np.float64).reshape(-1, 2)
+
+
+def _curves(series: Mapping[str, np.ndarray], unit: str, *, as_percent: bool) -> Figure:
+    figure, axes = blank_axes(_WIDTH, _HEIGHT)
+    for position, (name, points) in enumerate(series.items()):
+        label = name.replace("_", " ")
+        axes.plot(points[:, 0], points[:, 1], markersize=4, linewidth=1.5, label=label, **line_look(position))
+    axes.set(xlabel="epoch", ylabel=unit)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if as_percent:
+        _in_percent(axes.yaxis)
+    if len(series) > 1:
+        legend(axes)
+    return figure
+
+
+def _cells(axes: Axes, share: np.ndarray, text: Callable[[int, int], str]) -> None:
+    """Cells as dark as their share; they read on a light page and on a dark one."""
+    axes.grid(visible=False)
+    for row, column in np.ndindex(share.shape):
+        place = (column - 0.47, row - 0.47)
+        axes.add_patch(Rectangle(place, 0.94, 0.94, facecolor=HEAT, alpha=max(0.04, share[row, column]), linewidth=0))
+        colour = ON_HEAT if share[row, column] > 0.6 else INK
+        axes.text(column, row, text(row, column), ha="center", va="center", color=colour, size=9)
+    axes.set(xlim=(-0.5, share.shape[1] - 0.5), ylim=(-0.5, share.shape[0] - 0.5))
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(length=0)
