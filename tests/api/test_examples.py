@@ -37,7 +37,7 @@ def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = {"pairs_train": 240, "pairs_val": 60, "pairs_public": 20, "pairs_private": 20, "epochs": 1, "cv": 2}
     exec(changed(code, sizes), {"__name__": "page"})
     shown = capsys.readouterr().out.splitlines()
-    assert "Run(runs/first: order_net, 1 epoch)" in shown
+    assert "Run(runs/small: order_net, 1 epoch)" in shown
     assert "{'lr':" in "".join(shown)
     # What its comments say of an error is so.
     assert shown[-1] == re.findall(r"print\(error\)  # (.*)", PAGE)[-1]

@@ -157,7 +157,7 @@ def write_fresh(
         mnist: Digits.
         out: NPZ file, replaced when it is complete.
         config: Number of pairs, seed and strength of the corruption.
-        progress: Called with the number of pairs that are done.
+        progress: Listener for the number of pairs that are done.
 
     Raises:
         InputError: The file cannot be written.

@@ -31,7 +31,7 @@ _CHUNK = 250
 _MOST_JOBS = 1024
 
 MakeProgress = Callable[[str, int, int], None]
-"""Called with a split's name, the pairs that are done and all pairs of the split."""
+"""Listener for a split's name, the pairs that are done, and all pairs of the split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def render_split(
         images: Pool of digits, uint8 (n, 28, 28).
         drawn: N pairs.
         jobs: Number of processes, 1 to 1024; -1 is one a core.
-        progress: Called with the number of pairs that are done.
+        progress: Listener for the number of pairs that are done.
 
     Returns:
         uint8 (N, 28, 56), left image first.
@@ -165,7 +165,7 @@ def make_benchmark(
         config: Benchmark.
         splits: Files to make.
         jobs: Number of processes, 1 to 1024; -1 is one a core.
-        progress: Called after each part of a split, with its name, the pairs that are done and all pairs of the split.
+        progress: Listener for a split's name, the pairs that are done, and all pairs of the split.
 
     Raises:
         InputError: ``jobs`` is impossible, or a file cannot be written.
