@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from twinrank.config import TrainConfig
     from twinrank.data.dataset import PairNPZDataset
     from twinrank.data.pairs import PairData
-    from twinrank.errors import InputError
+    from twinrank.errors import InputError, Interrupted
 
 __version__ = "0.1.0"
 
 __all__ = [
     "InputError",
+    "Interrupted",
     "PairClassifier",
     "PairData",
     "PairNPZDataset",
@@ -41,6 +42,7 @@ __all__ = [
 
 _MODULES = {
     "InputError": "twinrank.errors",
+    "Interrupted": "twinrank.errors",
     "PairClassifier": "twinrank.api.classifier",
     "PairData": "twinrank.data.pairs",
     "PairNPZDataset": "twinrank.data.dataset",

@@ -40,6 +40,26 @@ def test_a_run_describes_itself(workplace: Path) -> None:
         tr.Run("data")
 
 
+def test_the_same_pairs_are_known_in_a_file_a_copy_and_memory(workplace: Path) -> None:
+    train, val = map(tr.load_pairs, FILES)
+    np.savez(workplace / "copy.npz", xa=train.xa, xb=train.xb, y=np.asarray(train.y))
+    arrays = train.xa, train.xb, train.y
+    for given in ("copy.npz", arrays):
+        with pytest.raises(tr.InputError, match=r"the same pairs as data/train\.npz"):
+            quiet("data/train.npz", given)
+        results = tr.evaluate("runs/first", given, "data/test_public.npz")
+        assert [use["role"] for use in next(iter(results.values()))["used"]] == ["fitted"]
+        assert "tests" not in results
+    run = quiet(arrays, (val.xa, val.xb, val.y), out="runs/memory")
+    used = [result["used"] for result in run.evaluate("copy.npz", "data/val.npz", "data/test_public.npz").values()]
+    assert [[use["role"] for use in each] for each in used] == [["fitted"], ["stopped on"], []]
+    tr.resume("runs/first", train=arrays, val=(val.xa, val.xb, val.y), hooks=Hooks())
+
+
+def test_pairs_describe_themselves(workplace: Path) -> None:
+    assert repr(tr.load_pairs("data/val.npz")) == "PairData(data/val.npz: 96 pairs, 1 x 28 x 28 uint8)"
+
+
 def test_arrays_and_files_train_the_same_network(workplace: Path) -> None:
     train, val = map(tr.load_pairs, FILES)
     expected = weights(tr.Run("runs/first"))
@@ -65,7 +85,7 @@ def test_values_by_name_and_their_mistakes(workplace: Path) -> None:
     assert (run.train_config.lr, run.train_config.shift, run.train_config.batch_size) == (0.25, 1, 32)
     for changes, words in (
         ({"epoch": 3}, "`train` knows no value 'epoch'; did you mean 'epochs'"),
-        ({"colour": 3}, r"knows no value 'colour'; 'help\(twinrank.config.TrainConfig\)' lists all"),
+        ({"colour": 3}, r"knows no value 'colour'; 'help\(twinrank.TrainConfig\)' lists all"),
         ({"lr": "fast"}, "'lr' is 'fast'; it must be a number"),
         ({"lr": -1}, "lr is -1; it must be above 0"),
         ({"options": {"with": 3}}, "no option 'with'; did you mean 'width'"),

@@ -31,9 +31,8 @@ def changed(config: Config, values: Mapping[str, Any], caller: str) -> Config:
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            hint = (
-                f"did you mean '{close[0]}'?" if close else f"'help(twinrank.config.{type(config).__name__})' lists all"
-            )
+            hint = f"'help(twinrank.{type(config).__name__})' lists all; options of a network go into `options`"
+            hint = f"did you mean '{close[0]}'?" if close else hint
             raise InputError(f"`{caller}` knows no value '{name}'; {hint}")
     return with_values(config, plain(values), f"`{caller}`")
 

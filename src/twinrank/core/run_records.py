@@ -31,11 +31,14 @@ class DataFile(TypedDict):
         path: Path of the file, as it was given.
         sha256: Digest of its content.
         n: Number of pairs.
+        content_sha256: Digest of images and labels alone, see :attr:`twinrank.data.pairs.PairData.content_sha256`;
+            older runs lack it.
     """
 
     path: str
     sha256: str
     n: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    content_sha256: NotRequired[str]
 
 
 class ModelRecord(TypedDict):

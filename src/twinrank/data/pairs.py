@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from twinrank.core.files import reading, sha256
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels
-from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
+from twinrank.data.formats.pair_arrays import InMemory, PairArrays, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
 from twinrank.errors import InputError
@@ -44,6 +44,16 @@ class PairData:
 
     def __len__(self) -> int:
         return len(self.xa)
+
+    def __repr__(self) -> str:
+        _, channels, height, width = self.xa.shape
+        labels = "" if self.y is not None else ", no labels"
+        return f"PairData({self.path}: {len(self):,} pairs, {channels} x {height} x {width} {self.xa.dtype}{labels})"
+
+    @cached_property
+    def content_sha256(self) -> str:
+        """Digest of images and labels, in hexadecimal: equal for the same pairs in another file, or in memory."""
+        return arrays_digest(PairArrays(self.xa, self.xb, self.y, None))
 
     @property
     def row_ids(self) -> np.ndarray:

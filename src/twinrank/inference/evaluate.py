@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
     """
     if labels is not None and len(files) > 1:
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
-    used = used_in_training(run.read_config())
+    config = run.read_config()
+    used = used_in_training(config)
     loaded = [file if isinstance(file, PairData) else load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
+    loaded = [_as_in_training(config, data) for data in loaded]
     made: dict[str, Predictions] = {}
     milliseconds: dict[str, float] = {}
     for key, data in zip(file_keys(run, loaded), loaded, strict=True):
@@ -56,6 +59,14 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
     for key, record in records.items():
         write_json(run.metrics(key), record)
     return records
+
+
+def _as_in_training(config: dict[str, Any], data: PairData) -> PairData:
+    """The pairs under the digest that the run knows, where training used the same pairs from another file or memory."""
+    for file in config["data"].values():
+        if "content_sha256" in file and file["content_sha256"] == data.content_sha256:
+            return replace(data, sha256=file["sha256"])
+    return data
 
 
 def records_of(made: Mapping[str, Predictions], used: Collection[str]) -> dict[str, dict[str, Any]]:

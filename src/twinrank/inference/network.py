@@ -16,7 +16,7 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
-from twinrank.runs import RunFolder, used_in_training
+from twinrank.runs import PRETRAINED, RunFolder, used_in_training
 
 
 class Network:
@@ -75,6 +75,11 @@ class Network:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return {"weights_sha256": sha256(self._run.weights), "model": self._run.read_config()["model"]["name"]}
 
+    @property
+    def _name(self) -> str:
+        own = self._run.path.resolve() == PRETRAINED.resolve()
+        return "the network that comes with twinrank" if own else str(self._run.path)
+
     def require_shape(self, path: Path, images: np.ndarray) -> None:
         """Refuse images of other channels or another size than those of training.
 
@@ -87,9 +92,7 @@ class Network:
         """
         channels, (height, width) = self.model.encode.mean.shape[0], images.shape[2:]
         if images.shape[1] != channels:
-            raise InputError(
-                f"{path}: images of {images.shape[1]} channels; {self._run.path} was trained on {channels}"
-            )
+            raise InputError(f"{path}: images of {images.shape[1]} channels; {self._name} was trained on {channels}")
         if self._image_shape is None:
             # The weights of a run of an older version know only the shorter side.
             fits, known = min(height, width) == self._shorter_side, f"a shorter side of {self._shorter_side}"
@@ -97,5 +100,5 @@ class Network:
             fits, known = [height, width] == self._image_shape[1:], "{} x {}".format(*self._image_shape[1:])
         if not fits:
             raise InputError(
-                f"{path}: images of {height} x {width} pixels; {self._run.path} was trained on {known}; resize them"
+                f"{path}: images of {height} x {width} pixels; {self._name} was trained on {known}; resize them"
             )

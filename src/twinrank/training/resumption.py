@@ -31,16 +31,16 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | P
         if not Path(file["path"]).exists():
             raise InputError(
                 f"{file['path']}: no such file or folder below {Path.cwd()}; {run.config} names it,"
-                f" give its new place with `{part}`"
+                f" give its new place, or the arrays, with `{part}`"
             )
         given = Path(file["path"])
         problem = "has changed since the run began (SHA-256 differs); restore it"
     else:
         problem = f"other pairs than the run began with (SHA-256 differs); give the same pairs with `{part}`"
     data = given if isinstance(given, PairData) else load_pairs(Path(given))
-    if data.sha256 != file["sha256"]:
+    if file["sha256"] != data.sha256 and file.get("content_sha256") != data.content_sha256:
         raise InputError(f"{data.path}: {problem}")
-    return data
+    return replace(data, sha256=file["sha256"])
 
 
 def with_epochs(run: RunFolder, config: TrainConfig, epochs: int) -> TrainConfig:

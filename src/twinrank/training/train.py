@@ -202,7 +202,7 @@ def load_data(train: Path | PairData, val: Path | PairData) -> tuple[PairData, P
     shape, other = pairs.xa.shape[1:], stopped_on.xa.shape[1:]
     if shape != other:
         raise InputError(f"{stopped_on.path}: images are {other} and those of {pairs.path} {shape}")
-    if pairs.sha256 == stopped_on.sha256:
+    if pairs.content_sha256 == stopped_on.content_sha256:
         raise InputError(
             f"{stopped_on.path}: the same pairs as {pairs.path}; validate on pairs that are not trained on"
         )
@@ -293,4 +293,9 @@ def _track(*files: PairData, teacher: Teacher | None, fresh: bool) -> Track:
 
 
 def _described(data: PairData) -> dict[str, Any]:
-    return {"path": str(data.path), "sha256": data.sha256, "n": len(data)}
+    return {
+        "path": str(data.path),
+        "sha256": data.sha256,
+        "n": len(data),
+        "content_sha256": data.content_sha256,
+    }
