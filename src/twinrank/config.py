@@ -30,6 +30,9 @@ SMALLEST, LARGEST = 8, 512
 """Accepted heights and widths of one image, in pixels."""
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
+MAX_EPOCHS = 1_000_000
+MAX_LR = 1e6
+"""Beyond these, a value is a slip of the pen."""
 OPEN_IDS = "OPEN_"
 """How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 DISTILL_WEIGHT = 0.7
@@ -229,10 +232,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_types(self)
         require_range(self, "batch_size", at_least=2)
+        require_range(self, "batch_size", at_most=MAX_PAIRS)
         for name in ("epochs", "accumulate", "plateau_patience", "patience"):
             require_range(self, name, at_least=1)
+            require_range(self, name, at_most=MAX_EPOCHS)
         for name in ("lr", "clip_norm", "distill_temperature"):
             require_range(self, name, above=0)
+        require_range(self, "lr", at_most=MAX_LR)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
             *("level_weight", "shift", "brightness", "contrast", "seed"),

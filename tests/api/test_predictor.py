@@ -132,3 +132,21 @@ def test_an_older_run_knows_the_shorter_side(workplace: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(tr.InputError, match="not a run folder"):
         tr.load_predictor(tmp_path)
+
+
+def test_flipped_views_predict_as_their_copies(workplace: Path) -> None:
+    pairs, predictor = tr.load_pairs("data/val.npz"), tr.load_predictor("runs/first")
+    flipped = pairs.xa[..., ::-1], pairs.xb[..., ::-1]
+    copied = [images.copy() for images in flipped]
+    np.testing.assert_array_equal(predictor.predict_proba(*flipped), predictor.predict_proba(*copied))
+    backwards = pairs.select(slice(None, None, -1))
+    np.testing.assert_array_equal(predictor.predict(backwards), predictor.predict(pairs)[::-1])
+
+
+def test_weights_that_are_no_numbers_predict_nothing(workplace: Path) -> None:
+    file = workplace / "runs" / "first" / "weights.safetensors"
+    content = file.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    file.write_bytes(content[:start] + b"\xff" * (len(content) - start))
+    with pytest.raises(tr.InputError, match=r"weights\.safetensors: its predictions are not finite; restore"):
+        tr.load_predictor("runs/first").predict("data/val.npz")

@@ -174,3 +174,25 @@ def test_a_student_learns_from_a_run_or_from_several(workplace: Path) -> None:
     assert student.train_config.distill_weight == 0.7
     by_levels = quiet(*map(tr.load_pairs, FILES), teacher=[first, student], level_weight=1.0)
     assert (by_levels.train_config.distill_weight, by_levels.train_config.level_weight) == (0, 1)
+
+
+@pytest.mark.parametrize("out", ["", 3, "a\0b"])
+def test_a_place_that_is_no_path_is_refused(workplace: Path, out: Any) -> None:
+    with pytest.raises(tr.InputError, match=r"`out` is .*; give a path"):
+        quiet(*FILES, out=out)
+    with pytest.raises(tr.InputError, match="give a path"):
+        tr.load_predictor(out)
+    with pytest.raises(tr.InputError, match="give a path"):
+        tr.load_pairs(out)
+
+
+def test_impossible_settings_are_refused_before_training(workplace: Path) -> None:
+    for changes, message in (
+        ({"threads": "1"}, "`threads` is '1'; use 1 to"),
+        ({"lr": 1e300}, r"lr is 1e\+300; it must be"),
+        ({"epochs": 10**20}, "epochs is .*; it must be"),
+    ):
+        with pytest.raises(tr.InputError, match=message):
+            quiet(*FILES, **changes)
+    with pytest.raises(tr.InputError, match="model 'None' does not exist"):
+        tr.train(None, *FILES)  # pyright: ignore[reportArgumentType]

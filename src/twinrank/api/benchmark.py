@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twinrank.api.values import changed
+from twinrank.api.values import as_path, changed
 from twinrank.benchmark import generator
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import SPLITS, BenchmarkConfig, require_splits
@@ -48,7 +48,7 @@ def make_benchmark(
     """
     chosen = require_splits(splits)
     config = changed(BenchmarkConfig(), values, "make_benchmark")
-    folder = Path(out)
+    folder = as_path(out, "out")
     generator.refuse_other_benchmark(folder, config, "out", chosen)
     generator.make_benchmark(fetch_mnist(), folder, config, chosen, jobs, progress)
     return {split: folder / f"{split}.npz" for split in chosen}

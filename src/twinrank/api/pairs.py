@@ -1,8 +1,8 @@
 """Pairs from files."""
 
 import os
-from pathlib import Path
 
+from twinrank.api.values import as_path
 from twinrank.data import pairs
 from twinrank.data.pairs import PairData
 
@@ -28,4 +28,4 @@ def load_pairs(path: str | os.PathLike[str], labels: str | os.PathLike[str] | No
     Raises:
         InputError: The file is missing or not well-formed. The line says what is wrong, where, and what to do.
     """
-    return pairs.load_pairs(Path(path), None if labels is None else Path(labels))
+    return pairs.load_pairs(as_path(path, "path"), None if labels is None else as_path(labels, "labels"))

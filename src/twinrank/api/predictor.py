@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from twinrank.api.values import as_path
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.data.pairs import stream_pairs
 from twinrank.inference import load
@@ -121,7 +122,7 @@ def load_predictor(*folders: str | os.PathLike[str], threads: int | None = None)
     Raises:
         InputError: A folder is neither, occurs twice, or lacks what predictions need.
     """
-    paths = [Path(folder) for folder in folders]
+    paths = [as_path(folder, "folders") for folder in folders]
     name = ", ".join(map(str, paths)) or "the network that comes with twinrank"
     if threads is not None:
         require_threads(threads)

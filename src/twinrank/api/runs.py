@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from twinrank.api.predictor import PairPredictor, load_predictor
-from twinrank.api.values import changed, plain
+from twinrank.api.values import as_path, changed, plain
 from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
@@ -53,7 +53,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "path")
         self._folder = RunFolder(self.path)
         self._folder.read_config()
 
@@ -155,12 +155,13 @@ def train(
     if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
         values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
-    files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else Path(out)
+    files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")
     context = Context(threads=threads)
     if teacher is None:
         folder = library.train(spec, *files, log_to=log_to, hooks=hooks, context=context)
     else:
-        teachers = [Path(each) for each in ([teacher] if isinstance(teacher, str | os.PathLike) else teacher)]
+        several = [teacher] if isinstance(teacher, str | os.PathLike) else teacher
+        teachers = [as_path(each, "teacher") for each in several]
         folder = distill(teachers, spec, *files, log_to=log_to, hooks=hooks, context=context)
     return Run(folder.path)
 
@@ -193,7 +194,7 @@ def resume(
     """
     fitted = None if train is None else as_pairs(train, "train")
     chooses = None if val is None else as_pairs(val, "val")
-    return Run(library.resume(Path(run), train=fitted, val=chooses, epochs=epochs, hooks=hooks).path)
+    return Run(library.resume(as_path(run, "run"), train=fitted, val=chooses, epochs=epochs, hooks=hooks).path)
 
 
 def evaluate(
@@ -226,7 +227,7 @@ def evaluate(
     if labels is not None and len(data) != 1:
         raise InputError(f"`labels`: labels are of one file, but {len(data)} are given; evaluate them one by one")
     files = [Path(each) if isinstance(each, str | os.PathLike) else as_pairs(each, labels=labels) for each in data]
-    results = library_evaluate(RunFolder(Path(run)), files, None if labels is None else Path(labels))
+    results = library_evaluate(RunFolder(as_path(run, "run")), files, None if labels is None else Path(labels))
     return cast(dict[str, MetricsRecord], results)
 
 

@@ -1,8 +1,10 @@
 """Values that callers give by name."""
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -35,6 +37,22 @@ def changed(config: Config, values: Mapping[str, Any], caller: str) -> Config:
             hint = f"did you mean '{close[0]}'?" if close else hint
             raise InputError(f"`{caller}` knows no value '{name}'; {hint}")
     return with_values(config, plain(values), f"`{caller}`")
+
+
+def as_path(value: Any, parameter: str) -> Path:
+    """A path that a caller gave.
+
+    Args:
+        value: Text or path.
+        parameter: Parameter name, for the message.
+
+    Raises:
+        InputError: It is something else, is empty, or has a zero byte.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"`{parameter}` is {value!r}; give a path")
+    return Path(text)
 
 
 def plain(value: Any) -> Any:

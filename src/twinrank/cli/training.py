@@ -28,7 +28,8 @@ def resume(
 ) -> None:
     """Continue a training that was stopped; the result is the same, bit for bit.
 
-    A longer training can follow a finished one, where its schedule does not depend on the number of epochs.
+    A longer training can follow a finished one, where nothing depends on the number of epochs: its schedule is
+    constant or plateau, and it has no curriculum (--easy-share 1).
 
     Args:
         run: Run folder.

@@ -84,7 +84,7 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def _cut(name: str) -> str:
-    return os.fsencode(name)[:_BYTES_KEPT].decode(errors="ignore")
+    return os.fsdecode(os.fsencode(name)[:_BYTES_KEPT])
 
 
 def _kept(file: BinaryIO) -> bool:

@@ -100,7 +100,9 @@ class PairData:
         whole = np.array_equal(places, np.arange(len(self)))
         digest = self.sha256 if whole else Selection(self.path, self.sha256, places).sha256
         y = None if self.y is None else self.y[rows]
-        return replace(self, xa=self.xa[rows], xb=self.xb[rows], y=y, id=self.row_ids[rows], sha256=digest)
+        # Torch takes no flipped views.
+        forward = places if isinstance(rows, slice) and (rows.step or 1) < 0 else rows
+        return replace(self, xa=self.xa[forward], xb=self.xb[forward], y=y, id=self.row_ids[rows], sha256=digest)
 
 
 class PairStream(NamedTuple):

@@ -41,7 +41,9 @@ class Network:
     def predictions(self, data: PairData) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
         self.require_shape(data.path, data.xa)
-        return predict(self.model, data)
+        predictions = predict(self.model, data)
+        self._require_numbers(predictions.logit)
+        return predictions
 
     def logits(self, data: PairData) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
@@ -55,7 +57,9 @@ class Network:
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
         self.require_shape(pool.path, pool.images)
-        return pairwise_logits(self.model, pool.images)
+        pairwise = pairwise_logits(self.model, pool.images)
+        self._require_numbers(pairwise.logit)
+        return pairwise
 
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
@@ -74,6 +78,11 @@ class Network:
     def identity(self) -> dict[str, Any]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return {"weights_sha256": sha256(self._run.weights), "model": self._run.read_config()["model"]["name"]}
+
+    def _require_numbers(self, logit: np.ndarray) -> None:
+        """Refuse predictions that are no numbers: damaged weights would else decide every pair alike."""
+        if not np.isfinite(logit).all():
+            raise InputError(f"{self._run.weights}: its predictions are not finite; restore the file, or train again")
 
     @property
     def _name(self) -> str:

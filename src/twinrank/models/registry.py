@@ -147,8 +147,8 @@ def entry(name: str) -> ModelEntry:
     Raises:
         InputError: There is none of that name.
     """
-    if name not in _ENTRIES:
-        raise InputError(f"model {quoted(name)} does not exist{nearest(name, [each.name for each in entries()])}")
+    if not isinstance(name, str) or name not in _ENTRIES:
+        raise InputError(f"model {quoted(name)} does not exist{nearest(str(name), [each.name for each in entries()])}")
     return _ENTRIES[name]
 
 

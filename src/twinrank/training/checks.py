@@ -65,8 +65,8 @@ def require_threads(threads: int) -> None:
     Raises:
         InputError: They are not.
     """
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"`threads` is {threads}; use 1 to {MAX_THREADS}")
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"`threads` is {threads!r}; use 1 to {MAX_THREADS}")
 
 
 def require_workers(workers: int) -> None:

@@ -181,7 +181,7 @@ class Training:
             if not math.isfinite(sums["loss"] + sums["grad_norm"]):
                 raise Diverged(
                     f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
-                    f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or the `precision` float32"
+                    f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or `precision` float32"
                 )
         seconds = time.perf_counter() - started
         norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}

@@ -134,7 +134,7 @@ def _row(job: Job) -> tuple[str, str, str]:
 
 
 def _shown(epoch: dict[str, Any]) -> str:
-    return (
-        f"loss {epoch['train']['loss']:.4f}  val accuracy {epoch['val']['accuracy']:.2%}"
-        f"  lr {epoch['learning_rate']:.2e}  {epoch['seconds']:.1f} s"
-    )
+    shown = f"loss {epoch['train']['loss']:.4f}  val accuracy {epoch['val']['accuracy']:.2%}"
+    # Histories may lack what the next epoch does not depend on.
+    shown += f"  lr {epoch['learning_rate']:.2e}" if "learning_rate" in epoch else ""
+    return shown + (f"  {epoch['seconds']:.1f} s" if "seconds" in epoch else "")

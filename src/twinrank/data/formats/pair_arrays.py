@@ -105,6 +105,9 @@ def as_array(value: ArrayLike, key: str, name: str) -> np.ndarray:
         array = np.asarray(value)
     except Exception as error:  # Other libraries' objects fail in their own ways.
         raise InputError(f"{name}: '{key}' cannot be made an array ({cause(error)}); give a NumPy array") from error
+    if any(stride < 0 for stride in array.strides):
+        # Torch takes no flipped views.
+        array = array.copy()
     if array.dtype.kind == "O" and all(type(each) in (str, int) for each in array.flat):
         return array.astype(str)
     return array
