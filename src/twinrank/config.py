@@ -31,8 +31,9 @@ SMALLEST, LARGEST = 8, 512
 MAX_PAIRS = 10_000_000
 """Ids have seven digits."""
 MAX_EPOCHS = 1_000_000
-MAX_LR = 1e6
-"""Beyond these, a value is a slip of the pen."""
+"""Also of steps that are accumulated, and of epochs without a better value."""
+MAX_LR = 1e35
+"""Beyond it, a product with a learning rate is no float32 number."""
 OPEN_IDS = "OPEN_"
 """How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 DISTILL_WEIGHT = 0.7

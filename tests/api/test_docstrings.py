@@ -27,4 +27,4 @@ def test_example(example: doctest.DocTest, workplace: Path, mnist: Mnist) -> Non
 
 def test_every_name_has_an_example() -> None:
     shown = {part for example in examples() for part in example.name.split(".")}
-    assert {*tr.__all__} - shown == {"InputError", "TrainConfig"}
+    assert {*tr.__all__} - shown == {"InputError", "Interrupted", "TrainConfig"}

@@ -167,7 +167,7 @@ def test_a_run_that_does_not_fit_is_refused(fitted: Callable[..., RunFolder], be
     with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):
         fitted(epochs=1)
     recorded = json.loads(run.config.read_text())
-    recorded["data"]["train"]["sha256"] = "0" * 64
+    recorded["data"]["train"] |= {"sha256": "0" * 64, "content_sha256": "0" * 64}
     run.config.write_text(json.dumps(recorded))
     with pytest.raises(InputError, match="has changed since the run began"):
         resume(run.path)
