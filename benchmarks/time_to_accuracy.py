@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import RunSpec
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.runs import RunFolder
 from twinrank.training.progress import EpochProgress
 from twinrank.training.train import train

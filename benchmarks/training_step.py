@@ -24,7 +24,7 @@ from twinrank.core.device import prepare_cpu
 from twinrank.core.machine import available_threads
 from twinrank.data.batches import Batches
 from twinrank.data.dataset import PairNPZDataset
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.inference.predict import predict_logits
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet

@@ -17,7 +17,7 @@ from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 
 # One thread: small networks gain nothing from more, and results do not depend on the machine.
@@ -120,10 +120,10 @@ def refusal() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def outcome() -> Callable[[Path], PairData | str]:
+def outcome() -> Callable[[Path], Judgements | str]:
     """Loads a file that may be bad and returns the pairs, or the message."""
 
-    def load(path: Path) -> PairData | str:
+    def load(path: Path) -> Judgements | str:
         try:
             return load_pairs(path)
         except InputError as error:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from twinrank.api.benchmark import make_benchmark
     from twinrank.api.classifier import PairClassifier
     from twinrank.api.networks import create_model, list_models
-    from twinrank.api.pairs import load_pairs
+    from twinrank.api.pairs import PairData, load_pairs
     from twinrank.api.predictor import PairPredictor, load_predictor
     from twinrank.api.runs import Run, evaluate, resume, train
     from twinrank.config import TrainConfig
     from twinrank.data.dataset import PairNPZDataset
-    from twinrank.data.pairs import PairData
+    from twinrank.data.judgements import Judgements
     from twinrank.errors import InputError, Interrupted
 
 __version__ = "0.1.0"
@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "InputError",
     "Interrupted",
+    "Judgements",
     "PairClassifier",
     "PairData",
     "PairNPZDataset",
@@ -43,8 +44,9 @@ __all__ = [
 _MODULES = {
     "InputError": "twinrank.errors",
     "Interrupted": "twinrank.errors",
+    "Judgements": "twinrank.data.judgements",
     "PairClassifier": "twinrank.api.classifier",
-    "PairData": "twinrank.data.pairs",
+    "PairData": "twinrank.api.pairs",
     "PairNPZDataset": "twinrank.data.dataset",
     "PairPredictor": "twinrank.api.predictor",
     "Run": "twinrank.api.runs",

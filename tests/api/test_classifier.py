@@ -191,7 +191,7 @@ def test_what_cannot_be_fitted_is_refused(pairs: tuple[np.ndarray, np.ndarray]) 
 def test_pairs_that_share_an_image_choose_the_epoch_together(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = (part[:80] for part in pairs)
     mirrored, labels = np.concatenate([X, X[:, ::-1]]), np.concatenate([y, 1 - y])
-    data = tr.PairData.from_arrays(mirrored[:, 0], mirrored[:, 1], labels)
+    data = tr.Judgements.from_arrays(mirrored[:, 0], mirrored[:, 1], labels)
     rest, chosen = tiny(validation_fraction=0.2)._split(data, 0)
     assert len(chosen) == 32
     assert chosen.y is not None
@@ -199,7 +199,7 @@ def test_pairs_that_share_an_image_choose_the_epoch_together(pairs: tuple[np.nda
     ids = {int(row) % 80 for row in chosen.row_ids}
     assert not ids & {int(row) % 80 for row in rest.row_ids}
     # One image in every pair: single pairs have to do.
-    joined = tr.PairData.from_arrays(np.repeat(X[:1, 0], 80, 0), X[:, 1], y)
+    joined = tr.Judgements.from_arrays(np.repeat(X[:1, 0], 80, 0), X[:, 1], y)
     assert len(tiny()._split(joined, 0)[1]) == 8
 
 

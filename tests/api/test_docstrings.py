@@ -27,4 +27,5 @@ def test_example(example: doctest.DocTest, workplace: Path, mnist: Mnist) -> Non
 
 def test_every_name_has_an_example() -> None:
     shown = {part for example in examples() for part in example.name.split(".")}
-    assert {*tr.__all__} - shown == {"InputError", "Interrupted", "TrainConfig"}
+    # PairData is another name of Judgements.
+    assert {*tr.__all__} - shown == {"InputError", "Interrupted", "PairData", "TrainConfig"}

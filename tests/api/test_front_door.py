@@ -19,7 +19,7 @@ def test_the_import_loads_nothing_heavy() -> None:
 
 
 def test_pairs_and_names_of_networks_need_no_torch() -> None:
-    assert "torch" not in loaded("tr.load_pairs; tr.PairData; tr.TrainConfig; tr.list_models()")
+    assert "torch" not in loaded("tr.load_pairs; tr.Judgements; tr.TrainConfig; tr.list_models()")
 
 
 @pytest.mark.parametrize("name", tr.__all__)

@@ -18,11 +18,11 @@ def predictor(trained: Path) -> tr.PairPredictor:
 
 
 @pytest.fixture(scope="module")
-def pairs(trained: Path) -> tr.PairData:
+def pairs(trained: Path) -> tr.Judgements:
     return tr.load_pairs(trained / "data" / "val.npz")
 
 
-def test_logits_probabilities_and_classes_agree(predictor: tr.PairPredictor, pairs: tr.PairData) -> None:
+def test_logits_probabilities_and_classes_agree(predictor: tr.PairPredictor, pairs: tr.Judgements) -> None:
     logit = predictor.decision_function(pairs)
     probability, label = predictor.predict_proba(pairs), predictor.predict(pairs)
     assert logit.shape == (96,)
@@ -34,13 +34,13 @@ def test_logits_probabilities_and_classes_agree(predictor: tr.PairPredictor, pai
     assert label.tolist() == (logit > 0).astype(int).tolist()
 
 
-def test_a_swapped_pair_has_the_swapped_prediction(predictor: tr.PairPredictor, pairs: tr.PairData) -> None:
+def test_a_swapped_pair_has_the_swapped_prediction(predictor: tr.PairPredictor, pairs: tr.Judgements) -> None:
     there, back = predictor.predict_proba(pairs.xa, pairs.xb), predictor.predict_proba(pairs.xb, pairs.xa)
     np.testing.assert_array_equal(there, back[:, ::-1])
 
 
 def test_every_form_of_the_same_pairs_gives_the_same(
-    trained: Path, predictor: tr.PairPredictor, pairs: tr.PairData
+    trained: Path, predictor: tr.PairPredictor, pairs: tr.Judgements
 ) -> None:
     expected = predictor.decision_function(pairs)
     path = trained / "data" / "val.npz"
@@ -54,23 +54,23 @@ def test_every_form_of_the_same_pairs_gives_the_same(
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_floats_mean_the_same_as_bytes(predictor: tr.PairPredictor, pairs: tr.PairData, dtype: type) -> None:
+def test_floats_mean_the_same_as_bytes(predictor: tr.PairPredictor, pairs: tr.Judgements, dtype: type) -> None:
     floats = predictor.decision_function(pairs.xa.astype(dtype) / 255, pairs.xb.astype(dtype) / 255)
     np.testing.assert_allclose(floats, predictor.decision_function(pairs), atol=1e-4)
 
 
-def test_labels_are_not_needed(workplace: Path, predictor: tr.PairPredictor, pairs: tr.PairData) -> None:
+def test_labels_are_not_needed(workplace: Path, predictor: tr.PairPredictor, pairs: tr.Judgements) -> None:
     np.savez("bare.npz", xa=pairs.xa, xb=pairs.xb)
     np.testing.assert_array_equal(predictor.predict("bare.npz"), predictor.predict(pairs))
 
 
-def test_nothing_given_is_the_network_that_comes_along(pairs: tr.PairData) -> None:
+def test_nothing_given_is_the_network_that_comes_along(pairs: tr.Judgements) -> None:
     few = pairs.select(slice(5))
     expected = Network(RunFolder(PRETRAINED)).logits(few)
     np.testing.assert_array_equal(tr.load_predictor().decision_function(few), expected)
 
 
-def test_several_are_their_mean(trained: Path, predictor: tr.PairPredictor, pairs: tr.PairData) -> None:
+def test_several_are_their_mean(trained: Path, predictor: tr.PairPredictor, pairs: tr.Judgements) -> None:
     run, few = trained / "runs" / "first", pairs.select(slice(5))
     both = tr.load_predictor(run, PRETRAINED)
     each = predictor.decision_function(few), tr.load_predictor().decision_function(few)

@@ -57,7 +57,7 @@ def test_the_same_pairs_are_known_in_a_file_a_copy_and_memory(workplace: Path) -
 
 
 def test_pairs_describe_themselves(workplace: Path) -> None:
-    assert repr(tr.load_pairs("data/val.npz")) == "PairData(data/val.npz: 96 pairs, 1 x 28 x 28 uint8)"
+    assert repr(tr.load_pairs("data/val.npz")) == "Judgements(data/val.npz: 96 pairs, 1 x 28 x 28 uint8)"
 
 
 def test_arrays_and_files_train_the_same_network(workplace: Path) -> None:
@@ -143,7 +143,7 @@ def test_evaluation_keeps_its_results(workplace: Path) -> None:
 
 def test_arrays_can_be_evaluated(workplace: Path) -> None:
     val = tr.load_pairs("data/test_public.npz")
-    mine = tr.PairData.from_arrays(val.xa, val.xb, val.y, name="mine")
+    mine = tr.Judgements.from_arrays(val.xa, val.xb, val.y, name="mine")
     results = tr.evaluate("runs/first", mine)
     expected = tr.evaluate("runs/first", "data/test_public.npz")["test_public"]
     assert results["mine"]["metrics"] == expected["metrics"]

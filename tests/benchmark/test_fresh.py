@@ -9,7 +9,7 @@ from twinrank.benchmark.fresh import FreshPairs, refuse_other_place, write_fresh
 from twinrank.benchmark.mnist import Mnist
 from twinrank.config import FreshConfig
 from twinrank.core.torch_random import torch_generator
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 
 

@@ -24,7 +24,7 @@ from twinrank.benchmark.mnist import Mnist
 from twinrank.benchmark.submission import check_submission
 from twinrank.cli.main import main
 from twinrank.config import SPLITS, BenchmarkConfig, Split
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 
 X_DIGESTS = {

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from twinrank.core import memory
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 
 Refusal = Callable[..., str]
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 
 Refusal = Callable[..., str]
-Outcome = Callable[[Path], PairData | str]
+Outcome = Callable[[Path], Judgements | str]
 
 X = np.random.default_rng(0).integers(0, 256, (4, 8, 16), np.uint8)
 ARRAYS = {"x": X, "y": np.array([0, 1, 1, 0], np.int8), "id": np.array(["a", "b", "c", "d"])}

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from twinrank.data.dataset import PairNPZDataset
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 
 N = 10

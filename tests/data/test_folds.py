@@ -6,14 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinrank.data.folds import Folds, assign_folds
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 
 
-def pairs_of(images: np.ndarray) -> PairData:
+def pairs_of(images: np.ndarray) -> Judgements:
     """Pairs whose images are all of one value each, so equal numbers are identical images."""
     x = np.broadcast_to(images[:, :, None, None, None], (*images.shape, 1, 8, 8)).astype(np.uint8)
-    return PairData(x[:, 0], x[:, 1], np.zeros(len(x), np.int8), None, Path("pairs.npz"), "0" * 64)
+    return Judgements.of_pairs(
+        PairArrays(x[:, 0], x[:, 1], np.zeros(len(x), np.int8), None), Path("pairs.npz"), "0" * 64
+    )
 
 
 @given(

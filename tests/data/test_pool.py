@@ -3,18 +3,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import pool_of
 from twinrank.errors import InputError
 
 ROWS = 20
 
 
-def pairs(different: int) -> PairData:
+def pairs(different: int) -> Judgements:
     """Images whose pixels all have the number of the image."""
     which = np.arange(2 * ROWS, dtype=np.uint8).reshape(ROWS, 2) % different
     xa, xb = (np.broadcast_to(side[:, None, None, None], (ROWS, 1, 8, 8)) for side in which.T)
-    return PairData(xa, xb, None, np.array([f"R{row}" for row in range(ROWS)]), Path("pairs.npz"), "ab")
+    return Judgements.of_pairs(
+        PairArrays(xa, xb, None, np.array([f"R{row}" for row in range(ROWS)])), Path("pairs.npz"), "ab"
+    )
 
 
 def test_each_image_is_there_once_from_where_its_name_says() -> None:

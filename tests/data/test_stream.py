@@ -12,7 +12,7 @@ from PIL import Image
 from twinrank.core import memory
 from twinrank.data.formats import pair_arrays
 from twinrank.data.formats.selection import Selection, write_selection
-from twinrank.data.pairs import PairData, load_pairs, stream_pairs
+from twinrank.data.judgements import Judgements, load_pairs, stream_pairs
 from twinrank.errors import InputError
 
 Refusal = Callable[..., str]
@@ -28,7 +28,7 @@ def saved(path: Path, arrays: dict[str, Any]) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def chunks_of(path: Path, rows: int | None = None) -> list[PairData]:
+def chunks_of(path: Path, rows: int | None = None) -> list[Judgements]:
     with stream_pairs(path, rows) as stream:
         chunks = list(stream.chunks)
         assert sum(map(len, chunks)) == stream.pairs
@@ -41,7 +41,7 @@ def streaming_refused(path: Path, rows: int) -> str:
     return str(caught.value)
 
 
-def assert_same_pairs(chunks: list[PairData], whole: PairData) -> None:
+def assert_same_pairs(chunks: list[Judgements], whole: Judgements) -> None:
     for side in ("xa", "xb"):
         parts = [getattr(chunk, side) for chunk in chunks]
         assert {part.dtype for part in parts} == {getattr(whole, side).dtype}

@@ -10,7 +10,8 @@ import pytest
 from twinrank.config import Mode
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
@@ -19,11 +20,11 @@ N, TESTS, FOLDS = 60, 20, 3
 RANDOM = np.random.default_rng(0)
 
 
-def pairs(name: str, rows: int) -> PairData:
+def pairs(name: str, rows: int) -> Judgements:
     x = RANDOM.integers(0, 255, (2, rows, 1, 8, 8), np.uint8)
     ids = np.array([f"{name}_{row}" for row in range(rows)])
     y = RANDOM.integers(0, 2, rows).astype(np.int8)
-    return PairData(x[0], x[1], y, ids, Path(f"{name}.npz"), f"{len(name):064x}")
+    return Judgements.of_pairs(PairArrays(x[0], x[1], y, ids), Path(f"{name}.npz"), f"{len(name):064x}")
 
 
 TRAIN, VAL, TEST = pairs("train", N), pairs("val", N), pairs("public", TESTS)

@@ -3,18 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.file_keys import file_keys
 from twinrank.runs import RunFolder
 
 
-def pairs(path: Path, digest: str) -> PairData:
-    return PairData(np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 1, 8, 8), np.uint8), None, None, path, digest)
+def pairs(path: Path, digest: str) -> Judgements:
+    image = np.zeros((1, 1, 8, 8), np.uint8)
+    return Judgements.of_pairs(PairArrays(image, image, None, None), path, digest)
 
 
-def evaluated(run: RunFolder, *files: PairData) -> list[str]:
+def evaluated(run: RunFolder, *files: Judgements) -> list[str]:
     keys = file_keys(run, files)
     for key, data in zip(keys, files, strict=True):
         meta = {"data": {"path": str(data.path), "sha256": data.sha256, "n": 1}, "used": []}

@@ -9,7 +9,7 @@ from twinrank.benchmark.submission import check_submission
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.data import batch_sizes
-from twinrank.data.pairs import PairData, load_pairs, stream_pairs
+from twinrank.data.judgements import Judgements, load_pairs, stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
 from twinrank.inference.label import write_labels
@@ -34,7 +34,7 @@ def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory
     )
 
 
-def darker(data: PairData) -> np.ndarray:
+def darker(data: Judgements) -> np.ndarray:
     """A predictor that needs no network."""
     return data.xb.mean((1, 2, 3)) - data.xa.mean((1, 2, 3))
 

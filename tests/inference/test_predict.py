@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from twinrank.data import batch_sizes
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.inference import predict as module
 from twinrank.inference.predict import pairwise_logits, predict, predict_logits
 from twinrank.models.registry import create_model
@@ -44,7 +45,7 @@ def test_all_pairs_are_what_they_are_as_pairs(
     model, pool = network(name, options), images(0)
     model.precision = precision
     left, right = (place.ravel() for place in np.indices((IMAGES, IMAGES)))
-    pairs = PairData(pool[left], pool[right], None, None, Path("pairs.npz"), "")
+    pairs = Judgements.of_pairs(PairArrays(pool[left], pool[right], None, None), Path("pairs.npz"), "")
     expected = predict_logits(model, pairs).reshape(IMAGES, IMAGES)
     # Several batches of images and of pairs, the last ones smaller.
     monkeypatch.setattr(batch_sizes, "_PIXELS_A_BATCH", 4 * 28 * 28)

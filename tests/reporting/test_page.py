@@ -13,7 +13,8 @@ from scipy.special import log_softmax, logsumexp
 from tests.conftest import RECORDED
 
 from twinrank.core.files import write_json
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
@@ -30,11 +31,11 @@ class Run:
     path: Path
     predictions: dict[str, Predictions]
     digits: dict[str, np.ndarray]
-    pictures: dict[str, PairData]
+    pictures: dict[str, Judgements]
 
 
-def pairs(xa: np.ndarray, xb: np.ndarray, ids: np.ndarray) -> PairData:
-    return PairData(xa, xb, None, ids, Path("pairs.npz"), "")
+def pairs(xa: np.ndarray, xb: np.ndarray, ids: np.ndarray) -> Judgements:
+    return Judgements.of_pairs(PairArrays(xa, xb, None, ids), Path("pairs.npz"), "")
 
 
 def draw_pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.reporting.pair_sheet import draw_sheet
 
 MARK = (0xE6, 0x9F, 0x00)
 
 
-def pairs(path: Path, n: int, channels: int = 1, size: tuple[int, int] = (28, 28), **columns: np.ndarray) -> PairData:
+def pairs(path: Path, n: int, channels: int = 1, size: tuple[int, int] = (28, 28), **columns: np.ndarray) -> Judgements:
     xa, xb = np.random.default_rng(0).integers(0, 256, (2, n, channels, *size), np.uint8)
     np.savez(path, xa=xa, xb=xb, **(columns or {"y": np.arange(n) % 2}))  # pyright: ignore[reportArgumentType]
     return load_pairs(path)

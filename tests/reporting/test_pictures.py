@@ -12,7 +12,8 @@ from PIL import Image
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.augmentation.examples import augmented_examples
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.saliency import explain, occlusion_saliency
@@ -134,7 +135,7 @@ def test_a_covered_spot_counts_by_what_it_changes() -> None:
     model.embed = lambda xa, xb: (Side(xa), Side(xb))  # pyright: ignore[reportAttributeAccessIssue]
     model.comparator = Spot()
     images = np.full((2, 1, 28, 28), 255, np.uint8)
-    data = PairData(images, images.copy(), None, None, Path("pairs.npz"), "")
+    data = Judgements.of_pairs(PairArrays(images, images.copy(), None, None), Path("pairs.npz"), "")
     found = occlusion_saliency(model, data)
     np.testing.assert_allclose(found.logit, 1)
     assert found.left[0, 10, 10] > 0.2

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from twinrank.config import TrainConfig
 from twinrank.core.randomness import derive
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.batches import Batches
-from twinrank.data.pairs import PairData
+from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.judgements import Judgements
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model
 from twinrank.training.muon import Muon
@@ -20,16 +22,17 @@ from twinrank.training.objectives import LatentTerm, Objective, focal_loss, soft
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 
 
-def pairs(n: int, size: int = 8, seed: int = 0) -> PairData:
+def pairs(n: int, size: int = 8, seed: int = 0) -> Judgements:
     """Pairs in which row i shows about i / n of its pixels."""
     rng = np.random.default_rng(seed)
     images = rng.integers(1, 256, (2, n, 1, size, size), np.uint8)
     hidden = rng.random(images.shape) > np.arange(1, n + 1)[:, None, None, None] / n
     images[hidden] = 0
-    return PairData(images[0], images[1], rng.integers(0, 2, n).astype(np.int8), None, None, "")  # pyright: ignore[reportArgumentType]
+    y = rng.integers(0, 2, n).astype(np.int8)
+    return Judgements.of_pairs(PairArrays(images[0], images[1], y, None), Path("pairs.npz"), "")
 
 
-def rows_of(batches: Batches, data: PairData, epoch: int) -> list[int]:
+def rows_of(batches: Batches, data: Judgements, epoch: int) -> list[int]:
     """The rows of an epoch, recognised by their pixels."""
     known = {image.tobytes(): row for row, image in enumerate(data.xa)}
     return [known[image.numpy().tobytes()] for batch in batches.epoch(epoch) for image in batch.xa]

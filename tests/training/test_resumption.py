@@ -11,7 +11,7 @@ import pytest
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
 from twinrank.models.weights import read_tensors, write_tensors

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from twinrank.config import RunSpec
 from twinrank.core.locks import is_locked
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
 from twinrank.tuning.search import Search, SharedStudy, TrialHooks, run_search

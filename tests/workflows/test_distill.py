@@ -17,7 +17,7 @@ from twinrank.config import BenchmarkConfig, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256, write_json
 from twinrank.core.run_records import FileUse, uses_as_json
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError, Interrupted
 from twinrank.evaluation.metrics_record import rows_in_words

@@ -14,7 +14,7 @@ from twinrank.cli.main import main
 from twinrank.config import SPLITS, GridSpec, Mode, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of

@@ -7,7 +7,7 @@ import pytest
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import read_json
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.models.registry import entry

@@ -12,7 +12,7 @@ from twinrank.benchmark.mnist import Mnist
 from twinrank.cli.main import main
 from twinrank.core.context import Context
 from twinrank.core.files import sha256
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError

@@ -19,7 +19,7 @@ from twinrank.core.context import Context
 from twinrank.core.device import pick_device
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.folds import image_groups
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError, Interrupted
 from twinrank.inference.predict import predict_logits
 from twinrank.models.registry import entry
@@ -129,7 +129,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
             if unknown := sorted({*np.unique(labels).tolist()} - {*self.classes_.tolist()}):
                 raise InputError(f"`validation` has the class {unknown[0]!r}, which `y` has not; use those of `y`")
             fitted, chooses = pairs, _pairs(others, labels == self.classes_[1], "validation")
-        self.image_shape_ = pairs.xa.shape[1:]
+        self.image_shape_ = pairs.images.shape
         self._train(RunSpec(self.model, self._values(seed), plain(self.options or {})), fitted, chooses)
         return self
 
@@ -145,7 +145,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         pairs = _pairs(self._images(X, reset=False), None, "X")
-        if (shape := pairs.xa.shape[1:]) != self.image_shape_:
+        if (shape := pairs.images.shape) != self.image_shape_:
             raise InputError(
                 f"`X` has images of shape {shape} (C, H, W); the classifier was fitted to {self.image_shape_}"
             )
@@ -211,7 +211,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         given = {name: value for name, value in own.items() if value is not None}
         return changed(entry(self.model).train, {**(self.values or {}), **given, "seed": seed}, "PairClassifier")
 
-    def _split(self, pairs: PairData, seed: int) -> tuple[PairData, PairData]:
+    def _split(self, pairs: Judgements, seed: int) -> tuple[Judgements, Judgements]:
         """The pairs to fit, and a share of them that chooses the epoch."""
         share = self.validation_fraction
         if not 0 < share < 1:
@@ -228,7 +228,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
             " `validation`"
         )
 
-    def _train(self, spec: RunSpec, fitted: PairData, chooses: PairData) -> None:
+    def _train(self, spec: RunSpec, fitted: Judgements, chooses: Judgements) -> None:
         threads = torch.get_num_threads() if self.threads is None else self.threads
         hooks = None if self.verbose else Hooks()
         # The caller's random numbers go on as if nothing had been drawn.
@@ -250,8 +250,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         self.network_.precision = self.train_config_.precision
 
 
-def _pairs(X: np.ndarray, y: np.ndarray | None, name: str) -> PairData:
-    return PairData.from_arrays(X[:, 0], X[:, 1], y, name=name)
+def _pairs(X: np.ndarray, y: np.ndarray | None, name: str) -> Judgements:
+    return Judgements.from_arrays(X[:, 0], X[:, 1], y, name=name)
 
 
 def _labels(y: Any, X: Any) -> np.ndarray:

@@ -3,13 +3,16 @@
 import os
 
 from twinrank.api.values import as_path
-from twinrank.data import pairs
-from twinrank.data.pairs import PairData
+from twinrank.data import judgements
+from twinrank.data.judgements import Judgements
 
-__all__ = ["load_pairs"]
+__all__ = ["PairData", "load_pairs"]
+
+PairData = Judgements
+"""The name that :class:`Judgements` had before; scripts may use it."""
 
 
-def load_pairs(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> PairData:
+def load_pairs(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> Judgements:
     """Read pairs of images from a file or a folder.
 
     >>> pairs = tr.load_pairs("data/val.npz")
@@ -28,4 +31,4 @@ def load_pairs(path: str | os.PathLike[str], labels: str | os.PathLike[str] | No
     Raises:
         InputError: The file is missing or not well-formed. The line says what is wrong, where, and what to do.
     """
-    return pairs.load_pairs(as_path(path, "path"), None if labels is None else as_path(labels, "labels"))
+    return judgements.load_pairs(as_path(path, "path"), None if labels is None else as_path(labels, "labels"))

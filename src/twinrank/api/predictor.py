@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from twinrank.api.values import as_path
 from twinrank.data.given import Pairs, as_pairs
-from twinrank.data.pairs import stream_pairs
+from twinrank.data.judgements import stream_pairs
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import PRETRAINED
@@ -28,7 +28,7 @@ class PairPredictor:
 
     - ``xa, xb``: two arrays of images, uint8 or float in [0, 1], (N, H, W) or (N, C, H, W);
     - ``(xa, xb)``: the same as a tuple;
-    - :class:`twinrank.PairData`, or a path that :func:`twinrank.load_pairs` reads. Labels are left out.
+    - :class:`twinrank.Judgements`, or a path that :func:`twinrank.load_pairs` reads. Labels are left out.
 
     >>> predictor = tr.load_predictor()
     >>> xa, xb = np.random.default_rng(0).random((2, 5, 28, 28), np.float32)

@@ -131,7 +131,7 @@ def train(
 
     Args:
         model: Network name, see :func:`list_models`.
-        train: Labelled pairs to fit: a path, :class:`twinrank.PairData`, or a tuple ``(xa, xb, y)``. Images are uint8
+        train: Labelled pairs to fit: a path, :class:`twinrank.Judgements`, or a tuple ``(xa, xb, y)``. Images are uint8
             or float in [0, 1], (N, H, W) or (N, C, H, W). Labels are 0 and 1, (N,); 1 means that the left image ranks
             higher.
         val: Labelled pairs that choose the epoch, in the same forms.
@@ -212,7 +212,7 @@ def evaluate(
 
     Args:
         run: Run, or its folder.
-        data: Labelled pairs: paths, :class:`twinrank.PairData`, or tuples ``(xa, xb, y)``.
+        data: Labelled pairs: paths, :class:`twinrank.Judgements`, or tuples ``(xa, xb, y)``.
         labels: CSV ``id,label`` of the only file.
 
     Returns:

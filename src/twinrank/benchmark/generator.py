@@ -21,7 +21,7 @@ from twinrank.config import MAX_SEVERITY, SPLITS, BenchmarkConfig, Split, split_
 from twinrank.core.files import read_json, write_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.processes import end_with_parent, safe_children
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError, differences
 
 _ID_PREFIXES = {"test_public": "PUB", "test_private": "PRV"}
@@ -245,7 +245,7 @@ def _pairs(file: Path) -> int | None:
         return None
 
 
-def benchmark_digits(data: PairData) -> np.ndarray | None:
+def benchmark_digits(data: Judgements) -> np.ndarray | None:
     """The true digits of a file that :func:`make_benchmark` wrote, drawn again from its ``meta.json``.
 
     Args:

@@ -83,7 +83,7 @@ def show(file: FileArgument, out: OutFile = Path("pairs.png"), pairs: int = 40, 
         pairs: Number of pairs.
         seed: Seed of the choice.
     """
-    from twinrank.data.pairs import load_pairs
+    from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pair_sheet import draw_sheet
 
     rows = draw_sheet(load_pairs(file), out, pairs, seed)

@@ -46,7 +46,7 @@ def augmentations(file: FileArgument, out: OutFile = Path("augmentations.png"), 
         seed: Seed of the choice of images.
     """
     from twinrank.data.augmentation.examples import augmented_examples
-    from twinrank.data.pairs import load_pairs
+    from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pictures import draw_augmentations
 
     print(draw_augmentations(augmented_examples(load_pairs(file), seed), out))

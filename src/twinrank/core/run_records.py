@@ -31,7 +31,7 @@ class DataFile(TypedDict):
         path: Path of the file, as it was given.
         sha256: Digest of its content.
         n: Number of pairs.
-        content_sha256: Digest of images and labels alone, see :attr:`twinrank.data.pairs.PairData.content_sha256`;
+        content_sha256: Digest of images and labels alone, see ``Judgements.content_sha256``;
             older runs lack it.
     """
 

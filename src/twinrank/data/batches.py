@@ -10,7 +10,7 @@ from twinrank.config import TrainConfig
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.augmentation.augment import Augmentation
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 
 
 class Batch(NamedTuple):
@@ -71,7 +71,7 @@ class Batches:
 
     def __init__(
         self,
-        data: PairData,
+        data: Judgements,
         config: TrainConfig,
         device: torch.device,
         teacher: np.ndarray | None = None,
@@ -136,7 +136,7 @@ class Batches:
         return max(self.size, int(len(self._easiest_first) * share))
 
 
-def _easiest_first(data: PairData, seed: int) -> np.ndarray:
+def _easiest_first(data: Judgements, seed: int) -> np.ndarray:
     """Rows by the share of pixels above 0 in the image that shows less, most first; ties in random order."""
     shown = np.minimum(*((images != 0).any(1).mean((1, 2)) for images in (data.xa, data.xb)))
     ties = numpy_generator(seed, "easiest first").random(len(data))

@@ -10,9 +10,9 @@ import numpy as np
 
 from twinrank.core.messages import SHOWN, counted, first_few
 from twinrank.data.balance import label_imbalance, side_difference
-from twinrank.data.fingerprint import Fingerprints, fingerprint
+from twinrank.data.fingerprint import PairFingerprints, fingerprint
 from twinrank.data.given import Pairs, as_pairs
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 
 Severity = Literal["warning", "note"]
 
@@ -102,7 +102,7 @@ def check_pairs(files: Sequence[Pairs]) -> CheckReport:
         files: Paths, loaded pairs, or tuples of arrays, as :func:`twinrank.data.given.as_pairs` takes them.
 
     Raises:
-        InputError: A file is refused by :func:`twinrank.data.pairs.load_pairs`.
+        InputError: A file is refused by :func:`twinrank.data.judgements.load_pairs`.
     """
     summaries, findings, prints = [], [], []
     for number, file in enumerate(files, start=1):
@@ -115,13 +115,13 @@ def check_pairs(files: Sequence[Pairs]) -> CheckReport:
     return CheckReport(tuple(summaries), tuple(findings))
 
 
-def _check_file(data: PairData) -> tuple[FileSummary, list[Finding], Fingerprints]:
+def _check_file(data: Judgements) -> tuple[FileSummary, list[Finding], PairFingerprints]:
     found = fingerprint(data)
     summary = FileSummary(
         path=data.path,
         pairs=len(data),
-        shape=data.xa.shape[1:],
-        dtype=str(data.xa.dtype),
+        shape=data.images.shape,
+        dtype=str(data.images.dtype),
         left_higher=None if data.y is None else int(data.y.sum()),
         has_ids=data.id is not None,
     )
@@ -129,8 +129,8 @@ def _check_file(data: PairData) -> tuple[FileSummary, list[Finding], Fingerprint
     return summary, findings, found
 
 
-def _pixel_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
-    if data.xa.dtype == np.uint8 and found.brightest <= 1:
+def _pixel_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
+    if data.images.dtype == np.uint8 and found.brightest <= 1:
         text = f"{data.path}: uint8 images without a value above 1; were they 0 to 1 before they became uint8?"
         yield Finding("dark-range", "warning", (data.path,), len(data), text)
     if found.uniform.any():
@@ -139,7 +139,7 @@ def _pixel_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
         yield Finding("uniform-images", "note", (data.path,), count, text, _sides(found, found.uniform))
 
 
-def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
+def _pair_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
     """Rows that repeat, contradict or mirror each other, by the numbers that stand for distinct images."""
     distinct, codes = np.unique(found.images, return_inverse=True)
     left, right = codes.reshape(-1, 2).T
@@ -174,7 +174,7 @@ def _pair_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
         yield Finding("reused-images", "note", (data.path,), reused, text)
 
 
-def _balance_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
+def _balance_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
     if data.y is not None:
         imbalance = label_imbalance(data.y)
         if imbalance:
@@ -186,7 +186,7 @@ def _balance_findings(data: PairData, found: Fingerprints) -> Iterator[Finding]:
             yield Finding("position-bias", "warning", (data.path,), len(data), text)
 
 
-def _shared_images(first: Fingerprints, second: Fingerprints) -> Iterator[Finding]:
+def _shared_images(first: PairFingerprints, second: PairFingerprints) -> Iterator[Finding]:
     if first.shape != second.shape:
         return
     in_first = np.isin(first.images, second.images) & ~first.uniform
@@ -206,14 +206,14 @@ def _shared_images(first: Fingerprints, second: Fingerprints) -> Iterator[Findin
     yield Finding("shared-images", "warning", (first.path, second.path), len(shared), text, tuple(examples))
 
 
-def _reused(found: Fingerprints) -> int:
+def _reused(found: PairFingerprints) -> int:
     """Number of distinct images, uniform ones aside, that occur in more than one row."""
     left, right = found.images.T
     once_a_row = np.concatenate([left[~found.uniform[:, 0]], right[~found.uniform[:, 1] & (left != right)]])
     return int((np.unique(once_a_row, return_counts=True)[1] > 1).sum())
 
 
-def _sides(found: Fingerprints, images: np.ndarray) -> tuple[str, ...]:
+def _sides(found: PairFingerprints, images: np.ndarray) -> tuple[str, ...]:
     rows, sides = np.nonzero(images)
     return tuple(
         f"{found.row_ids[row]} {('left', 'right')[side]}" for row, side in zip(rows[:SHOWN], sides, strict=False)

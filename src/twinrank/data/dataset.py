@@ -26,13 +26,13 @@ class PairNPZDataset(Dataset[Item]):
     (torch.Size([64, 1, 28, 28]), torch.Size([64]))
 
     Args:
-        pairs: Path of pairs that :func:`twinrank.data.pairs.load_pairs` reads, :class:`twinrank.data.pairs.PairData`,
+        pairs: Path of pairs that :func:`twinrank.data.judgements.load_pairs` reads, :class:`Judgements`,
             or a tuple of arrays ``(xa, xb)`` or ``(xa, xb, y)``.
         is_train: Whether labels are required.
         labels: CSV ``id,label`` for a path. By default the file's own labels, or ``NAME_labels.csv`` beside it.
 
     Attributes:
-        data: The :class:`twinrank.data.pairs.PairData` that is served.
+        data: The :class:`twinrank.data.judgements.Judgements` that is served.
 
     Raises:
         InputError: The pairs are refused, or ``is_train`` and they have no labels.
@@ -52,7 +52,8 @@ class PairNPZDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         data = self.data
         target = self._ids[index].item() if data.y is None else torch.tensor(float(data.y[index]))
-        return _image(data.xa[index]), _image(data.xb[index]), target
+        left, right = (data.images.take(side[index : index + 1])[0] for side in (data.left, data.right))
+        return _image(left), _image(right), target
 
 
 def _image(pixels: np.ndarray) -> torch.Tensor:

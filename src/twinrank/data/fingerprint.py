@@ -1,18 +1,15 @@
-"""A hash and a few numbers for each image of a file, computed in one pass."""
+"""The fingerprints of a file's images, pair by pair."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from twinrank.data.pairs import PairData
-
-_CHUNK_BYTES = 1 << 24
+from twinrank.data.judgements import Judgements
 
 
 @dataclass(frozen=True, eq=False)
-class Fingerprints:
+class PairFingerprints:
     """Hashes and numbers of a file's images, left in column 0 and right in column 1.
 
     Attributes:
@@ -36,27 +33,8 @@ class Fingerprints:
     brightest: int
 
 
-def fingerprint(data: PairData) -> Fingerprints:
-    """Fingerprints of all images of a file, some megabytes at a time."""
-    size = (len(data), 2)
-    images, uniform = np.empty(size, np.uint64), np.empty(size, bool)
-    brightness, visible = np.empty(size), np.empty(size)
-    brightest = 0
-    rows = max(1, _CHUNK_BYTES // data.xa[0].size)
-    for side, pixels in enumerate((data.xa, data.xb)):
-        for start in range(0, len(data), rows):
-            stop = min(start + rows, len(data))
-            flat = _eight_bit(pixels[start:stop]).reshape(stop - start, -1)
-            low, high = flat.min(axis=1), flat.max(axis=1)
-            hashes = b"".join(blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
-            images[start:stop, side] = np.frombuffer(hashes, np.uint64)
-            uniform[start:stop, side] = low == high
-            brightness[start:stop, side] = flat.mean(axis=1) / 255
-            visible[start:stop, side] = np.count_nonzero(flat, axis=1) / flat.shape[1]
-            brightest = max(brightest, int(high.max()))
-    return Fingerprints(data.path, data.row_ids, data.xa.shape[1:], images, uniform, brightness, visible, brightest)
-
-
-def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    eight_bit = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
-    return np.ascontiguousarray(eight_bit)
+def fingerprint(data: Judgements) -> PairFingerprints:
+    """Fingerprints of all images of a file; each image is looked at once."""
+    found, sides = data.images.fingerprints, np.stack([data.left, data.right], 1)
+    of_images = (values[sides] for values in (found.hashes, found.uniform, found.brightness, found.visible))
+    return PairFingerprints(data.path, data.row_ids, data.images.shape, *of_images, found.brightest)

@@ -14,7 +14,7 @@ from twinrank.core.npz import read_written
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.fingerprint import fingerprint
 from twinrank.data.formats.selection import Selection
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 
 MAX_FOLDS = 100
@@ -87,7 +87,7 @@ class Folds:
 
 
 def assign_folds(
-    data: PairData,
+    data: Judgements,
     folds: int = GridSpec.folds,
     stop_share: float = GridSpec.stop_share,
     seed: int = GridSpec.seed,
@@ -131,7 +131,7 @@ def assign_folds(
     return Folds(data.path, data.sha256, data.row_ids, fold_of[groups], stops[groups])
 
 
-def image_groups(data: PairData) -> np.ndarray:
+def image_groups(data: Judgements) -> np.ndarray:
     """Number of the group of each row, int (N,): rows that share an image are in one group."""
     images = np.unique(fingerprint(data).images, return_inverse=True)[1].reshape(len(data), 2)
     links = coo_array((np.ones(len(data), np.int8), (images[:, 0], images[:, 1])), shape=(images.max() + 1,) * 2)

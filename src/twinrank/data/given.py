@@ -4,18 +4,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 
 if TYPE_CHECKING:
     # It loads torch, which pairs do not need.
     from twinrank.data.dataset import PairNPZDataset
 
-Pairs = Union[str, "os.PathLike[str]", PairData, "PairNPZDataset", tuple[Any, ...]]
+Pairs = Union[str, "os.PathLike[str]", Judgements, "PairNPZDataset", tuple[Any, ...]]
 """A path, loaded pairs, a dataset of pairs, or the arrays ``(xa, xb)`` or ``(xa, xb, y)``."""
 
 
-def as_pairs(given: Pairs, name: str = "arrays", labels: str | os.PathLike[str] | None = None) -> PairData:
+def as_pairs(given: Pairs, name: str = "arrays", labels: str | os.PathLike[str] | None = None) -> Judgements:
     """Pairs from any of these forms.
 
     Args:
@@ -30,14 +30,14 @@ def as_pairs(given: Pairs, name: str = "arrays", labels: str | os.PathLike[str] 
         return load_pairs(Path(given), None if labels is None else Path(labels))
     if labels is not None:
         raise InputError(f"`labels`: {labels} is for a file of pairs; with arrays give (xa, xb, y)")
-    if isinstance(given, PairData):
+    if isinstance(given, Judgements):
         return given
     if isinstance(given, tuple | list) and len(given) in (2, 3):
-        return PairData.from_arrays(*given, name=name)
-    if isinstance(data := getattr(given, "data", None), PairData):
+        return Judgements.from_arrays(*given, name=name)
+    if isinstance(data := getattr(given, "data", None), Judgements):
         return data
     raise InputError(
-        f"{name}: {_described(given)} is not pairs; give a path, PairData, or a tuple of arrays (xa, xb) or (xa, xb, y)"
+        f"{name}: {_described(given)} is not pairs; give a path, Judgements, or arrays (xa, xb) or (xa, xb, y)"
     )
 
 

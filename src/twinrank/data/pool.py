@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from twinrank.core.randomness import numpy_generator
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 
 _FEWEST, _MOST = 3, 500
@@ -22,7 +22,7 @@ class Pool:
         images: Pixels, uint8, or float32 in [0, 1], (M, C, H, W).
         names: Row id and side of each image, such as "17 left".
         path: Pair file that they are from.
-        sha256: Digest of the file, as :class:`twinrank.data.pairs.PairData` has it.
+        sha256: Digest of the file, as :class:`twinrank.data.judgements.Judgements` has it.
     """
 
     images: np.ndarray
@@ -34,7 +34,7 @@ class Pool:
         return len(self.images)
 
 
-def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
+def pool_of(data: Judgements, images: int, seed: int = 0) -> Pool:
     """Different images from both sides of a pair file, taken at random and shuffled.
 
     The same pixels come once: compared with a copy of itself, an image is a tie.
@@ -52,7 +52,7 @@ def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
     chosen: dict[bytes, tuple[int, int]] = {}
     for place in numpy_generator(seed, "pool").permutation(2 * len(data)):
         row, side = divmod(int(place), 2)
-        chosen.setdefault(blake2b((data.xa, data.xb)[side][row].tobytes()).digest(), (row, side))
+        chosen.setdefault(blake2b(_image(data, row, side).tobytes()).digest(), (row, side))
         if len(chosen) == images:
             break
     else:
@@ -61,7 +61,12 @@ def pool_of(data: PairData, images: int, seed: int = 0) -> Pool:
             " use fewer, or a larger file"
         )
     places = list(chosen.values())
-    pixels = np.stack([(data.xa, data.xb)[side][row] for row, side in places])
+    pixels = np.stack([_image(data, row, side) for row, side in places])
     row_ids = data.row_ids
     names = tuple(f"{row_ids[row]} {('left', 'right')[side]}" for row, side in places)
     return Pool(pixels, names, data.path, data.sha256)
+
+
+def _image(data: Judgements, row: int, side: int) -> np.ndarray:
+    place = (data.left, data.right)[side][row]
+    return data.images.take(np.array([place]))[0]

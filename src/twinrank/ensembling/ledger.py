@@ -24,7 +24,7 @@ from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.records import read_record
 from twinrank.data.folds import Folds
-from twinrank.data.pairs import PairData, digest_of
+from twinrank.data.judgements import Judgements, digest_of
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell, LedgerIndex
 from twinrank.ensembling.matrix import Matrix, Rows
 from twinrank.errors import InputError, nearest
@@ -57,9 +57,9 @@ class Ledger:
         path: Path,
         mode: Mode,
         folds: Folds,
-        rows: PairData,
+        rows: Judgements,
         row_folds: np.ndarray,
-        tests: Mapping[str, PairData],
+        tests: Mapping[str, Judgements],
     ) -> "Ledger":
         """Begin a ledger, or open the one that was begun in the same way.
 
@@ -279,7 +279,7 @@ class Ledger:
             raise InputError(f"{name}: was trained on the file that is stacked, row '{ids[0]}' included; use mode oof")
 
 
-def _labels(data: PairData) -> np.ndarray:
+def _labels(data: Judgements) -> np.ndarray:
     if data.y is None:
         raise InputError(f"{data.path}: has no labels; they are needed to stack")
     return data.y

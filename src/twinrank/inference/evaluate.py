@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.core.files import write_json
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
@@ -17,7 +17,9 @@ from twinrank.inference.predictor import described
 from twinrank.runs import RunFolder, used_in_training
 
 
-def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | None = None) -> dict[str, dict[str, Any]]:
+def evaluate(
+    run: RunFolder, files: Sequence[Path | Judgements], labels: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """Score the best weights of a run on labelled files, each once.
 
     Writes ``predictions/KEY.npz`` and ``metrics/KEY.json`` for each file, see
@@ -40,7 +42,7 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
     config = run.read_config()
     used = used_in_training(config)
-    loaded = [file if isinstance(file, PairData) else load_pairs(Path(file), labels) for file in files]
+    loaded = [file if isinstance(file, Judgements) else load_pairs(Path(file), labels) for file in files]
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
@@ -61,7 +63,7 @@ def evaluate(run: RunFolder, files: Sequence[Path | PairData], labels: Path | No
     return records
 
 
-def _as_in_training(config: dict[str, Any], data: PairData) -> PairData:
+def _as_in_training(config: dict[str, Any], data: Judgements) -> Judgements:
     """The pairs under the digest that the run knows, where training used the same pairs from another file or memory."""
     for file in config["data"].values():
         if "content_sha256" in file and file["content_sha256"] == data.content_sha256:
@@ -87,7 +89,7 @@ def records_of(made: Mapping[str, Predictions], used: Collection[str]) -> dict[s
     return records | ({POOLED: pooled_record(unused)} if len(unused) > 1 else {})
 
 
-def predictions_of(run: RunFolder, data: PairData) -> Predictions:
+def predictions_of(run: RunFolder, data: Judgements) -> Predictions:
     """Predictions of the best weights of a run, with a description of the pairs and the run as ``meta``.
 
     Args:

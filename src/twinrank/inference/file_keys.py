@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
@@ -13,7 +13,7 @@ from twinrank.runs import RunFolder
 _ENDINGS = (".npz", ".csv")
 
 
-def file_keys(run: RunFolder, files: Sequence[PairData]) -> list[str]:
+def file_keys(run: RunFolder, files: Sequence[Judgements]) -> list[str]:
     """A key for each file that no other file has.
 
     A file that has been evaluated before keeps its key; it is known by its digest, or by its path. The key of a new

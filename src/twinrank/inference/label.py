@@ -7,12 +7,12 @@ import numpy as np
 
 from twinrank.benchmark.submission import write_in_parts
 from twinrank.core.files import require_ending
-from twinrank.data.pairs import PairData, stream_pairs
+from twinrank.data.judgements import Judgements, stream_pairs
 from twinrank.errors import InputError
 
 
 def write_labels(
-    predict: Callable[[PairData], np.ndarray],
+    predict: Callable[[Judgements], np.ndarray],
     file: Path,
     out: Path,
     progress: Callable[[int, int], None] = lambda done, pairs: None,
@@ -22,7 +22,7 @@ def write_labels(
     Memory is that of the ids.
 
     Args:
-        predict: :meth:`Predictor.logits`, which gets the chunks of :func:`twinrank.data.pairs.stream_pairs`.
+        predict: :meth:`Predictor.logits`, which gets the chunks of :func:`twinrank.data.judgements.stream_pairs`.
         file: Pairs; neither labels nor ids are needed.
         out: CSV. It is written atomically, so nothing is left behind if a late chunk is refused.
         progress: Function that gets the number of pairs done, and of all pairs.

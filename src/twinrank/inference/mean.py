@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 
 from twinrank.config import PAIRS_ONLY
 from twinrank.core.run_records import FileUse
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.inference.predictor import Predictor
 
@@ -25,11 +25,11 @@ class MeanPredictor:
     def __init__(self, predictors: Sequence[Predictor]) -> None:
         self._predictors = predictors
 
-    def logits(self, data: PairData) -> np.ndarray:
+    def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return _mean([predictor.logits(data) for predictor in self._predictors])
 
-    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
+    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
         """See :class:`twinrank.inference.predictor.Predictor`; the n-th levels of all predictors count as the same."""
         logits, each_levels = zip(*(each.logits_and_levels(data) for each in self._predictors), strict=True)
         levels = [each for each in each_levels if each is not None]

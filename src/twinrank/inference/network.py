@@ -9,7 +9,7 @@ from twinrank.core.device import pick_device, prepare_cpu
 from twinrank.core.files import sha256
 from twinrank.core.run_records import FileUse
 from twinrank.core.tensor_header import read_tensor_header
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
@@ -38,25 +38,25 @@ class Network:
         self._shorter_side: int = read_tensor_header(run.weights).state["image_size"]
         self._image_shape: list[int] | None = config.get("image_shape")
 
-    def predictions(self, data: PairData) -> Predictions:
+    def predictions(self, data: Judgements) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
-        self.require_shape(data.path, data.xa)
+        self.require_shape(data.path, data.images.shape)
         predictions = predict(self.model, data)
         self._require_numbers(predictions.logit)
         return predictions
 
-    def logits(self, data: PairData) -> np.ndarray:
+    def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return self.predictions(data).logit
 
-    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
+    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         predictions = self.predictions(data)
         return predictions.logit, predictions.levels
 
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
-        self.require_shape(pool.path, pool.images)
+        self.require_shape(pool.path, pool.images.shape[1:])
         pairwise = pairwise_logits(self.model, pool.images)
         self._require_numbers(pairwise.logit)
         return pairwise
@@ -89,19 +89,19 @@ class Network:
         own = self._run.path.resolve() == PRETRAINED.resolve()
         return "the network that comes with twinrank" if own else str(self._run.path)
 
-    def require_shape(self, path: Path, images: np.ndarray) -> None:
+    def require_shape(self, path: Path, shape: tuple[int, ...]) -> None:
         """Refuse images of other channels or another size than those of training.
 
         Args:
             path: Place of the images, for the message.
-            images: Images, (N, C, H, W).
+            shape: Shape of an image, (C, H, W).
 
         Raises:
             InputError: Their shape is another one.
         """
-        channels, (height, width) = self.model.encode.mean.shape[0], images.shape[2:]
-        if images.shape[1] != channels:
-            raise InputError(f"{path}: images of {images.shape[1]} channels; {self._name} was trained on {channels}")
+        channels, (found, height, width) = self.model.encode.mean.shape[0], shape
+        if found != channels:
+            raise InputError(f"{path}: images of {found} channels; {self._name} was trained on {channels}")
         if self._image_shape is None:
             # The weights of a run of an older version know only the shorter side.
             fits, known = min(height, width) == self._shorter_side, f"a shorter side of {self._shorter_side}"

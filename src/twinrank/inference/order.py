@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 from twinrank.data.pool import Pool, pool_of
 from twinrank.evaluation.order import OrderReport, images_in_words, order_report
 from twinrank.inference.predictor import Predictor, described

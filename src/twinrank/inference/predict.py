@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from twinrank.data.batch_sizes import rows_a_batch
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
@@ -27,7 +27,7 @@ class Pairwise(NamedTuple):
     levels: np.ndarray | None
 
 
-def predict_logits(model: SiameseNet, data: PairData) -> np.ndarray:
+def predict_logits(model: SiameseNet, data: Judgements) -> np.ndarray:
     """Logits of every pair, float32 (N,), positive where left is predicted to rank higher.
 
     Args:
@@ -38,7 +38,7 @@ def predict_logits(model: SiameseNet, data: PairData) -> np.ndarray:
         return _joined(model.comparator(*features) for features in _features(model, data))
 
 
-def predict(model: SiameseNet, data: PairData) -> Predictions:
+def predict(model: SiameseNet, data: Judgements) -> Predictions:
     """Logits of every pair with their row ids, labels and, if the network has any, latent levels, lowest first.
 
     Arguments as :func:`predict_logits`.
@@ -80,9 +80,9 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
     return Pairwise(logit.cpu().numpy(), levels)
 
 
-def _features(model: SiameseNet, data: PairData) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     device = next(model.parameters()).device
-    rows = rows_a_batch(*data.xa.shape[2:])
+    rows = rows_a_batch(*data.images.shape[1:])
     for start in range(0, len(data), rows):
         xa, xb = (torch.from_numpy(side[start : start + rows]).to(device) for side in (data.xa, data.xb))
         left, right = model.embed(xa, xb)

@@ -5,18 +5,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from twinrank.core.run_records import FileUse, uses_as_json
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 
 
 class Predictor(Protocol):
     """A network, a stack, or a mean of several. It predicts which image of a pair ranks higher."""
 
-    def logits(self, data: PairData) -> np.ndarray:
+    def logits(self, data: Judgements) -> np.ndarray:
         """Logits of pairs, float (N,), positive where it predicts that left ranks higher."""
         ...
 
-    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, np.ndarray | None]:
+    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
         """Logits of pairs, float (N,), and log-posteriors of both images over K latent levels, float (N, 2, K).
 
         The lowest level comes first. The levels are None for a predictor without any.

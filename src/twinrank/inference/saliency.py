@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from twinrank.core.randomness import numpy_generator
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.inference.predict import predict_logits
@@ -37,7 +37,7 @@ class Saliency(NamedTuple):
     right: np.ndarray
 
 
-def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
+def occlusion_saliency(model: SiameseNet, data: Judgements) -> Saliency:
     """Cover each spot with exact zeros, which the network knows as hidden, and measure the change of the logit.
 
     Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901, section 4.2. Spots
@@ -50,7 +50,7 @@ def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
     Raises:
         InputError: The images are smaller than 8 pixels.
     """
-    height, width = data.xa.shape[2:]
+    height, width = data.images.shape[1:]
     if min(height, width) < _SMALLEST_IMAGE:
         raise InputError(
             f"{data.path}: images of {height} x {width} are too small to cover spots of; both sides need"
@@ -76,7 +76,7 @@ def occlusion_saliency(model: SiameseNet, data: PairData) -> Saliency:
     return Saliency(logit, *maps)
 
 
-def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[PairData, Saliency]:
+def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Judgements, Saliency]:
     """The saliency of pairs taken at random, by the best weights of a run.
 
     Args:
@@ -96,5 +96,5 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Pair
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen, network = data.select(rows), Network(run)
-    network.require_shape(chosen.path, chosen.xa)
+    network.require_shape(chosen.path, chosen.images.shape)
     return chosen, occlusion_saliency(network.model, chosen)

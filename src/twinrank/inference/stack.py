@@ -7,7 +7,7 @@ import numpy as np
 
 from twinrank.core.files import sha256
 from twinrank.core.run_records import FileUse
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.ensembling.fitted import decide
 from twinrank.ensembling.ledger import Ledger
@@ -43,7 +43,7 @@ class StackPredictor:
         self._learners_sha256 = sha256(folder.learners)
         self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
 
-    def logits(self, data: PairData) -> np.ndarray:
+    def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
 
         def predict(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
@@ -52,7 +52,7 @@ class StackPredictor:
 
         return self._decide(data.row_ids, predict)
 
-    def logits_and_levels(self, data: PairData) -> tuple[np.ndarray, None]:
+    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, None]:
         """See :class:`twinrank.inference.predictor.Predictor`; its networks share no levels, so there are none."""
         return self.logits(data), None
 

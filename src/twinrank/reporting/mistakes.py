@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.special import expit
 
 from twinrank.core.messages import quoted
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import is_right
 from twinrank.evaluation.predictions import Predictions
@@ -38,7 +38,7 @@ class Mistake:
     digits: tuple[int, int] | None
 
 
-def most_confident_mistakes(predictions: Predictions, pictures: PairData, digits: np.ndarray | None) -> list[Mistake]:
+def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digits: np.ndarray | None) -> list[Mistake]:
     """The wrong decisions with the largest absolute logits, surest first.
 
     Args:

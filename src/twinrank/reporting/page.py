@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 
 from twinrank.core.files import require_ending, write_text
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import RunContents, read_run
 from twinrank.reporting.mistakes import Mistake, most_confident_mistakes
@@ -22,7 +22,7 @@ def write_report(
     run: Path,
     out: Path | None = None,
     *,
-    pictures: Mapping[str, PairData] | None = None,
+    pictures: Mapping[str, Judgements] | None = None,
     digits: Mapping[str, np.ndarray] | None = None,
     on_benchmark: bool = True,
     figures: Path | None = None,
@@ -118,7 +118,7 @@ def _facts(contents: RunContents) -> dict[str, Any]:
 
 
 def _mistakes(
-    contents: RunContents, pictures: Mapping[str, PairData], digits: Mapping[str, np.ndarray]
+    contents: RunContents, pictures: Mapping[str, Judgements], digits: Mapping[str, np.ndarray]
 ) -> dict[str, list[Mistake]]:
     """The most confident mistakes by file, those on the tests first."""
     known = [key for key in contents.predictions if key in pictures]

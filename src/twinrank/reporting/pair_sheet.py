@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from twinrank.core.files import replacing, require_ending
 from twinrank.core.randomness import numpy_generator
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.reporting.formats import plain
 
@@ -30,7 +30,7 @@ _LINE = 1.35
 """Line height, times the font size."""
 
 
-def draw_sheet(data: PairData, out: Path, n: int = 40, seed: int = 0) -> np.ndarray:
+def draw_sheet(data: Judgements, out: Path, n: int = 40, seed: int = 0) -> np.ndarray:
     """Draw pairs taken at random, in file order, as a PNG; a bar marks the image that ranks higher.
 
     Small images are enlarged by a whole factor, so that every pixel stays visible. Large images are reduced.
@@ -75,8 +75,8 @@ class _Sheet:
     lines: int
 
     @classmethod
-    def of(cls, drawn: PairData) -> "_Sheet":
-        height, width = drawn.xa.shape[2:]
+    def of(cls, drawn: Judgements) -> "_Sheet":
+        height, width = drawn.images.shape[1:]
         scale = _IMAGE_SIDE / max(height, width)
         scale = int(scale) if scale >= 1 else scale
         image = max(1, round(width * scale)), max(1, round(height * scale))
@@ -102,8 +102,8 @@ class _Sheet:
         return _MARGIN + column * (self.cell[0] + _BETWEEN), self.top + line * (self.cell[1] + _BETWEEN)
 
 
-def _draw_heading(draw: ImageDraw.ImageDraw, sheet: _Sheet, drawn: PairData, total: int) -> None:
-    channels, height, width = drawn.xa.shape[1:]
+def _draw_heading(draw: ImageDraw.ImageDraw, sheet: _Sheet, drawn: Judgements, total: int) -> None:
+    channels, height, width = drawn.images.shape
     colour = "grey" if channels == 1 else "RGB"
     summary = f"{len(drawn):,} of {total:,} pairs, {height} × {width} {colour}"
     if drawn.y is not None:
@@ -121,12 +121,13 @@ def _draw_pair(
     draw: ImageDraw.ImageDraw,
     sheet: _Sheet,
     corner: tuple[int, int],
-    drawn: PairData,
+    drawn: Judgements,
     position: int,
 ) -> None:
     width, height = sheet.image
     x, y = corner[0] + (sheet.cell[0] - 2 * width - _GAP) // 2, corner[1]
-    for side, pixels in enumerate((drawn.xa[position], drawn.xb[position])):
+    sides = np.array([drawn.left[position], drawn.right[position]])
+    for side, pixels in enumerate(drawn.images.take(sides)):
         left = x + side * (width + _GAP)
         picture.paste(_scaled(pixels, sheet.image), (left, y))
         if drawn.y is not None and drawn.y[position] == 1 - side:
@@ -135,7 +136,7 @@ def _draw_pair(
 
 
 def _draw_caption(
-    draw: ImageDraw.ImageDraw, sheet: _Sheet, corner: tuple[int, int], drawn: PairData, position: int
+    draw: ImageDraw.ImageDraw, sheet: _Sheet, corner: tuple[int, int], drawn: Judgements, position: int
 ) -> None:
     lines = []
     if drawn.y is not None:

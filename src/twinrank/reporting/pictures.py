@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.order import OrderReport
@@ -45,7 +45,7 @@ def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
     return save_picture(compared_curves(dict(zip(distinct(names), histories, strict=True)), band), out)
 
 
-def draw_saliency(data: PairData, saliency: "Saliency", out: Path) -> Path:
+def draw_saliency(data: Judgements, saliency: "Saliency", out: Path) -> Path:
     """Draw the spots that decisions rest on.
 
     Args:

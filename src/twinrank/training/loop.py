@@ -32,7 +32,7 @@ from twinrank.config import TrainConfig
 from twinrank.core.steps import peak_memory
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.evaluation import metrics
 from twinrank.inference.predict import predict_logits
@@ -67,7 +67,7 @@ class Training:
         model: SiameseNet,
         description: dict[str, Any],
         batches: Batches | FreshBatches,
-        val: PairData,
+        val: Judgements,
         config: TrainConfig,
         hooks: Hooks,
     ) -> None:
@@ -274,7 +274,7 @@ class Step:
         return norm
 
 
-def _validate(model: SiameseNet, val: PairData) -> dict[str, float]:
+def _validate(model: SiameseNet, val: Judgements) -> dict[str, float]:
     model.eval()
     logit, y = predict_logits(model, val), val.y
     assert y is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.training.state import TrainState, read_train_state
@@ -14,7 +14,7 @@ EARLIER_EPOCHS = "earlier_epochs"
 """Key of ``config.json``: the numbers of epochs that a run had before it was given others."""
 
 
-def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | PairData | None) -> PairData:
+def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | Judgements | None) -> Judgements:
     """The pairs that a run began with, wherever they are now.
 
     Args:
@@ -37,7 +37,7 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | P
         problem = "has changed since the run began (SHA-256 differs); restore it"
     else:
         problem = f"other pairs than the run began with (SHA-256 differs); give the same pairs with `{part}`"
-    data = given if isinstance(given, PairData) else load_pairs(Path(given))
+    data = given if isinstance(given, Judgements) else load_pairs(Path(given))
     if file["sha256"] != data.sha256 and file.get("content_sha256") != data.content_sha256:
         raise InputError(f"{data.path}: {problem}")
     return replace(data, sha256=file["sha256"])

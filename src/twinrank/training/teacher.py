@@ -13,7 +13,7 @@ from twinrank.core.files import parse_json, write_npz
 from twinrank.core.npz import read_written
 from twinrank.core.records import as_record
 from twinrank.core.run_records import TeacherRecord, current_teacher
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError, differences
 
 _KINDS = {"id": "U", "logit": "f", "levels": "f", "about": "U", "sha256": "U"}
@@ -36,7 +36,7 @@ class Teacher:
     levels: np.ndarray | None
     about: dict[str, Any]
 
-    def require_rows(self, pairs: PairData, where: str = "the teacher") -> None:
+    def require_rows(self, pairs: Judgements, where: str = "the teacher") -> None:
         """Make sure that it predicted these pairs.
 
         Args:
@@ -64,7 +64,7 @@ class Teacher:
         write_npz(path, arrays | {"about": about, "sha256": digest})
 
 
-def read_teacher(path: Path, identity: Mapping[str, Any], pairs: PairData) -> Teacher:
+def read_teacher(path: Path, identity: Mapping[str, Any], pairs: Judgements) -> Teacher:
     """Read what :meth:`Teacher.save` wrote, after making sure that this teacher predicted these pairs.
 
     Args:

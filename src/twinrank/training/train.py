@@ -21,7 +21,7 @@ from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
@@ -43,8 +43,8 @@ _COPIES = 12
 
 def train(
     spec: RunSpec,
-    train: Path | PairData,
-    val: Path | PairData,
+    train: Path | Judgements,
+    val: Path | Judgements,
     out: Path,
     *,
     teacher: Teacher | None = None,
@@ -116,8 +116,8 @@ def _nothing_left_of_a_failure(run: RunFolder) -> Iterator[None]:
 def resume(
     run: Path,
     *,
-    train: Path | PairData | None = None,
-    val: Path | PairData | None = None,
+    train: Path | Judgements | None = None,
+    val: Path | Judgements | None = None,
     epochs: int | None = None,
     hooks: Hooks | None = None,
     context: Context = Context(),
@@ -163,7 +163,7 @@ def resume(
 
 
 def _changed_configuration(
-    configuration: dict[str, Any], data: dict[str, PairData], config: TrainConfig
+    configuration: dict[str, Any], data: dict[str, Judgements], config: TrainConfig
 ) -> dict[str, Any]:
     """A run configuration with the places of its data and the number of its epochs as they are now."""
     places = {part: {**configuration["data"][part], "path": str(pairs.path)} for part, pairs in data.items()}
@@ -175,7 +175,9 @@ def _changed_configuration(
     return changed
 
 
-def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher | None, size: int) -> dict[str, Any]:
+def _description(
+    spec: RunSpec, pairs: Judgements, val: Judgements, teacher: Teacher | None, size: int
+) -> dict[str, Any]:
     """The part of a run configuration that does not depend on where and how the training runs."""
     return {
         "track": _track(pairs, val, teacher=teacher, fresh=spec.train.fresh),
@@ -183,12 +185,12 @@ def _description(spec: RunSpec, pairs: PairData, val: PairData, teacher: Teacher
         "model": {"name": spec.model, "options": entry(spec.model).complete(spec.options)},
         "train": asdict(spec.train),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
-        "image_shape": list(pairs.xa.shape[1:]),
+        "image_shape": list(pairs.images.shape),
         "parameters": size,
     }
 
 
-def load_data(train: Path | PairData, val: Path | PairData) -> tuple[PairData, PairData]:
+def load_data(train: Path | Judgements, val: Path | Judgements) -> tuple[Judgements, Judgements]:
     """The pairs that a network is fitted to and those that choose the epoch.
 
     Args:
@@ -199,7 +201,7 @@ def load_data(train: Path | PairData, val: Path | PairData) -> tuple[PairData, P
         InputError: A file is refused or has no labels, or the two do not belong together.
     """
     pairs, stopped_on = _labelled(train, "train"), _labelled(val, "val")
-    shape, other = pairs.xa.shape[1:], stopped_on.xa.shape[1:]
+    shape, other = pairs.images.shape, stopped_on.images.shape
     if shape != other:
         raise InputError(f"{stopped_on.path}: images are {other} and those of {pairs.path} {shape}")
     if pairs.content_sha256 == stopped_on.content_sha256:
@@ -212,8 +214,8 @@ def load_data(train: Path | PairData, val: Path | PairData) -> tuple[PairData, P
 def _fit(
     run: RunFolder,
     model: SiameseNet,
-    pairs: PairData,
-    val: PairData,
+    pairs: Judgements,
+    val: Judgements,
     config: TrainConfig,
     configuration: dict[str, Any],
     hooks: Hooks | None,
@@ -234,23 +236,23 @@ def _fit(
         Training(run, model.to(pick_device()), description, batches, val, config, hooks).fit()
 
 
-def _batches(pairs: PairData, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
+def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
     device = pick_device()
     if not config.fresh:
         if teacher is None:
             return Batches(pairs, config, device)
         return Batches(pairs, config, device, teacher.logit, teacher.levels)
     mnist = fetch_mnist(say=hooks.say)
-    if pairs.xa.shape[1:] != (1, *mnist.train_images.shape[1:]):
+    if pairs.images.shape != (1, *mnist.train_images.shape[1:]):
         raise InputError(
-            f"{pairs.path}: images are {pairs.xa.shape[1:]}, but fresh pairs are of MNIST's digits; train without"
+            f"{pairs.path}: images are {pairs.images.shape}, but fresh pairs are of MNIST's digits; train without"
             " `fresh`"
         )
     # Rendered where torch's CPU generator is, so that the pairs do not depend on the device.
     return FreshBatches(FreshPairs(mnist), len(pairs), config, device)
 
 
-def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: PairData) -> Teacher | None:
+def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgements) -> Teacher | None:
     """The teacher's predictions from when the run began; the teacher predicts no second time."""
     if "teacher" not in configuration:
         return None
@@ -263,21 +265,21 @@ def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: PairData
     return teacher
 
 
-def _new_model(spec: RunSpec, pairs: PairData) -> SiameseNet:
+def _new_model(spec: RunSpec, pairs: Judgements) -> SiameseNet:
     seed_torch(spec.train.seed, spec.model, "weights")
     model = create_model(spec.model, **_images(pairs), options=spec.options)
     generator = numpy_generator(spec.train.seed, "standardise")
     rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
-    model.encode.standardise(torch.from_numpy(np.concatenate([pairs.xa[rows], pairs.xb[rows]])))
+    model.encode.standardise(torch.from_numpy(pairs.images.take(np.concatenate([pairs.left[rows], pairs.right[rows]]))))
     return model
 
 
-def _images(pairs: PairData) -> dict[str, int]:
-    return {"channels": pairs.xa.shape[1], "image_size": min(pairs.xa.shape[2:])}
+def _images(pairs: Judgements) -> dict[str, int]:
+    return {"channels": pairs.images.shape[0], "image_size": min(pairs.images.shape[1:])}
 
 
-def _labelled(given: Path | PairData, part: str) -> PairData:
-    data = given if isinstance(given, PairData) else load_pairs(Path(given))
+def _labelled(given: Path | Judgements, part: str) -> Judgements:
+    data = given if isinstance(given, Judgements) else load_pairs(Path(given))
     path = data.path
     if data.y is None:
         raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
@@ -286,13 +288,13 @@ def _labelled(given: Path | PairData, part: str) -> PairData:
     return data
 
 
-def _track(*files: PairData, teacher: Teacher | None, fresh: bool) -> Track:
+def _track(*files: Judgements, teacher: Teacher | None, fresh: bool) -> Track:
     fresh = fresh or any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
     taught = teacher is not None and teacher.about["track"] != PAIRS_ONLY
     return OPEN if fresh or taught else PAIRS_ONLY
 
 
-def _described(data: PairData) -> dict[str, Any]:
+def _described(data: Judgements) -> dict[str, Any]:
     return {
         "path": str(data.path),
         "sha256": data.sha256,

@@ -11,7 +11,7 @@ from twinrank.config import GridSpec, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, without_each
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.matrix import Matrix
@@ -156,7 +156,7 @@ def permuted_pipeline(ledger: Ledger, folder: Path, seed: int) -> Matrix:
     return Ledger(folder / "grid" / LEDGER).read()
 
 
-def _write_permuted(path: Path, data: PairData, rows: int, random: np.random.Generator) -> None:
+def _write_permuted(path: Path, data: Judgements, rows: int, random: np.random.Generator) -> None:
     if data.y is None:
         raise InputError(f"{data.path}: has no labels; they are needed to permute them")
     chosen = np.sort(random.choice(len(data), min(rows, len(data)), replace=False))

@@ -9,7 +9,7 @@ import numpy as np
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.run_records import uses_as_json, uses_in_words
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.models.registry import entry
@@ -24,8 +24,8 @@ from twinrank.training.train import load_data, train
 def distill(
     teachers: Sequence[Path],
     student: RunSpec,
-    train_file: Path | PairData,
-    val_file: Path | PairData,
+    train_file: Path | Judgements,
+    val_file: Path | Judgements,
     out: Path,
     *,
     log_to: Sequence[str] = (),
@@ -85,8 +85,8 @@ def train_or_distill(job: Job, context: Context = Context()) -> None:
 def _predicted(
     paths: Sequence[Path],
     run: RunFolder,
-    train_file: Path | PairData,
-    val_file: Path | PairData,
+    train_file: Path | Judgements,
+    val_file: Path | Judgements,
     student: RunSpec,
     say: Callable[[str], None],
 ) -> Teacher:

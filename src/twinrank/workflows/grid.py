@@ -11,7 +11,7 @@ from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.formats.selection import Selection, write_selection
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.ledger import Ledger
 from twinrank.errors import InputError
@@ -102,8 +102,8 @@ def _base_model(
     name: str,
     runs: Mapping[int, RunFolder],
     assignment: Folds,
-    rows: PairData,
-    tests: Mapping[str, PairData],
+    rows: Judgements,
+    tests: Mapping[str, Judgements],
 ) -> BaseModel:
     cells, logit, fold_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
     levels: np.ndarray | None = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from twinrank.benchmark.generator import benchmark_digits, is_benchmark
 from twinrank.core.npz import Archive
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
@@ -45,7 +45,7 @@ def report(path: Path, out: Path | None = None, figures: Path | None = None) -> 
 
 
 def _report_run(run: Path, out: Path | None, figures: Path | None) -> Path:
-    pictures: dict[str, PairData] = {}
+    pictures: dict[str, Judgements] = {}
     digits: dict[str, np.ndarray] = {}
     contents = read_run(run)
     for key, predictions in contents.predictions.items():
@@ -74,7 +74,7 @@ def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -
     return write_stack_page(contents, folder.report if out is None else Path(out), figures)
 
 
-def unchanged(predictions: Predictions) -> PairData | None:
+def unchanged(predictions: Predictions) -> Judgements | None:
     """The pairs behind predictions; None if their file has moved, is another one now, or is none of that size."""
     source = predictions.meta.get("data")
     try:

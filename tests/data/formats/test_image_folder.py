@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 
 Refusal = Callable[..., str]
-Outcome = Callable[[Path], PairData | str]
+Outcome = Callable[[Path], Judgements | str]
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (4, 10, 12), np.uint8)

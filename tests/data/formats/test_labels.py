@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 
 Refusal = Callable[..., str]
 

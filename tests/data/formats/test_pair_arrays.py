@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 5, 8, 9), np.uint8)
@@ -17,7 +17,7 @@ IDS = ["a", "b", "c", "d", "e"]
 @pytest.mark.parametrize("images", [IMAGES, IMAGES / 255, IMAGES[:, :, None]])
 def test_arrays_are_what_their_file_is(images: np.ndarray, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", xa=images[0], xb=images[1], y=Y, id=IDS)
-    stored, given = load_pairs(tmp_path / "a.npz"), PairData.from_arrays(*images, y=Y, id=IDS, name="mine")
+    stored, given = load_pairs(tmp_path / "a.npz"), Judgements.from_arrays(*images, y=Y, id=IDS, name="mine")
     for key in ("xa", "xb", "y", "id"):
         ours, theirs = getattr(given, key), getattr(stored, key)
         np.testing.assert_array_equal(ours, theirs)
@@ -26,14 +26,14 @@ def test_arrays_are_what_their_file_is(images: np.ndarray, tmp_path: Path) -> No
 
 
 def test_the_digest_is_of_the_content() -> None:
-    digest = PairData.from_arrays(XA, XB, Y).sha256
-    assert PairData.from_arrays(np.asfortranarray(XA), torch.from_numpy(XB), Y.tolist()).sha256 == digest
+    digest = Judgements.from_arrays(XA, XB, Y).sha256
+    assert Judgements.from_arrays(np.asfortranarray(XA), torch.from_numpy(XB), Y.tolist()).sha256 == digest
     others = [(XB, XA, Y), (XA, XB, 1 - Y), (XA, XB), (XA, XB, Y, IDS), (XA / 255, XB / 255, Y)]
-    assert len({digest, *(PairData.from_arrays(*each).sha256 for each in others)}) == 1 + len(others)
+    assert len({digest, *(Judgements.from_arrays(*each).sha256 for each in others)}) == 1 + len(others)
 
 
 def test_uint8_arrays_are_not_copied() -> None:
-    assert np.shares_memory(PairData.from_arrays(XA, XB).xa, XA)
+    assert np.shares_memory(Judgements.from_arrays(XA, XB).xa, XA)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_uint8_arrays_are_not_copied() -> None:
 )
 def test_what_a_file_may_not_hold_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=rf"^mine: .*{message}"):
-        PairData.from_arrays(**{"xa": XA, "xb": XB} | change, name="mine")
+        Judgements.from_arrays(**{"xa": XA, "xb": XB} | change, name="mine")
 
 
 def test_ids_may_be_text_of_pandas() -> None:
     ids = np.array(IDS, object)
-    assert PairData.from_arrays(XA, XB, id=ids).row_ids.tolist() == IDS
+    assert Judgements.from_arrays(XA, XB, id=ids).row_ids.tolist() == IDS
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -64,10 +64,10 @@ def test_rounding_is_clipped_and_more_is_refused_with_its_digits(dtype: type) ->
     images = np.random.default_rng(0).random((2, 5, 8, 9)).astype(dtype)
     images[0, 0, 0, 0], images[1, 1, 1, 1] = 1 + 2e-7, -2e-7
     before = images.copy()
-    data = PairData.from_arrays(*images)
+    data = Judgements.from_arrays(*images)
     np.testing.assert_array_equal(data.xa[:, 0], images[0].clip(0, 1).astype(np.float32))
     np.testing.assert_array_equal(data.xb[:, 0], images[1].clip(0, 1).astype(np.float32))
     np.testing.assert_array_equal(images, before)
     images[0, 0, 0, 0] = 1 + 1e-5
     with pytest.raises(InputError, match=r"from [0-9.e-]+ to 1\.00001\d*; floats are 0 to 1"):
-        PairData.from_arrays(*images)
+        Judgements.from_arrays(*images)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 
 Refusal = Callable[..., str]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from twinrank.data.formats.selection import Selection, write_selection
-from twinrank.data.pairs import load_pairs
+from twinrank.data.judgements import load_pairs
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from twinrank.config import TrainConfig
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.augmentation.augment import Augmentation
-from twinrank.data.pairs import PairData
+from twinrank.data.judgements import Judgements
 
 _SHOWN = 8
 _AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ _AUGMENTATIONS: dict[str, dict[str, Any]] = {
 """The augmentations of the picture; all but the last two are as strong as they are meant to be used."""
 
 
-def augmented_examples(data: PairData, seed: int = 0) -> dict[str, np.ndarray]:
+def augmented_examples(data: Judgements, seed: int = 0) -> dict[str, np.ndarray]:
     """Some images as they are, and under each augmentation: (8, C, H, W) by its name and strength.
 
     Args:
@@ -34,7 +34,7 @@ def augmented_examples(data: PairData, seed: int = 0) -> dict[str, np.ndarray]:
         seed: Seed of the choice of images and of the augmentations.
     """
     rows = numpy_generator(seed, "images").choice(len(data), min(_SHOWN, len(data)), replace=False)
-    images = torch.from_numpy(data.xa[rows])
+    images = torch.from_numpy(data.images.take(data.left[rows]))
     drawn = {"as it is": images.numpy()}
     for name, values in _AUGMENTATIONS.items():
         augment = Augmentation(TrainConfig(**values))

@@ -22,7 +22,7 @@ class Selection(NamedTuple):
 
     Attributes:
         of: Pair file.
-        of_sha256: Digest of the pair file, as :class:`twinrank.data.pairs.PairData` has it.
+        of_sha256: Digest of the pair file, as :class:`twinrank.data.judgements.Judgements` has it.
         rows: Positions in the pair file, int64 (M,), ascending, each once.
     """
 
@@ -37,7 +37,7 @@ class Selection(NamedTuple):
 
 
 def write_selection(path: Path, selection: Selection) -> None:
-    """Write a selection, which :func:`twinrank.data.pairs.load_pairs` reads like any pair file.
+    """Write a selection, which :func:`twinrank.data.judgements.load_pairs` reads like any pair file.
 
     It names its pair file by the path from its own folder, so both can be moved together.
 

@@ -1,5 +1,6 @@
 """Pairs of images from anyone: an NPZ file, a folder of images with a CSV, such a CSV, or a selection of such rows."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,47 +14,103 @@ from numpy.typing import ArrayLike
 
 from twinrank.core.files import reading, sha256
 from twinrank.data.batch_sizes import rows_a_chunk
+from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels
-from twinrank.data.formats.pair_arrays import InMemory, PairArrays, arrays_digest, as_array, read_pairs
+from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
+from twinrank.data.images.store import ImageStore
 from twinrank.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class PairData:
-    """N pairs of images.
+class Judgements:
+    """N judgements: which of two images ranks higher.
 
     Attributes:
-        xa: Left images, uint8, or float32 in [0, 1], (N, C, H, W); C is 1 or 3. Often a view of a wider array.
-        xb: Right images, the same shape and dtype.
-        y: Labels, int8 (N,), 1 where the left image ranks higher, else 0; None if unlabelled.
+        images: M images, each once. Those of an NPZ file of pairs are N left and N right ones, so M is 2 N.
+        left: Numbers of the left images, int64 (N,).
+        right: Numbers of the right images, int64 (N,).
+        y: Labels, int8 (N,), 1 where the left image ranks higher, else 0. Where shares or ties occur, they are float32
+            (N,): the share of the votes for left, 0.5 for a tie. None if unlabelled.
         id: Row ids, str (N,), each once; None if the file has none.
         path: File or folder that was given, or the name of arrays in memory.
-        sha256: Digest in hexadecimal: of the NPZ file; over a CSV and its images; over a selection's rows and the
+        sha256: Digest in hexadecimal: of the NPZ file; over a table and its images; over a selection's rows and the
             digest of their pair file; or over arrays in memory. A label CSV is not part of it.
+        tie: Whether the images were judged equal, bool (N,); None without ties.
+        weight: Numbers of votes, float32 (N,); None where each row is one vote.
+        rater: Names of those who judged, str (N,); None if unknown.
+        group: Group of each image, such as a patient or a place, str (M,); None without groups.
     """
 
-    xa: np.ndarray
-    xb: np.ndarray
+    images: ImageStore
+    left: np.ndarray
+    right: np.ndarray
     y: np.ndarray | None
     id: np.ndarray | None
     path: Path
     sha256: str
+    tie: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    rater: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.xa)
+        return len(self.left)
 
     def __repr__(self) -> str:
-        _, channels, height, width = self.xa.shape
+        channels, height, width = self.images.shape
         labels = "" if self.y is not None else ", no labels"
-        return f"PairData({self.path}: {len(self):,} pairs, {channels} x {height} x {width} {self.xa.dtype}{labels})"
+        size = f"{channels} x {height} x {width} {self.images.dtype}"
+        return f"Judgements({self.path}: {len(self):,} pairs, {size}{labels})"
+
+    @property
+    def xa(self) -> np.ndarray:
+        """Left images, uint8, or float32 in [0, 1], (N, C, H, W); a view where they stand one after the other."""
+        return self.images.take(self.left)
+
+    @property
+    def xb(self) -> np.ndarray:
+        """Right images, the same shape and type."""
+        return self.images.take(self.right)
 
     @cached_property
     def content_sha256(self) -> str:
         """Digest of images and labels, in hexadecimal: equal for the same pairs in another file, or in memory."""
-        return arrays_digest(PairArrays(self.xa, self.xb, self.y, None))
+        digest = hashlib.sha256(str((self.images.shape, self.y is None)).encode())
+        hashes = self.images.hashes
+        digest.update(np.stack([hashes[self.left], hashes[self.right]], 1).astype("<u8").tobytes())
+        for values, kind in ((self.y, "<f4"), (self.tie, "?"), (self.weight, "<f4")):
+            if values is not None:
+                digest.update(values.astype(kind).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def image_codes(self) -> np.ndarray:
+        """Numbers of the distinct images of each row, left and right, int64 (N, 2).
+
+        Equal pixels are one image, in whatever place they are stored. Images of one value throughout are apart: equal
+        ones are no sign that an image came twice.
+        """
+        found = self.images.fingerprints
+        _, codes = np.unique(found.hashes, return_inverse=True)
+        codes = np.where(found.uniform, len(codes) + np.arange(len(codes)), codes)
+        return np.stack([codes[self.left], codes[self.right]], 1)
+
+    @cached_property
+    def recurring(self) -> bool:
+        """Whether an image occurs in more than one row."""
+        left, right = self.image_codes.T
+        once_a_row = np.concatenate([left, right[left != right]])
+        return len(np.unique(once_a_row)) < len(once_a_row)
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Whether a row is no tie and its votes are not even, bool (N,): the rows that have a right decision."""
+        if self.y is None:
+            raise InputError(f"{self.path}: has no labels")
+        return self.y != 0.5
 
     @property
     def row_ids(self) -> np.ndarray:
@@ -61,15 +118,28 @@ class PairData:
         return np.arange(len(self)).astype(str) if self.id is None else self.id
 
     @classmethod
+    def of_pairs(cls, pairs: PairArrays, path: Path, sha256: str) -> "Judgements":
+        """Judgements of images that are stored pair by pair.
+
+        Args:
+            pairs: Arrays of N pairs.
+            path: File that they are from, or a name.
+            sha256: Digest of the file or of the arrays.
+        """
+        count = np.arange(len(pairs.xa))
+        images = ImageStore((pairs.xa, pairs.xb), path)
+        return cls(images, count, len(count) + count, pairs.y, pairs.id, path, sha256)
+
+    @classmethod
     def from_arrays(
         cls, xa: ArrayLike, xb: ArrayLike, y: ArrayLike | None = None, id: ArrayLike | None = None, name: str = "arrays"
-    ) -> "PairData":
-        """Pairs from arrays in memory, checked like those of an NPZ file.
+    ) -> "Judgements":
+        """Judgements from arrays in memory, checked like those of an NPZ file.
 
         Arrays that need no conversion are not copied, so they must not be changed afterwards.
 
         >>> images = np.random.default_rng(0).integers(0, 256, (2, 10, 28, 28), np.uint8)
-        >>> pairs = PairData.from_arrays(images[0], images[1], y=np.arange(10) % 2)
+        >>> pairs = Judgements.from_arrays(images[0], images[1], y=np.arange(10) % 2)
         >>> len(pairs), pairs.xa.shape, pairs.row_ids[:3].tolist()
         (10, (10, 1, 28, 28), ['0', '1', '2'])
 
@@ -86,10 +156,10 @@ class PairData:
         given = {"xa": xa, "xb": xb, "y": y, "id": id}
         arrays = {key: as_array(value, key, name) for key, value in given.items() if value is not None}
         pairs = read_pairs(InMemory(Path(name), arrays), labelled_elsewhere=True)
-        return cls(*pairs, path=Path(name), sha256=arrays_digest(pairs))
+        return cls.of_pairs(pairs, Path(name), arrays_digest(pairs))
 
-    def select(self, rows: np.ndarray | slice) -> "PairData":
-        """Some rows in the row order given; they keep their row ids. A slice copies no image.
+    def select(self, rows: np.ndarray | slice) -> "Judgements":
+        """Some rows in the row order given; they keep their row ids. No image is copied.
 
         The digest is that of the selected rows, so two selections from a file count as different pairs.
 
@@ -99,10 +169,9 @@ class PairData:
         places = np.arange(len(self))[rows]
         whole = np.array_equal(places, np.arange(len(self)))
         digest = self.sha256 if whole else Selection(self.path, self.sha256, places).sha256
-        y = None if self.y is None else self.y[rows]
-        # Torch takes no flipped views.
-        forward = places if isinstance(rows, slice) and (rows.step or 1) < 0 else rows
-        return replace(self, xa=self.xa[forward], xb=self.xb[forward], y=y, id=self.row_ids[rows], sha256=digest)
+        columns = {name: getattr(self, name) for name in ("left", "right", "y", "tie", "weight", "rater")}
+        chosen = {name: values if values is None else values[places] for name, values in columns.items()}
+        return replace(self, **chosen, id=self.row_ids[places], sha256=digest)
 
 
 class PairStream(NamedTuple):
@@ -116,10 +185,10 @@ class PairStream(NamedTuple):
 
     pairs: int
     files: tuple[Path, ...]
-    chunks: Iterator[PairData]
+    chunks: Iterator[Judgements]
 
 
-def load_pairs(path: Path, labels: Path | None = None) -> PairData:
+def load_pairs(path: Path, labels: Path | None = None) -> Judgements:
     """Read pairs; whatever is not well-formed is refused. ``docs/data.md`` describes the formats and every refusal.
 
     Args:
@@ -145,7 +214,7 @@ def load_pairs(path: Path, labels: Path | None = None) -> PairData:
             own = "key 'y'"
             if labels is None and arrays.y is None and beside.is_file():
                 labels = beside
-    data = PairData(*arrays, path=path, sha256=digest)
+    data = Judgements.of_pairs(arrays, path, digest)
     if labels is None:
         return data
     if arrays.y is not None:
@@ -179,22 +248,24 @@ def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
             yield PairStream(pairs, (path,), _numbered(path, ids, sides))
         return
     data = _selected(path, _unlabelled) if selection else load_pairs(path)
-    data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.xa.shape[2:])
+    data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.images.shape[1:])
     parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
     chunks = (replace(part, sha256=data.sha256) for part in parts)
     yield PairStream(len(data), tuple(_files(path)), chunks)
 
 
-def _numbered(path: Path, ids: np.ndarray | None, sides: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[PairData]:
+def _numbered(
+    path: Path, ids: np.ndarray | None, sides: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[Judgements]:
     digest, start = sha256(path), 0
     for xa, xb in sides:
         end = start + len(xa)
         row_ids = np.arange(start, end).astype(str) if ids is None else ids[start:end]
-        yield PairData(xa, xb, None, row_ids, path, digest)
+        yield Judgements.of_pairs(PairArrays(xa, xb, None, row_ids), path, digest)
         start = end
 
 
-def _unlabelled(path: Path) -> PairData:
+def _unlabelled(path: Path) -> Judgements:
     with stream_pairs(path, sys.maxsize) as stream:
         (data,) = stream.chunks
     return data
@@ -221,7 +292,7 @@ def digest_of(path: Path) -> str:
         return load_pairs(path).sha256 if path.name.endswith(ENDING) or _has_table(path) else sha256(path)
 
 
-def _selected(path: Path, load: Callable[[Path], PairData]) -> PairData:
+def _selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:
     selection = read_selection(path)
     if selection.of.name.endswith(ENDING):
         raise InputError(f"{path}: selects from another selection, {selection.of}; select from the pair file itself")

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 from twinrank.data.formats.selection import Selection
-from twinrank.data.pairs import PairData, load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 
 X = np.random.default_rng(0).integers(0, 256, (5, 8, 16), np.uint8)
 Y = np.array([1, 0, 1, 1, 0], np.int8)
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> PairData:
+def data(tmp_path: Path) -> Judgements:
     np.savez_compressed(tmp_path / "a.npz", x=X, y=Y)
     return load_pairs(tmp_path / "a.npz")
 
 
-def test_a_file_is_known_by_its_path_and_digest(data: PairData) -> None:
+def test_a_file_is_known_by_its_path_and_digest(data: Judgements) -> None:
     assert data.sha256 == hashlib.sha256(data.path.read_bytes()).hexdigest()
     assert data.path.name == "a.npz"
 
@@ -25,7 +25,7 @@ def test_a_file_is_known_by_its_path_and_digest(data: PairData) -> None:
 @pytest.mark.parametrize(
     "rows", [np.array([3, 0, 4]), np.array([True, False, True, False, True]), slice(1, 4), np.array([], int)]
 )
-def test_selected_rows_keep_their_ids(data: PairData, rows: np.ndarray | slice) -> None:
+def test_selected_rows_keep_their_ids(data: Judgements, rows: np.ndarray | slice) -> None:
     some = data.select(rows)
     np.testing.assert_array_equal(some.xa, X[rows, None, :, :8])
     np.testing.assert_array_equal(some.xb, X[rows, None, :, 8:])
@@ -36,7 +36,7 @@ def test_selected_rows_keep_their_ids(data: PairData, rows: np.ndarray | slice) 
     assert some.sha256 == Selection(data.path, data.sha256, places).sha256 != data.sha256
 
 
-def test_all_rows_are_the_file_itself(data: PairData) -> None:
+def test_all_rows_are_the_file_itself(data: Judgements) -> None:
     assert data.select(slice(None)).sha256 == data.sha256
 
 
@@ -47,5 +47,5 @@ def test_unlabelled_rows_stay_unlabelled(tmp_path: Path) -> None:
     assert some.row_ids.tolist() == ["z", "w"]
 
 
-def test_a_slice_copies_no_image(data: PairData) -> None:
+def test_a_slice_copies_no_image(data: Judgements) -> None:
     assert np.shares_memory(data.select(slice(2)).xa, data.xa)

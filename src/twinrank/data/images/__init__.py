@@ -1,0 +1,1 @@
+"""Images, each stored once: the store, and how files become pixels."""

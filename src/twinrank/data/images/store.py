@@ -1,0 +1,132 @@
+"""Images of one shape, each stored once, by number and by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_CHUNK_BYTES = 1 << 24
+
+
+class Fingerprints(NamedTuple):
+    """A hash and a few numbers for each of M images.
+
+    Attributes:
+        hashes: BLAKE2b hashes of the pixels as 8-bit values, uint64 (M,).
+        uniform: Whether an image has one value throughout, bool (M,).
+        brightness: Mean pixels, 0 to 1, float64 (M,).
+        visible: Shares of pixels above 0, float64 (M,).
+        brightest: Largest pixel of all, 0 to 255.
+    """
+
+    hashes: np.ndarray
+    uniform: np.ndarray
+    brightness: np.ndarray
+    visible: np.ndarray
+    brightest: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """M images, each once.
+
+    Attributes:
+        parts: Blocks of images, each (m, C, H, W), of one shape and type: uint8, or float32 in [0, 1]. Their images are
+            numbered through.
+        path: Folder or file of the images, or the name of arrays in memory.
+        names: Names of the images, str (M,); None where they have only numbers.
+    """
+
+    parts: tuple[np.ndarray, ...]
+    path: Path
+    names: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image, (C, H, W)."""
+        channels, height, width = self.parts[0].shape[1:]
+        return channels, height, width
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels: uint8 or float32."""
+        return self.parts[0].dtype
+
+    def name(self, image: int) -> str:
+        """The name of an image, or its number as text."""
+        return str(image if self.names is None else self.names[image])
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Some images, (n, C, H, W). It is a view where they stand one after the other in a block, else a copy.
+
+        Args:
+            rows: Numbers of images, int (n,).
+        """
+        rows = np.asarray(rows)
+        starts = self._starts
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
+            part = int(np.searchsorted(starts, rows[0], side="right")) - 1
+            if rows[-1] < starts[part] + len(self.parts[part]):
+                first = int(rows[0] - starts[part])
+                return self.parts[part][first : first + len(rows)]
+        if len(self.parts) == 1:
+            return self.parts[0][rows]
+        taken = np.empty((len(rows), *self.shape), self.dtype)
+        of_part = np.searchsorted(starts, rows, side="right") - 1
+        for number, part in enumerate(self.parts):
+            here = of_part == number
+            taken[here] = part[rows[here] - starts[number]]
+        return taken
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """BLAKE2b hashes of the pixels as 8-bit values, uint64 (M,): equal images have equal hashes."""
+        return self.fingerprints.hashes
+
+    @cached_property
+    def fingerprints(self) -> "Fingerprints":
+        """A hash and a few numbers of each image, from one look at the pixels, some megabytes at a time."""
+        hashes, uniform = np.empty(len(self), np.uint64), np.empty(len(self), bool)
+        brightness, visible = np.empty(len(self)), np.empty(len(self))
+        brightest = at = 0
+        rows = max(1, _CHUNK_BYTES // int(np.prod(self.shape)))
+        for part in self.parts:
+            for start in range(0, len(part), rows):
+                flat = _eight_bit(part[start : start + rows])
+                flat = flat.reshape(len(flat), -1)
+                low, high = flat.min(axis=1), flat.max(axis=1)
+                place = slice(at, at := at + len(flat))
+                digests = b"".join(blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
+                hashes[place] = np.frombuffer(digests, np.uint64)
+                uniform[place] = low == high
+                brightness[place] = flat.mean(axis=1) / 255
+                visible[place] = np.count_nonzero(flat, axis=1) / flat.shape[1]
+                brightest = max(brightest, int(high.max()))
+        return Fingerprints(hashes, uniform, brightness, visible, brightest)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0, *map(len, self.parts[:-1])])
+
+    @classmethod
+    def from_arrays(cls, images: np.ndarray, names: Sequence[str] | None = None, name: str = "arrays") -> "ImageStore":
+        """A store of images in memory.
+
+        Args:
+            images: Images (M, C, H, W), uint8, or float32 in [0, 1].
+            names: Names of the images, each once.
+            name: Name of the store in messages.
+        """
+        return cls((images,), Path(name), None if names is None else np.asarray(names, np.str_))
+
+
+def _eight_bit(pixels: np.ndarray) -> np.ndarray:
+    values = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+    return np.ascontiguousarray(values)
