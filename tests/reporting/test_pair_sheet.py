@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_unlabelled_pairs_have_no_mark(tmp_path: Path) -> None:
     data = pairs(tmp_path / "a.npz", 3, id=np.array(["a", "b\n漢字", "c" * 500]))
     draw_sheet(data, tmp_path / "sheet.png")
     assert not (drawn(tmp_path / "sheet.png") == MARK).all(axis=-1).any()
+
+
+def test_even_votes_have_no_mark_and_shares_mark_the_majority(tmp_path: Path) -> None:
+    data = pairs(tmp_path / "a.npz", 1)
+    for y, marked in ((0.5, False), (0.75, True)):
+        draw_sheet(replace(data, y=np.array([y], np.float32)), tmp_path / "sheet.png")
+        assert (drawn(tmp_path / "sheet.png") == MARK).all(axis=-1).any() == marked
 
 
 def test_large_images_are_reduced(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Pool:
 
     Attributes:
         images: Pixels, uint8, or float32 in [0, 1], (M, C, H, W).
-        names: Row id and side of each image, such as "17 left".
+        names: Name of each image; where the file names none, its row id and side, such as "17 left".
         path: Pair file that they are from.
         sha256: Digest of the file, as :class:`twinrank.data.judgements.Judgements` has it.
     """
@@ -49,10 +49,15 @@ def pool_of(data: Judgements, images: int, seed: int = 0) -> Pool:
     """
     if not _FEWEST <= images <= _MOST:
         raise InputError(f"`images`: {images} is not possible; use {_FEWEST} to {_MOST}")
+    sides, seen = np.stack([data.left, data.right]), np.zeros(len(data.images), bool)
     chosen: dict[bytes, tuple[int, int]] = {}
     for place in numpy_generator(seed, "pool").permutation(2 * len(data)):
         row, side = divmod(int(place), 2)
-        chosen.setdefault(blake2b(_image(data, row, side).tobytes()).digest(), (row, side))
+        image = sides[side, row]
+        if seen[image]:
+            continue
+        seen[image] = True
+        chosen.setdefault(blake2b(data.images.take(np.array([image]))[0].tobytes()).digest(), (row, side))
         if len(chosen) == images:
             break
     else:
@@ -61,12 +66,9 @@ def pool_of(data: Judgements, images: int, seed: int = 0) -> Pool:
             " use fewer, or a larger file"
         )
     places = list(chosen.values())
-    pixels = np.stack([_image(data, row, side) for row, side in places])
-    row_ids = data.row_ids
-    names = tuple(f"{row_ids[row]} {('left', 'right')[side]}" for row, side in places)
-    return Pool(pixels, names, data.path, data.sha256)
-
-
-def _image(data: Judgements, row: int, side: int) -> np.ndarray:
-    place = (data.left, data.right)[side][row]
-    return data.images.take(np.array([place]))[0]
+    numbers, row_ids = np.array([sides[side, row] for row, side in places]), data.row_ids
+    if data.images.names is None:
+        names = tuple(f"{row_ids[row]} {('left', 'right')[side]}" for row, side in places)
+    else:
+        names = tuple(map(data.images.name, numbers))
+    return Pool(data.images.take(numbers), names, data.path, data.sha256)

@@ -1,18 +1,15 @@
 """The wrong decisions with the highest confidence, with their pictures."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from scipy.special import expit
 
 from twinrank.core.messages import quoted
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import is_right
 from twinrank.evaluation.predictions import Predictions
+from twinrank.reporting.thumbnails import data_uri
 
 _MOST_SHOWN = 12
 
@@ -25,9 +22,11 @@ class Mistake:
         id: Row id.
         label: 1 if the left image ranks higher.
         confidence: Predicted probability of the wrong decision.
-        left: Left image, as a PNG data URI.
-        right: Right image, as a PNG data URI.
+        left: Left image, as a data URI.
+        right: Right image, as a data URI.
         digits: True digits, left and right; None where they are unknown.
+        names: Names of both images; None where they have only numbers.
+        votes: Votes in words, such as "75% of 4 votes"; empty for a single vote.
     """
 
     id: str
@@ -36,10 +35,12 @@ class Mistake:
     left: str
     right: str
     digits: tuple[int, int] | None
+    names: tuple[str, str] | None
+    votes: str
 
 
 def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digits: np.ndarray | None) -> list[Mistake]:
-    """The wrong decisions with the largest absolute logits, surest first.
+    """The wrong decisions with the largest absolute logits, surest first. Ties have no right decision.
 
     Args:
         predictions: Predictions with labels.
@@ -51,8 +52,9 @@ def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digi
     """
     if predictions.y is None:
         return []
-    wrong = np.flatnonzero(~is_right(predictions.y, predictions.logit))
-    worst = wrong[np.argsort(-np.abs(predictions.logit[wrong]), kind="stable")][:_MOST_SHOWN]
+    y, logit = predictions.y, predictions.logit
+    wrong = np.flatnonzero((y != 0.5) & ((logit > 0) != (y > 0.5)))
+    worst = wrong[np.argsort(-np.abs(logit[wrong]), kind="stable")][:_MOST_SHOWN]
     place = {str(row): position for position, row in enumerate(pictures.row_ids)}
     mistakes = []
     for row in worst:
@@ -61,24 +63,29 @@ def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digi
             raise InputError(
                 f"row id {quoted(name)} has a prediction but no picture; give the pictures of the same file"
             )
+        sides = (int(pictures.left[place[name]]), int(pictures.right[place[name]]))
+        left, right = (data_uri(pictures.images.take(np.array([side]))[0]) for side in sides)
         mistakes.append(
             Mistake(
                 id=name,
-                label=int(predictions.y[row]),
-                confidence=float(expit(np.abs(np.float64(predictions.logit[row])))),
-                left=_png(pictures.xa[place[name]]),
-                right=_png(pictures.xb[place[name]]),
+                label=int(y[row] > 0.5),
+                confidence=float(expit(np.abs(np.float64(logit[row])))),
+                left=left,
+                right=right,
                 digits=None if digits is None else (int(digits[row][0]), int(digits[row][1])),
+                names=None
+                if pictures.images.names is None
+                else (pictures.images.name(sides[0]), pictures.images.name(sides[1])),
+                votes=_votes(float(y[row]), pictures, place[name]),
             )
         )
     return mistakes
 
 
-def _png(image: np.ndarray) -> str:
-    """An image, (C, H, W), as a data URI."""
-    if image.dtype.kind == "f":
-        image = np.clip(np.rint(image * 255), 0, 255)
-    pixels = np.moveaxis(image.astype(np.uint8), 0, -1)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+def _votes(share: float, pictures: Judgements, row: int) -> str:
+    """The votes for the winner, in words; empty where all of one vote or of unknown votes are for it."""
+    count = 1.0 if pictures.weight is None else float(pictures.weight[row])
+    winning = max(share, 1 - share)
+    if count == 1 and winning == 1:
+        return ""
+    return f"{winning:.0%} of the votes" if count == 1 else f"{winning:.0%} of {count:,.4g} votes"

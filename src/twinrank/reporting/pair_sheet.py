@@ -130,7 +130,7 @@ def _draw_pair(
     for side, pixels in enumerate(drawn.images.take(sides)):
         left = x + side * (width + _GAP)
         picture.paste(_scaled(pixels, sheet.image), (left, y))
-        if drawn.y is not None and drawn.y[position] == 1 - side:
+        if drawn.y is not None and (drawn.y[position] - 0.5) * (0.5 - side) > 0:
             top = y + height + _GAP
             draw.rectangle((left, top, left + width - 1, top + _BAR - 1), _WINNER)
 
@@ -140,7 +140,8 @@ def _draw_caption(
 ) -> None:
     lines = []
     if drawn.y is not None:
-        lines.append((f"left {'>' if drawn.y[position] else '<'} right", _CAPTION, _INK, True))
+        sign = "<=>"[1 + int(np.sign(drawn.y[position] - 0.5))]
+        lines.append((f"left {sign} right", _CAPTION, _INK, True))
     lines.append((str(drawn.row_ids[position]), _SMALL, _MUTED, False))
     middle = corner[0] + sheet.cell[0] / 2
     top = corner[1] + sheet.image[1] + _BAR + 2 * _GAP

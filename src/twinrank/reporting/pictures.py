@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from twinrank.inference.saliency import Saliency
 
 _LONGEST_NAME = 24
+_LABELS = ("right", "equal", "left")
 
 
 def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
@@ -58,7 +59,9 @@ def draw_saliency(data: Judgements, saliency: "Saliency", out: Path) -> Path:
     """
     captions = [f"row {plain(name, _LONGEST_NAME)}" for name in data.row_ids]
     if data.y is not None:
-        captions = [f"{text}, label: {('right', 'left')[int(y)]}" for text, y in zip(captions, data.y, strict=True)]
+        captions = [
+            f"{text}, label: {_LABELS[1 + int(np.sign(y - 0.5))]}" for text, y in zip(captions, data.y, strict=True)
+        ]
     return save_picture(saliency_sheet(data.xa, data.xb, *saliency, captions), out)
 
 

@@ -85,6 +85,7 @@ def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = No
     page = template("stack.html.j2").render(
         config=config,
         config_text=json.dumps(config, indent=2, ensure_ascii=False),
+        on_benchmark=stack.field.benchmark,
         board=board,
         best=best,
         notes=leaderboard_notes(board, stack.field),

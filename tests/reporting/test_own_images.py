@@ -1,0 +1,59 @@
+"""Pages of runs on own images: they speak of names, and never of digits or of the benchmark."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import RECORDED
+
+from twinrank.core.files import write_json
+from twinrank.data.images.store import ImageStore
+from twinrank.data.judgements import Judgements
+from twinrank.data.pool import pool_of
+from twinrank.evaluation.metrics_record import metrics_record
+from twinrank.evaluation.predictions import Predictions
+from twinrank.reporting.page import write_report
+
+NAMES = tuple(f"lake/photo {number}.jpg" for number in range(12))
+BENCHMARK_WORDS = re.compile(r"digit|MNIST|published|guide|track|93%|81%", re.IGNORECASE)
+
+
+@pytest.fixture
+def judged() -> Judgements:
+    """40 judgements of 12 photographs of 96 x 80 pixels."""
+    rng = np.random.default_rng(0)
+    store = ImageStore.from_arrays(rng.integers(0, 256, (12, 3, 80, 96), np.uint8), NAMES)
+    left, right = np.stack([rng.choice(12, 2, replace=False) for _ in range(40)], 1)
+    return Judgements(store, left, right, np.ones(40, np.int8), None, Path("votes.csv"), "a" * 64)
+
+
+def page_of(folder: Path, judged: Judgements, logit: np.ndarray) -> str:
+    about = {"data": {"path": "votes.csv", "sha256": judged.sha256, "n": len(judged)}, "used": []}
+    made = Predictions(judged.row_ids, logit, judged.y, meta=about)
+    made.save(folder / "predictions" / "votes.npz")
+    write_json(folder / "metrics" / "votes.json", metrics_record(made))
+    write_json(folder / "config.json", RECORDED | {"track": "pairs-only"})
+    page = write_report(folder, pictures={"votes": judged}, on_benchmark=False).read_text(encoding="utf-8")
+    assert not BENCHMARK_WORDS.search(text_of(page).partition("Exact configuration")[0])
+    return page
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)))
+
+
+def test_mistakes_show_names_and_reduced_pictures(tmp_path: Path, judged: Judgements) -> None:
+    page = page_of(tmp_path, judged, np.where(np.arange(40) == 7, -2.0, 1.0))
+    higher, lower = NAMES[judged.left[7]], NAMES[judged.right[7]]
+    assert f"{higher} is higher predicted {lower} , 88.1%" in text_of(page)
+    assert f'alt="{higher}"' in page
+    assert page.count("data:image/webp;base64,") == 2
+
+
+def test_all_pairs_of_named_images_are_known_by_name(judged: Judgements) -> None:
+    pool = pool_of(judged, 12)
+    assert sorted(pool.names) == sorted(NAMES)
+    for name, image in zip(pool.names, pool.images, strict=True):
+        np.testing.assert_array_equal(image, judged.images.parts[0][NAMES.index(name)])
