@@ -127,12 +127,9 @@ def _word(rng: np.random.Generator, font: Font, size: tuple[int, int]) -> Image.
     """Coverage of the pixels by a word somewhere in an image of this size, mode L."""
     word = str(rng.choice(WORDS.split()))
     filled = rng.uniform(0.6, 0.92)
-    points = next(
-        points
-        for points in range(size[1], 4, -1)
-        if _fits(ImageFont.truetype(font.path, points).getbbox(word), size, filled)
-    )
-    drawn = ImageFont.truetype(font.path, points)
+    left, top, right, bottom = ImageFont.truetype(font.path, 100).getbbox(word)
+    points = 100 * filled * min(size[0] / (right - left), size[1] / (bottom - top))
+    drawn = ImageFont.truetype(font.path, max(5, int(points)))
     left, top, right, bottom = drawn.getbbox(word)
     place = [
         rng.uniform(0.03, 0.97) * (room - used) for room, used in zip(size, (right - left, bottom - top), strict=True)
@@ -140,8 +137,3 @@ def _word(rng: np.random.Generator, font: Font, size: tuple[int, int]) -> Image.
     mask = Image.new("L", size, 0)
     ImageDraw.Draw(mask).text((place[0] - left, place[1] - top), word, 255, drawn)
     return mask
-
-
-def _fits(box: tuple[float, float, float, float], size: tuple[int, int], filled: float) -> bool:
-    """Whether a word's box takes no more than a share of the width and of the height."""
-    return box[2] - box[0] <= filled * size[0] and box[3] - box[1] <= filled * size[1]
