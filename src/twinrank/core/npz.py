@@ -56,22 +56,29 @@ class Header(NamedTuple):
         return self.size * self.dtype.itemsize
 
 
-def read_written(path: Path, kinds: Mapping[str, str], what: str) -> dict[str, np.ndarray]:
+def read_written(
+    path: Path, kinds: Mapping[str, str], what: str, optional: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """The arrays of an NPZ file that twinrank has written.
 
     Args:
         path: NPZ file.
         kinds: NumPy's letter for the kind of each array, by key.
         what: Content of such a file, for the message.
+        optional: The same for arrays that are all there, or none of them.
 
     Raises:
         InputError: The file is missing or damaged, its arrays are others, or they are much larger than what is stored.
     """
     with Archive(path) as archive:
         archive.require_plausible_sizes()
-        if {key: header.dtype.kind for key, header in archive.headers.items()} != kinds:
+        found, every = (
+            {key: header.dtype.kind for key, header in archive.headers.items()},
+            {**kinds, **(optional or {})},
+        )
+        if found not in (kinds, every):
             raise InputError(f"{path}: not {what} ({', '.join(kinds)}); make it again")
-        return {key: archive.read(key) for key in kinds}
+        return {key: archive.read(key) for key in every if key in found}
 
 
 class Archive:
