@@ -50,8 +50,8 @@ def test_images_and_tables_that_would_not_fit_are_refused(
     Image.new("L", (64, 64)).save(tmp_path / "a.png")
     table = tmp_path / "pairs.csv"
     table.write_text("left,right\n" + "a.png,a.png\n" * 10)
-    leave(monkeypatch, 2 * 10 * 64 * 64 - 1)
-    assert "loading needs 81,920 bytes of memory" in refusal(tmp_path, at_fault=table)
+    leave(monkeypatch, 64 * 64 - 1)
+    assert "loading needs 4,096 bytes of memory" in refusal(tmp_path, at_fault=table)
     leave(monkeypatch, 100)
     assert "bytes of memory and 100 are available" in refusal(table)
 

@@ -205,19 +205,19 @@ def load_pairs(path: Path, labels: Path | None = None) -> Judgements:
         return _selected(path, partial(load_pairs, labels=labels))
     with reading(path):
         if _has_table(path):
-            arrays, digest = read_image_pairs(find_pair_table(path) if path.is_dir() else path)
+            pairs = read_image_pairs(find_pair_table(path) if path.is_dir() else path)
+            data = Judgements(pairs.images, pairs.left, pairs.right, pairs.y, pairs.id, path, pairs.sha256)
             own = "column 'label'"
         else:
             beside = path.with_name(f"{path.stem}_labels.csv")
             arrays = read_pair_npz(path, labelled_elsewhere=labels is not None or beside.is_file())
-            digest = sha256(path)
+            data = Judgements.of_pairs(arrays, path, sha256(path))
             own = "key 'y'"
             if labels is None and arrays.y is None and beside.is_file():
                 labels = beside
-    data = Judgements.of_pairs(arrays, path, digest)
     if labels is None:
         return data
-    if arrays.y is not None:
+    if data.y is not None:
         raise InputError(
             f"{path}: has labels already ({own}); leave out {labels}, or remove the labels from one of them"
         )

@@ -139,10 +139,10 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
         (
             ("0.png,none.png,1",),
             "left,right,label",
-            "line 2: image 'none.png' does not exist; paths are relative to the",
+            "1 image of 2 cannot be used. Images that do not exist: 1 ('none.png'); check their paths",
         ),
-        (("0.png,.,1",), "left,right,label", "line 2: image '.' is no file"),
-        (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "line 3: image 'nnnn"),
+        (("0.png,.,1",), "left,right,label", "Images that cannot be opened: 1 ('.': cannot be read (it is a folder))"),
+        (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "Images that cannot be opened: 1 ('nnnn"),
     ],
 )
 def test_bad_tables_are_refused(
@@ -150,6 +150,9 @@ def test_bad_tables_are_refused(
 ) -> None:
     path = table(folder, *rows, header=header)
     assert message in refusal(folder, at_fault=path)
+
+
+UNREADABLE = "Images that cannot be read as PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM, JPEG2000, AVIF: 1 ('odd.png': "
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -162,27 +165,18 @@ def png_that_claims(width: int, height: int) -> bytes:
     ("image", "message"),
     [
         (
-            Image.new("L", (12, 11)),
-            "line 3: image 'odd.png' is grey 11 x 12, '0.png' is grey 10 x 12; all images must agree",
+            Image.new("I;16", (12, 10)),
+            "Images with more than 8 bits in grey: 1 ('odd.png'); state the `range`",
         ),
-        (Image.fromarray(RGB[0]), "image 'odd.png' is RGB 10 x 12, '0.png' is grey 10 x 12; all images must agree"),
-        (Image.new("L", (7, 10)), "image 'odd.png' has images of 10 x 7 pixels; resize them, 8 to 512 are possible"),
-        (Image.new("L", (10, 513)), "image 'odd.png' has images of 513 x 10 pixels"),
-        (Image.new("I;16", (12, 10)), "image 'odd.png' has pixels of mode I;16; save it as 8-bit grey or RGB"),
-        (
-            Image.new("RGBA", (12, 10), (9, 9, 9, 200)),
-            "image 'odd.png' is partly transparent; save it without an alpha",
-        ),
-        (b"", "image 'odd.png' cannot be read as PNG, JPEG"),
-        (b"left,right\n", "image 'odd.png' cannot be read as PNG, JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 12 10\n", "image 'odd.png' cannot be read as PNG, JPEG"),
-        (png_that_claims(12, 10), "image 'odd.png' cannot be read as PNG, JPEG"),
-        (png_that_claims(12_000, 10_000), "image 'odd.png' has images of 10000 x 12000 pixels; resize them"),
-        (png_that_claims(200_000, 200_000), "image 'odd.png' cannot be read as PNG, JPEG"),
+        (b"", UNREADABLE),
+        (b"left,right\n", UNREADABLE),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 12 10\n", UNREADABLE),
+        (png_that_claims(12, 10), UNREADABLE),
+        (png_that_claims(12_000, 10_000), UNREADABLE),
+        (png_that_claims(200_000, 200_000), "Images of more than 178,956,970 pixels: 1 ('odd.png'); make them smaller"),
     ],
     ids=[
-        *("other height", "other channels", "too narrow", "too high", "16 bits", "transparent"),
-        *("empty", "text", "PostScript", "no pixels", "many pixels", "decompression bomb"),
+        *("16 bits", "empty", "text", "PostScript", "no pixels", "many pixels", "decompression bomb"),
     ],
 )
 def test_bad_images_are_refused(folder: Path, refusal: Refusal, image: Image.Image | bytes, message: str) -> None:
@@ -229,7 +223,7 @@ def test_damaged_images_are_refused_or_read(damaged: tuple[Path, bytes], outcome
     path.write_bytes(content)
     loaded = outcome(path.parent)
     if isinstance(loaded, str):
-        assert f"line 2: image '{path.name}'" in loaded
+        assert f"'{path.name}'" in loaded
         assert len(loaded.splitlines()) == 1
         return
     np.testing.assert_array_equal(loaded.xa, loaded.xb)

@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from twinrank.data.images.files import image_files
+from twinrank.data.images.read import Progress, read_images
+from twinrank.data.images.reading import Reading
+
 _CHUNK_BYTES = 1 << 24
+
+
+def _no_progress(name: str, done: int, total: int) -> None:
+    pass
 
 
 class Fingerprints(NamedTuple):
@@ -39,11 +47,15 @@ class ImageStore:
             numbered through.
         path: Folder or file of the images, or the name of arrays in memory.
         names: Names of the images, str (M,); None where they have only numbers.
+        reading: How files became pixels, with size and channels; None for arrays.
+        digests: SHA-256 digests of the files, uint8 (M, 32); None for arrays.
     """
 
     parts: tuple[np.ndarray, ...]
     path: Path
     names: np.ndarray | None = None
+    reading: Reading | None = None
+    digests: np.ndarray | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -125,6 +137,57 @@ class ImageStore:
             name: Name of the store in messages.
         """
         return cls((images,), Path(name), None if names is None else np.asarray(names, np.str_))
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        reading: Reading = Reading(),
+        progress: Progress = _no_progress,
+        threads: int | None = None,
+    ) -> "ImageStore":
+        """A store of all images in a folder and its subfolders, sorted by path; hidden files are left out.
+
+        Names are paths from the folder, with ``/``.
+
+        Args:
+            folder: Folder of images.
+            reading: How files become pixels.
+            progress: Listener for what is read: "images", the images done, and all images.
+            threads: Threads; None is all cores.
+
+        Raises:
+            InputError: The folder has no image, or anything that :meth:`from_files` refuses.
+        """
+        paths = image_files(folder)
+        names = [path.relative_to(folder).as_posix() for path in paths]
+        return cls.from_files(names, paths, reading, folder, progress, threads)
+
+    @classmethod
+    def from_files(
+        cls,
+        names: Sequence[str],
+        paths: Sequence[Path],
+        reading: Reading,
+        path: Path,
+        progress: Progress = _no_progress,
+        threads: int | None = None,
+    ) -> "ImageStore":
+        """A store of images in files.
+
+        Args:
+            names: Names of M images, each once.
+            paths: Their files.
+            reading: How files become pixels.
+            path: Folder of the images, or the table that names them, for messages.
+            progress: Listener for what is read: "images", the images done, and all images.
+            threads: Threads; None is all cores.
+
+        Raises:
+            InputError: Some images cannot be used; the line counts every kind of defect and has its first examples.
+        """
+        pixels, digests, reading = read_images(names, paths, reading, path, progress, threads)
+        return cls((pixels,), path, np.asarray(names, np.str_), reading, digests)
 
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:

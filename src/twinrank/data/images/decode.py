@@ -1,0 +1,220 @@
+"""One image file as pixels of 8 bits: any mode that Pillow reads without loss of meaning."""
+
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Lock
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps
+
+from twinrank.core.messages import cause
+from twinrank.data.images.reading import Header, Reading
+
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""Formats whose decoders are part of Pillow. It hands some others, such as EPS, to external programs."""
+ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"),
+)
+"""How names of such files end, in lower case."""
+_MOST_PIXELS = 178_956_970
+"""Pixels of the largest image that is decoded, Pillow's own limit: a small file may claim to be huge."""
+_LARGE, _ONE_LARGE_IMAGE = 1 << 25, Lock()
+"""Pixels of an image that is not decoded beside another such."""
+_GREY_MODES = {"1", "L", "LA", "La"}
+_WHOLE_RANGE = (0, 65_535)
+_SWAPPED_SIDES = {5, 6, 7, 8}
+"""Orientations of EXIF that turn an image by a quarter."""
+
+
+class UnusableImage(Exception):
+    """An image that cannot be used.
+
+    Args:
+        kind: What is wrong, after "images": ``of several pages``.
+        remedy: What to do.
+        detail: Particulars of this image, or "".
+    """
+
+    def __init__(self, kind: str, remedy: str, detail: str = "") -> None:
+        super().__init__(kind)
+        self.kind, self.remedy, self.detail = kind, remedy, detail
+
+
+class NeedsRange(UnusableImage):
+    """An image of more than 8 bits, where no range of values is stated.
+
+    Args:
+        in_colour: Whether it has colours of 16 bits, of which Pillow gives the upper 8.
+    """
+
+    def __init__(self, in_colour: bool) -> None:
+        kind = "with more than 8 bits in grey" if not in_colour else "with 16 bits a channel"
+        super().__init__(kind, "")
+        self.in_colour = in_colour
+
+
+def read_header(file: BinaryIO, reading: Reading) -> Header:
+    """What a file says about its image; no pixel is decoded.
+
+    Args:
+        file: Open image file.
+        reading: How it is to be read.
+
+    Raises:
+        UnusableImage: It cannot be read so.
+    """
+    with _opened(file, reading) as image:
+        width, height = image.size
+        # That of a PNG file decodes the pixels, and a TIFF file has applied the orientation to its size.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+        if orientation in _SWAPPED_SIDES and image.format != "TIFF":
+            width, height = height, width
+        grey = _is_deep_grey(image) or image.mode in _GREY_MODES
+        return Header(height, width, grey and (reading.grey_background or not image.has_transparency_data))
+
+
+def decode(content: bytes, reading: Reading) -> np.ndarray:
+    """The pixels of an image file, uint8 (C, H, W).
+
+    Args:
+        content: Bytes of the file.
+        reading: How it is read, with size and channels.
+
+    Raises:
+        UnusableImage: It cannot be read so.
+    """
+    height, width = reading.shape
+    with _opened(io.BytesIO(content), reading) as image, _turn(image):
+        # A JPEG file is decoded at a fraction of its size where that is at least twice what is needed.
+        longest = 2 * max(height, width)
+        image.draft(image.mode, (longest, longest))
+        ImageOps.exif_transpose(image, in_place=True)
+        plain = _opaque(_eight_bits(image, reading), reading.background)
+        pixels = np.asarray(_fitted(plain.convert("L" if reading.channels == 1 else "RGB"), reading))
+    return pixels[None] if reading.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def lowest_and_highest(content: bytes, reading: Reading) -> tuple[float, float]:
+    """The least and the largest finite value of a grey image, as it is stored.
+
+    Args:
+        content: Bytes of the file.
+        reading: Reading that says which page.
+
+    Raises:
+        UnusableImage: It cannot be read.
+    """
+    with _opened(io.BytesIO(content), reading, measured=True) as image:
+        values = np.asarray(image)
+        values = values[np.isfinite(values)]
+        return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def _turn(image: Image.Image) -> AbstractContextManager[object]:
+    """What the thread waits for: large images are decoded one at a time, so that memory does not go by the threads."""
+    return _ONE_LARGE_IMAGE if image.width * image.height > _LARGE else nullcontext()
+
+
+@contextmanager
+def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterator[Image.Image]:
+    """An image at its page, if its size, pages and bits are acceptable. Its pixels are not decoded."""
+    try:
+        Image.init()
+        with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            _choose_page(image, reading.page)
+            if image.width * image.height > _MOST_PIXELS:
+                raise _too_large(f"{image.height:,} x {image.width:,}")
+            if not measured:
+                _check_bits(image, reading)
+            yield image
+    except UnusableImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large("") from error
+    except Exception as error:  # Damaged bytes fail in more ways than can be listed.
+        raise UnusableImage(f"that cannot be read as {', '.join(_FORMATS)}", "save them again", cause(error)) from error
+
+
+def _too_large(detail: str) -> UnusableImage:
+    return UnusableImage(f"of more than {_MOST_PIXELS:,} pixels", "make them smaller", detail)
+
+
+def _choose_page(image: Image.Image, page: int | None) -> None:
+    pages = getattr(image, "n_frames", 1)
+    if page is None and pages > 1:
+        raise UnusableImage("of several pages or frames", "choose one with `page`, from 0", f"{pages:,}")
+    if page is not None and page >= pages:
+        raise UnusableImage(f"without a page {page}", "choose another `page`, from 0", f"{pages:,} in all")
+    if page:
+        image.seek(page)
+
+
+def _is_deep_grey(image: Image.Image) -> bool:
+    return image.mode[0] in "IF"
+
+
+def _check_bits(image: Image.Image, reading: Reading) -> None:
+    """Refuse more than 8 bits a channel without a range that says what they mean."""
+    if _is_deep_grey(image):
+        if reading.range is None:
+            raise NeedsRange(in_colour=False)
+        return
+    # Pillow decodes 16 bits a channel to the upper 8. Its name for 5 and 6 bits, BGR;16, is another matter.
+    raw = [tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in image.tile]
+    deep = any(";16" in str(mode) and not str(mode).startswith("BGR") for mode in raw)
+    if deep and reading.range != _WHOLE_RANGE:
+        raise NeedsRange(in_colour=True)
+
+
+def _eight_bits(image: Image.Image, reading: Reading) -> Image.Image:
+    """An image of 8 bits in a mode that converts to grey, RGB and RGBA."""
+    if _is_deep_grey(image):
+        assert reading.range is not None
+        low, high = reading.range
+        values = np.asarray(image).astype(np.float64)
+        if np.isnan(values).any():
+            raise UnusableImage("with values that are no numbers (NaN)", "save them again without")
+        return Image.fromarray(np.rint((values - low).clip(0, high - low) * (255 / (high - low))).astype(np.uint8))
+    if image.mode in ("La", "RGBa"):
+        return image.convert(image.mode.upper())
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        return converted
+    return image
+
+
+def _opaque(image: Image.Image, background: str) -> Image.Image:
+    """An image on a background, where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    behind = Image.new("RGBA", image.size, background)
+    behind.alpha_composite(image.convert("RGBA"))
+    return behind.convert("RGB")
+
+
+def _fitted(image: Image.Image, reading: Reading) -> Image.Image:
+    """An image at the size of the reading; one that has it already keeps its pixels."""
+    height, width = reading.shape
+    if image.size == (width, height):
+        return image
+    scales = width / image.width, height / image.height
+    if reading.fit == "resize":
+        return _resized(image, (width, height), (0, 0, *image.size))
+    if reading.fit == "crop":
+        inner = min(width / max(scales), image.width), min(height / max(scales), image.height)
+        left, top = (image.width - inner[0]) / 2, (image.height - inner[1]) / 2
+        return _resized(image, (width, height), (left, top, left + inner[0], top + inner[1]))
+    outer = max(1, round(image.width * min(scales))), max(1, round(image.height * min(scales)))
+    padded = Image.new(image.mode, (width, height), ImageColor.getcolor(reading.background, image.mode))
+    padded.paste(_resized(image, outer, (0, 0, *image.size)), ((width - outer[0]) // 2, (height - outer[1]) // 2))
+    return padded
+
+
+def _resized(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
+    # Pillow's filters widen with the scale, so what is made smaller shows no false patterns.
+    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=3.0)

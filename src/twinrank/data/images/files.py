@@ -1,0 +1,105 @@
+"""Work on many image files, in threads; what is wrong with a file is a result like any other."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from twinrank.core.files import open_file, reading
+from twinrank.core.machine import available_threads
+from twinrank.core.messages import cause
+from twinrank.data.images.decode import ENDINGS, UnusableImage
+from twinrank.errors import InputError
+
+Result = TypeVar("Result")
+
+_BLOCK = 32
+"""Files that a thread works on before it reports."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files in a folder and its subfolders, by their endings, sorted; hidden ones are left out.
+
+    Raises:
+        InputError: The folder cannot be read, or there is none in it.
+    """
+    with reading(folder):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is no folder; give a folder of images")
+        found = []
+        for parent, folders, names in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            images = (name for name in names if not name.startswith(".") and name.lower().endswith(ENDINGS))
+            found += [Path(parent, name) for name in images]
+    if not found:
+        raise InputError(f"{folder}: no image in it; images end in {', '.join(ENDINGS)}")
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """An image file, opened.
+
+    Raises:
+        UnusableImage: It is missing, is no regular file, or cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            yield file
+    except (InputError, OSError) as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise UnusableImage("that do not exist", "check their paths") from error
+        detail = cause(error).removeprefix(f"{path}: ").partition(";")[0]
+        raise UnusableImage("that cannot be opened", "check what they are", detail) from error
+
+
+def in_threads(
+    work: Callable[[int], Result], items: Sequence[int], progress: Callable[[int], None], threads: int | None
+) -> Iterator[tuple[int, Result | UnusableImage]]:
+    """The results of a function for some numbers, in their order; an unusable image is a result.
+
+    Args:
+        work: Function of a number. Several threads call it.
+        items: Numbers.
+        progress: Listener for how many are done.
+        threads: Threads; None is all cores.
+    """
+
+    def block(numbers: Sequence[int]) -> list[Result | UnusableImage]:
+        return [_result(work, number) for number in numbers]
+
+    threads = threads or available_threads()
+    # Only as many blocks wait as keep the threads busy, so that results do not pile up.
+    waiting: deque[tuple[Sequence[int], Future[list[Result | UnusableImage]]]] = deque()
+    done = 0
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore")  # About odd metadata, and about sizes that are refused anyway.
+        try:
+            blocks = (items[start : start + _BLOCK] for start in range(0, len(items), _BLOCK))
+            for numbers in islice(blocks, 2 * threads):
+                waiting.append((numbers, pool.submit(block, numbers)))
+            while waiting:
+                finished, future = waiting.popleft()
+                results = future.result()
+                for numbers in islice(blocks, 1):
+                    waiting.append((numbers, pool.submit(block, numbers)))
+                yield from zip(finished, results, strict=True)
+                progress(done := done + len(finished))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(work: Callable[[int], Result], number: int) -> Result | UnusableImage:
+    try:
+        return work(number)
+    except UnusableImage as defect:
+        return defect
