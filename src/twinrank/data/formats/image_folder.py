@@ -22,7 +22,9 @@ def find_pair_table(folder: Path) -> Path:
         InputError: There is none, or there are several and none is ``pairs.csv``.
     """
     with reading(folder):
-        tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+        # macOS puts "._NAME" with metadata beside NAME on foreign disks.
+        names = (path for path in folder.iterdir() if not path.name.startswith("._"))
+        tables = sorted(path for path in names if path.suffix.lower() == ".csv")
     for path in tables:
         if path.name == "pairs.csv" or len(tables) == 1:
             return path

@@ -41,7 +41,7 @@ def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...] 
     """
     with reading(path):
         require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
-    text = _decoded(path, read_bytes(path))
+    text = decoded(path, read_bytes(path))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows, lines = [], []
     try:
@@ -65,7 +65,12 @@ def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...] 
     return Table({name: [row[column] for row in rows] for column, name in enumerate(header)}, lines[1:])
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def decoded(path: Path, content: bytes) -> str:
+    """The text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        InputError: It is not UTF-8, or has zero bytes.
+    """
     try:
         text = content.decode("utf-8-sig")
         wrong = content.find(b"\0")  # UTF-16 without a byte order mark has them, and no text needs one.

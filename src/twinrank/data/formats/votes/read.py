@@ -1,0 +1,212 @@
+"""Tables of judgements, whatever their form: they are recognised, read, and described in two lines."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.core.files import read_bytes, reading
+from twinrank.core.memory import require_memory
+from twinrank.core.messages import counted
+from twinrank.data.formats.labels import id_defects
+from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
+from twinrank.data.formats.votes.names import normal_name
+from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
+from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles
+from twinrank.data.formats.votes.table import VoteTable
+from twinrank.errors import InputError
+
+_MEMORY_PER_BYTE = 12
+"""Lists of short cells, equal ones stored once, take about this many times the bytes of the file."""
+_UNKNOWN = "unknown"
+"""Rater of rows that name none."""
+
+
+def read_votes(path: Path, columns: Mapping[str, str] | None = None) -> VoteTable:
+    """Read a table of judgements. No image is opened.
+
+    Columns are recognised by their names, and outcomes by their values. What can be read in several ways is refused,
+    and the line has the choices.
+
+    Args:
+        path: CSV, TSV or semicolon table (UTF-8 or UTF-16), JSON lines, Parquet; or a folder with one such table.
+        columns: What to read: a column for a role, such as ``{"left": "photo_1"}``; an empty text for a role that no
+            column has; or how outcomes are written: ``left_is``, ``right_is``, ``tie_is``.
+
+    Raises:
+        InputError: The table cannot be read, or not in one way; or cells are wrong, and the line counts every kind.
+    """
+    path = Path(path)
+    with reading(path):
+        require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
+    cells = _cells(path)
+    roles = find_roles(cells, columns or {})
+    return _votes(cells, roles)
+
+
+def _cells(path: Path) -> Cells:
+    content = read_bytes(path)
+    if content[:4] == b"PAR1":
+        return read_parquet(path)
+    return read_delimited(path, text_of(path, content))
+
+
+def _votes(cells: Cells, roles: Roles) -> VoteTable:
+    if not len(cells):
+        raise InputError(f"{cells.path}: no judgements, only a header line; add a line for each")
+    column = {role: cells.columns[name] for role, name in roles.columns.items()}
+    spelled = {name: normal_name(name) for name in {*column["left"], *column["right"]}}
+    left, right = ([spelled[name] for name in column[side]] for side in ("left", "right"))
+    defects = [
+        text
+        for side, names in (("left", left), ("right", right))
+        for text in examples(f"missing {side} images", _places(cells, [not name for name in names]))
+    ]
+    rows = _counted(cells, column) if "left_votes" in column else _single(cells, roles, left, right)
+    defects += rows.defects
+    if "id" in column:
+        defects += id_defects(column["id"], cells.unit, cells.lines)
+    if defects:
+        raise InputError(f"{cells.path}: {'; '.join(defects)}; correct these")
+    return _table(cells, roles, left, right, rows)
+
+
+@dataclass
+class _Rows:
+    """Judgements of the rows of a table, which may have two: one of the votes for a side, one of the ties.
+
+    Attributes:
+        value: Share of the votes for left, or TIE, float64 (J,); None without outcomes.
+        weight: Number of votes, float64 (J,).
+        row: Row of the table, int (J,).
+        how: What the outcomes mean, in words.
+        skipped: Number of ties that were written as skipped.
+        defects: What is wrong, a text for each kind.
+    """
+
+    value: np.ndarray | None
+    weight: np.ndarray
+    row: np.ndarray
+    how: str
+    skipped: int
+    defects: list[str]
+
+
+def _single(cells: Cells, roles: Roles, left: list[str], right: list[str]) -> _Rows:
+    """One judgement a row."""
+    columns = roles.columns
+    tied, defects = [False] * len(cells), []
+    if "tie" in columns:
+        tied, defects = tie_flags(cells, columns["tie"])
+    value, how, skipped = None, "", 0
+    if columns.keys() & {"outcome", "winner", "share"}:
+        read = read_outcomes(cells, roles, left, right, tied)
+        value, how, skipped = read.value, read.how, read.skipped
+        defects += read.defects
+    elif roles.by_result:
+        value = np.where(tied, TIE, 1.0)
+    weight = np.ones(len(cells))
+    if "weight" in columns:
+        weight = np.array([number(cell, cells.comma) for cell in cells.columns[columns["weight"]]])
+        defects += examples("numbers of votes that are not above 0", _places(cells, ~(weight > 0)))
+    return _Rows(value, weight, np.arange(len(cells)), how, skipped, defects)
+
+
+def _counted(cells: Cells, column: Mapping[str, list[str]]) -> _Rows:
+    """One judgement a row for the votes for a side, one for its ties; a row has either or both."""
+    if "right_votes" not in column:
+        raise InputError(f"{cells.path}: only the votes for left are named; name both with `columns`")
+    empty = ["0"] * len(cells)
+    counts = np.array(
+        [
+            [number(cell or "0", cells.comma) for cell in column.get(role, empty)]
+            for role in ("left_votes", "right_votes", "ties")
+        ]
+    )
+    wrong = ~(counts >= 0).all(0)
+    none = ~wrong & (counts.sum(0) == 0)
+    defects = examples("numbers of votes that are not 0 or more", _places(cells, wrong))
+    defects += examples("rows without votes", _places(cells, none))
+    decided = counts[0] + counts[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.stack([counts[0] / decided, np.full(len(cells), TIE)])
+    weights = np.stack([decided, counts[2]])
+    # Row by row: first the votes for a side, then the ties.
+    row, kind = np.nonzero((weights > 0).T)
+    return _Rows(values[kind, row], weights[kind, row], row, "votes for each", 0, defects)
+
+
+def _places(cells: Cells, wrong: Iterable[bool]) -> list[str]:
+    return [f"{cells.unit} {line}" for line, is_wrong in zip(cells.lines, wrong, strict=True) if is_wrong]
+
+
+def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: _Rows) -> VoteTable:
+    places = rows.row.tolist()
+    columns = roles.columns
+
+    def listed(role: str) -> list[str] | None:
+        return [cells.columns[columns[role]][row] for row in places] if role in columns else None
+
+    both = listed("group")
+    tie = np.zeros(len(places), bool) if rows.value is None else rows.value == TIE
+    ids = listed("id")
+    if ids and len(places) > len(cells):
+        again = np.diff(rows.row, prepend=-1) == 0
+        ids = [f"{each} (ties)" if second else each for each, second in zip(ids, again.tolist(), strict=True)]
+    raters = listed("rater")
+    used = {*columns.values()}
+    table = VoteTable(
+        path=cells.path,
+        left=[left[row] for row in places],
+        right=[right[row] for row in places],
+        y=None if rows.value is None else np.where(tie, 0.5, rows.value).astype(np.float32),
+        tie=tie,
+        weight=rows.weight.astype(np.float32),
+        rater=raters and [name or _UNKNOWN for name in raters],
+        id=ids,
+        left_group=listed("left_group") or both,
+        right_group=listed("right_group") or both,
+        lines=[cells.lines[row] for row in places],
+        understood=("", ""),
+        ignored=tuple(name for name in cells.columns if name not in used),
+    )
+    return replace(table, understood=(_content(table, cells, rows.skipped), _reading(table, cells, roles, rows.how)))
+
+
+def _content(table: VoteTable, cells: Cells, skipped: int) -> str:
+    """What the table holds, in a line."""
+    what = ("judgement", "judgements") if table.y is not None else ("pair", "pairs")
+    images = counted(len({*table.left, *table.right}), "image", "images")
+    text = f"{table.path.name}: {counted(len(table), *what)} of {images}"
+    if table.rater:
+        text += f" by {counted(len({*table.rater}), 'rater', 'raters')}"
+    parts = list(cells.notes)
+    if table.y is None:
+        parts.append("no outcomes")
+    if table.tie.any():
+        parts.append(counted(int(table.tie.sum()), "tie", "ties") + (f" ({skipped:,} skipped)" if skipped else ""))
+    if table.y is not None:
+        shares = int(((table.y != 0) & (table.y != 1) & ~table.tie).sum())
+        parts += [f"{counted(shares, 'share', 'shares')} of votes"] if shares else []
+    if (table.weight != 1).any():
+        parts.append(f"{float(table.weight.sum(dtype=float)):,.6g} votes")
+    unknown = (table.rater or []).count(_UNKNOWN)
+    if unknown:
+        parts.append(f"{counted(unknown, 'rater', 'raters')} not named")
+    return "; ".join([text, *parts])
+
+
+def _reading(table: VoteTable, cells: Cells, roles: Roles, how: str) -> str:
+    """How the columns were read, in a line."""
+    parts = []
+    for role in (role for role in COLUMNS if role in roles.columns):
+        is_outcome = role in ("outcome", "winner", "share")
+        shown = f"{'outcome' if is_outcome else role} = {roles.columns[role]}"
+        parts.append(f"{shown} ({how})" if is_outcome and how else shown)
+    if roles.by_result:
+        parts.append("left is always the winner")
+    text = ", ".join(parts)
+    if cells.kind:
+        text = f"{cells.kind}: {text}"
+    return f"{text}; ignored: {', '.join(table.ignored)}" if table.ignored else text
