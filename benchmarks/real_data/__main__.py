@@ -6,7 +6,7 @@
 
 It writes the folder ``OUT/images``; ``OUT/votes.csv``, a table as people have it, with the columns ``photo_1``,
 ``photo_2``, ``winner`` (a name, or ``tie``) and ``worker``; ``OUT/truth.csv``, the true score of each image; and
-``OUT/crowd.json``, what the crowd is like. The same arguments give the same pixels and votes.
+``OUT/crowd.json``, the parameters of the crowd. The same arguments give the same pixels and votes.
 """
 
 import argparse
@@ -19,13 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real_data.cells import cells
-from benchmarks.real_data.crowd import Crowd, make_crowd, vote
 from benchmarks.real_data.photographs import photographs
 from benchmarks.real_data.picture import Picture
 from benchmarks.real_data.typefaces import find_fonts, typefaces
 from twinrank.errors import InputError
+from twinrank.evaluation.simulate import Crowd, make_crowd, random_pairs, simulate_crowd
 
 LONGEST = (96, 320)
+COLUMNS = ("photo_1", "photo_2", "winner", "worker")
+JUDGED_TWICE = 0.2
+"""Share of the votes that are on pairs which two people judge, so that their agreement is known."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         scores = write_images(_pictures(asked), asked.out)
     except InputError as error:
         sys.exit(f"error: {error}")
-    crowd = make_crowd(asked.raters, asked.seed, asked.careless, asked.bias, asked.ties)
+    crowd = make_crowd(asked.raters, asked.seed, careless=asked.careless, bias=asked.bias, nu=asked.ties)
     write_votes(scores, crowd, asked.votes, asked.seed, asked.out)
     print(f"{asked.out}: {len(scores):,} images, {asked.votes:,} votes of {asked.raters} people")
 
@@ -89,7 +92,7 @@ def write_images(pictures: Iterable[Picture], out: Path) -> dict[str, float]:
 
 
 def write_votes(scores: dict[str, float], crowd: Crowd, count: int, seed: int, out: Path) -> None:
-    """Writes ``votes.csv`` and ``crowd.json``.
+    """Writes ``votes.csv``, and ``crowd.json`` with sharpnesses whose geometric mean is 1.
 
     Args:
         scores: True scores by name.
@@ -99,17 +102,22 @@ def write_votes(scores: dict[str, float], crowd: Crowd, count: int, seed: int, o
         out: Folder of the set.
     """
     names = list(scores)
-    votes = vote(crowd, np.array([*scores.values()]), count, seed)
     rows = []
-    for left, right, outcome, rater in zip(*votes.values(), strict=True):
-        winner = {1.0: names[left], 0.0: names[right]}.get(float(outcome), "tie")
-        rows.append({"photo_1": names[left], "photo_2": names[right], "winner": winner, "worker": crowd.names[rater]})
-    _write_table(out / "votes.csv", rows)
+    for part, votes in enumerate((1, 2)):
+        share = JUDGED_TWICE if votes == 2 else 1 - JUDGED_TWICE
+        left, right = random_pairs(len(names), round(share * count) // votes, seed + part)
+        judged = simulate_crowd(np.array([*scores.values()]), left, right, crowd, seed + part, votes)
+        for first, second, y, rater in zip(judged.left, judged.right, judged.y, judged.rater, strict=True):
+            winner = {1.0: names[first], 0.0: names[second]}.get(float(y), "tie")
+            rows.append(dict(zip(COLUMNS, (names[first], names[second], winner, crowd.names[rater]), strict=True)))
+    order = np.random.default_rng(seed).permutation(len(rows))
+    _write_table(out / "votes.csv", [rows[row] for row in order])
+    relative = crowd.sharpness / np.exp(np.log(crowd.sharpness).mean())
     people = {
         name: {"sharpness": round(float(sharpness), 4), "bias": round(float(bias), 4)}
-        for name, sharpness, bias in zip(crowd.names, crowd.sharpness, crowd.bias, strict=True)
+        for name, sharpness, bias in zip(crowd.names, relative, crowd.bias, strict=True)
     }
-    (out / "crowd.json").write_text(json.dumps({"nu": crowd.tie, "raters": people}, indent=1) + "\n")
+    (out / "crowd.json").write_text(json.dumps({"nu": crowd.nu, "raters": people}, indent=1) + "\n")
 
 
 def _write_table(path: Path, rows: list[dict[str, str | float]]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.real_data.picture import Picture
 from twinrank.errors import InputError
 
-LOGITS_BETWEEN_LEVELS = 1.0
+LOGITS_BETWEEN_LEVELS = 2.0
 
 
 def cells(count: int | None, seed: int) -> Iterator[Picture]:

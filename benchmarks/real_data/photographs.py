@@ -17,7 +17,7 @@ from twinrank.errors import InputError
 
 FREE = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field", "rocket")
 """Photographs of scikit-image that are in the public domain or under CC0."""
-LOGITS = 5.0
+LOGITS = 10.0
 """Log-odds between an intact image and one degraded as much as possible."""
 WAYS = ("blur", "jpeg", "noise")
 

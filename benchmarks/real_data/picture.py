@@ -11,8 +11,8 @@ class Picture:
 
     Attributes:
         name: File name, below the folder of images.
-        score: True score, as a log-odds: of two images whose scores differ by 1, an attentive person prefers the
-            higher one in 73% of the decided votes.
+        score: True score, as a log-odds: of two images whose scores differ by 1, a usual person prefers the higher
+            one in 73% of the decided votes.
         write: Writes the image to a path.
         facts: Further columns of ``truth.csv``.
     """

@@ -21,7 +21,7 @@ WORDS = """
 Amber Basil Birch Cedar Clover Coral Daisy Ember Fennel Garnet Hazel Heron Indigo Ivory Juniper Kestrel Lagoon Lark
 Lemon Linen Maple Marble Meadow Nectar Nutmeg Ocean Olive Onyx Opal Orchid Otter Pebble Pepper Plum Quartz Quince
 Raven River Robin Rowan Saffron Sage Sparrow Stone Thistle Topaz Umber Velvet Violet Walnut Willow Zephyr"""
-WEIGHT_OF_ONE_LOGIT = 150
+WEIGHT_OF_ONE_LOGIT = 75
 """Difference in weight that is worth a log-odds of 1."""
 SHAPES = ((4, 3), (3, 2), (1, 1), (3, 4), (2, 1))
 KINDS = ("colour.png", "alpha.png", "grey.png", "palette.png", "plain.jpg", "turned.jpg", "plain.webp", "alpha.webp")
