@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, is_right, rate
+from twinrank.evaluation.estimates import Estimate, rate
+from twinrank.evaluation.metrics import is_right
 
 _COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the pairs that are decided."""

@@ -8,7 +8,8 @@ from scipy.special import ndtri
 
 from twinrank.core.randomness import numpy_generator
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, is_right
+from twinrank.evaluation.estimates import Estimate
+from twinrank.evaluation.metrics import is_right
 from twinrank.evaluation.predictions import Predictions
 
 _DRAWS, _SEED = 2000, 0

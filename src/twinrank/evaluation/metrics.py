@@ -1,45 +1,29 @@
 """How good predictions of labelled pairs are: six metrics, each with its number of rows and a 95% interval.
 
-Everywhere below, ``y`` is an integer array (N,) of labels: 1 when the left image ranks higher, 0 when the right one
-does. ``logit`` is a float array (N,), positive where left is predicted to rank higher. The decision is ``logit > 0``.
-A logit of exactly 0 is a tie, decided as 0: right ranks higher.
+Everywhere below, ``y`` is an array (N,) of labels: 1 when the left image ranks higher, 0 when the right one does.
+``logit`` is a float array (N,), positive where left is predicted to rank higher. The decision is ``logit > 0``.
+A logit of exactly 0 is decided as 0: right ranks higher.
+
+People may have judged the pairs. Then ``y`` may be the share of the votes for left, ``tie`` says which pairs were
+judged equal, and ``weight`` is the number of votes. The log-loss is about all rows, the other metrics are about the
+decided ones (:func:`is_decided`). Votes count one by one: ten votes in one row count as in ten rows.
 
 Every metric is a function of sums over rows (:func:`_row_statistics`). So the estimate and its bootstrap draws come
-from one formula, and a draw costs one weighted sum. The intervals take the rows as independent draws.
+from one formula, and a draw costs one weighted sum. The intervals take rows as independent draws. Where an image
+occurs in several rows, they take images as such (:mod:`twinrank.evaluation.resampling`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, ndtri
+from scipy.special import expit
 
 from twinrank.errors import InputError
-
-CALIBRATION_BINS = 15
-"""Equal-width bins of the confidence max(p, 1 - p), which lies in [0.5, 1]: each is 1/30 wide."""
-
-_LOG_LOSS, _BRIER, _CONFUSION, _GAPS = 0, 1, slice(2, 6), slice(6, 6 + CALIBRATION_BINS)
-_COUNTS_AT_ONCE = 4_000_000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric on some rows.
-
-    Attributes:
-        value: Metric on the rows themselves.
-        low: Lower end of the 95% interval.
-        high: Upper end of the 95% interval.
-        n: Number of rows.
-        interval: Method of the interval, such as ``"Wilson 95%"``.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    interval: str
+from twinrank.evaluation import row_statistics as statistics
+from twinrank.evaluation.estimates import DRAWS, Estimate, interval_of_share, rate, share, wilson
+from twinrank.evaluation.resampling import images_to_resample, recurs, resampled_sums
+from twinrank.evaluation.row_statistics import CALIBRATION_BINS, is_decided, outcomes, row_statistics
 
 
 @dataclass(frozen=True)
@@ -61,31 +45,6 @@ class ReliabilityCurve:
     n: np.ndarray
 
 
-def wilson(successes: np.ndarray | float, n: np.ndarray | int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Score interval of a rate (Wilson 1927, Probable inference, JASA 22).
-
-    Args:
-        successes: Count or array of counts, 0 to ``n``.
-        n: Number of trials, at least 1, of the same shape.
-        level: Level of confidence.
-
-    Returns:
-        Lower and upper end, float64, of the shape of ``successes``.
-    """
-    n = np.asarray(n, np.float64)
-    rate, z = np.asarray(successes, np.float64) / n, float(ndtri((1 + level) / 2))
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    # Where every trial came out alike, the end meets the rate exactly; rounding must not put it a hair inside.
-    return np.clip(np.minimum(centre - half, rate), 0, 1), np.clip(np.maximum(centre + half, rate), 0, 1)
-
-
-def rate(successes: float, n: int) -> Estimate:
-    """A share of rows with its Wilson 95% interval."""
-    low, high = wilson(successes, n)
-    return Estimate(float(successes / n), float(low), float(high), n, "Wilson 95%")
-
-
 def is_right(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     """Which pairs are decided rightly, bool (..., N).
 
@@ -96,92 +55,173 @@ def is_right(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
     return (logit > 0) == (y == 1)
 
 
-def share_right(y: np.ndarray, logit: np.ndarray) -> Estimate:
-    """Accuracy with its Wilson 95% interval.
+def share_agreed(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """Share of each row's votes that a decision agrees with, float64 (..., N): 0 or 1 where ``y`` is.
 
     Args:
-        y: Labels (N,), 0 or 1.
-        logit: Logits (N,).
+        y: Labels, or shares of the votes for left, (N,).
+        logit: Logits (..., N).
     """
-    return rate(int(is_right(y, logit).sum()), len(y))
+    return np.where(logit > 0, y, 1 - np.asarray(y, np.float64)).astype(np.float64)
 
 
-def accuracy(y: np.ndarray, logit: np.ndarray) -> float:
-    """Share of the rows that are decided rightly.
+def share_right(
+    y: np.ndarray,
+    logit: np.ndarray,
+    *,
+    images: np.ndarray | None = None,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> Estimate:
+    """Accuracy on the decided rows with its 95% interval, see :func:`share`.
+
+    Args:
+        y: Labels, or shares of the votes for left, (N,).
+        logit: Logits (N,).
+        images: As of :func:`score`.
+        tie: As of :func:`score`.
+        weight: As of :func:`score`.
+    """
+    kept = is_decided(y, tie, weight)
+    parts = (None if each is None else each[kept] for each in (images, weight))
+    of_rows, votes = parts
+    return share(share_agreed(y[kept], logit[kept]), images=of_rows, weight=votes)
+
+
+def accuracy(
+    y: np.ndarray, logit: np.ndarray, *, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> float:
+    """Share of the decided rows that are decided rightly; with votes, share of the votes agreed with.
+
+    Args:
+        y: Labels 0 or 1, or shares of the votes for left, (N,).
+        logit: Logits (N,).
+        tie: Whether the two were judged equal, bool (N,).
+        weight: Numbers of votes, float (N,); None where each row is one.
 
     Raises:
-        InputError: There are no rows, lengths differ, a label is not 0 or 1, or a logit is not finite.
+        InputError: There are no rows or none is decided, lengths differ, a label is not 0, 1 or between, a weight is
+            not above 0, or a logit is not finite.
     """
-    return _metric(_accuracy, y, logit)
+    return _metric(statistics.accuracy, y, logit, tie, weight)
 
 
-def macro_f1(y: np.ndarray, logit: np.ndarray) -> float:
+def macro_f1(
+    y: np.ndarray, logit: np.ndarray, *, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> float:
     """Mean of the F1 scores of the two classes; a class that is neither in the labels nor decided for is left out.
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`accuracy`.
     """
-    return _metric(_macro_f1, y, logit)
+    return _metric(statistics.macro_f1, y, logit, tie, weight)
 
 
-def log_loss(y: np.ndarray, logit: np.ndarray) -> float:
-    """Mean negative log-likelihood of the labels, in nats (chance has 0.693); exact for logits of any size.
+def log_loss(
+    y: np.ndarray,
+    logit: np.ndarray,
+    *,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    nu: float = 0.0,
+) -> float:
+    """Mean negative log-likelihood of the votes, in nats (chance has 0.693); exact for logits of any size.
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`accuracy`; it needs no decided row.
+
+    Args:
+        y: Labels 0 or 1, or shares of the votes for left, (N,).
+        logit: Logits (N,).
+        tie: Whether the two were judged equal, bool (N,).
+        weight: Numbers of votes, float (N,); None where each row is one.
+        nu: Parameter of ties, as of :func:`score`.
     """
-    return _metric(_log_loss, y, logit)
+    return float(statistics.log_loss(row_statistics(outcomes(y, tie, weight), logit, nu).sum(0)))
 
 
-def brier(y: np.ndarray, logit: np.ndarray) -> float:
-    """Mean squared difference between probability and label (Brier 1950); chance has 0.25.
+def brier(
+    y: np.ndarray, logit: np.ndarray, *, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> float:
+    """Mean squared difference between probability and vote (Brier 1950); chance has 0.25.
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`accuracy`.
     """
-    return _metric(_brier, y, logit)
+    return _metric(statistics.brier, y, logit, tie, weight)
 
 
-def expected_calibration_error(y: np.ndarray, logit: np.ndarray) -> float:
-    """Mean absolute difference between confidence and accuracy over the bins, weighted by rows.
+def expected_calibration_error(
+    y: np.ndarray, logit: np.ndarray, *, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> float:
+    """Mean absolute difference between confidence and accuracy over the bins, weighted by votes.
 
     Guo et al. 2017, On calibration of modern neural networks, equation 3, with :data:`CALIBRATION_BINS` equal-width
     bins of the confidence max(p, 1 - p) over [0.5, 1].
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`accuracy`.
     """
-    return _metric(_expected_calibration_error, y, logit)
+    return _metric(statistics.expected_calibration_error, y, logit, tie, weight)
 
 
-def confusion_matrix(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
-    """Counts int64 (2, 2): ``[[tn, fp], [fn, tp]]``, rows the label and columns the decision, 0 before 1.
+def confusion_matrix(
+    y: np.ndarray, logit: np.ndarray, *, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Votes of decided rows, rounded, int64 (2, 2): ``[[tn, fp], [fn, tp]]``, rows the vote and columns the decision.
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`accuracy`.
     """
-    return _row_statistics(y, logit).sum(0)[_CONFUSION].astype(np.int64).reshape(2, 2)
+    sums = row_statistics(_decided(y, tie, weight), logit).sum(0)
+    return np.rint(statistics.confusion(sums)).astype(np.int64).reshape(2, 2)
 
 
-def reliability_curve(y: np.ndarray, logit: np.ndarray) -> ReliabilityCurve:
-    """Confidence against accuracy in the bins of :func:`expected_calibration_error`.
+def reliability_curve(
+    y: np.ndarray,
+    logit: np.ndarray,
+    *,
+    images: np.ndarray | None = None,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> ReliabilityCurve:
+    """Confidence against accuracy in the bins of :func:`expected_calibration_error`, for decided rows.
 
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`score`.
     """
-    y, logit = _checked(y, logit)
-    confidence, right = expit(np.abs(logit)), is_right(y, logit)
-    place = _confidence_bin(confidence)
-    n, sums, successes = (
-        np.bincount(place, weights, CALIBRATION_BINS) for weights in (None, confidence, right.astype(np.float64))
+    found, logit = _decided(y, tie, weight), np.asarray(logit, np.float64)
+    row_statistics(found, logit)
+    kept = found.decided
+    right, confidence, votes = share_agreed(found.share, logit)[kept], expit(np.abs(logit))[kept], found.votes[kept]
+    place = statistics.confidence_bin(confidence)
+    n, sums, weights, successes = (
+        np.bincount(place, values, CALIBRATION_BINS) for values in (None, votes * confidence, votes, votes * right)
     )
-    filled = n > 0
-    n, sums, successes = n[filled], sums[filled], successes[filled]
-    low, high = wilson(successes, n)
-    return ReliabilityCurve(sums / n, successes / n, low, high, n.astype(np.int64))
+    filled = np.flatnonzero(n)
+    n, sums, weights, successes = n[filled], sums[filled], weights[filled], successes[filled]
+    if found.hard and not recurs(images):
+        low, high = wilson(successes, n)
+    else:
+        sides, each_weight = None if images is None else images[kept], None if found.hard else votes
+        apart = [place == number for number in filled]
+        estimates = [
+            share(
+                right[here],
+                images=None if sides is None else sides[here],
+                weight=None if each_weight is None else each_weight[here],
+            )
+            for here in apart
+        ]
+        low, high = (np.array([getattr(each, end) for each in estimates]) for end in ("low", "high"))
+    return ReliabilityCurve(sums / weights, successes / weights, low, high, n.astype(np.int64))
 
 
-def score(y: np.ndarray, logit: np.ndarray, *, seed: int = 0, draws: int = 1000) -> dict[str, Estimate]:
+def score(
+    y: np.ndarray,
+    logit: np.ndarray,
+    *,
+    images: np.ndarray | None = None,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    nu: float = 0.0,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> dict[str, Estimate]:
     """Every metric with its interval.
 
     Accuracy has the Wilson interval. The others have percentile bootstrap intervals, all from the same resamples of the
@@ -189,145 +229,118 @@ def score(y: np.ndarray, logit: np.ndarray, *, seed: int = 0, draws: int = 1000)
     values, which noise only raises, most of all in a resample: percentiles would lie too high. Its lower end is 0 where
     noise alone explains the gaps.
 
+    Where an image occurs in several rows, images are resampled instead of rows, for every metric. Accuracy has the
+    interval of :func:`share` then, and where rows are shares or numbers of votes.
+
+    >>> y, logit = np.array([1, 1, 0, 0]), np.array([2.0, 1.0, -1.0, 0.5])
+    >>> score(y, logit)["accuracy"].interval
+    'Wilson 95%'
+    >>> score(y, logit, images=np.array([[0, 1], [1, 2], [2, 0], [0, 3]]))["accuracy"].interval
+    'image bootstrap 95%'
+
     Args:
-        y: Labels (N,), 0 or 1.
+        y: Labels 0 or 1, or shares of the votes for left, (N,).
         logit: Logits (N,), positive where left is predicted to rank higher.
+        images: Numbers of the left and the right image of each row, int (N, 2); None where no image recurs.
+        tie: Whether the two were judged equal, bool (N,); None without ties.
+        weight: Numbers of votes, float (N,); None where each row is one.
+        nu: Parameter of ties: P(left) : P(tie) : P(right) = exp(z/2) : nu : exp(-z/2) (Davidson 1970, JASA 65:317).
+            With 0, which knows no ties, the log-loss takes a tie as half a vote for each side.
         seed: Seed of the resamples.
         draws: Number of resamples.
 
     Returns:
-        Estimates by name: accuracy, macro_f1, log_loss, brier, expected_calibration_error.
+        Estimates by name: accuracy, macro_f1, log_loss, brier, expected_calibration_error. The ``n`` of the log-loss is
+        the number of rows, that of the others the number of decided rows.
 
     Raises:
-        InputError: As :func:`accuracy`.
+        InputError: As :func:`accuracy`, or ``images`` has another length.
     """
-    return scores(y, {"": logit}, seed=seed, draws=draws)[""]
+    return scores(y, {"": logit}, images=images, tie=tie, weight=weight, nu=nu, seed=seed, draws=draws)[""]
 
 
 def scores(
-    y: np.ndarray, logits: Mapping[str, np.ndarray], *, seed: int = 0, draws: int = 1000
+    y: np.ndarray,
+    logits: Mapping[str, np.ndarray],
+    *,
+    images: np.ndarray | None = None,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    nu: float = 0.0,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> dict[str, dict[str, Estimate]]:
     """:func:`score` of several ways to decide the same rows, all from the same resamples, which are drawn once.
 
-    Args:
-        y: Labels (N,), 0 or 1.
-        logits: Logits (N,) by name.
-        seed: Seed of the resamples.
-        draws: Number of resamples.
-
-    Raises:
-        InputError: As :func:`accuracy`.
+    Arguments and errors as :func:`score`, but for ``logits``: logits (N,) by name.
     """
-    rows = {name: _row_statistics(y, logit) for name, logit in logits.items()}
-    resampled = _resampled_sums(rows, seed, draws)
-    return {name: _estimates(each, resampled[name]) for name, each in rows.items()}
+    if not logits:
+        return {}
+    found = _decided(y, tie, weight)
+    if images is not None and images.shape != (len(found.share), 2):
+        raise InputError(f"`images` has shape {images.shape}, not ({len(found.share)}, 2): two numbers for each row")
+    rows = {name: row_statistics(found, logit, nu) for name, logit in logits.items()}
+    together = resampled_sums(np.concatenate(list(rows.values()), 1), images, seed, draws)
+    resampled = np.split(together, len(rows), 1)
+    return {
+        name: _estimates(found, each, drawn, images)
+        for (name, each), drawn in zip(rows.items(), resampled, strict=True)
+    }
 
 
-def _estimates(rows: np.ndarray, resampled: np.ndarray) -> dict[str, Estimate]:
-    n, sums = len(rows), rows.sum(0)
-    estimates = {"accuracy": rate(sums[_CONFUSION][[0, 3]].sum(), n)}
+def _estimates(
+    found: statistics.Outcomes, rows: np.ndarray, resampled: np.ndarray, images: np.ndarray | None
+) -> dict[str, Estimate]:
+    resampled = resampled[statistics.decided_votes(resampled) > 0]
+    n, sums = int(found.decided.sum()), rows.sum(0)
+    distinct = images_to_resample(images)
+    method = "bootstrap 95%" if distinct is None else "image bootstrap 95%"
+    if found.hard and distinct is None:
+        estimates = {"accuracy": rate(statistics.confusion(sums)[[0, 3]].sum(), n)}
+    else:
+        rates = statistics.accuracy(resampled)
+        estimates = {"accuracy": interval_of_share(float(statistics.accuracy(sums)), rates, n, images)}
     for name, function in _BOOTSTRAPPED.items():
         value = float(function(sums))
         low, high = (float(end) for end in np.quantile(function(resampled), [0.025, 0.975]))
-        estimates[name] = Estimate(value, min(low, value), max(high, value), n, "bootstrap 95%")
-    estimates["expected_calibration_error"] = _calibration_estimate(sums, resampled, n)
+        about = len(rows) if name == "log_loss" else n
+        estimates[name] = Estimate(value, min(low, value), max(high, value), about, method, distinct)
+    low, value, high = _calibration_interval(sums, resampled)
+    estimates["expected_calibration_error"] = Estimate(value, low, high, n, f"basic {method}", distinct)
     return estimates
 
 
-def _calibration_estimate(sums: np.ndarray, resampled: np.ndarray, n: int) -> Estimate:
-    value = float(_expected_calibration_error(sums))
-    low, high = (2 * value - end for end in np.quantile(_expected_calibration_error(resampled), [0.975, 0.025]))
-    noise = np.quantile(np.abs(resampled - sums)[:, _GAPS].sum(-1) / n, 0.95)
+def _calibration_interval(sums: np.ndarray, resampled: np.ndarray) -> tuple[float, float, float]:
+    """Lower end, value and upper end."""
+    error, votes = statistics.expected_calibration_error, float(statistics.decided_votes(sums))
+    value = float(error(sums))
+    low, high = (2 * value - end for end in np.quantile(error(resampled), [0.975, 0.025]))
+    # Resamples of images differ in their number of votes.
+    alike = resampled * (votes / statistics.decided_votes(resampled))[:, None]
+    noise = np.quantile(np.abs(statistics.gaps(alike - sums)).sum(-1) / votes, 0.95)
     low = 0.0 if value <= noise else min(max(0.0, float(low)), value)
-    high = max(min(1.0, float(high)), value)
-    return Estimate(value, low, high, n, "basic bootstrap 95%")
+    return low, value, max(min(1.0, float(high)), value)
 
 
-def _checked(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    y, logit = np.asarray(y), np.asarray(logit, np.float64)
-    if y.ndim != 1 or y.shape != logit.shape:
-        raise InputError(f"labels {y.shape} and logits {logit.shape} must be two lists of the same length")
-    if not len(y):
-        raise InputError("no rows to evaluate; give at least one labelled pair")
-    wrong = np.flatnonzero(~np.isin(y, (0, 1)))
-    if len(wrong):
-        raise InputError(f"label {y[wrong[0]]} in row {wrong[0]} (counting from 0); labels are 0 or 1")
-    wrong = np.flatnonzero(~np.isfinite(logit))
-    if len(wrong):
-        raise InputError(f"logit {logit[wrong[0]]} in row {wrong[0]} (counting from 0); logits must be finite numbers")
-    return y.astype(np.int64), logit
+def _decided(y: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> statistics.Outcomes:
+    found = outcomes(y, tie, weight)
+    if not found.decided.any():
+        raise InputError("every row is a tie or an even share; give at least one pair that was decided")
+    return found
 
 
-def _confidence_bin(confidence: np.ndarray) -> np.ndarray:
-    return np.minimum(((confidence - 0.5) * 2 * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-
-
-def _row_statistics(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
-    """What each row adds to the sums that the metrics are made of: float64 (N, 6 + bins).
-
-    Columns: log-loss; squared error; one-hot (tn, fp, fn, tp); confidence minus rightness, in the column of its bin.
-    """
-    y, logit = _checked(y, logit)
-    margin = np.where(y == 1, logit, -logit)
-    decided = (logit > 0).astype(np.int64)
-    confidence = expit(np.abs(logit))
-    rows, each = np.zeros((len(y), _GAPS.stop)), np.arange(len(y))
-    rows[:, _LOG_LOSS] = np.logaddexp(0, -margin)
-    rows[:, _BRIER] = expit(-margin) ** 2
-    rows[each, _CONFUSION.start + 2 * y + decided] = 1
-    rows[each, _GAPS.start + _confidence_bin(confidence)] = confidence - (decided == y)
-    return rows
-
-
-def _resampled_sums(rows: Mapping[str, np.ndarray], seed: int, draws: int) -> dict[str, np.ndarray]:
-    """Column sums of ``draws`` resamples of the rows with replacement: float64 (draws, columns) by name."""
-    if not rows:
-        return {}
-    generator, n = np.random.default_rng(seed), len(next(iter(rows.values())))
-    together = np.concatenate(list(rows.values()), 1)
-    drawn = []
-    for start in range(0, draws, at_once := max(1, _COUNTS_AT_ONCE // n)):
-        some = range(start, min(start + at_once, draws))
-        counts = np.stack([np.bincount(generator.integers(n, size=n), minlength=n) for _ in some])
-        drawn.append(counts.astype(np.float64) @ together)
-    ends = np.cumsum([each.shape[1] for each in rows.values()])[:-1]
-    return dict(zip(rows, np.split(np.concatenate(drawn), ends, 1), strict=True))
-
-
-def _metric(function: Callable[[np.ndarray], np.ndarray], y: np.ndarray, logit: np.ndarray) -> float:
-    return float(function(_row_statistics(y, logit).sum(0)))
-
-
-def _count(sums: np.ndarray) -> np.ndarray:
-    return sums[..., _CONFUSION].sum(-1)
-
-
-def _accuracy(sums: np.ndarray) -> np.ndarray:
-    return sums[..., _CONFUSION][..., [0, 3]].sum(-1) / _count(sums)
-
-
-def _macro_f1(sums: np.ndarray) -> np.ndarray:
-    tn, fp, fn, tp = np.moveaxis(sums[..., _CONFUSION], -1, 0)
-    hits, misses = np.stack([tn, tp]), fp + fn
-    present = 2 * hits + misses > 0
-    scores = np.divide(2 * hits, 2 * hits + misses, out=np.zeros_like(hits), where=present)
-    return scores.sum(0) / present.sum(0)
-
-
-def _log_loss(sums: np.ndarray) -> np.ndarray:
-    return sums[..., _LOG_LOSS] / _count(sums)
-
-
-def _brier(sums: np.ndarray) -> np.ndarray:
-    return sums[..., _BRIER] / _count(sums)
-
-
-def _expected_calibration_error(sums: np.ndarray) -> np.ndarray:
-    return np.abs(sums[..., _GAPS]).sum(-1) / _count(sums)
+def _metric(
+    function: Callable[[np.ndarray], np.ndarray],
+    y: np.ndarray,
+    logit: np.ndarray,
+    tie: np.ndarray | None,
+    weight: np.ndarray | None,
+) -> float:
+    return float(function(row_statistics(_decided(y, tie, weight), logit).sum(0)))
 
 
 _BOOTSTRAPPED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "macro_f1": _macro_f1,
-    "log_loss": _log_loss,
-    "brier": _brier,
+    "macro_f1": statistics.macro_f1,
+    "log_loss": statistics.log_loss,
+    "brier": statistics.brier,
 }

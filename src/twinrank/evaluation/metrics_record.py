@@ -22,7 +22,7 @@ _WHAT = "the metrics of an evaluation"
 
 
 class EstimateRecord(TypedDict):
-    """A metric with its interval, see :class:`twinrank.evaluation.metrics.Estimate`."""
+    """A metric with its interval, see :class:`twinrank.evaluation.estimates.Estimate`."""
 
     value: float
     low: float

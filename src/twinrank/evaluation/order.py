@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from twinrank.core.run_records import DataFile, as_uses, uses_in_words
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.metrics_record import EstimateRecord, read_with_uses
 
 RANDOM_SHARE = 0.25

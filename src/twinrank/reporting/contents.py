@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.metrics_record import EstimateRecord, read_metrics, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.reporting.files import Evaluated, EvaluatedFile, Role

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.estimates import Estimate
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

@@ -16,7 +16,7 @@ from twinrank.core.files import write_json, write_text
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import LabelledRows, load_entrants
-from twinrank.evaluation.metrics import Estimate
+from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.ranking import Entrant, Leaderboard, rank
 from twinrank.reporting.canvas import save_picture

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, rate
+from twinrank.evaluation.estimates import Estimate, rate
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from twinrank.evaluation.metrics import Estimate, ReliabilityCurve, wilson
+from twinrank.evaluation.estimates import Estimate, wilson
+from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, line_look, style
 from twinrank.reporting.formats import interval, plain, value
 from twinrank.reporting.levels import LevelTable

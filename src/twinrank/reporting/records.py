@@ -17,7 +17,7 @@ Count = Annotated[int, Meta(ge=0, le=10**12)]
 
 
 class BoundedEstimate(TypedDict):
-    """A value with its interval, as :class:`twinrank.evaluation.metrics.Estimate`."""
+    """A value with its interval, as :class:`twinrank.evaluation.estimates.Estimate`."""
 
     value: Number
     low: Number

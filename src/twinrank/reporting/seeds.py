@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinrank.evaluation.metrics import wilson
+from twinrank.evaluation.estimates import wilson
 from twinrank.reporting.contents import read_run
 from twinrank.reporting.formats import plain
 from twinrank.runs import RunFolder

@@ -10,7 +10,8 @@ import numpy as np
 from twinrank.config import OPEN, BenchmarkConfig, Track
 from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import Estimate, rate, share_right
+from twinrank.evaluation.estimates import Estimate, rate
+from twinrank.evaluation.metrics import share_right
 from twinrank.reporting.canvas import save_picture
 from twinrank.reporting.contents import RunContents, read_by_factor, read_run, trainings
 from twinrank.reporting.files import CommonFiles, common_files

@@ -17,7 +17,8 @@ from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import accuracy, wilson
+from twinrank.evaluation.estimates import wilson
+from twinrank.evaluation.metrics import accuracy
 from twinrank.models.registry import entry
 from twinrank.workflows.grid import LEDGER, fill_ledger
 
