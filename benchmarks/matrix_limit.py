@@ -44,12 +44,12 @@ def main() -> None:
     objective = Objective(config, model)
     step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config)
     xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
-    batch = Batch(xa, xb, (torch.rand(PAIRS) < 0.5).float())
+    batch = Batch.of_pairs(xa, xb, (torch.rand(PAIRS) < 0.5).float())
     matrix = torch.randn(SIDE, SIDE, dtype=torch.bfloat16)
 
     def training() -> None:
         model.train()
-        step.backward(objective(model, *batch).total)
+        step.backward(objective(model, batch).total)
         step.update(1e-3, config.beta1)
 
     def inference() -> None:

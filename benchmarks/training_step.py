@@ -76,8 +76,8 @@ def ours(name: str, file: Path, batch_size: int) -> tuple[Pass, Pass]:
 
     def train() -> None:
         model.train()
-        for xa, xb, y, *_ in batches.epoch(1):
-            objective(model, xa, xb, y).total.backward()
+        for batch in batches.epoch(1):
+            objective(model, batch).total.backward()
             optimizer.step()
             optimizer.zero_grad()
 

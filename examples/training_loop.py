@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import twinrank as tr
+from twinrank.data.batches import Batch
 from twinrank.training.objectives import Objective
 
 
@@ -16,7 +17,7 @@ def main(train: str, val: str, epochs: int, width: int, batch_size: int = 128, l
     """Train order_net, and return its accuracy on the validation pairs."""
     torch.manual_seed(0)
     fitted, others = tr.PairNPZDataset(train, is_train=True), tr.PairNPZDataset(val, is_train=True)
-    _, channels, height, image_width = fitted.data.xa.shape
+    channels, height, image_width = fitted.data.images.shape
     network = tr.create_model(
         "order_net", channels=channels, image_size=min(height, image_width), options={"width": width}
     )
@@ -30,7 +31,7 @@ def main(train: str, val: str, epochs: int, width: int, batch_size: int = 128, l
     for epoch in range(1, epochs + 1):
         network.train()
         for xa, xb, y in loader:
-            loss = objective(network, xa, xb, y).total
+            loss = objective(network, Batch.of_pairs(xa, xb, y)).total
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

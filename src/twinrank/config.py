@@ -163,6 +163,8 @@ class TrainConfig:
     """Factor of the focal loss."""
     focal_gamma: float = 2.0
     """Exponent of the focal loss; 0 is cross-entropy."""
+    rater_bias: bool = False
+    """Whether each rater's preference for one side is fitted, too. Prediction leaves it out."""
     label_smoothing: float = 0.0
     """Smoothing of labels in the pair loss. Labels 0 and 1 become smoothing / 2 and 1 - smoothing / 2."""
     distill_weight: float = 0.0

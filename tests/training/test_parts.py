@@ -12,7 +12,7 @@ from torch.nn import functional
 from twinrank.config import TrainConfig
 from twinrank.core.randomness import derive
 from twinrank.core.torch_random import torch_generator
-from twinrank.data.batches import Batches
+from twinrank.data.batches import Batch, Batches
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.judgements import Judgements
 from twinrank.models.comparators import LatentOrder
@@ -84,7 +84,8 @@ def test_the_draws_of_a_row_do_not_depend_on_the_batch_size() -> None:
     for size in (6, 16):
         config = TrainConfig(batch_size=size, rotate=10, randaugment=2, cutout=1, shift=1, brightness=0.2, swap=True)
         batches = Batches(data, config, torch.device("cpu"))
-        augmented.append([torch.cat(part) for part in list(zip(*batches.epoch(3), strict=True))[:3]])
+        each = [(batch.xa, batch.xb, batch.y) for batch in batches.epoch(3)]
+        augmented.append([torch.cat(part) for part in zip(*each, strict=True)])
     for first, second in zip(*augmented, strict=True):
         assert torch.equal(first, second)
 
@@ -94,8 +95,8 @@ def test_a_swapped_pair_has_the_other_label() -> None:
     labels = {(a.tobytes(), b.tobytes()): y for a, b, y in zip(data.xa, data.xb, data.y, strict=True)}  # pyright: ignore[reportArgumentType]
     batches = Batches(data, TrainConfig(batch_size=80, swap=True), torch.device("cpu"))
     swapped = 0
-    for xa, xb, y, *_ in batches.epoch(1):
-        for left, right, label in zip(xa.numpy(), xb.numpy(), y, strict=True):
+    for batch in batches.epoch(1):
+        for left, right, label in zip(batch.xa.numpy(), batch.xb.numpy(), batch.y, strict=True):
             pair = left.tobytes(), right.tobytes()
             swapped += pair not in labels
             assert label == (labels[pair] if pair in labels else 1 - labels[pair[::-1]])
@@ -260,7 +261,7 @@ def test_the_latent_objective_is_its_formula() -> None:
     assert objective.auxiliary is None
     assert objective.latent is not None
     objective.latent.momentum = 1.0
-    loss = objective(model, xa, xb, y)
+    loss = objective(model, Batch.of_pairs(xa, xb, y))
 
     head = model.comparator
     assert isinstance(head, LatentOrder)
@@ -286,7 +287,7 @@ def test_any_network_can_have_the_latent_term_which_alone_trains_its_backbone() 
     torch.manual_seed(0)
     model = create_model("compare_net")
     objective = Objective(TrainConfig(contrastive_weight=1.0, balance_weight=2.0, auxiliary_levels=4), model)
-    loss = objective(model, *batch(8, 2))
+    loss = objective(model, Batch.of_pairs(*batch(8, 2)))
     assert set(loss.terms) == {"pair_loss", "auxiliary_loss", "contrastive_loss", "balance_loss"}
     weights = {"pair_loss": 1, "auxiliary_loss": 1, "contrastive_loss": 1, "balance_loss": 2}
     total = sum(weights[name] * term for name, term in loss.terms.items())
@@ -316,7 +317,7 @@ def test_a_teacher_has_its_share_of_every_pair_loss_and_the_other_terms_keep_the
     losses = []
     for objective in objectives:
         torch.manual_seed(1)
-        losses.append(objective(model, xa, xb, y, teacher))
+        losses.append(objective(model, Batch.of_pairs(xa, xb, y, teacher)))
     labels, both = losses
     torch.testing.assert_close(
         labels.total, sum(config_weight(config, key) * term for key, term in labels.terms.items())
@@ -338,7 +339,7 @@ def test_the_loss_does_not_depend_on_which_image_is_left() -> None:
     model = create_model("order_net", options={"width": 4})
     xa, xb, y = batch(8, 1)
     config = TrainConfig(contrastive_weight=1.0, balance_weight=2.0)
-    losses = [Objective(config, model)(model, *each).total for each in ((xa, xb, y), (xb, xa, 1 - y))]
+    losses = [Objective(config, model)(model, Batch.of_pairs(*each)).total for each in ((xa, xb, y), (xb, xa, 1 - y))]
     torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-2)
 
 

@@ -14,7 +14,7 @@ from twinrank.benchmark.renderer import corrupt_batch
 from twinrank.config import OPEN_IDS, FreshConfig, TrainConfig
 from twinrank.core.files import require_ending, write_npz
 from twinrank.core.torch_random import torch_generator
-from twinrank.data.batches import Batch
+from twinrank.data.batches import Batch, Targets
 from twinrank.data.formats.selection import ENDING
 from twinrank.errors import InputError
 
@@ -112,20 +112,23 @@ class FreshBatches:
     """
 
     def __init__(self, fresh: FreshPairs, pairs: int, config: TrainConfig, device: torch.device) -> None:
-        self.size = min(config.batch_size, pairs)
-        self.steps = pairs // self.size
-        """Number of steps of an epoch."""
-        self.levels = DIGITS
-        """Number of target levels, K."""
+        self.targets = Targets(DIGITS, votes=pairs)
+        """What the labels are: the digits' classes are target levels."""
+        self._size = min(config.batch_size, pairs)
+        self._steps = pairs // self._size
         self._fresh, self._seed, self._device = fresh, config.seed, device
+
+    def steps(self, epoch: int) -> int:
+        """Number of batches of an epoch; each has as many."""
+        return self._steps
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 1; the target levels are the digits' classes."""
         generator = torch_generator(self._seed, "fresh", epoch)
-        for _ in range(self.steps):
-            positions, y = self._fresh.draw(self.size, generator)
+        for _ in range(self._steps):
+            positions, y = self._fresh.draw(self._size, generator)
             levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
-            batch = Batch(*self._fresh.render(positions, generator), y, levels=levels)
+            batch = Batch.of_pairs(*self._fresh.render(positions, generator), y, levels=levels)
             yield batch.map(lambda part: part.to(self._device))
 
 

@@ -36,7 +36,15 @@ VALUES: dict[str, tuple[str, ...]] = {
         *("plateau_patience", "clip_norm", "ema"),
     ),
     "objective": (
-        *("loss", "focal_alpha", "focal_gamma", "label_smoothing", "distill_weight", "distill_temperature"),
+        *(
+            "loss",
+            "focal_alpha",
+            "focal_gamma",
+            "label_smoothing",
+            "rater_bias",
+            "distill_weight",
+            "distill_temperature",
+        ),
         *("contrastive_weight", "balance_weight", "auxiliary_levels", "level_weight"),
     ),
     "augmentation": (

@@ -1,6 +1,7 @@
-"""Batches from pairs that are kept on the device: a batch is an index, and there are no workers."""
+"""Batches of judgements: a batch is a few images, each once, and the pairs among them. There are no workers."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,30 +11,90 @@ from twinrank.config import TrainConfig
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.augmentation.augment import Augmentation
+from twinrank.data.batch_plan import plan
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
+
+_ON_DEVICE = 4 << 30
+"""Bytes of images that are kept in the memory of an accelerator."""
+_SEARCHED = 1 << 24
+"""Pixels that are searched at a time for what is hidden."""
+
+
+class Targets(NamedTuple):
+    """What the labels of a training are, besides which side ranks higher.
+
+    Attributes:
+        levels: Number of target levels, K; 0 without.
+        raters: Names of those who judged; none where they are unknown.
+        ties: Whether a pair was judged equal.
+        votes: Number of votes.
+    """
+
+    levels: int = 0
+    raters: tuple[str, ...] = ()
+    ties: bool = False
+    votes: float = 1.0
 
 
 class Batch(NamedTuple):
-    """B labelled pairs, and the targets besides labels that there are.
+    """B labelled pairs of S images.
 
     Attributes:
-        xa: Left images (B, C, H, W).
-        xb: Right images, the same shape.
-        y: Labels float32 (B,), 1 where the left image ranks higher.
+        images: Images (S, C, H, W).
+        left: Places of the left images among them, int64 (B,).
+        right: Places of the right images, int64 (B,).
+        y: Labels float32 (B,), 1 where the left image ranks higher; or the share of the votes for left.
         teacher: Logits of a teacher, float32 (B,), or None.
         levels: Target levels of left and right images: log-probabilities of K levels, lowest first, float32 (B, 2, K),
             or None.
+        tie: Whether the images were judged equal, bool (B,), or None.
+        weight: Weights of the pairs, float32 (B,), 1 on average over all pairs, or None.
+        rater: Numbers of those who judged, int64 (B,), or None.
     """
 
-    xa: torch.Tensor
-    xb: torch.Tensor
+    images: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
     y: torch.Tensor
     teacher: torch.Tensor | None = None
     levels: torch.Tensor | None = None
+    tie: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
+    rater: torch.Tensor | None = None
+
+    @classmethod
+    def of_pairs(
+        cls,
+        xa: torch.Tensor,
+        xb: torch.Tensor,
+        y: torch.Tensor,
+        teacher: torch.Tensor | None = None,
+        levels: torch.Tensor | None = None,
+    ) -> "Batch":
+        """A batch in which each image is in one pair: left images (B, C, H, W), then right ones."""
+        left = torch.arange(len(xa), device=xa.device)
+        return cls(torch.cat([xa, xb]), left, left + len(left), y, teacher, levels)
+
+    @property
+    def xa(self) -> torch.Tensor:
+        """Left images (B, C, H, W)."""
+        return self.images[self.left]
+
+    @property
+    def xb(self) -> torch.Tensor:
+        """Right images (B, C, H, W)."""
+        return self.images[self.right]
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         """A batch with the same change made to each part that there is."""
         return Batch(*(part if part is None else change(part) for part in self))  # pyright: ignore[reportArgumentType]
+
+    def apart(self) -> "Batch":
+        """The batch with the images in the order of the pairs, left ones first, one for each time it is in a pair."""
+        left = torch.arange(len(self.left), device=self.left.device)
+        images = self.images[torch.cat([self.left, self.right])]
+        return self._replace(images=images, left=left, right=left + len(left))
 
     def swapped(self, draws: torch.Tensor) -> "Batch":
         """A batch with a random half of the pairs swapped: images, labels, logits and levels.
@@ -42,13 +103,12 @@ class Batch(NamedTuple):
             draws: Uniform numbers in [0, 1), float32 (B,).
         """
         where = draws < 0.5
-        images = where[:, None, None, None]
-        return Batch(
-            torch.where(images, self.xb, self.xa),
-            torch.where(images, self.xa, self.xb),
-            torch.where(where, 1 - self.y, self.y),
-            None if self.teacher is None else torch.where(where, -self.teacher, self.teacher),
-            None if self.levels is None else torch.where(where[:, None, None], self.levels.flip(1), self.levels),
+        return self._replace(
+            left=torch.where(where, self.right, self.left),
+            right=torch.where(where, self.left, self.right),
+            y=torch.where(where, 1 - self.y, self.y),
+            teacher=None if self.teacher is None else torch.where(where, -self.teacher, self.teacher),
+            levels=None if self.levels is None else torch.where(where[:, None, None], self.levels.flip(1), self.levels),
         )
 
 
@@ -56,7 +116,8 @@ class Batches:
     """The training pairs, shuffled anew for each epoch.
 
     An epoch's rows and augmentation depend on the seed and the number of the epoch alone. So training can go on from
-    any epoch without a stored state.
+    any epoch without a stored state. Where images recur, :func:`twinrank.data.batch_plan.plan` puts pairs of the same
+    images into a batch, since an image goes through the tower once a batch.
 
     Curriculum (Bengio et al. 2009): with ``easy_share`` below 1, training begins with the pairs whose more hidden image
     shows most. The others come in bit by bit until ``easy_until``.
@@ -64,7 +125,7 @@ class Batches:
     Args:
         data: Labelled pairs.
         config: Batch size, curriculum, augmentation, seed.
-        device: Device that holds the pairs.
+        device: Device that receives the batches.
         teacher: Logits of a teacher for the pairs, float32 (N,); None without a teacher.
         levels: Target levels of the pairs, as log-probabilities, float32 (N, 2, K); None without.
     """
@@ -78,52 +139,82 @@ class Batches:
         levels: np.ndarray | None = None,
     ) -> None:
         self.config = config
-        self.size = min(config.batch_size, len(data))
-        self.steps = len(data) // self.size
-        """Number of steps of an epoch."""
-        self.levels = 0 if levels is None else levels.shape[2]
-        """Number of target levels, K; 0 without."""
-        targets = (None if part is None else torch.from_numpy(part) for part in (teacher, levels))
-        labelled = map(torch.from_numpy, (data.xa, data.xb, np.asarray(data.y, np.float32)))
-        self._all = Batch(*labelled, *targets).map(lambda part: part.to(device))
+        self.targets = Targets(
+            0 if levels is None else levels.shape[2],
+            () if data.rater is None else tuple(np.unique(data.rater).tolist()),
+            data.tie is not None,
+            len(data) if data.weight is None else float(data.weight.sum()),
+        )
+        """What the labels are."""
+        self._data, self._device = data, device
+        self._shared = data.shared
+        self._images = _Images(data.images, device)
+        weight = None if data.weight is None else (data.weight / data.weight.mean()).astype(np.float32)
+        rater = None if data.rater is None else np.unique(data.rater, return_inverse=True)[1]
+        columns = (data.y.astype(np.float32), teacher, levels, data.tie, weight, rater)  # pyright: ignore[reportOptionalMemberAccess]
+        self._columns = [part if part is None else torch.from_numpy(part).to(device) for part in columns]
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
+        self._size = min(config.batch_size, len(data))
+        self._plan = lru_cache(1)(self._planned)
+
+    def steps(self, epoch: int) -> int:
+        """Number of batches of an epoch, counted from 1."""
+        return len(self._plan(epoch))
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 1."""
-        device = self._all.y.device
-        rows = torch.from_numpy(self._rows(epoch)).to(device)
-        draws = self._draws(epoch)
-        for step in range(self.steps):
-            place = slice(step * self.size, (step + 1) * self.size)
-            chosen = rows[place]
-            batch = self._all.map(lambda part, chosen=chosen: part[chosen])
-            progress = (epoch - 1 + step / self.steps) / self.config.epochs
-            if draws is not None and progress >= self.config.augment_from:
-                swap, left, right = (part.to(device) for part in draws[place].split(self._widths, 1))
-                if self._augmentation:
-                    batch = batch._replace(
-                        xa=self._augmentation(batch.xa, left), xb=self._augmentation(batch.xb, right)
-                    )
-                if self.config.swap:
-                    batch = batch.swapped(swap[:, 0])
+        chunks, generator = self._plan(epoch), torch_generator(self.config.seed, "augment", epoch)
+        for step, rows in enumerate(chunks):
+            batch = self._batch(rows)
+            if self._augmentation or self.config.swap:
+                # Drawn from the first epoch on, so that they do not depend on when augmentation begins.
+                draws = self._draws(batch, generator)
+                if (epoch - 1 + step / len(chunks)) / self.config.epochs >= self.config.augment_from:
+                    batch = self._changed(batch, *draws)
             yield batch
 
-    @property
-    def _widths(self) -> list[int]:
-        return [1, self._augmentation.draws, self._augmentation.draws]
+    def _planned(self, epoch: int) -> list[np.ndarray]:
+        """Rows of each batch of an epoch."""
+        rows = self._rows(epoch)
+        if not self._shared:
+            return np.split(rows, len(rows) // self._size)
+        generator = numpy_generator(self.config.seed, "batches", epoch)
+        return plan(self._data.left, self._data.right, rows, self.config.batch_size, generator)
 
-    def _draws(self, epoch: int) -> torch.Tensor | None:
-        """Uniform numbers for each place of an epoch: they do not depend on the batch size."""
-        if not (self._augmentation or self.config.swap):
-            return None
-        generator = torch_generator(self.config.seed, "augment", epoch)
-        return torch.rand(self.steps * self.size, sum(self._widths), generator=generator)
+    def _batch(self, rows: np.ndarray) -> Batch:
+        left, right = self._data.left[rows], self._data.right[rows]
+        if self._shared:
+            images, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+        else:
+            images, places = np.concatenate([left, right]), np.arange(2 * len(rows))
+        chosen = torch.from_numpy(rows).to(self._device)
+        sides = torch.from_numpy(places.astype(np.int64)).to(self._device).chunk(2)
+        columns = (part if part is None else part[chosen] for part in self._columns)
+        return Batch(self._images.take(images), *sides, *columns)  # pyright: ignore[reportArgumentType]
+
+    def _draws(self, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Uniform numbers for the swap of each pair, (B,), and for the augmentation of each image, (S, draws)."""
+        pairs, each = len(batch.y), self._augmentation.draws
+        if self._shared:
+            return torch.rand(pairs, generator=generator), torch.rand(len(batch.images), each, generator=generator)
+        # By pair: they do not depend on the batch size.
+        swap, left, right = torch.rand(pairs, 1 + 2 * each, generator=generator).split([1, each, each], 1)
+        return swap[:, 0], torch.cat([left, right])
+
+    def _changed(self, batch: Batch, swap: torch.Tensor, augmentation: torch.Tensor) -> Batch:
+        if self._augmentation:
+            batch = batch._replace(images=self._augmentation(batch.images, augmentation.to(self._device)))
+        if self.config.swap:
+            batch = batch.swapped(swap.to(self._device))
+            batch = batch if self._shared else batch.apart()
+        return batch
 
     def _rows(self, epoch: int) -> np.ndarray:
         """Rows of an epoch: whole permutations of the rows that the curriculum admits by then, one after the other."""
         generator = numpy_generator(self.config.seed, "rows", epoch)
-        wanted, rows = self.steps * self.size, np.empty(0, np.int64)
+        count = len(self._easiest_first)
+        wanted, rows = count if self._shared else count // self._size * self._size, np.empty(0, np.int64)
         while len(rows) < wanted:
             progress = (epoch - 1 + len(rows) / wanted) / self.config.epochs
             admitted = self._easiest_first[: self._admitted(progress)]
@@ -133,11 +224,29 @@ class Batches:
     def _admitted(self, progress: float) -> int:
         start, until = self.config.easy_share, self.config.easy_until
         share = start + (1 - start) * progress / until if progress < until else 1
-        return max(self.size, int(len(self._easiest_first) * share))
+        return max(self._size, int(len(self._easiest_first) * share))
+
+
+class _Images:
+    """Images on a device: an accelerator keeps them all if they fit; else the store gives them batch by batch."""
+
+    def __init__(self, store: ImageStore, device: torch.device) -> None:
+        size = len(store) * int(np.prod(store.shape)) * store.dtype.itemsize
+        kept = device.type != "cpu" and size <= _ON_DEVICE
+        self._kept = torch.from_numpy(store.take(np.arange(len(store)))).to(device) if kept else None
+        self._store, self._device = store, device
+
+    def take(self, images: np.ndarray) -> torch.Tensor:
+        if self._kept is None:
+            return torch.from_numpy(self._store.take(images)).to(self._device)
+        return self._kept[torch.from_numpy(images).to(self._device)]
 
 
 def _easiest_first(data: Judgements, seed: int) -> np.ndarray:
     """Rows by the share of pixels above 0 in the image that shows less, most first; ties in random order."""
-    shown = np.minimum(*((images != 0).any(1).mean((1, 2)) for images in (data.xa, data.xb)))
+    images = np.arange(len(data.images))
+    chunks = np.array_split(images, -(-len(images) * int(np.prod(data.images.shape)) // _SEARCHED))
+    of_image = np.concatenate([(data.images.take(chunk) != 0).any(1).mean((1, 2)) for chunk in chunks])
+    shown = np.minimum(of_image[data.left], of_image[data.right])
     ties = numpy_generator(seed, "easiest first").random(len(data))
     return np.lexsort((ties, -shown))

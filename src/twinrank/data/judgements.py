@@ -105,6 +105,11 @@ class Judgements:
         once_a_row = np.concatenate([left, right[left != right]])
         return len(np.unique(once_a_row)) < len(once_a_row)
 
+    @cached_property
+    def shared(self) -> bool:
+        """Whether an image of the store is in several places. Then each goes through a network once."""
+        return len(np.unique(np.concatenate([self.left, self.right]))) < 2 * len(self)
+
     @property
     def decided(self) -> np.ndarray:
         """Whether a row is no tie and its votes are not even, bool (N,): the rows that have a right decision."""

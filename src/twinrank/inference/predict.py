@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from twinrank.data.batch_sizes import rows_a_batch
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.comparators import LatentOrder
@@ -80,12 +81,34 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
     return Pairwise(logit.cpu().numpy(), levels)
 
 
-def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | None = None) -> torch.Tensor:
+    """Features of images, float32 (M, F), on the device of the network; each image goes through the tower once.
+
+    Args:
+        model: Network in evaluation mode, on the device to use.
+        images: Store of images.
+        chosen: Numbers of images, int (M,); None is all.
+    """
     device = next(model.parameters()).device
+    chosen, rows = np.arange(len(images)) if chosen is None else chosen, rows_a_batch(*images.shape[1:])
+    with torch.inference_mode():
+        taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
+        return torch.cat([model.embed_batch(torch.from_numpy(batch).to(device)).features for batch in taken])
+
+
+def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Features of left and right images, some pairs at a time."""
+    device = next(model.parameters()).device
+    if data.shared:
+        used, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
+        features = image_features(model, data.images, used)
+        sides = torch.from_numpy(places.reshape(2, -1)).to(device)
+        yield from ((features[left], features[right]) for left, right in sides.split(_PAIRS_A_BATCH, 1))
+        return
     rows = rows_a_batch(*data.images.shape[1:])
     for start in range(0, len(data), rows):
-        xa, xb = (torch.from_numpy(side[start : start + rows]).to(device) for side in (data.xa, data.xb))
-        left, right = model.embed(xa, xb)
+        taken = (data.images.take(side[start : start + rows]) for side in (data.left, data.right))
+        left, right = model.embed(*(torch.from_numpy(images).to(device) for images in taken))
         yield left.features, right.features
 
 

@@ -103,12 +103,14 @@ class LatentOrder(nn.Module):
         Args:
             left: Log-posteriors (N, K).
             right: Log-posteriors (N, K).
-            y: Labels (N,), 1 where the left image ranks higher.
+            y: Labels (N,), 1 where the left image ranks higher, 0.5 where neither does.
 
         Returns:
             Probabilities of the levels of both images, float32 (N, K) each.
         """
         table = torch.where(y[:, None, None] > 0.5, self.table, self.table.T)
+        # An undecided pair says nothing about the order.
+        table = table.masked_fill(y[:, None, None] == 0.5, 0)
         joint = left[:, :, None] + right[:, None, :] + table
         joint = joint.flatten(1).softmax(1).view_as(joint)
         return joint.sum(2), joint.sum(1)

@@ -2,9 +2,9 @@
 
 One step, from pairs to new weights:
 
-1. ``batches.epoch`` gives a batch: left images, right images, labels, and what a teacher predicts of them. Curriculum
-   and augmentation have done their part. Hooks may show it, and change nothing.
-2. The objective runs the network on both images and weighs its losses into one number. It also gives each loss
+1. ``batches.epoch`` gives a batch: images, the pairs among them, labels, and what a teacher predicts of the pairs.
+   Curriculum and augmentation have done their part. Hooks may show it, and change nothing.
+2. The objective runs the network on the images and weighs its losses into one number. It also gives each loss
    by name, for the history.
 3. ``Step.backward`` adds the gradient of that number to the gradients of the weights. With ``accumulate`` above 1, a
    step waits here until so many batches have come.
@@ -74,7 +74,7 @@ class Training:
         self._run, self._model, self._description = run, model, description
         self._batches, self._val, self._config, self._hooks = batches, val, config, hooks
         seed_torch(config.seed, "objective")
-        self._objective = Objective(config, model, batches.levels).to(next(model.parameters()).device)
+        self._objective = Objective(config, model, batches.targets).to(next(model.parameters()).device)
         self._mean = _running_mean(model, config)
         self._step = Step(nn.ModuleDict({"model": model, "objective": self._objective}), self._mean, config)
         self._kept: dict[str, nn.Module] = {"model": model, "objective": self._objective}
@@ -160,16 +160,17 @@ class Training:
         epoch, scores = self._state.epoch + 1, config.scores(self._state.values)
         seed_torch(config.seed, "epoch", epoch)
         self._model.train()
-        started, sums, updates = time.perf_counter(), defaultdict(float), 0
-        learning_rate = 0.0
-        for number, batch in enumerate(self._hooks.steps(epoch, batches.epoch(epoch), batches.steps), start=1):
-            loss = self._objective(self._model, *batch)
+        started, sums, updates, images = time.perf_counter(), defaultdict(float), 0, 0
+        learning_rate, steps = 0.0, batches.steps(epoch)
+        for number, batch in enumerate(self._hooks.steps(epoch, batches.epoch(epoch), steps), start=1):
+            loss = self._objective(self._model, batch)
+            images += len(batch.images)
             # The epoch's last step may be of fewer batches.
             first = (number - 1) // config.accumulate * config.accumulate
-            step.backward(loss.total, min(config.accumulate, batches.steps - first))
+            step.backward(loss.total, min(config.accumulate, steps - first))
             measured = {"loss": loss.total, **loss.terms}
-            if number % config.accumulate == 0 or number == batches.steps:
-                done = (epoch - 1 + number / batches.steps) / config.epochs
+            if number % config.accumulate == 0 or number == steps:
+                done = (epoch - 1 + number / steps) / config.epochs
                 learning_rate = config.lr * learning_rate_factor(config, done, scores)
                 norm = step.update(learning_rate, beta1_at(config, done))
                 # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
@@ -189,8 +190,8 @@ class Training:
             "epoch": epoch,
             "seconds": round(seconds, 3),
             "learning_rate": learning_rate,
-            "train": {name: total / batches.steps for name, total in sums.items()} | norm_mean,
-            "images_per_second": round(2 * batches.steps * batches.size / seconds, 1),
+            "train": {name: total / steps for name, total in sums.items()} | norm_mean,
+            "images_per_second": round(images / seconds, 1),
             "memory_mb": round(peak_memory() / 1e6, 1),
         }
 

@@ -8,11 +8,14 @@ from torch import nn
 from torch.nn import functional
 
 from twinrank.config import TrainConfig
+from twinrank.data.batches import Batch, Targets
 from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
-from twinrank.models.siamese import SiameseNet
+from twinrank.models.siamese import Embedded, SiameseNet
+from twinrank.training.judging import JudgementModel, needed
 
 _MEANS_MOMENTUM = 0.1
+_LABELS_ALONE = Targets()
 
 
 class Loss(NamedTuple):
@@ -40,17 +43,19 @@ class Objective(nn.Module):
     Args:
         config: Training values.
         model: Network.
-        target_count: Number of target levels of the pairs; 0 is none.
+        targets: What the labels are: target levels, raters, ties.
 
     Raises:
         InputError: Levels have a weight but no targets, or the targets have more levels than the network.
     """
 
-    def __init__(self, config: TrainConfig, model: SiameseNet, target_count: int = 0) -> None:
+    def __init__(self, config: TrainConfig, model: SiameseNet, targets: Targets = _LABELS_ALONE) -> None:
         super().__init__()
         self.config = config
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None
+        modelled = needed(targets, config.rater_bias)
+        self.judging = JudgementModel(targets, config.rater_bias) if modelled else None
         contrasted = config.contrastive_weight > 0 or config.balance_weight > 0
         self._levelled = contrasted or config.level_weight > 0
         if self._levelled:
@@ -58,81 +63,77 @@ class Objective(nn.Module):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
-            if config.level_weight and not target_count:
+            if config.level_weight and not targets.levels:
                 raise InputError("`level_weight` needs a teacher that has latent levels itself; choose another one")
-            if config.level_weight and head.levels < target_count:
+            if config.level_weight and head.levels < targets.levels:
                 raise InputError(
-                    f"`level_weight` needs a latent level for each of {target_count} target levels, but the network has"
-                    f" {head.levels}; raise its option `levels`, or `auxiliary_levels`"
+                    f"`level_weight` needs a latent level for each of {targets.levels} target levels, but the network"
+                    f" has {head.levels}; raise its option `levels`, or `auxiliary_levels`"
                 )
             if contrasted:
                 self.latent = LatentTerm(head.levels)
 
-    def forward(
-        self,
-        model: SiameseNet,
-        xa: torch.Tensor,
-        xb: torch.Tensor,
-        y: torch.Tensor,
-        teacher: torch.Tensor | None = None,
-        target_levels: torch.Tensor | None = None,
-    ) -> Loss:
-        """The loss of a batch.
-
-        Args:
-            model: Network.
-            xa: Left images (B, C, H, W).
-            xb: Right images, the same.
-            y: Labels float32 (B,).
-            teacher: Logits of a teacher, float32 (B,); None without one.
-            target_levels: Log-probabilities of levels, lowest first, of the left and the right image,
-                float32 (B, 2, K); None without.
-        """
-        left, right = model.embed(xa, xb, detached=self.auxiliary is not None)
+    def forward(self, model: SiameseNet, batch: Batch) -> Loss:
+        """The loss of a batch. Each of its images goes through the tower once."""
+        embedded = model.embed_batch(batch.images, detached=self.auxiliary is not None)
+        left, right = (Embedded(*(part[side] for part in embedded)) for side in (batch.left, batch.right))
         if not self._levelled:
-            total, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
-            return Loss(total, {name: term.detach() for name, term in terms.items()})
+            total, terms = self._pair_loss(model.comparator(left.features, right.features), batch)
+            return self._loss(total, terms)
         if self.auxiliary is None:
             head = model.comparator
             assert isinstance(head, LatentOrder)
             levels = head.posterior(left.features), head.posterior(right.features)
-            total, terms = self._pair_loss(head.compare(*levels), y, teacher)
+            total, terms = self._pair_loss(head.compare(*levels), batch)
         else:
             head = self.auxiliary
             levels = head.posterior(left.averages), head.posterior(right.averages)
-            pair_loss, terms = self._pair_loss(model.comparator(left.features, right.features), y, teacher)
+            pair_loss, terms = self._pair_loss(model.comparator(left.features, right.features), batch)
             names = "auxiliary_loss", "auxiliary_soft_loss"
-            auxiliary_loss, auxiliary_terms = self._pair_loss(head.compare(*levels), y, teacher, names)
+            auxiliary_loss, auxiliary_terms = self._pair_loss(head.compare(*levels), batch, names)
             total, terms = pair_loss + auxiliary_loss, terms | auxiliary_terms
         if self.latent is not None:
-            contrastive, balance = self.latent(*levels, head.table, y)
+            contrastive, balance = self.latent(*levels, head.table, batch.y)
             total = total + self.config.contrastive_weight * contrastive + self.config.balance_weight * balance
             terms |= {"contrastive_loss": contrastive, "balance_loss": balance}
         if self.config.level_weight:
-            assert target_levels is not None
+            assert batch.levels is not None
             with torch.no_grad():
-                known = functional.pad(target_levels, (0, head.levels - target_levels.shape[2]), value=-math.inf)
-                inferred = head.inferred(known[:, 0], known[:, 1], y)
+                known = functional.pad(batch.levels, (0, head.levels - batch.levels.shape[2]), value=-math.inf)
+                inferred = head.inferred(known[:, 0], known[:, 1], batch.y)
             level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
             total = total + self.config.level_weight * level_loss
             terms["level_loss"] = level_loss
+        return self._loss(total, terms)
+
+    def _loss(self, total: torch.Tensor, terms: dict[str, torch.Tensor]) -> Loss:
+        if self.judging is not None:
+            total = total + self.judging.penalty().to(total.device)
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def _pair_loss(
         self,
         logit: torch.Tensor,
-        y: torch.Tensor,
-        teacher: torch.Tensor | None,
+        batch: Batch,
         names: tuple[str, str] = ("pair_loss", "soft_loss"),
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        config, (name, soft_name) = self.config, names
-        gamma, alpha = (config.focal_gamma, config.focal_alpha) if config.loss == "focal" else (0.0, 1.0)
-        hard = focal_loss(logit, y, gamma, alpha, config.label_smoothing)
+        config, teacher, (name, soft_name) = self.config, batch.teacher, names
+        hard = self._hard_loss(logit, batch)
         if teacher is None or not config.distill_weight:
             return hard, {name: hard}
         soft = soft_loss(logit, teacher, config.distill_temperature)
         total = config.distill_weight * soft + (1 - config.distill_weight) * hard
         return total, {name: hard, soft_name: soft}
+
+    def _hard_loss(self, logit: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Loss against what was judged."""
+        config = self.config
+        gamma, alpha = (config.focal_gamma, config.focal_alpha) if config.loss == "focal" else (0.0, 1.0)
+        decided_by = logit if self.judging is None else self.judging.decided_by(logit, batch.rater)
+        if self.judging is None or self.judging.log_nu is None:
+            return focal_loss(decided_by, batch.y, gamma, alpha, config.label_smoothing, batch.weight)
+        each = self.judging.tie_loss(decided_by, smoothed(batch.y, config.label_smoothing), batch.tie)
+        return each.mean() if batch.weight is None else (batch.weight * each).mean()
 
 
 def soft_loss(logit: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -155,7 +156,12 @@ def soft_loss(logit: torch.Tensor, teacher: torch.Tensor, temperature: float) ->
 
 
 def focal_loss(
-    logit: torch.Tensor, y: torch.Tensor, gamma: float, alpha: float = 1.0, label_smoothing: float = 0.0
+    logit: torch.Tensor,
+    y: torch.Tensor,
+    gamma: float,
+    alpha: float = 1.0,
+    label_smoothing: float = 0.0,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Focal loss (Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002, equation 4), averaged.
 
@@ -165,20 +171,27 @@ def focal_loss(
 
     Args:
         logit: Logits, float (B,).
-        y: Labels, float (B,), 0 or 1.
+        y: Labels, float (B,), 0 or 1, or shares between.
         gamma: Exponent: the higher, the less a pair counts that is predicted rightly with confidence.
         alpha: Factor.
-        label_smoothing: Smoothing: labels become ``label_smoothing / 2`` and ``1 - label_smoothing / 2``.
+        label_smoothing: Smoothing, see :func:`smoothed`.
+        weight: Weights of the pairs, float (B,); None is 1 each.
 
     Returns:
         float (), nats.
     """
-    target = y * (1 - label_smoothing) + label_smoothing / 2
+    target = smoothed(y, label_smoothing)
     if gamma == 0:
-        return alpha * functional.binary_cross_entropy_with_logits(logit, target)
+        return alpha * functional.binary_cross_entropy_with_logits(logit, target, weight)
     log_p, log_q = functional.logsigmoid(logit), functional.logsigmoid(-logit)
     p, q = log_p.exp(), log_q.exp()
-    return -alpha * (target * q**gamma * log_p + (1 - target) * p**gamma * log_q).mean()
+    each = target * q**gamma * log_p + (1 - target) * p**gamma * log_q
+    return -alpha * (each if weight is None else weight * each).mean()
+
+
+def smoothed(y: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+    """Labels after smoothing: 0 and 1 become ``label_smoothing / 2`` and ``1 - label_smoothing / 2``."""
+    return y * (1 - label_smoothing) + label_smoothing / 2
 
 
 class LatentTerm(nn.Module):
@@ -206,12 +219,17 @@ class LatentTerm(nn.Module):
     def forward(
         self, left: torch.Tensor, right: torch.Tensor, table: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-posteriors (B, K) of both images, table (K, K) and labels (B,) to both terms, in nats."""
-        left_greater = y[:, None] > 0.5
-        greater, lesser = torch.where(left_greater, left, right), torch.where(left_greater, right, left)
+        """Log-posteriors (B, K) of both images, table (K, K) and labels (B,) to both terms, in nats.
+
+        Pairs that nobody decided put no image above another, so they are in the balance term alone.
+        """
         usage = torch.cat([left, right]).exp().mean(0)
         balance = math.log(usage.numel()) + torch.xlogy(usage, usage).sum()
-        return self._contrastive(greater, lesser, table), balance
+        if (undecided := y == 0.5).any():
+            left, right, y = (part[~undecided] for part in (left, right, y))
+        left_greater = y[:, None] > 0.5
+        greater, lesser = torch.where(left_greater, left, right), torch.where(left_greater, right, left)
+        return self._contrastive(greater, lesser, table) if len(y) else torch.zeros_like(balance), balance
 
     def _contrastive(self, greater: torch.Tensor, lesser: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
