@@ -15,6 +15,8 @@ from twinrank.data.formats.tables import decoded
 from twinrank.errors import InputError
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_CHUNK = 4096
+"""Rows that are turned into columns at a time."""
 _LOOKED_AT = 50
 """So many rows decide which character separates the cells."""
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -79,21 +81,24 @@ def read_delimited(path: Path, text: str) -> Cells:
     start = named.end() if named else 0
     delimiter = named[1] if named else _delimiter(text)
     rows = _rows(path, text[start:], delimiter, text.count("\n", 0, start))
-    header = next(rows, (0, []))[1]
+    header = [name.strip() for name in next(rows, (0, []))[1]]
     if not header:
         raise InputError(f"{path}: empty; the first line names the columns, such as left,right,label")
     columns: list[list[str]] = [[] for _ in header]
     lines: list[int] = []
     same: dict[str, str] = {}
-    for line, row in rows:
-        if len(row) != len(header):
-            raise InputError(
-                f"{path}: line {line} has {len(row)} cells, the header has {len(header)}; quote cells that have"
-                f" {_DELIMITERS.get(delimiter, 'separators')}"
-            )
-        lines.append(line)
-        for column, cell in zip(columns, row, strict=True):
-            column.append(same.setdefault(cell, cell))
+    while chunk := [*islice(rows, _CHUNK)]:
+        for line, row in chunk:
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}: line {line} has {len(row)} cells, the header has {len(header)}; quote cells that have"
+                    f" {_DELIMITERS.get(delimiter, 'separators')}"
+                )
+        lines += [line for line, _ in chunk]
+        for column, cells in zip(columns, zip(*(row for _, row in chunk), strict=True), strict=True):
+            stripped = [*map(str.strip, cells)]
+            # Equal cells are one object.
+            column += map(same.setdefault, stripped, stripped)
     found: dict[str, list[str]] = {}
     for place, (name, column) in enumerate(zip(header, columns, strict=True), start=1):
         found.setdefault(name or f"column {place}", column)
@@ -106,8 +111,8 @@ def _rows(path: Path, text: str, delimiter: str, skipped: int) -> Iterator[tuple
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num + skipped, [cell.strip() for cell in row]
+            if row and (row[0].strip() or any(map(str.strip, row))):
+                yield reader.line_num + skipped, row
     except csv.Error as error:
         line = reader.line_num + skipped
         raise InputError(f"{path}: line {line} is not valid CSV ({error}); check its quotation marks") from error

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -116,33 +117,40 @@ def _by_value(cells: Cells, values: Sequence[str], meaning: Mapping[str, float],
 
 def _by_name(cells: Cells, values: Sequence[str], left: Sequence[str], right: Sequence[str]) -> Outcomes:
     """Each value is the name of one of the row's images, with or without folder and ending; or it is a tie."""
-    spellings = {text: _spellings(text) for text in {*left, *right}}
-    spellings |= {value: _spellings(normal_name(value)) for value in set(values) - spellings.keys()}
+    normal = {value: normal_name(value) for value in set(values)}
+    ties = {value for value in normal if plain(value) in TIES}
     result = np.full(len(values), math.nan)
     for row, (value, first, second) in enumerate(zip(values, left, right, strict=True)):
-        for name, one, other in zip(spellings[value], spellings[first], spellings[second], strict=True):
-            if value and (name == one) != (name == other):
-                result[row] = float(name == one)
+        name = normal[value]
+        if not value:
+            continue
+        if (name == first) != (name == second):
+            result[row] = name == first
+            continue
+        for given, one, other in zip(_spellings(name), _spellings(first), _spellings(second), strict=True):
+            if (given == one) != (given == other):
+                result[row] = given == one
                 break
         else:
-            if plain(value) in TIES:
+            if value in ties:
                 result[row] = TIE
     return _outcomes(
         cells, values, result, "the winner's name", ("missing winners", "winners that are not one of the two images")
     )
 
 
-def _spellings(name: str) -> tuple[str, str, str]:
-    """A name, its last part, and that without its ending."""
+def _spellings(name: str) -> tuple[str, str]:
+    """The last part of a name, and that without its ending."""
     last = name.rpartition("/")[2]
-    return name, last, last.rpartition(".")[0] or last
+    return last, last.rpartition(".")[0] or last
 
 
 def _outcomes(cells: Cells, values: Sequence[str], result: np.ndarray, how: str, kinds: tuple[str, str]) -> Outcomes:
     wrong = np.flatnonzero(np.isnan(result)).tolist()
     missing = [f"{cells.unit} {cells.lines[row]}" for row in wrong if not values[row]]
     other = [f"{quoted(values[row])} in {cells.unit} {cells.lines[row]}" for row in wrong if values[row]]
-    skipped = sum(plain(values[row]) in SKIPPED for row in np.flatnonzero(result == TIE).tolist())
+    ties = Counter(values[row] for row in np.flatnonzero(result == TIE).tolist())
+    skipped = sum(count for value, count in ties.items() if plain(value) in SKIPPED)
     return Outcomes(result, how, skipped, examples(kinds[0], missing) + examples(kinds[1], other))
 
 

@@ -1,5 +1,6 @@
 """Tables of judgements, whatever their form: they are recognised, read, and described in two lines."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from twinrank.core.memory import require_memory
 from twinrank.core.messages import counted
 from twinrank.data.formats.labels import id_defects
 from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
+from twinrank.data.formats.votes.dialects import chosen_rows, scenes
+from twinrank.data.formats.votes.folders import find_table, patch_folders, read_patches
+from twinrank.data.formats.votes.json_tables import read_json_table
 from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
 from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles
@@ -19,6 +23,8 @@ from twinrank.errors import InputError
 
 _MEMORY_PER_BYTE = 12
 """Lists of short cells, equal ones stored once, take about this many times the bytes of the file."""
+_PARQUET = b"PAR1"
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _UNKNOWN = "unknown"
 """Rater of rows that name none."""
 
@@ -30,26 +36,38 @@ def read_votes(path: Path, columns: Mapping[str, str] | None = None) -> VoteTabl
     and the line has the choices.
 
     Args:
-        path: CSV, TSV or semicolon table (UTF-8 or UTF-16), JSON lines, Parquet; or a folder with one such table.
+        path: CSV, TSV or semicolon table (UTF-8 or UTF-16), JSON, Parquet; a folder with one such table; or a folder of
+            patches like those of BAPPS. What a file holds is seen from its content.
         columns: What to read: a column for a role, such as ``{"left": "photo_1"}``; an empty text for a role that no
-            column has; or how outcomes are written: ``left_is``, ``right_is``, ``tie_is``.
+            column has; how outcomes are written, ``left_is``, ``right_is`` and ``tie_is``; or the rows that count,
+            ``{"only": "COLUMN=VALUE"}``.
 
     Raises:
         InputError: The table cannot be read, or not in one way; or cells are wrong, and the line counts every kind.
     """
     path = Path(path)
+    columns = columns or {}
     with reading(path):
-        require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
-    cells = _cells(path)
-    roles = find_roles(cells, columns or {})
-    return _votes(cells, roles)
+        path.stat()
+        cells = chosen_rows(_cells(path, columns), columns)
+    return _votes(cells, find_roles(cells, columns))
 
 
-def _cells(path: Path) -> Cells:
+def _cells(path: Path, columns: Mapping[str, str]) -> Cells:
+    """Cells of any table; its content says what it is, whatever its name ends in."""
+    if path.is_dir():
+        sets = patch_folders(path)
+        if sets:
+            return read_patches(path, sets)
+        path = find_table(path)
+    require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
     content = read_bytes(path)
-    if content[:4] == b"PAR1":
+    if content[:4] == _PARQUET:
         return read_parquet(path)
-    return read_delimited(path, text_of(path, content))
+    text = text_of(path, content)
+    if text.lstrip()[:1] in ("[", "{"):
+        return read_json_table(path, text, columns)
+    return scenes(read_delimited(path, text))
 
 
 def _votes(cells: Cells, roles: Roles) -> VoteTable:
@@ -63,6 +81,7 @@ def _votes(cells: Cells, roles: Roles) -> VoteTable:
         for side, names in (("left", left), ("right", right))
         for text in examples(f"missing {side} images", _places(cells, [not name for name in names]))
     ]
+    defects += _unwritable(cells, column)
     rows = _counted(cells, column) if "left_votes" in column else _single(cells, roles, left, right)
     defects += rows.defects
     if "id" in column:
@@ -137,6 +156,15 @@ def _counted(cells: Cells, column: Mapping[str, list[str]]) -> _Rows:
     return _Rows(values[kind, row], weights[kind, row], row, "votes for each", 0, defects)
 
 
+def _unwritable(cells: Cells, column: Mapping[str, list[str]]) -> list[str]:
+    """Cells that no text file can hold: JSON has escapes for zero bytes, and for halves of characters."""
+    found = []
+    for role in ("left", "right", "rater", "id", "group", "left_group", "right_group"):
+        bad = {cell for cell in {*column.get(role, ())} if _UNWRITABLE.search(cell)}
+        found += _places(cells, [cell in bad for cell in column[role]]) if bad else []
+    return examples("texts that are not Unicode, or have a zero byte", found)
+
+
 def _places(cells: Cells, wrong: Iterable[bool]) -> list[str]:
     return [f"{cells.unit} {line}" for line, is_wrong in zip(cells.lines, wrong, strict=True) if is_wrong]
 
@@ -193,7 +221,7 @@ def _content(table: VoteTable, cells: Cells, skipped: int) -> str:
         parts.append(f"{float(table.weight.sum(dtype=float)):,.6g} votes")
     unknown = (table.rater or []).count(_UNKNOWN)
     if unknown:
-        parts.append(f"{counted(unknown, 'rater', 'raters')} not named")
+        parts.append(f"{counted(unknown, 'row names', 'rows name')} no rater")
     return "; ".join([text, *parts])
 
 

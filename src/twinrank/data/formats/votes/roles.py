@@ -1,6 +1,5 @@
 """Which columns of a table say what: the names that people give them, and names that are stated."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -77,6 +76,9 @@ _SESSIONS = ("session", "sessionid")
 _IDS = ("id", "rowid", "voteid", "judgementid", "judgmentid")
 
 
+_IGNORED = dict.fromkeys(map(ord, " \t\r\n_.-"))
+
+
 @dataclass(frozen=True)
 class Roles:
     """Columns by role, and what was stated about values.
@@ -100,7 +102,7 @@ class Roles:
 
 def plain(name: str) -> str:
     """A column's name, or a word of an outcome, without case, spaces, underscores, hyphens and dots."""
-    return re.sub(r"[\s_.\-]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return unicodedata.normalize("NFKC", name).casefold().translate(_IGNORED)
 
 
 def points(name: str) -> bool:
@@ -140,9 +142,7 @@ def find_roles(cells: Cells, columns: Mapping[str, str]) -> Roles:
     given = _stated(cells, columns)
     values = {name: columns[name] for name in VALUES if name in columns}
     found = {**cells.roles, **given}
-    marks: tuple[str, ...] = ()
-    if not cells.roles:
-        marks = _Search(cells, found).run()
+    marks = _Search(cells, found).run()
     if not {"left", "right"} <= found.keys():
         raise InputError(f"{cells.path}: one image column is named; name both with `columns`: left=..., right=...")
     used = {role: name for role, name in found.items() if name}

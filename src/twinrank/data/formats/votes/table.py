@@ -60,7 +60,7 @@ class VoteTable:
         return replace(self, **chosen, y=y, tie=self.tie[places], weight=self.weight[places])
 
     def groups(self, left: Sequence[Hashable], right: Sequence[Hashable]) -> Mapping[Hashable, str]:
-        """The group of each image; empty for a table without groups.
+        """The groups of the images that have one; a row may leave a group out.
 
         Args:
             left: What the left images are known by, such as their files, (N,).
@@ -74,7 +74,7 @@ class VoteTable:
         for images, groups, names in ((left, self.left_group, self.left), (right, self.right_group, self.right)):
             for row, group in enumerate(groups or ()):
                 image = images[row]
-                if found.setdefault(image, group) != group:
+                if group and found.setdefault(image, group) != group:
                     pair = f"{quoted(found[image])} and {quoted(group)} in line {self.lines[row]}"
                     twice.setdefault(image, f"{quoted(names[row])}: {pair}")
         if twice:
