@@ -12,15 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from twinrank.core.context import Context
 from twinrank.core.files import reading, sha256
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.arrays import PairArrays
-from twinrank.data.formats.image_folder import find_pair_table, read_image_pairs
 from twinrank.data.formats.labels import read_labels
 from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
+from twinrank.data.formats.votes.folders import find_table
+from twinrank.data.formats.votes.names import find_images
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.formats.votes.table import VoteTable
+from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
+from twinrank.data.source import REFERENCE, Source, is_table, read_reference
 from twinrank.errors import InputError
 
 
@@ -42,6 +48,7 @@ class Judgements:
         weight: Numbers of votes, float32 (N,); None where each row is one vote.
         rater: Names of those who judged, str (N,); None if unknown.
         group: Group of each image, such as a patient or a place, str (M,); None without groups.
+        source: How a table was read, with the size and channels of its images; None of arrays.
     """
 
     images: ImageStore
@@ -55,6 +62,7 @@ class Judgements:
     weight: np.ndarray | None = None
     rater: np.ndarray | None = None
     group: np.ndarray | None = None
+    source: Source | None = None
 
     def __len__(self) -> int:
         return len(self.left)
@@ -136,6 +144,42 @@ class Judgements:
         return cls(images, count, len(count) + count, pairs.y, pairs.id, path, sha256)
 
     @classmethod
+    def of_votes(
+        cls, table: VoteTable, images: ImageStore, left: np.ndarray, right: np.ndarray, path: Path, source: Source
+    ) -> "Judgements":
+        """Judgements from a table of votes.
+
+        Args:
+            table: N votes.
+            images: The images that it names, with digests of their files.
+            left: Numbers of the left images, int64 (N,).
+            right: Numbers of the right images, int64 (N,).
+            path: Table, or its folder.
+            source: How the table was read.
+        """
+        digest = hashlib.sha256(bytes.fromhex(sha256(table.path)))
+        assert images.digests is not None
+        digest.update(images.digests.tobytes())
+        y = table.y
+        if y is not None and np.isin(y, (0, 1)).all():
+            y = y.astype(np.int8)
+        groups = table.groups(left.tolist(), right.tolist())
+        return cls(
+            images,
+            left,
+            right,
+            y,
+            None if table.id is None else np.array(table.id),
+            path,
+            digest.hexdigest(),
+            tie=table.tie if table.tie.any() else None,
+            weight=None if (table.weight == 1).all() else table.weight,
+            rater=None if table.rater is None else np.array(table.rater),
+            group=np.array([groups[image] for image in range(len(images))]) if groups else None,
+            source=source,
+        )
+
+    @classmethod
     def from_arrays(
         cls, xa: ArrayLike, xb: ArrayLike, y: ArrayLike | None = None, id: ArrayLike | None = None, name: str = "arrays"
     ) -> "Judgements":
@@ -193,27 +237,35 @@ class PairStream(NamedTuple):
     chunks: Iterator[Judgements]
 
 
-def load_pairs(path: Path, labels: Path | None = None) -> Judgements:
-    """Read pairs; whatever is not well-formed is refused. ``docs/data.md`` describes the formats and every refusal.
+def load_pairs(
+    path: Path, labels: Path | None = None, source: Source | None = None, context: Context = Context()
+) -> Judgements:
+    """Read judgements; whatever is not well-formed is refused. ``docs/data.md`` describes the formats.
 
     Args:
-        path: An NPZ file; a folder with images and a CSV ``left,right[,label][,id]``; such a CSV; or a selection of
-            rows of any of these, ``NAME.rows.npz``.
+        path: An NPZ file; a table of judgements, or a folder with one; a reference to a table, ``NAME.pairs.json``; or
+            a selection of rows of any of these, ``NAME.rows.npz``.
         labels: CSV ``id,label`` with every row id once, in any order. Without it, an NPZ file ``NAME.npz`` without
             ``y`` takes its labels from ``NAME_labels.csv`` beside it, if that exists.
+        source: Where the images of a table are, and how it is read.
+        context: Listeners: to the two lines that say how a table was understood, and to the reading of images.
 
     Raises:
-        InputError: The pairs are not well-formed.
+        InputError: The judgements are not well-formed, or ``source`` comes with something else than a table.
     """
     path = Path(path)
     if path.name.endswith(ENDING):
-        return _selected(path, partial(load_pairs, labels=labels))
+        return _selected(path, partial(load_pairs, labels=labels, source=source, context=context))
     with reading(path):
-        if _has_table(path):
-            pairs = read_image_pairs(find_pair_table(path) if path.is_dir() else path)
-            data = Judgements(pairs.images, pairs.left, pairs.right, pairs.y, pairs.id, path, pairs.sha256)
-            own = "column 'label'"
+        if path.name.endswith(REFERENCE):
+            table, kept = read_reference(path)
+            data = _load_table(table, kept if source is None else replace(kept, reading=source.reading), context)
+            data, own = replace(data, path=path), "outcomes"
+        elif is_table(path):
+            data, own = _load_table(path, source or Source(), context), "outcomes"
         else:
+            if source is not None and (source.images is not None or source.columns):
+                raise InputError(f"{path}: holds its own images; `images` and `columns` are for tables of judgements")
             beside = path.with_name(f"{path.stem}_labels.csv")
             arrays = read_pair_npz(path, labelled_elsewhere=labels is not None or beside.is_file())
             data = Judgements.of_pairs(arrays, path, sha256(path))
@@ -229,8 +281,26 @@ def load_pairs(path: Path, labels: Path | None = None) -> Judgements:
     return replace(data, y=read_labels(Path(labels), data.row_ids, path))
 
 
+def _load_table(path: Path, source: Source, context: Context) -> Judgements:
+    table = read_votes(path, source.columns)
+    for line in table.understood:
+        context.say(line)
+    files = find_images(table.left + table.right, source.images, table.path)
+    numbers: dict[Path, int] = {}
+    places = np.array([numbers.setdefault(file, len(numbers)) for file in files], np.int64)
+    left, right = np.split(places, 2)
+    # The first name of each file.
+    names = dict(zip(reversed(files), reversed(table.left + table.right), strict=True))
+    images = ImageStore.from_files(
+        [names[file] for file in numbers], list(numbers), source.reading, table.path, progress=context.progress
+    )
+    return Judgements.of_votes(table, images, left, right, path, replace(source, reading=images.reading or Reading()))
+
+
 @contextmanager
-def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
+def stream_pairs(
+    path: Path, rows: int | None = None, source: Source | None = None, context: Context = Context()
+) -> Iterator[PairStream]:
     """Open pairs for prediction. They need neither labels nor ids, and labels are not read.
 
     Of an NPZ file only the ids and a chunk or two of the images are in memory. Images that a CSV names are loaded
@@ -239,20 +309,21 @@ def stream_pairs(path: Path, rows: int | None = None) -> Iterator[PairStream]:
     Args:
         path: Anything that :func:`load_pairs` reads.
         rows: Rows of a chunk; by default :func:`twinrank.data.batch_sizes.rows_a_chunk`.
+        source: Where the images of a table are, and how it is read.
+        context: Listeners, as those of :func:`load_pairs`.
 
     Raises:
         InputError: Anything that :func:`load_pairs` refuses, in the same words. Everything but the images of an NPZ
             file is checked before the first chunk.
     """
     path = Path(path)
-    selection = path.name.endswith(ENDING)
     with reading(path):
-        npz = not selection and not _has_table(path)
+        npz = _is_npz(path)
     if npz:
         with open_pair_npz(path, rows) as (pairs, ids, sides):
             yield PairStream(pairs, (path,), _numbered(path, ids, sides))
         return
-    data = _selected(path, _unlabelled) if selection else load_pairs(path)
+    data = _selected(path, _unlabelled) if path.name.endswith(ENDING) else load_pairs(path, None, source, context)
     data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.images.shape[1:])
     parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
     chunks = (replace(part, sha256=data.sha256) for part in parts)
@@ -276,14 +347,12 @@ def _unlabelled(path: Path) -> Judgements:
     return data
 
 
-def _has_table(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() == ".csv"
-
-
 def _files(path: Path) -> list[Path]:
     if path.name.endswith(ENDING):
         return [path, *_files(read_selection(path).of)]
-    return [find_pair_table(path) if path.is_dir() else path]
+    if path.name.endswith(REFERENCE):
+        return [path, *_files(read_reference(path)[0])]
+    return [find_table(path) if path.is_dir() else path]
 
 
 def digest_of(path: Path) -> str:
@@ -294,7 +363,11 @@ def digest_of(path: Path) -> str:
     """
     path = Path(path)
     with reading(path):
-        return load_pairs(path).sha256 if path.name.endswith(ENDING) or _has_table(path) else sha256(path)
+        return sha256(path) if _is_npz(path) else load_pairs(path).sha256
+
+
+def _is_npz(path: Path) -> bool:
+    return not path.name.endswith((ENDING, REFERENCE)) and not is_table(path)
 
 
 def _selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:

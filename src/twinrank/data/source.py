@@ -1,0 +1,107 @@
+"""Where the images of a table are and how it is read, and files that keep this beside the path of a table."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from twinrank.core.files import read_json, write_json
+from twinrank.core.records import as_record
+from twinrank.data.images.reading import Reading
+from twinrank.errors import InputError
+
+REFERENCE = ".pairs.json"
+"""Ending of a file that refers to a table."""
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
+"""Endings of tables of judgements."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a table of judgements is read.
+
+    Attributes:
+        images: Folder of the images; None is that of the table.
+        columns: What to read, see :func:`twinrank.data.formats.votes.read.read_votes`.
+        reading: How image files become pixels.
+        resize: Whether images of another size than a network was trained with are brought to that size.
+    """
+
+    images: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = Reading()
+    resize: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The values by field, as JSON has them."""
+        images = None if self.images is None else str(self.images)
+        return {"images": images, "columns": dict(self.columns), "reading": self.reading.to_json()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], where: str) -> "Source":
+        """What :meth:`to_json` has written.
+
+        Args:
+            values: Values by field.
+            where: Place of the values, for the message.
+
+        Raises:
+            InputError: A value has the wrong type.
+        """
+        record = as_record(dict(values), SourceRecord, where, "how a table is read")
+        images = record.get("images")
+        return cls(
+            None if images is None else Path(images),
+            dict(record.get("columns", {})),
+            Reading.from_json(record.get("reading", {}), f"{where}: 'reading'"),
+        )
+
+
+class SourceRecord(TypedDict):
+    """A :class:`Source` as JSON has it."""
+
+    images: NotRequired[str | None]
+    columns: NotRequired[dict[str, str]]
+    reading: NotRequired[dict[str, Any]]
+
+
+class Reference(TypedDict):
+    """A file that refers to a table: its path, and how it is read."""
+
+    table: str
+    source: dict[str, Any]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is that of a table of judgements, or of a folder with one."""
+    return path.is_dir() or path.suffix.lower() in TABLES
+
+
+def write_reference(path: Path, table: Path, source: Source) -> None:
+    """Write a file ``NAME.pairs.json`` that :func:`twinrank.data.judgements.load_pairs` reads like the table itself.
+
+    Paths in it are relative to its folder, so all can be moved together.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    folder = Path(path).parent.resolve()
+    images = None if source.images is None else Path(os.path.relpath(source.images.resolve(), folder))
+    relative = os.path.relpath(Path(table).resolve(), folder)
+    write_json(path, {"table": relative, "source": replace(source, images=images).to_json()})
+
+
+def read_reference(path: Path) -> tuple[Path, Source]:
+    """Read what :func:`write_reference` wrote: the table, and how it is read.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds something else.
+    """
+    record = as_record(read_json(path), Reference, str(path), "a reference to a table of judgements")
+    source = Source.from_json(record["source"], f"{path}: 'source'")
+    images = None if source.images is None else path.parent / source.images
+    table = path.parent / record["table"]
+    if table.name.endswith(REFERENCE):
+        raise InputError(f"{path}: refers to another reference, {table}; name the table itself")
+    return table, replace(source, images=images)
