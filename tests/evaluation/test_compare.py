@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinrank.errors import InputError
-from twinrank.evaluation.compare import accuracy_difference, detectable_difference, holm, mcnemar
+from twinrank.evaluation.compare import accuracy_difference, detectable_difference, holm, mcnemar, paired_tests
 from twinrank.evaluation.predictions import Predictions
 
 
@@ -88,7 +88,7 @@ def test_holm_steps_down_and_never_falls() -> None:
 
 def test_a_detectable_difference_is_found_with_80_percent_power() -> None:
     n, discordant = 4000, 0.1
-    gap = detectable_difference(n, discordant)
+    gap = detectable_difference(math.sqrt(discordant / n))
     random = np.random.default_rng(0)
     counts = random.multinomial(n, [discordant / 2 - gap / 2, discordant / 2 + gap / 2, 1 - discordant], 400)
     found = []
@@ -99,3 +99,61 @@ def test_a_detectable_difference_is_found_with_80_percent_power() -> None:
         second[other : other + one] = -1
         found.append(mcnemar(np.ones(n, int), first, second).p < 0.05)
     assert 0.7 < np.mean(found) < 0.9
+
+
+def two_ways(seed: int, images: int, rows: int, better: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, images, and the logits of two ways that err by image, the second with smaller errors."""
+    rng = np.random.default_rng(seed)
+    truth, errors = rng.normal(0, 3, images), rng.normal(0, 2, (2, images)) * [[1], [1 - better]]
+    pairs = rng.integers(0, images, (2 * rows, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]][:rows]
+    difference, first, second = (each[pairs[:, 0]] - each[pairs[:, 1]] for each in (truth, *(truth + errors)))
+    return (rng.random(len(pairs)) < 1 / (1 + np.exp(-difference))).astype(np.int8), pairs, first, second
+
+
+def test_ways_that_err_by_image_are_tested_over_images() -> None:
+    alarms = np.zeros(2)
+    for seed in range(40):
+        y, images, first, second = two_ways(seed, 30, 1000, better=0.0)
+        over_images, counted = paired_tests(y, first, [second], images=images)[0], mcnemar(y, first, second)
+        alarms += [over_images.p < 0.05, counted.p < 0.05]
+        assert (over_images.first_alone, over_images.second_alone) == (counted.first_alone, counted.second_alone)
+    assert alarms[0] <= 4
+    assert alarms[1] >= 10
+
+
+def test_a_clear_difference_is_found_over_images() -> None:
+    y, images, first, second = two_ways(0, 80, 2000, better=0.9)
+    worse, same = paired_tests(y, first, [second, first], images=images)
+    assert worse.p < 0.01
+    assert (worse.test, worse.images) == ("bootstrap over images", 80)
+    assert (same.p, same.error) == (1, 0)
+    ways = [Predictions(np.arange(len(y)).astype(str), way, y, images=images) for way in (first, second)]
+    estimate = accuracy_difference(ways[:1], ways[1:]).estimate
+    assert 0 < estimate.low < estimate.value < estimate.high
+    assert (estimate.interval, estimate.images) == ("paired image bootstrap 95%", 80)
+
+
+def test_rows_without_common_images_are_counted() -> None:
+    y, _, first, second = two_ways(1, 40, 100, better=0.5)
+    apart = np.arange(200).reshape(100, 2)
+    expected = mcnemar(y, first, second)
+    assert paired_tests(y, first, [second], images=apart, weight=np.ones(100)) == [expected]
+    tie = np.arange(100) % 5 == 0
+    assert paired_tests(np.where(tie, 0.5, y), first, [second], tie=tie) == [
+        mcnemar(y[~tie], first[~tie], second[~tie])
+    ]
+    assert paired_tests(y, first, [second], weight=np.full(100, 3.0))[0].test == "bootstrap over rows"
+
+
+def test_votes_in_one_row_are_compared_as_in_many() -> None:
+    votes, left = np.array([3.0, 1.0, 2.0, 4.0]), np.array([2.0, 1.0, 1.0, 0.0])
+    first, second = np.array([1.0, 1.0, -1.0, 1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+    ids = np.arange(4).astype(str)
+    together = [Predictions(ids, way, left / votes, weight=votes) for way in (first, second)]
+    single = np.concatenate([np.r_[np.ones(int(k)), np.zeros(int(n - k))] for k, n in zip(left, votes, strict=True)])
+    counts = votes.astype(int)
+    apart = [Predictions(np.arange(10).astype(str), np.repeat(way, counts), single) for way in (first, second)]
+    found, expected = (accuracy_difference(ways[:1], ways[1:]) for ways in (together, apart))
+    assert found.estimate.value == pytest.approx(expected.estimate.value)
+    assert found.by_seed == pytest.approx(expected.by_seed)

@@ -3,8 +3,9 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
+import msgspec
 import numpy as np
 
 from twinrank.core.files import parse_json, write_npz
@@ -14,9 +15,33 @@ from twinrank.core.records import as_record
 from twinrank.core.run_records import DataFile, as_uses, uses_as_json
 from twinrank.errors import InputError
 
-_KINDS = {"id": "U", "logit": "f", "y": "iu", "levels_a": "f", "levels_b": "f", "meta": "U"}
-_DTYPES = {"id": np.str_, "logit": np.float32, "y": np.int8, "levels_a": np.float32, "levels_b": np.float32}
-_KIND_NAMES = {"U": "text", "f": "floating-point", "iu": "integer"}
+_KINDS = {
+    "id": "U",
+    "logit": "f",
+    "y": "iuf",
+    "levels_a": "f",
+    "levels_b": "f",
+    "images": "iu",
+    "tie": "b",
+    "weight": "f",
+    "rater": "U",
+    "seen": "b",
+    "meta": "U",
+}
+_DTYPES = {
+    "id": np.str_,
+    "logit": np.float32,
+    "levels_a": np.float32,
+    "levels_b": np.float32,
+    "images": np.int64,
+    "tie": np.bool_,
+    "weight": np.float32,
+    "rater": np.str_,
+    "seen": np.bool_,
+}
+_KIND_NAMES = {"U": "text", "f": "floating-point", "iu": "integer", "iuf": "a number", "b": "yes or no"}
+_ROWS = ("id", "logit", "y", "tie", "weight", "rater")
+_SIDES = ("images", "seen")
 _OLD_USE = ", which "
 _REQUIRED = ("id", "logit", "meta")
 
@@ -30,6 +55,8 @@ class PredictionsMeta(TypedDict):
         weights_sha256: Digest of the weights.
         model: Name of the network.
         track: Track of the predictor.
+        nu: Parameter of ties of the predictor, see :func:`twinrank.evaluation.metrics.score`; 0 without ties.
+        warnings: Lines about the training that a reader of its results must know.
     """
 
     data: NotRequired[DataFile]
@@ -37,6 +64,8 @@ class PredictionsMeta(TypedDict):
     weights_sha256: NotRequired[str]
     model: NotRequired[str]
     track: NotRequired[str]
+    nu: NotRequired[Annotated[float, msgspec.Meta(ge=0)]]
+    warnings: NotRequired[list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +75,21 @@ class Predictions:
     Attributes:
         id: Row ids of the file, each once, str (N,).
         logit: Logits, float32 (N,), positive where left is predicted to rank higher.
-        y: Labels, int8 (N,), or None for an unlabelled file.
+        y: Labels, int8 (N,); where they are no decisions of single votes, shares of the votes for left, float32 (N,).
+            None for an unlabelled file.
         levels_a: Log-posterior of the left image over the network's latent levels, float32 (N, K), or None.
         levels_b: The same of the right image, float32 (N, K), or None.
         meta: Description as JSON values, see :class:`PredictionsMeta`; other keys are kept.
             :func:`twinrank.evaluation.metrics_record.metrics_record` needs ``data`` and ``used``.
+        images: Numbers of the left and the right image, int64 (N, 2), the same for an image in every file, negative for
+            one that is like no other (:func:`twinrank.data.fingerprint.image_numbers`). None where no image recurs.
+        tie: Whether the two were judged equal, bool (N,); None without ties.
+        weight: Numbers of votes, float32 (N,); None where each row is one.
+        rater: Names of those who judged, str (N,); None if unknown.
+        seen: Whether training used the left and the right image, bool (N, 2); None if unknown.
 
     Raises:
-        InputError: Lengths differ, a label is not 0 or 1, an id occurs twice, or levels of only one side are given.
+        InputError: Lengths differ, a label is outside 0 to 1, an id occurs twice, or levels of only one side are given.
     """
 
     id: np.ndarray
@@ -62,10 +98,22 @@ class Predictions:
     levels_a: np.ndarray | None = None
     levels_b: np.ndarray | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    images: np.ndarray | None = None
+    tie: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    rater: np.ndarray | None = None
+    seen: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.y is not None and not np.isin(self.y, (0, 1)).all():
-            raise InputError("key 'y' has labels other than 0 and 1; 1 is left ranks higher, 0 is right does")
+        if self.y is not None:
+            y = np.asarray(self.y)
+            hard = bool(np.isin(y, (0, 1)).all())
+            if not hard and not (y.dtype.kind == "f" and ((y >= 0) & (y <= 1)).all()):
+                raise InputError(
+                    "key 'y' has labels other than 0 and 1, and no shares between; 1 is left ranks higher, 0 is right"
+                    " does"
+                )
+            object.__setattr__(self, "y", y.astype(np.int8 if hard else np.float32))
         for name, dtype in _DTYPES.items():
             value = getattr(self, name)
             if value is not None:
@@ -94,7 +142,7 @@ class Predictions:
         Raises:
             InputError: The file cannot be written.
         """
-        arrays = {name: value for name in _DTYPES if (value := getattr(self, name)) is not None}
+        arrays = {name: value for name in _KINDS if name != "meta" and (value := getattr(self, name)) is not None}
         write_npz(path, arrays | {"meta": json.dumps(self.meta, allow_nan=False)})
 
     @classmethod
@@ -117,15 +165,17 @@ class Predictions:
             raise InputError(f"{path}: {error}") from error
 
     def _check(self) -> None:
-        for name in ("id", "logit", "y"):
+        for name in (*_ROWS, *_SIDES):
             value = getattr(self, name)
-            if value is not None and value.shape != (len(self.id),):
+            if value is not None and value.shape != (len(self.id), 2)[: 1 + (name in _SIDES)]:
                 raise InputError(f"key '{name}' has shape {value.shape}, but there are {len(self.id)} row ids")
         if (self.levels_a is None) != (self.levels_b is None):
             raise InputError("keys 'levels_a' and 'levels_b' come together; one of them is missing")
         shapes = {levels.shape for levels in (self.levels_a, self.levels_b) if levels is not None}
         if len(shapes) > 1 or any(len(shape) != 2 or shape[0] != len(self) for shape in shapes):
             raise InputError(f"keys 'levels_a' and 'levels_b' have shapes {shapes}, not ({len(self)}, K) both")
+        if self.weight is not None and not ((self.weight > 0) & np.isfinite(self.weight)).all():
+            raise InputError("key 'weight' has values that are not above 0; they are numbers of votes")
         ids, counts = np.unique(self.id, return_counts=True)
         if len(ids) < len(self.id):
             raise InputError(f"row id '{ids[counts > 1][0]}' occurs {counts.max()} times; every row id occurs once")

@@ -8,7 +8,7 @@ import numpy as np
 
 from twinrank.config import Track
 from twinrank.errors import InputError
-from twinrank.evaluation.compare import McNemar, detectable_difference, holm, mcnemar
+from twinrank.evaluation.compare import PairedTest, detectable_difference, holm, paired_tests
 from twinrank.evaluation.metrics import Estimate, accuracy, scores
 from twinrank.evaluation.metrics_record import POOLED
 
@@ -56,10 +56,10 @@ class Row:
 
     entrant: Entrant
     metrics: dict[str, dict[str, Estimate]]
-    against_first: McNemar | None
+    against_first: PairedTest | None
     adjusted: float | None
     tied: bool
-    against_best_model: McNemar | None
+    against_best_model: PairedTest | None
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,14 @@ def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_o
     compared_on = POOLED if len(tests) > 1 else (tests[0] if tests else ranked_on)
     decided_on = _DECISIVE if _DECISIVE in tests else compared_on
     first = order[0]
-    against_first = [
-        mcnemar(y[compared_on], logits[first.name][compared_on], logits[each.name][compared_on]) for each in order[1:]
-    ]
+    others = [logits[each.name][compared_on] for each in order[1:]]
+    against_first = paired_tests(y[compared_on], logits[first.name][compared_on], others)
     adjusted = holm([test.p for test in against_first])
     best_model = next((each.name for each in order if each.kind == "model"), None)
-    reference = None if best_model is None else logits[best_model][decided_on]
+    against_best: Sequence[PairedTest | None] = [None] * len(order)
+    if best_model is not None:
+        reference = logits[best_model][decided_on]
+        against_best = paired_tests(y[decided_on], reference, [logits[each.name][decided_on] for each in order])
     rows = tuple(
         Row(
             each,
@@ -129,7 +131,7 @@ def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_o
             against_first[place - 1] if place else None,
             adjusted[place - 1] if place else None,
             not place or adjusted[place - 1] >= _LEVEL,
-            None if reference is None else mcnemar(y[decided_on], reference, logits[each.name][decided_on]),
+            against_best[place],
         )
         for place, each in enumerate(order)
     )
@@ -137,7 +139,9 @@ def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_o
     detectable = None
     if against_first:
         discordant = np.median([test.first_alone + test.second_alone for test in against_first]) / n
-        detectable = detectable_difference(n, float(discordant))
+        counted = against_first[0].test == "exact McNemar"
+        error = np.sqrt(discordant / n) if counted else np.median([test.error for test in against_first])
+        detectable = detectable_difference(float(error))
     words = " + ".join(tests) if tests else ranked_on
     return Leaderboard(rows, ranked_on, words, n, best_model, decided_on, detectable)
 
