@@ -14,6 +14,7 @@ from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.judgements import Judgements
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.ledger_rows import LedgerRows
 from twinrank.errors import InputError
 
 N, TESTS, FOLDS = 60, 20, 3
@@ -28,13 +29,14 @@ def pairs(name: str, rows: int) -> Judgements:
 
 
 TRAIN, VAL, TEST = pairs("train", N), pairs("val", N), pairs("public", TESTS)
+TESTED = {"public": LedgerRows(TEST)}
 ASSIGNED = assign_folds(TRAIN, FOLDS)
 ROWS = {"oof": TRAIN, "holdout": VAL}
 
 
 def created(folder: Path, mode: Mode, folds: Folds = ASSIGNED) -> Ledger:
     rows = ROWS[mode]
-    return Ledger.create(folder, mode, folds, rows, assign_folds(rows, FOLDS, 0).fold, {"public": TEST})
+    return Ledger.create(folder, mode, folds, LedgerRows(rows), assign_folds(rows, FOLDS, 0), TESTED)
 
 
 def base_model(name: str, mode: Mode, folder: Path) -> BaseModel:
@@ -146,7 +148,7 @@ def test_a_network_trained_on_other_rows_is_refused(tmp_path: Path, field: str) 
 
 
 def test_stacking_the_rows_that_networks_were_trained_on_is_refused(tmp_path: Path) -> None:
-    ledger = Ledger.create(tmp_path / "ledger", "holdout", ASSIGNED, TRAIN, ASSIGNED.fold, {"public": TEST})
+    ledger = Ledger.create(tmp_path / "ledger", "holdout", ASSIGNED, LedgerRows(TRAIN), ASSIGNED, TESTED)
     ledger.add(base_model("first", "holdout", tmp_path / "cells"))
     assert "row 'train_0' included" in refused(ledger.path)
 

@@ -100,12 +100,30 @@ class BaseModelRecord(TypedDict):
     npz: str
 
 
+class Unseen(TypedDict):
+    """Numbers of rows by how many of their two images are in no training."""
+
+    both: int
+    one: int
+    none: int
+
+
 class LedgerFile(TypedDict):
-    """A pair file of a ledger."""
+    """A pair file of a ledger.
+
+    Attributes:
+        path: Path of the file, as it was given.
+        sha256: Digest of the file.
+        n: Number of rows.
+        mirrored: Number of rows whose sides were swapped, since sides were uneven.
+        unseen: Rows by unseen images, where the file shares images with the training.
+    """
 
     path: str
     sha256: str
     n: int
+    mirrored: NotRequired[int]
+    unseen: NotRequired[Unseen]
 
 
 class LedgerIndex(TypedDict):

@@ -36,15 +36,9 @@ class Fitted(Protocol):
         ...
 
 
-def mirrored(rows: Rows) -> Rows:
-    """The same pairs with their images swapped."""
-    levels = {name: both[:, ::-1] for name, both in rows.levels.items()}
-    return replace(rows, logit=-rows.logit, y=1 - rows.y, levels=levels)
-
-
 def decide(fitted: Fitted, rows: Rows) -> np.ndarray:
     """Logits, float64 (N,). Swapping the images of a pair negates its logit to the bit."""
-    return (fitted.score(rows) - fitted.score(mirrored(rows))) / 2
+    return (fitted.score(rows) - fitted.score(rows.mirrored())) / 2
 
 
 def restore(state: Any, where: str, models: int) -> Fitted:
@@ -182,15 +176,9 @@ class Layered:
         """See :class:`Fitted`."""
 
 
-def take(rows: Rows, which: np.ndarray) -> Rows:
-    """Some rows, by mask or positions."""
-    levels = {name: both[which] for name, both in rows.levels.items()}
-    return Rows(rows.id[which], rows.y[which], rows.logit[which], levels)
-
-
 def layer_of(rows: Rows, logits: list[np.ndarray]) -> Rows:
     """The same rows, with the logits of meta-learners in place of those of base models."""
-    return Rows(rows.id, rows.y, np.stack(logits, 1), {})
+    return replace(rows, logit=np.stack(logits, 1), levels={})
 
 
 def features_of(rows: Rows) -> np.ndarray:

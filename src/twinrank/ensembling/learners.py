@@ -1,7 +1,7 @@
 """Meta-learners and baselines: from base models' predictions of a pair to one logit. All behind :func:`fit`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,8 +16,6 @@ from twinrank.ensembling.fitted import (
     decide,
     features_of,
     layer_of,
-    mirrored,
-    take,
 )
 from twinrank.ensembling.matrix import Rows
 from twinrank.ensembling.trees import trees_from_text
@@ -26,6 +24,7 @@ from twinrank.evaluation.metrics import accuracy
 
 _GREEDY_STEPS = 50
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_MIDDLE = _PENALTIES[2]
 _ROUNDS, _PATIENCE = 200, 15
 _SIZES: tuple[dict[str, Any], ...] = (
     {"num_leaves": 4, "min_data_in_leaf": 100, "lambda_l2": 10.0, "learning_rate": 0.1, "monotone": True},
@@ -45,15 +44,21 @@ class StackSample:
     Attributes:
         rows: N labelled rows that no base model used in training.
         fold: Folds of these, int (N,), in which sizes are chosen.
+        apart: Whether a row shares no image with the rows of a fold, bool (K, N), see
+            :class:`twinrank.ensembling.matrix.Matrix`; or None.
     """
 
     rows: Rows
     fold: np.ndarray
+    apart: np.ndarray | None = None
 
     def without(self, fold: int) -> "StackSample":
-        """The sample without one fold."""
-        kept = self.fold != fold
-        return StackSample(take(self.rows, kept), self.fold[kept])
+        """The rows that share no image with those of one fold.
+
+        Folds of the rest only choose sizes, so they are taken as folds of rows.
+        """
+        kept = self.fold != fold if self.apart is None else self.apart[fold]
+        return StackSample(self.rows.take(kept), self.fold[kept])
 
     @cached_property
     def size(self) -> dict[str, Any]:
@@ -90,7 +95,7 @@ def cross_fitted(learner: Fit, sample: StackSample, rests: Mapping[int, StackSam
     logit = np.empty(len(sample.rows))
     for each, rest in (rests or without_each(sample)).items():
         left_out = sample.fold == each
-        logit[left_out] = decide(learner(rest), take(sample.rows, left_out))
+        logit[left_out] = decide(learner(rest), sample.rows.take(left_out))
     return logit
 
 
@@ -99,13 +104,26 @@ def without_each(sample: StackSample) -> dict[int, StackSample]:
     return {int(each): sample.without(each) for each in np.unique(sample.fold)}
 
 
+def _can_choose(sample: StackSample) -> bool:
+    """Whether there are two folds or more, so that one can be left out."""
+    return len(np.unique(sample.fold)) > 1
+
+
 def _accuracies(rows: Rows) -> np.ndarray:
-    return np.array([accuracy(rows.y, logit) for logit in rows.logit.T])
+    return np.array([accuracy(rows.y, logit, tie=rows.tie, weight=rows.weight) for logit in rows.logit.T])
 
 
-def _losses(y: np.ndarray, logit: np.ndarray) -> np.ndarray:
-    """Log-loss of each column."""
-    return np.logaddexp(0, np.where(y[:, None] == 1, -logit, logit)).mean(0)
+def _losses(rows: Rows, logit: np.ndarray) -> np.ndarray:
+    """Log-loss of each column: cross-entropy against shares, weighted by votes."""
+    if _is_plain(rows):
+        return np.logaddexp(0, np.where(rows.y[:, None] == 1, -logit, logit)).mean(0)
+    y = rows.y[:, None].astype(np.float64)
+    return np.average(y * np.logaddexp(0, -logit) + (1 - y) * np.logaddexp(0, logit), 0, rows.weight)
+
+
+def _is_plain(rows: Rows) -> bool:
+    """Whether each row is one vote, for left or for right."""
+    return rows.y.dtype.kind in "iu" and rows.weight is None
 
 
 def _best_single(sample: StackSample) -> Linear:
@@ -144,7 +162,7 @@ def _greedy(sample: StackSample) -> Linear:
     best_loss, best = np.inf, counts
     for step in range(1, _GREEDY_STEPS + 1):
         means = np.clip((total[:, None] + side) / step, -SURE, SURE)
-        losses = _losses(rows.y, 2 * np.arctanh(means))
+        losses = _losses(rows, 2 * np.arctanh(means))
         added = int(np.argmin(losses))
         counts[added] += 1
         total = total + side[:, added]
@@ -156,8 +174,10 @@ def _greedy(sample: StackSample) -> Linear:
 def _logistic(sample: StackSample) -> Linear:
     """Logistic regression of logits, without intercept, so that it is odd; its penalty is chosen over the folds."""
     learners = [partial(_penalised, penalty=penalty) for penalty in _PENALTIES]
+    if not _can_choose(sample):
+        return _penalised(sample, _MIDDLE)
     rests = without_each(sample)
-    losses = _losses(sample.rows.y, np.stack([cross_fitted(each, sample, rests) for each in learners], 1))
+    losses = _losses(sample.rows, np.stack([cross_fitted(each, sample, rests) for each in learners], 1))
     return learners[int(np.argmin(losses))](sample)
 
 
@@ -165,11 +185,29 @@ def _penalised(sample: StackSample, penalty: float) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
     rows = sample.rows
-    if len(np.unique(rows.y)) < 2:
-        raise InputError("labels of one kind alone cannot be stacked; give rows of both")
-    scale = rows.logit.std() or 1.0
-    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, solver="newton-cholesky", tol=1e-8)
-    return Linear("logit", model.fit(rows.logit / scale, rows.y).coef_[0] / scale)
+    x, y, weight = rows.logit, rows.y, None
+    total: float = len(rows)
+    if not _is_plain(rows) or len(np.unique(y)) < 2:
+        # Every pair both ways, which has the same minimum, since the loss is even.
+        total = 2 * float(len(rows) if rows.weight is None else rows.weight.sum())
+        x, y, weight = _votes(np.concatenate([x, -x]), rows)
+    scale = x.std() or 1.0
+    model = LogisticRegression(C=1 / (penalty * total), fit_intercept=False, solver="newton-cholesky", tol=1e-8)
+    return Linear("logit", model.fit(x / scale, y, weight).coef_[0] / scale)
+
+
+def _votes(x: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, labels and weights of votes, each for left or for right: of rows both ways, but those of weight 0.
+
+    Args:
+        x: Features of the rows, then those of the swapped ones, float64 (2 N, F).
+        rows: N rows.
+    """
+    weight = np.ones(len(rows)) if rows.weight is None else rows.weight.astype(np.float64)
+    share = np.concatenate([rows.y, 1 - rows.y]).astype(np.float64)
+    votes = np.concatenate([share, 1 - share]) * np.tile(weight, 4)
+    labels, counted = np.repeat(np.array([1, 0], np.int8), len(x)), votes > 0
+    return np.concatenate([x, x])[counted], labels[counted], votes[counted]
 
 
 def _lightgbm(sample: StackSample) -> Boosted:
@@ -182,11 +220,13 @@ def _boosted(sample: StackSample, size: dict[str, Any]) -> Boosted:
 
 
 def _chosen_size(sample: StackSample) -> dict[str, Any]:
+    if not _can_choose(sample):
+        return _SIZES[0] | {"rounds": _PATIENCE}
     best_loss, best = np.inf, _USUAL
     for size in _SIZES:
         curves: list[list[float]] = []
         for each, rest in without_each(sample).items():
-            curves.append(_grow(rest.rows, size, _ROUNDS, take(sample.rows, sample.fold == each))[1])
+            curves.append(_grow(rest.rows, size, _ROUNDS, sample.rows.take(sample.fold == each))[1])
         length = min(map(len, curves))
         curve = np.mean([curve[:length] for curve in curves], 0)
         if curve.min() < best_loss:
@@ -202,7 +242,7 @@ def _grow(rows: Rows, size: dict[str, Any], rounds: int, left_out: Rows | None =
     """
     import lightgbm
 
-    x, y = _both_ways(rows)
+    x, y, weight = _both_ways(rows)
     models = rows.logit.shape[1]
     increasing = [1] * (models + 1) + [0] * (x.shape[1] - models - 1)
     parameters = {
@@ -211,28 +251,33 @@ def _grow(rows: Rows, size: dict[str, Any], rounds: int, left_out: Rows | None =
         **{"objective": "binary", "feature_pre_filter": False, "verbosity": -1},
         **{"deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": _THREADS},
     }
-    data = lightgbm.Dataset(x, y, params=parameters)
+    data = lightgbm.Dataset(x, y, weight=weight, params=parameters)
     if left_out is None:
         return lightgbm.train(parameters, data, rounds).model_to_string(), []
     history: dict[str, Any] = {}
     quiet = [lightgbm.early_stopping(_PATIENCE, verbose=False), lightgbm.record_evaluation(history)]
-    valid = data.create_valid(*_both_ways(left_out))
+    x, y, weight = _both_ways(left_out)
+    valid = data.create_valid(x, y, weight=weight)
     lightgbm.train(parameters, data, rounds, valid_sets=[valid], valid_names=["left out"], callbacks=quiet)
     return "", history["left out"]["binary_logloss"]
 
 
-def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    mirror = mirrored(rows)
-    return np.concatenate([features_of(rows), features_of(mirror)]), np.concatenate([rows.y, mirror.y])
+def _both_ways(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Features, labels and weights of all rows and of their mirrors; no weights where each row is one vote."""
+    mirror = rows.mirrored()
+    x = np.concatenate([features_of(rows), features_of(mirror)])
+    return (x, np.concatenate([rows.y, mirror.y]), None) if _is_plain(rows) else _votes(x, rows)
 
 
 def _two_level(sample: StackSample) -> Layered:
     """Logistic regression of other meta-learners' logits of rows that they were not fitted on."""
     # The size is chosen once: each fold again would take five times as long, and no score is taken on these rows.
     firsts: list[Fit] = [_mean_probability, _greedy, _logistic, partial(_boosted, size=sample.size)]
+    if not _can_choose(sample):
+        return Layered(tuple(first(sample) for first in firsts[:1]), Linear("logit", np.ones(1)))
     rests = without_each(sample)
     decided = layer_of(sample.rows, [cross_fitted(first, sample, rests) for first in firsts])
-    second = _logistic(StackSample(decided, sample.fold))
+    second = _logistic(replace(sample, rows=decided))
     return Layered(tuple(first(sample) for first in firsts), second)
 
 

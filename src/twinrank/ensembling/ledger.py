@@ -23,9 +23,10 @@ from twinrank.config import Mode
 from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.records import read_record
-from twinrank.data.folds import Folds
-from twinrank.data.judgements import Judgements, digest_of
+from twinrank.data.folds import Folds, image_arrays, images_of
+from twinrank.data.judgements import digest_of
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell, LedgerIndex
+from twinrank.ensembling.ledger_rows import LedgerRows, key_of
 from twinrank.ensembling.matrix import Matrix, Rows
 from twinrank.errors import InputError, nearest
 
@@ -57,9 +58,9 @@ class Ledger:
         path: Path,
         mode: Mode,
         folds: Folds,
-        rows: Judgements,
-        row_folds: np.ndarray,
-        tests: Mapping[str, Judgements],
+        rows: LedgerRows,
+        row_folds: Folds,
+        tests: Mapping[str, LedgerRows],
     ) -> "Ledger":
         """Begin a ledger, or open the one that was begun in the same way.
 
@@ -68,22 +69,19 @@ class Ledger:
             mode: Way in which rows are out-of-fold. With ``oof``, the network that left out a row's fold predicts it.
                 With ``holdout``, networks are trained on another file than the rows.
             folds: Folds of the pairs that networks are trained on.
-            rows: Pairs that are stacked.
-            row_folds: Folds of these, int8 (N,).
-            tests: Test pairs by key.
+            rows: Rows that are stacked.
+            row_folds: Folds of these.
+            tests: Test rows by key.
 
         Raises:
-            InputError: The folder holds another ledger, a file has no labels, or cannot be written.
+            InputError: The folder holds another ledger, or a file cannot be written.
         """
         path = Path(path)
-        arrays = {"id": rows.row_ids, "y": _labels(rows), "fold": row_folds.astype(np.int8)}
+        arrays = rows.arrays("") | {"fold": row_folds.fold.astype(np.int8)} | image_arrays(row_folds.images)
         for stem, data in tests.items():
-            arrays |= {f"{stem}.id": data.row_ids, f"{stem}.y": _labels(data)}
+            arrays |= data.arrays(f"{stem}.")
         files = {"rows": rows, **tests}
-        begun = {
-            "mode": mode,
-            "data": {part: {"path": str(d.path), "sha256": d.sha256, "n": len(d)} for part, d in files.items()},
-        }
+        begun = {"mode": mode, "data": {part: data.about() for part, data in files.items()}}
         if not (path / "ledger.json").is_file():
             folds.save(path / "folds.npz")
             write_npz(path / "rows.npz", arrays)
@@ -92,10 +90,10 @@ class Ledger:
         ledger = cls(path)
         known = ledger._index
         same = known["mode"] == mode and all(
-            known["data"].get(part, {}).get("sha256") == data.sha256 for part, data in files.items()
+            known["data"].get(part, {}).get("sha256") == data.data.sha256 for part, data in files.items()
         )
         was = ledger._folds()
-        if not same or was.of_sha256 != folds.of_sha256 or not np.array_equal(was.fold, folds.fold):
+        if not same or was.fitted().sha256 != folds.fitted().sha256 or not np.array_equal(was.fold, folds.fold):
             raise InputError(f"{path}: holds a ledger of other rows or folds; choose another folder with `out`")
         return ledger
 
@@ -118,6 +116,11 @@ class Ledger:
     def data(self) -> dict[str, dict[str, Any]]:
         """``path``, ``sha256`` and ``n`` of the file that is stacked, "rows", and of the tests by key."""
         return self._index["data"]
+
+    @property
+    def stem(self) -> str:
+        """Key of the file that is stacked."""
+        return key_of(Path(self._index["data"]["rows"]["path"]))
 
     def trained_on(self) -> dict[str, Any]:
         """``path``, ``sha256`` and ``n`` of the file that networks were trained on."""
@@ -183,22 +186,16 @@ class Ledger:
         folds, rows = self._folds(), self._rows()
         checked = {name: self._checked(name, folds, rows) for name in names}
         about = {name: self._about(name) for name in names}
+        images = images_of(rows, rows["fold"], self.path / "rows.npz")
         return Matrix(
             tuple(names),
             about,
             self._index["mode"],
-            Rows(rows["id"], rows["y"], _columns(checked, "logit"), _levels(checked, "levels")),
+            _matrix_rows(rows, checked, ""),
             rows["fold"],
-            Path(self._index["data"]["rows"]["path"]).stem,
-            {
-                stem: Rows(
-                    rows[f"{stem}.id"],
-                    rows[f"{stem}.y"],
-                    _columns(checked, f"{stem}.logit"),
-                    _levels(checked, f"{stem}.levels"),
-                )
-                for stem in self._tests
-            },
+            self.stem,
+            {stem: _matrix_rows(rows, checked, f"{stem}.") for stem in self._tests},
+            None if images is None else np.stack([images.apart(fold) for fold in range(len(images.left_out))]),
         )
 
     def _about(self, name: str) -> dict[str, Any]:
@@ -214,9 +211,9 @@ class Ledger:
 
     def _rows(self) -> dict[str, np.ndarray]:
         _refuse_changed(self.path / "rows.npz", self._index["rows"], "the rows", required=True)
-        kinds = {"id": "U", "y": "iu", "fold": "iu"}
+        kinds = {"id": "U", "y": "iuf", "fold": "iu"}
         for key in self._tests:
-            kinds |= {f"{key}.id": "U", f"{key}.y": "iu"}
+            kinds |= {f"{key}.id": "U", f"{key}.y": "iuf"}
         return _load(self.path / "rows.npz", kinds)
 
     @property
@@ -279,10 +276,16 @@ class Ledger:
             raise InputError(f"{name}: was trained on the file that is stacked, row '{ids[0]}' included; use mode oof")
 
 
-def _labels(data: Judgements) -> np.ndarray:
-    if data.y is None:
-        raise InputError(f"{data.path}: has no labels; they are needed to stack")
-    return data.y
+def _matrix_rows(rows: Mapping[str, np.ndarray], checked: Mapping[str, dict[str, np.ndarray]], prefix: str) -> Rows:
+    """Labels of a file, and what base models predict for its rows."""
+    labels = {name: rows.get(f"{prefix}{name}") for name in ("images", "tie", "weight")}
+    return Rows(
+        rows[f"{prefix}id"],
+        rows[f"{prefix}y"],
+        _columns(checked, f"{prefix}logit"),
+        _levels(checked, f"{prefix}levels"),
+        **labels,
+    )
 
 
 def _columns(checked: Mapping[str, dict[str, np.ndarray]], key: str) -> np.ndarray:

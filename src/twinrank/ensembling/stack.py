@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from twinrank.config import OPEN, PAIRS_ONLY
-from twinrank.ensembling.fitted import Fitted, decide, take
+from twinrank.ensembling.fitted import Fitted, decide
 from twinrank.ensembling.fold_count import require_folds
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, fit, without_each
 from twinrank.ensembling.matrix import Matrix
@@ -42,7 +42,7 @@ def stack(
         InputError: A meta-learner does not exist, or cannot be fitted, or there are too few folds.
     """
     require_folds(len(np.unique(matrix.fold)))
-    sample = StackSample(matrix.rows, matrix.fold)
+    sample = StackSample(matrix.rows, matrix.fold, matrix.apart)
     rests = without_each(sample)
     entrants = [_base(matrix, place) for place in range(len(matrix.names))]
     fitted: dict[str, Fitted] = {}
@@ -62,7 +62,7 @@ def without_models(matrix: Matrix, learner: str) -> dict[str, np.ndarray]:
     logits = {}
     for name in matrix.names if len(matrix.names) > 1 else ():
         fewer = matrix.select([each for each in matrix.names if each != name])
-        logits[name] = cross_fitted(LEARNERS[learner], StackSample(fewer.rows, fewer.fold))
+        logits[name] = cross_fitted(LEARNERS[learner], StackSample(fewer.rows, fewer.fold, fewer.apart))
     return logits
 
 
@@ -70,16 +70,22 @@ def nested(matrix: Matrix, learner: str) -> np.ndarray:
     """Doubly out-of-fold logits, float64 (K, N): line k has each row by a fit without fold k and without its own fold.
 
     Line k used no label of fold k, so a calibration that is fitted on it may be scored on that fold. Its rows of fold k
-    itself are NaN.
+    itself are NaN, and so are all rows that share an image with those.
     """
-    sample, rows = StackSample(matrix.rows, matrix.fold), matrix.rows
+    sample = StackSample(matrix.rows, matrix.fold, matrix.apart)
     folds = np.unique(matrix.fold)
-    logit = np.full((len(folds), len(rows)), np.nan)
+    logit = np.full((len(folds), len(matrix.rows)), np.nan)
     for first, second in combinations(range(len(folds)), 2):
-        fitted = LEARNERS[learner](sample.without(folds[first]).without(folds[second]))
+        rest = {each: sample.without(folds[each]) for each in (first, second)}
+        fits = {
+            left_out: rest[left_out].without(folds[other]) for left_out, other in ((first, second), (second, first))
+        }
+        # Without both folds, the same rows are left in either sequence, unless folds are made of images.
+        once = None if matrix.apart is not None else LEARNERS[learner](fits[first])
         for left_out, other in ((first, second), (second, first)):
-            rows_of_fold = matrix.fold == folds[other]
-            logit[left_out, rows_of_fold] = decide(fitted, take(rows, rows_of_fold))
+            fitted = LEARNERS[learner](fits[left_out]) if once is None else once
+            decided = matrix.rest(folds[left_out]) & (matrix.fold == folds[other])
+            logit[left_out, decided] = decide(fitted, matrix.rows.take(decided))
     return logit
 
 

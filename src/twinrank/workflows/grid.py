@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,16 @@ import numpy as np
 from twinrank.config import GridSpec, Mode, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256
-from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.folds import Folds
 from twinrank.data.formats.selection import Selection, write_selection
-from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.ledger import Ledger
-from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import predictions_of
+from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.jobs import Job, run_jobs
+from twinrank.workflows.grid_files import GridFiles, read_grid_files
 
 LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
@@ -28,7 +29,7 @@ def fill_ledger(
     grid: GridSpec,
     out: Path,
     train_file: Path,
-    val_file: Path,
+    val_file: Path | None,
     test_files: Sequence[Path],
     *,
     context: Context = Context(),
@@ -39,6 +40,9 @@ def fill_ledger(
     one network, which predicts ``val``. With ``oof`` it has a network for each fold of ``train``. That network predicts
     the fold, which was left out of its training (Wolpert 1992, Stacked generalization). All predict the tests. Whatever
     is done already is skipped, so a command that was stopped goes on when it is given again.
+
+    No image of a fold is in what its network was given, see :mod:`twinrank.data.folds`. Where the image that ranks
+    higher stands mostly on one side, a random half of the stacked rows is mirrored.
 
     Args:
         grid: Base models, ``holdout`` or ``oof``, and the folds.
@@ -55,29 +59,30 @@ def fill_ledger(
         InputError: Something that was given is wrong, or the folder holds another grid.
         Interrupted: Ctrl-C stopped the trainings.
     """
-    out, train = Path(out), load_pairs(Path(train_file))
-    mode = grid.mode
-    assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
-    if not assignment.stop.any():
-        raise InputError(
-            f"`stop_share` of {grid.stop_share} of {len(train):,} rows leaves none to choose epochs on; use more"
-        )
-    tests = {path.stem: load_pairs(Path(path)) for path in test_files}
-    rows, row_folds = train, assignment.fold
-    if mode == "holdout":
-        rows = load_pairs(Path(val_file))
-        row_folds = assign_folds(rows, grid.folds, 0, grid.seed).fold
-    ledger = Ledger.create(out / LEDGER, mode, assignment, rows, row_folds, tests)
-    jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in grid.runs.items()}
+    out, mode = Path(out), grid.mode
+    files = read_grid_files(grid, train_file, val_file, test_files, context.say)
+    assignment = files.assignment
+    ledger = Ledger.create(out / LEDGER, mode, assignment, files.rows, files.row_folds, files.tests)
+    runs = {name: _trained_both_ways(name, spec, files.uneven, context) for name, spec in grid.runs.items()}
+    jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in runs.items()}
     every = [job for cells in jobs.values() for job in cells.values()]
     failed = run_jobs(every, context=context)
     for name, cells in jobs.items():
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
         known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
         if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
-            ledger.add(_base_model(name, done, assignment, rows, tests))
+            ledger.add(_base_model(name, done, assignment, files))
             context.say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
+
+
+def _trained_both_ways(name: str, spec: RunSpec, uneven: str | None, context: Context) -> RunSpec:
+    """The same training; one that sees sides gets pairs in both orders where labels are uneven."""
+    sees_sides = not entry(spec.model).complete(spec.options).get("antisymmetric", True)
+    if uneven is None or not sees_sides or spec.train.swap:
+        return spec
+    context.say(f"{name}: {uneven}, and the network sees sides, so pairs are swapped at random (`swap`)")
+    return replace(spec, train=replace(spec.train, swap=True))
 
 
 def _jobs(name: str, spec: RunSpec, mode: Mode, assignment: Folds, out: Path) -> dict[int, Job]:
@@ -102,9 +107,9 @@ def _base_model(
     name: str,
     runs: Mapping[int, RunFolder],
     assignment: Folds,
-    rows: Judgements,
-    tests: Mapping[str, Judgements],
+    files: GridFiles,
 ) -> BaseModel:
+    rows, tests = files.rows.data, {stem: each.data for stem, each in files.tests.items()}
     cells, logit, fold_of = [], np.full(len(rows), np.nan, np.float32), np.full(len(rows), WHOLE, np.int8)
     levels: np.ndarray | None = None
     on_tests: dict[str, list[Predictions]] = {stem: [] for stem in tests}

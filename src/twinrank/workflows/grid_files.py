@@ -1,0 +1,165 @@
+"""The files of a grid, read and refused before anything is trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.config import GridSpec
+from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.mirror import mirrored_at_random, uneven_sides
+from twinrank.ensembling.base_models import Unseen
+from twinrank.ensembling.ledger_rows import LedgerRows, test_keys
+from twinrank.errors import InputError
+
+_FEWEST_ROWS = 10
+"""Rows that a meta-learner is fitted on at least, where folds are made of images."""
+
+
+@dataclass(frozen=True, eq=False)
+class GridFiles:
+    """What a grid is made of.
+
+    Attributes:
+        assignment: Folds of the pairs that networks are trained on.
+        uneven: How the labels of these are uneven, for a message; None if they are even.
+        rows: Rows that are stacked.
+        row_folds: Folds of these.
+        tests: Test rows by key.
+    """
+
+    assignment: Folds
+    uneven: str | None
+    rows: LedgerRows
+    row_folds: Folds
+    tests: dict[str, LedgerRows]
+
+
+def read_grid_files(
+    grid: GridSpec, train_file: Path, val_file: Path | None, test_files: Sequence[Path], say: Callable[[str], None]
+) -> GridFiles:
+    """Read the files of a grid, and assign folds.
+
+    Args:
+        grid: Base models, mode and folds.
+        train_file: Labelled pairs that networks are trained on.
+        val_file: Labelled pairs that are stacked with ``holdout``; not read with ``oof``.
+        test_files: Labelled pairs that ensembles are tested on.
+        say: Function that gets a line about what is special.
+
+    Raises:
+        InputError: Something cannot be stacked.
+    """
+    train = load_pairs(Path(train_file))
+    if grid.mode == "holdout" and val_file is None:
+        raise InputError("`val` is missing: mode holdout stacks its rows; give it, or use mode oof")
+    rows = train if grid.mode == "oof" or val_file is None else load_pairs(Path(val_file))
+    tests = dict(zip(test_keys(test_files, rows.path), map(load_pairs, map(Path, test_files)), strict=True))
+    files = {"train": train, **({} if rows is train else {"val": rows}), **tests}
+    _refuse_unfit(files)
+    _refuse_shared_pairs([*files.values()])
+    assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
+    if not assignment.stop.any():
+        raise InputError(
+            f"`stop_share` of {grid.stop_share} of {len(train):,} rows leaves none to choose epochs on; use more"
+        )
+    row_folds = assignment if rows is train else assign_folds(rows, grid.folds, 0, grid.seed)
+    _require_rest(rows, row_folds)
+    for data, folds in ((train, assignment), *(() if rows is train else ((rows, row_folds),))):
+        if folds.images is not None:
+            say(_about_images(data, folds))
+    stacked = _ledger_rows(rows, None if rows is train else train, grid.seed, say)
+    tested = {key: _ledger_rows(data, train, grid.seed, say) for key, data in tests.items()}
+    return GridFiles(assignment, uneven_sides(train), stacked, row_folds, tested)
+
+
+def _refuse_unfit(files: Mapping[str, Judgements]) -> None:
+    """Refuse files without labels or decisions, with images of several sizes, or given twice."""
+    if missing := [str(data.path) for data in files.values() if data.y is None]:
+        raise InputError(f"{', '.join(missing)}: no labels, which stacking needs; add them")
+    if tied := [str(data.path) for data in files.values() if not data.decided.any()]:
+        raise InputError(f"{', '.join(tied)}: every row is a tie, so nothing can be learned; give decided rows")
+    first, *others = files.values()
+    for place, data in enumerate(others, start=1):
+        if data.images.shape != first.images.shape:
+            raise InputError(
+                f"{data.path}: images of {_size(data)}, but those of {first.path} are {_size(first)}; give all files"
+                " images of one size"
+            )
+        if same := [each.path for each in [*files.values()][:place] if each.sha256 == data.sha256]:
+            raise InputError(f"{data.path}: the same pairs as {same[0]}; give other pairs, or leave it out")
+
+
+def _size(data: Judgements) -> str:
+    return " x ".join(map(str, data.images.shape))
+
+
+def _refuse_shared_pairs(files: Sequence[Judgements]) -> None:
+    """Refuse pairs of images that are in two files. Images of one value throughout are no sign of that."""
+    distinct = np.unique(np.concatenate([data.images.hashes for data in files]))
+    keys = []
+    for data in files:
+        codes = np.searchsorted(distinct, data.images.hashes)
+        left, right = codes[data.left], codes[data.right]
+        uniform = data.images.fingerprints.uniform
+        pair = np.minimum(left, right) * len(distinct) + np.maximum(left, right)
+        keys.append(np.where(uniform[data.left] & uniform[data.right], -1, pair))
+    for place, data in enumerate(files):
+        for earlier in range(place):
+            shared = np.flatnonzero(np.isin(keys[place], keys[earlier][keys[earlier] >= 0]))
+            if len(shared):
+                raise InputError(
+                    f"{data.path}: {len(shared):,} of {len(data):,} rows compare images that {files[earlier].path}"
+                    f" compares, too, the first of them row '{data.row_ids[shared[0]]}'; divide the rows with"
+                    " 'twinrank data split'"
+                )
+
+
+def _require_rest(data: Judgements, folds: Folds) -> None:
+    """Refuse rows of which a meta-learner would be fitted on too few, once a fold's images are left out."""
+    if folds.images is None:
+        return
+    for fold in range(folds.count):
+        rest = folds.fold[folds.apart(fold)]
+        if len(rest) < _FEWEST_ROWS or len(np.unique(rest)) < 2:
+            raise InputError(
+                f"{data.path}: {len(rest)} of {len(data):,} rows are left without the images of fold {fold}, too few to"
+                f" fit meta-learners on; give more rows, at least {_FEWEST_ROWS} without each fold"
+            )
+
+
+def _about_images(data: Judgements, folds: Folds) -> str:
+    assert folds.images is not None
+    parts, left_out = len(folds.images.left_out), int(folds.images.left_out[0].sum())
+    least = min(int(folds.apart(fold).sum()) for fold in range(folds.count))
+    return (
+        f"{data.path}: rows are connected by the images that they share, so folds are made of images: each of"
+        f" {folds.count} leaves out {left_out} of {parts} parts of the images, and {least / len(data):.0%} of the"
+        " rows or more share no image with it"
+    )
+
+
+def _ledger_rows(data: Judgements, train: Judgements | None, seed: int, say: Callable[[str], None]) -> LedgerRows:
+    """Rows with their sides made even, and their images compared with those of the training."""
+    unseen = None
+    if train is not None and (unseen := _unseen(data, train)) is not None:
+        say(
+            f"{data.path}: of {len(data):,} rows, {unseen['one']:,} have one image that {train.path} has, too, and"
+            f" {unseen['none']:,} have two; 'twinrank data split' holds out images"
+        )
+    uneven = uneven_sides(data)
+    if uneven is None:
+        return LedgerRows(data, None, unseen)
+    say(f"{data.path}: {uneven}, so a random half of the rows is mirrored")
+    mirrored, which = mirrored_at_random(data, seed)
+    return LedgerRows(mirrored, which, unseen)
+
+
+def _unseen(data: Judgements, train: Judgements) -> Unseen | None:
+    """Rows by how many of their images are in no training; None where all are."""
+    used = np.unique(train.images.hashes[np.concatenate([train.left, train.right])])
+    seen = np.isin(data.images.hashes, used) & ~data.images.fingerprints.uniform
+    count = np.bincount(seen[data.left].astype(int) + seen[data.right], minlength=3).tolist()
+    return Unseen(both=count[0], one=count[1], none=count[2]) if count[0] < len(data) else None
