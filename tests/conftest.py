@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig
+from twinrank.core.cache_folder import cache_folder
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 
@@ -49,10 +50,22 @@ def denormals() -> None:
     torch.set_flush_denormal(False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache folder, which has MNIST; tests keep pixels in one of their own."""
+    users, own = cache_folder(), tmp_path_factory.mktemp("cache")
+    (own / "mnist.npz").symlink_to(users / "mnist.npz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINRANK_CACHE", str(own))
+        yield users
+
+
 @pytest.fixture(scope="session")
-def mnist() -> Mnist:
+def mnist(users_cache: Path) -> Mnist:
     """All of MNIST, fetched once and then from the cache."""
-    return fetch_mnist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINRANK_CACHE", str(users_cache))
+        return fetch_mnist()
 
 
 @pytest.fixture(scope="session")

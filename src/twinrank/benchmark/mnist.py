@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import io
 import math
-import os
 import pickle
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinrank.core.cache_folder import cache_folder
 from twinrank.core.files import open_file, reading, write_npz
 from twinrank.core.messages import quoted
 from twinrank.core.npz import Archive
@@ -84,19 +84,6 @@ class Readable(Protocol):
 
 class _SourceFailed(Exception):
     """A source does not have MNIST; the text is the reason."""
-
-
-def cache_folder() -> Path:
-    """The folder of downloads: ``TWINRANK_CACHE``, or ``twinrank`` in the user's cache folder."""
-    if chosen := os.environ.get("TWINRANK_CACHE"):
-        return Path(chosen).expanduser()
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "twinrank"
 
 
 def fetch_mnist(source: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Mnist:

@@ -62,7 +62,7 @@ def described(hint: Any) -> str:
         return " or ".join(described(option) for option in get_args(hint))
     if get_origin(hint) is tuple:
         return f"a list, each {described(get_args(hint)[0])}"
-    return {int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}[hint]
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}[hint]
 
 
 def require_types(config: "DataclassInstance") -> None:

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
 
 from twinrank.core.messages import cause
 from twinrank.data.images.reading import Header, Reading
@@ -119,7 +119,7 @@ def _turn(image: Image.Image) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterator[Image.Image]:
+def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterator[ImageFile.ImageFile]:
     """An image at its page, if its size, pages and bits are acceptable. Its pixels are not decoded."""
     try:
         Image.init()
@@ -135,7 +135,8 @@ def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterato
     except Image.DecompressionBombError as error:
         raise _too_large("") from error
     except Exception as error:  # Damaged bytes fail in more ways than can be listed.
-        raise UnusableImage(f"that cannot be read as {', '.join(_FORMATS)}", "save them again", cause(error)) from error
+        detail = "of another kind, or damaged" if isinstance(error, UnidentifiedImageError) else cause(error)
+        raise UnusableImage(f"that cannot be read as {', '.join(_FORMATS)}", "save them again", detail) from error
 
 
 def _too_large(detail: str) -> UnusableImage:
@@ -156,7 +157,7 @@ def _is_deep_grey(image: Image.Image) -> bool:
     return image.mode[0] in "IF"
 
 
-def _check_bits(image: Image.Image, reading: Reading) -> None:
+def _check_bits(image: ImageFile.ImageFile, reading: Reading) -> None:
     """Refuse more than 8 bits a channel without a range that says what they mean."""
     if _is_deep_grey(image):
         if reading.range is None:

@@ -1,6 +1,7 @@
 """Work on many image files, in threads; what is wrong with a file is a result like any other."""
 
 import os
+import stat
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ def image_files(folder: Path) -> list[Path]:
         InputError: The folder cannot be read, or there is none in it.
     """
     with reading(folder):
-        if not folder.is_dir():
+        if not stat.S_ISDIR(folder.stat().st_mode):
             raise InputError(f"{folder}: is no folder; give a folder of images")
         found = []
         for parent, folders, names in os.walk(folder, onerror=_raise):

@@ -3,62 +3,58 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
+from twinrank.data.images.cache import CachedImages, Progress, read_images
 from twinrank.data.images.files import image_files
-from twinrank.data.images.read import Progress, read_images
+from twinrank.data.images.fingerprints import Fingerprints, look_through
 from twinrank.data.images.reading import Reading
-
-_CHUNK_BYTES = 1 << 24
 
 
 def _no_progress(name: str, done: int, total: int) -> None:
     pass
 
 
-class Fingerprints(NamedTuple):
-    """A hash and a few numbers for each of M images.
-
-    Attributes:
-        hashes: BLAKE2b hashes of the pixels as 8-bit values, uint64 (M,).
-        uniform: Whether an image has one value throughout, bool (M,).
-        brightness: Mean pixels, 0 to 1, float64 (M,).
-        visible: Shares of pixels above 0, float64 (M,).
-        brightest: Largest pixel of all, 0 to 255.
-    """
-
-    hashes: np.ndarray
-    uniform: np.ndarray
-    brightness: np.ndarray
-    visible: np.ndarray
-    brightest: int
-
-
 @dataclass(frozen=True, eq=False)
 class ImageStore:
-    """M images, each once.
+    """M images, each once. Pickled, images from files take no space: they are mapped into memory again.
 
     Attributes:
-        parts: Blocks of images, each (m, C, H, W), of one shape and type: uint8, or float32 in [0, 1]. Their images are
-            numbered through.
+        parts: Blocks of images, each (m, C, H, W), of one shape and type: uint8, or float32 in [0, 1]. Images in memory
+            are numbered through. Those from files are memory maps that hold other images, too: use :meth:`take`.
         path: Folder or file of the images, or the name of arrays in memory.
         names: Names of the images, str (M,); None where they have only numbers.
-        reading: How files became pixels, with size and channels; None for arrays.
-        digests: SHA-256 digests of the files, uint8 (M, 32); None for arrays.
+        cached: Where images from files are in the cache; None for images in memory.
     """
 
     parts: tuple[np.ndarray, ...]
     path: Path
     names: np.ndarray | None = None
-    reading: Reading | None = None
-    digests: np.ndarray | None = None
+    cached: CachedImages | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        return sum(map(len, self.parts)) if self.cached is None else len(self.cached.places)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ if self.cached is None else {**self.__dict__, "parts": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.cached is not None:
+            self.__dict__["parts"] = self.cached.parts
+
+    @property
+    def reading(self) -> Reading | None:
+        """How files became pixels, with size and channels; None for images in memory."""
+        return None if self.cached is None else self.cached.reading
+
+    @property
+    def digests(self) -> np.ndarray | None:
+        """SHA-256 digests of the files, uint8 (M, 32); None for images in memory."""
+        return None if self.cached is None else self.cached.digests
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,23 +74,24 @@ class ImageStore:
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Some images, (n, C, H, W). It is a view where they stand one after the other in a block, else a copy.
 
+        Of a memory map, some hundred megabytes stay in this process's resident memory, however many are taken.
+
         Args:
             rows: Numbers of images, int (n,).
         """
-        rows = np.asarray(rows)
-        starts = self._starts
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
-            part = int(np.searchsorted(starts, rows[0], side="right")) - 1
-            if rows[-1] < starts[part] + len(self.parts[part]):
-                first = int(rows[0] - starts[part])
-                return self.parts[part][first : first + len(rows)]
-        if len(self.parts) == 1:
-            return self.parts[0][rows]
-        taken = np.empty((len(rows), *self.shape), self.dtype)
-        of_part = np.searchsorted(starts, rows, side="right") - 1
-        for number, part in enumerate(self.parts):
-            here = of_part == number
-            taken[here] = part[rows[here] - starts[number]]
+        places = np.asarray(rows) if self.cached is None else self.cached.places[rows]
+        of_part = np.searchsorted(self._starts, places, side="right") - 1
+        used = np.unique(of_part)
+        if len(used) == 1:
+            taken = _rows(self.parts[used[0]], places - self._starts[used[0]])
+        else:
+            taken = np.empty((len(places), *self.shape), self.dtype)
+            for number in used:
+                here = of_part == number
+                taken[here] = self.parts[number][places[here] - self._starts[number]]
+        if self.cached is not None:
+            for number in used:
+                self.cached.segments[number].taken(np.count_nonzero(of_part == number) * int(np.prod(self.shape)))
         return taken
 
     @property
@@ -103,25 +100,9 @@ class ImageStore:
         return self.fingerprints.hashes
 
     @cached_property
-    def fingerprints(self) -> "Fingerprints":
-        """A hash and a few numbers of each image, from one look at the pixels, some megabytes at a time."""
-        hashes, uniform = np.empty(len(self), np.uint64), np.empty(len(self), bool)
-        brightness, visible = np.empty(len(self)), np.empty(len(self))
-        brightest = at = 0
-        rows = max(1, _CHUNK_BYTES // int(np.prod(self.shape)))
-        for part in self.parts:
-            for start in range(0, len(part), rows):
-                flat = _eight_bit(part[start : start + rows])
-                flat = flat.reshape(len(flat), -1)
-                low, high = flat.min(axis=1), flat.max(axis=1)
-                place = slice(at, at := at + len(flat))
-                digests = b"".join(blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
-                hashes[place] = np.frombuffer(digests, np.uint64)
-                uniform[place] = low == high
-                brightness[place] = flat.mean(axis=1) / 255
-                visible[place] = np.count_nonzero(flat, axis=1) / flat.shape[1]
-                brightest = max(brightest, int(high.max()))
-        return Fingerprints(hashes, uniform, brightness, visible, brightest)
+    def fingerprints(self) -> Fingerprints:
+        """A hash and a few numbers of each image. Those of files are kept with their pixels."""
+        return Fingerprints.of(look_through(self.parts) if self.cached is None else self.cached.looks)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -186,10 +167,13 @@ class ImageStore:
         Raises:
             InputError: Some images cannot be used; the line counts every kind of defect and has its first examples.
         """
-        pixels, digests, reading = read_images(names, paths, reading, path, progress, threads)
-        return cls((pixels,), path, np.asarray(names, np.str_), reading, digests)
+        cached = read_images(names, paths, reading, path, progress, threads)
+        return cls(cached.parts, path, np.asarray(names, np.str_), cached)
 
 
-def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    values = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
-    return np.ascontiguousarray(values)
+def _rows(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an array, as a view where they ascend one by one."""
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
+        return images[first : last + 1]
+    return images[rows]
