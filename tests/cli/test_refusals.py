@@ -35,8 +35,22 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         (["dat"], "unknown command 'dat'; did you mean 'data'? 'twinrank --help' lists them"),
         (["xyz"], "unknown command 'xyz'; 'twinrank --help' lists them"),
-        (["data"], "COMMAND is missing after 'twinrank data'; it is one of check, show, fetch, make, fresh"),
-        (["data", "split", "x"], "unknown command 'split'; it is one of check, show, fetch, make, fresh"),
+        (["data"], "COMMAND is missing after 'twinrank data'; it is one of check, show, split, fetch, make, fresh"),
+        (["data", "peel", "x"], "unknown command 'peel'; it is one of check, show, split, fetch, make, fresh"),
+        (["data", "split"], "VOTES and --out FOLDER are missing; 'twinrank data split --help' describes them"),
+        (
+            ["data", "split", "pairs.npz", "--out", "o", "--by", "row"],
+            "--by: 'row' is unknown; it is one of image, group",
+        ),
+        (
+            ["data", "split", "pairs.npz", "--out", "o", "--columns", "photo_1"],
+            "--columns: 'photo_1' names no column; write a role and a column, such as left=photo_1",
+        ),
+        (
+            ["data", "split", "pairs.npz", "--out", "o", "--columns", "left=a,left=b"],
+            "--columns: left is there twice, with 'a' and 'b'; keep one",
+        ),
+        (["data", "split", "pairs.npz", "--out", "o", "--images", "d"], "--images: d: no such file or folder"),
         (["train"], "MODEL is missing after 'twinrank train'; 'twinrank train --help' lists what is possible"),
         (
             ["train", "ordernet"],

@@ -4,6 +4,7 @@ A file that a command reads is looked for here, before anything heavy is importe
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
@@ -123,6 +124,23 @@ def flag_type(hint: Any) -> Any:
     return listed(item)
 
 
+def stated_columns(text: str) -> dict[str, str]:
+    """What a user states about the columns of a table: ``left=photo_1,right=photo_2``. Names may have commas.
+
+    Raises:
+        InputError: A part is not a role with a column, or a role is stated twice.
+    """
+    found: dict[str, str] = {}
+    for part in re.split(r",(?=\s*\w+=)", text):
+        role, equals, name = (each.strip() for each in part.partition("="))
+        if not equals:
+            raise InputError(f"{quoted(part)} names no column; write a role and a column, such as left=photo_1")
+        if role in found:
+            raise InputError(f"{role} is there twice, with {quoted(found[role])} and {quoted(name)}; keep one")
+        found[role] = name
+    return found
+
+
 @registry.primitive_rule
 def _plain_value(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """Numbers, texts and paths, each of them or None: one short metavar, one short refusal."""
@@ -153,6 +171,16 @@ def _optional(metavar: str) -> Any:
 File = Annotated[Path, _spec("FILE", existing_path)]
 """A file, or a folder of images, that is read."""
 OptionalFile = Annotated[Path | None, _spec("FILE", existing_path), _optional("FILE")]
+OptionalImages = Annotated[Path | None, _spec("DIR", existing_path), _optional("DIR")]
+"""The folder of the images that a table names."""
+Columns = Annotated[
+    dict[str, str] | None,
+    _spec(
+        "ROLE=COLUMN[,...]", stated_columns, lambda given: ",".join("=".join(each) for each in (given or {}).items())
+    ),
+    _optional("ROLE=COLUMN[,...]"),
+]
+"""What a user states about the columns of a table."""
 Folder = Annotated[Path, _spec("RUN", existing_run)]
 Runs = Annotated[tuple[Path, ...], _spec("RUN[,RUN]", existing_runs)]
 OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_runs), _optional("RUN[,RUN]")]

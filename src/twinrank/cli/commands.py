@@ -46,7 +46,7 @@ PURPOSES = {
 """What each group is for."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "data": ("check", "show", "fetch", "make", "fresh"),
+    "data": ("check", "show", "split", "fetch", "make", "fresh"),
     "plot": ("curves", "saliency", "augmentations"),
     "submit": ("check",),
 }

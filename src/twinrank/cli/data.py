@@ -1,11 +1,20 @@
-"""Check and draw pair files; fetch MNIST and make the benchmark."""
+"""Check, draw and split pair files; fetch MNIST and make the benchmark."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from twinrank.cli.arguments import FileArgument, FileArguments, OptionalFile, OutFile, OutFolder
+from twinrank.cli.arguments import (
+    Columns,
+    FileArgument,
+    FileArguments,
+    OptionalFile,
+    OptionalImages,
+    OutFile,
+    OutFolder,
+    listed,
+)
 from twinrank.cli.output import progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, require_splits
 
@@ -88,3 +97,32 @@ def show(file: FileArgument, out: OutFile = Path("pairs.png"), pairs: int = 40, 
 
     rows = draw_sheet(load_pairs(file), out, pairs, seed)
     print(f"{out}: {len(rows)} pairs of {file}")
+
+
+def split(
+    votes: Annotated[FileArgument, tyro.conf.arg(metavar="VOTES")],
+    out: OutFolder,
+    images: OptionalImages = None,
+    by: Literal["image", "group"] = "image",
+    shares: listed(float) = (0.7, 0.15, 0.15),  # pyright: ignore[reportInvalidTypeForm]
+    seed: int = 0,
+    columns: Columns = None,
+) -> None:
+    """Split judgements into train.csv, val.csv and test.csv that share no image.
+
+    A file has the judgements whose two images both belong to it. Those of a training image and a test image go to
+    crossing.csv.
+
+    Args:
+        votes: Table of judgements.
+        out: Folder for the four files. Files that are there and differ are kept, and refused.
+        images: Folder of the images. Without it, the table's own.
+        by: What is held out: images, or groups of them, such as patients or places.
+        shares: Shares of the images for train, val and test.
+        seed: Seed of the division.
+        columns: Columns of the table that are not recognised, such as left=photo_1,right=photo_2,outcome=vote.
+    """
+    from twinrank.core.context import Context
+    from twinrank.workflows.split import split
+
+    split(votes, out, images, by, shares, seed, columns, Context(say=say))

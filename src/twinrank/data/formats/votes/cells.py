@@ -171,21 +171,21 @@ def as_text(value: Any) -> str:
     return str(value).strip()
 
 
-def read_parquet(path: Path) -> Cells:
+def read_parquet(path: Path, content: bytes) -> Cells:
     """Cells of a Parquet file, where pyarrow is installed.
 
     Raises:
         InputError: pyarrow is missing, or the file is damaged.
     """
     try:
-        from pyarrow import parquet
+        from pyarrow import BufferReader, parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             f"{path}: reading Parquet needs the package pyarrow; install it (pip install pyarrow), or save the table"
             " as CSV"
         ) from error
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(BufferReader(content))
         columns = {
             name.strip(): [as_text(value) for value in column.to_pylist()]
             for name, column in zip(table.column_names, table.columns, strict=True)

@@ -68,13 +68,13 @@ def read_patches(folder: Path, sets: Sequence[Path]) -> Cells:
             if judged.name.startswith("._"):
                 continue
             share = _share(judged)
-            sides = [each.get(judged.stem) for each in patches]
+            first, second = (each.get(judged.stem) for each in patches)
             if share is None:
                 wrong.append(str(judged.relative_to(folder)))
-            elif None in sides:
+            elif first is None or second is None:
                 missing.append(str(judged.relative_to(folder)))
             else:
-                names.append(tuple(side.relative_to(folder).as_posix() for side in sides if side))
+                names.append((first.relative_to(folder).as_posix(), second.relative_to(folder).as_posix()))
                 shares.append(1 - share)
         shares, votes = _fractions(shares)
         rows += [(*pair, repr(share), str(votes)) for pair, share in zip(names, shares, strict=True)]

@@ -63,7 +63,7 @@ def find_images(names: Iterable[str], folder: Path | None, table: Path) -> list[
     """
     names = list(names)
     home = table if table.is_dir() else table.parent
-    roots = [home] if folder is None else [Path(folder), home]
+    roots = [home] if folder is None or Path(folder).resolve() == home.resolve() else [Path(folder), home]
     with reading(roots[0]):
         if not roots[0].is_dir():
             os.stat(roots[0])  # noqa: PTH116 (fails with the reason if nothing is there)
@@ -80,6 +80,9 @@ def find_images(names: Iterable[str], folder: Path | None, table: Path) -> list[
     if missing:
         where = " or ".join(map(str, roots))
         defects.append(f"images that are not in {where}: {len(missing):,} of {len(found):,} ({first_few(missing)})")
+        first = next(name for name, place in found.items() if not place.files)
+        elsewhere = trees[0].anywhere(first)
+        defects += [f"{quoted(first)} is in {elsewhere[0].parent}"] if len(elsewhere) == 1 else []
     if several:
         defects.append(f"names that fit several files: {len(several):,} ({first_few(several)})")
     shared = _shared(found)

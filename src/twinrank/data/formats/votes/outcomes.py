@@ -84,14 +84,16 @@ def read_outcomes(
         return by_name
     meaning, how = _meaning(cells, roles, column, distinct)
     by_value = _by_value(cells, values, meaning, how)
+    likely, other = (by_name, by_value) if points(column) else (by_value, by_name)
     if by_name.defects and by_value.defects:
         # Most rows decide which of the two readings was meant.
-        return min(by_value, by_name, key=lambda read: np.isnan(read.value).sum())
-    if by_value.defects:
-        return by_name
-    stated = bool(roles.values.keys() & _STATED.keys())
-    if by_name.defects or stated or not points(column) or np.array_equal(by_name.value, by_value.value):
+        return min(likely, other, key=lambda read: np.isnan(read.value).sum())
+    if by_name.defects or by_value.defects:
+        return other if likely.defects else likely
+    if roles.values.keys() & _STATED.keys():
         return by_value
+    if likely is by_value or np.array_equal(by_name.value, by_value.value):
+        return likely
     raise InputError(
         f"{cells.path}: column {quoted(column)} could have the winner's name, or {how}; choose with `columns`:"
         f" winner={column} or left_is=VALUE,right_is=VALUE"

@@ -23,7 +23,7 @@ from twinrank.errors import InputError
 
 _MEMORY_PER_BYTE = 12
 """Lists of short cells, equal ones stored once, take about this many times the bytes of the file."""
-_PARQUET = b"PAR1"
+_PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _UNKNOWN = "unknown"
 """Rater of rows that name none."""
@@ -62,8 +62,12 @@ def _cells(path: Path, columns: Mapping[str, str]) -> Cells:
         path = find_table(path)
     require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
     content = read_bytes(path)
+    if content[:4] == _ZIP:
+        raise InputError(
+            f"{path}: a zip archive, such as NPZ or XLSX, and no table of judgements; save the table as CSV"
+        )
     if content[:4] == _PARQUET:
-        return read_parquet(path)
+        return read_parquet(path, content)
     text = text_of(path, content)
     if text.lstrip()[:1] in ("[", "{"):
         return read_json_table(path, text, columns)
@@ -128,7 +132,9 @@ def _single(cells: Cells, roles: Roles, left: list[str], right: list[str]) -> _R
     weight = np.ones(len(cells))
     if "weight" in columns:
         weight = np.array([number(cell, cells.comma) for cell in cells.columns[columns["weight"]]])
-        defects += examples("numbers of votes that are not above 0", _places(cells, ~(weight > 0)))
+        defects += examples(
+            "numbers of votes that are not above 0", _places(cells, np.logical_not(weight > 0).tolist())
+        )
     return _Rows(value, weight, np.arange(len(cells)), how, skipped, defects)
 
 

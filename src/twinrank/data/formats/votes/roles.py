@@ -29,7 +29,7 @@ _NUMBERS = ("1", "2", "0", "l", "r", "i", "j")
 _COUNTS = ("votes", "vote", "count", "counts", "wins", "n", "numvotes", "votecount")
 _GROUPS = ("group", "groupid")
 _OUTCOMES = (
-    *("outcome", "label", "winner", "choice", "preference", "preferred", "selected", "selection", "vote", "votes"),
+    *("outcome", "label", "winner", "choice", "preference", "preferred", "selected", "selection", "vote"),
     *("result", "answer", "response", "judgement", "judgment", "decision", "verdict", "chosen", "better"),
 )
 _WEAK_OUTCOMES = ("votes", "y")
@@ -144,7 +144,7 @@ def find_roles(cells: Cells, columns: Mapping[str, str]) -> Roles:
     found = {**cells.roles, **given}
     marks = _Search(cells, found).run()
     if not {"left", "right"} <= found.keys():
-        raise InputError(f"{cells.path}: one image column is named; name both with `columns`: left=..., right=...")
+        raise InputError(f"{cells.path}: one image column is named; name both with `columns`: left=...,right=...")
     used = {role: name for role, name in found.items() if name}
     for name in used.values():
         alike = [other for other in cells.columns if plain(other) == plain(name)]

@@ -28,7 +28,9 @@ def votes_as_csv(votes: VoteTable) -> str:
         if values is not None:
             columns[name] = values
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # By itself, the writer does not quote a lone carriage return.
+    returns = any("\r" in cell for values in columns.values() for cell in values)
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
