@@ -100,6 +100,14 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_pairs(tmp_path).xa[0, 0], np.rot90(GREY[0], -1))
 
 
+def test_other_columns_are_left_aside_and_metadata_of_macos_too(folder: Path) -> None:
+    table(folder, "0.png,1.png,9,1", header="left,right,size,label")
+    (folder / "._pairs.csv").write_bytes(b"\0\5\x16\7")
+    data = load_pairs(folder)
+    assert data.y is not None
+    assert data.y.tolist() == [1]
+
+
 def test_the_digest_covers_the_images(folder: Path) -> None:
     table(folder, "0.png,1.png,1")
     before = load_pairs(folder).sha256
@@ -114,35 +122,24 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
     assert data.y is not None
     assert data.y.tolist() == [1, 0]
     path = table(folder, "0.png,1.png,1")
-    assert "has labels already (column 'label')" in refusal(path, labels)
+    assert "has labels already (outcomes)" in refusal(path, labels)
 
 
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        ((), "left,right,label", "no pairs, only a header line; add a line for each pair"),
-        (
-            ("0.png,1",),
-            "left,label",
-            "column 'right' is missing, the first line has 'left', 'label'; the columns are left",
-        ),
-        (
-            ("0.png,1.png,9",),
-            "left,right,size",
-            "unknown column 'size'; the columns are left, right and optionally label",
-        ),
-        (("0.png,1.png,2",), "left,right,label", "labels other than 0 and 1: 1 ('2' in line 2); labels are 0 or 1"),
-        (("0.png,1.png,",), "left,right,label", "missing labels: 1 (line 2)"),
+        ((), "left,right,label", "no judgements, only a header line; add a line for each"),
+        (("0.png,1",), "left,label", "no two columns of images among 'left', 'label'; name them with `columns`"),
+        (("0.png,1.png,2",), "left,right,label", "column 'label' has 2, which can be read in several ways"),
+        (("0.png,1.png,3",), "left,right,label", "outcomes that are not understood: 1 ('3' in line 2); an outcome is"),
+        (("0.png,1.png,",), "left,right,label", "missing outcomes: 1 (line 2)"),
         (("0.png,1.png,a", "1.png,0.png,a"), "left,right,id", "ids that occur again: 1 ('a' in line 3)"),
-        (("0.png,1.png,",), "left,right,id", "missing ids: 1 (line 2); labels are 0 or 1, and an id occurs once"),
-        (("0.png,,1",), "left,right,label", "line 2 has no right image; name one"),
-        (
-            ("0.png,none.png,1",),
-            "left,right,label",
-            "1 image of 2 cannot be used. Images that do not exist: 1 ('none.png'); check their paths",
-        ),
-        (("0.png,.,1",), "left,right,label", "Images that cannot be opened: 1 ('.': cannot be read (it is a folder))"),
-        (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "Images that cannot be opened: 1 ('nnnn"),
+        (("0.png,1.png,",), "left,right,id", "missing ids: 1 (line 2); an id occurs once"),
+        (("0.png,,1",), "left,right,label", "missing right images: 1 (line 2); name both images"),
+        (("0.png,none.png,1",), "left,right,label", "images that are not in"),
+        (("0.png,.,1",), "left,right,label", "1 of 2 ('.'); correct the names, or name the folder of the images with"),
+        (("0.png,1.png,1", f"0.png,{'n' * 300},1"), "left,right,label", "1 of 3 ('nnnn"),
+        (("0.png,1.png,1", f"0.png,/{'n' * 300},1"), "left,right,label", "1 of 3 ('/nnn"),
     ],
 )
 def test_bad_tables_are_refused(
@@ -191,8 +188,8 @@ def test_bad_images_are_refused(folder: Path, refusal: Refusal, image: Image.Ima
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "no CSV file; a folder of images has a pairs.csv with the columns left,right,label"),
-        (("a.csv", "b.csv"), "several CSV files (a.csv, b.csv); a folder of images has a pairs.csv"),
+        ((), "no table of judgements; name one, or call it pairs.csv"),
+        (("a.csv", "b.csv"), "several tables (a.csv, b.csv); name one, or call it pairs.csv"),
     ],
 )
 def test_folders_without_one_table_are_refused(

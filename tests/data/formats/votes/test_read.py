@@ -196,7 +196,7 @@ def test_a_folder_with_one_table(write: Write, tmp_path: Path) -> None:
     path = write(LABELLED)
     assert read_votes(tmp_path).path == path
     write(LABELLED, "more.csv")
-    assert "several CSV files (more.csv, votes.csv)" in refused(tmp_path)
+    assert "several tables (more.csv, votes.csv); name one, or call it pairs.csv" in refused(tmp_path)
     write("left,right\na,b\n", "pairs.csv")
     assert read_votes(tmp_path).y is None
 

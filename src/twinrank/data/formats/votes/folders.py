@@ -12,7 +12,7 @@ from twinrank.data.formats.votes.cells import Cells
 from twinrank.data.formats.votes.outcomes import examples
 from twinrank.errors import InputError
 
-_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 _MOST_VOTES = 10
 _LARGEST = 4096
 """Bytes of a file with one judgement."""
@@ -23,8 +23,11 @@ def find_table(folder: Path) -> Path:
 
     Files whose name begins with ``._`` are metadata of macOS, and no tables.
 
+    Returns:
+        The table, or the folder itself if it has patches like those of BAPPS instead.
+
     Raises:
-        InputError: There is none, or several.
+        InputError: There is none, or there are several.
     """
     with reading(folder):
         names = sorted(path for path in folder.iterdir() if not path.name.startswith("._"))
@@ -33,8 +36,10 @@ def find_table(folder: Path) -> Path:
     for path in tables:
         if path.name == "pairs.csv" or len(tables) == 1:
             return path
-    found = f"several CSV files ({first_few([path.name for path in tables])})" if tables else "no CSV file"
-    raise InputError(f"{folder}: {found}; a folder of images has a pairs.csv with the columns left,right,label")
+    if not tables and patch_folders(folder):
+        return folder
+    found = f"several tables ({first_few([path.name for path in tables])})" if tables else "no table of judgements"
+    raise InputError(f"{folder}: {found}; name one, or call it pairs.csv")
 
 
 def patch_folders(folder: Path) -> list[Path]:
@@ -44,7 +49,7 @@ def patch_folders(folder: Path) -> list[Path]:
     return [path for path in found if all((path / side).is_dir() for side in ("p0", "p1"))]
 
 
-def read_patches(folder: Path, sets: Sequence[Path]) -> Cells:
+def read_patches(folder: Path) -> Cells:
     """Judgements of patches like those of BAPPS: which of ``p0`` and ``p1`` looks more like the reference?
 
     ``judge/NAME.npy`` is the share of the votes for ``p1/NAME.png``. Shares of a set are fractions of the votes for a
@@ -52,14 +57,14 @@ def read_patches(folder: Path, sets: Sequence[Path]) -> Cells:
     https://github.com/richzhang/PerceptualSimilarity, section "Berkeley Adobe Perceptual Patch Similarity".
 
     Args:
-        folder: Folder that was given.
-        sets: Folders with ``p0``, ``p1`` and ``judge``.
+        folder: Folder at or below which sets have ``p0``, ``p1`` and ``judge``.
 
     Raises:
         InputError: A judgement is no share, or a patch is missing; one line has all of these.
     """
     rows: list[tuple[str, str, str, str]] = []
     missing, wrong = [], []
+    sets = patch_folders(folder)
     for place in sets:
         shares: list[float] = []
         names: list[tuple[str, str]] = []

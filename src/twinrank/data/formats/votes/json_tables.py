@@ -11,11 +11,11 @@ from twinrank.core.messages import counted
 from twinrank.data.formats.votes.cells import Cells, as_text, cells_of_records
 from twinrank.data.formats.votes.outcomes import TIES, examples, number
 from twinrank.data.formats.votes.roles import plain
+from twinrank.data.images.decode import ENDINGS
 from twinrank.errors import InputError
 
 _IMAGES = ("image_path", "file_path", "image_paths", "file_paths", "images")
 """Keys of a list of images that were compared with each other."""
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 
 def read_json_table(path: Path, text: str, columns: Mapping[str, str]) -> Cells:
@@ -130,7 +130,7 @@ def _compared_fields(cells: Cells, compared: Sequence[str]) -> list[str]:
     images = [
         name
         for name, values in cells.columns.items()
-        if all(value.split("?")[0].lower().endswith(_ENDINGS) for value in values if value) and any(values)
+        if all(value.split("?")[0].lower().endswith(ENDINGS) for value in values if value) and any(values)
     ]
     return images if len(images) == 2 else []
 

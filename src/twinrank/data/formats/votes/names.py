@@ -12,10 +12,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from twinrank.core.files import reading
 from twinrank.core.messages import first_few, quoted
+from twinrank.data.images.decode import ENDINGS
 from twinrank.errors import InputError
 
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
-"""Endings that a name may leave out."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
@@ -36,7 +35,7 @@ def normal_name(name: str) -> str:
     text = unicodedata.normalize("NFC", name.strip())
     if _URL.match(text):
         start = re.split(r"[?#]", text, maxsplit=1)[0]
-        return start if start.lower().endswith(_ENDINGS) else text
+        return start if start.lower().endswith(ENDINGS) else text
     text = re.sub(r"/{2,}", "/", text.replace("\\", "/"))
     while text.startswith("./"):
         text = text[2:]
@@ -123,7 +122,7 @@ def _find(name: str, trees: list["_Tree"]) -> _Place:
             if files:
                 return _Place(files)
         return _Place([])
-    if absolute and Path(path).is_file():
+    if absolute and os.path.isfile(path):  # noqa: PTH113 (a Path would fail where the name is too long)
         return _Place([Path(path)])
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
     ends = [parts[start:] for start in range(len(parts))]
@@ -153,7 +152,7 @@ def _folded(name: str) -> str:
 
 def _stem(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
-    return stem if dot + ending.lower() in _ENDINGS and stem else name
+    return stem if dot + ending.lower() in ENDINGS and stem else name
 
 
 class _Tree:
@@ -180,6 +179,8 @@ class _Tree:
     def anywhere(self, end: str) -> list[Path]:
         """Files below the root whose path ends so; their ending may be missing."""
         wanted = [_folded(part) for part in PurePosixPath(end).parts]
+        if not wanted:
+            return []
         *parents, last = wanted
         for index in self._everywhere:
             files = [

@@ -13,7 +13,7 @@ from twinrank.core.messages import counted
 from twinrank.data.formats.labels import id_defects
 from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
 from twinrank.data.formats.votes.dialects import chosen_rows, scenes
-from twinrank.data.formats.votes.folders import find_table, patch_folders, read_patches
+from twinrank.data.formats.votes.folders import find_table, read_patches
 from twinrank.data.formats.votes.json_tables import read_json_table
 from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
@@ -56,10 +56,9 @@ def read_votes(path: Path, columns: Mapping[str, str] | None = None) -> VoteTabl
 def _cells(path: Path, columns: Mapping[str, str]) -> Cells:
     """Cells of any table; its content says what it is, whatever its name ends in."""
     if path.is_dir():
-        sets = patch_folders(path)
-        if sets:
-            return read_patches(path, sets)
         path = find_table(path)
+        if path.is_dir():
+            return read_patches(path)
     require_memory(path, path.stat().st_size * _MEMORY_PER_BYTE)
     content = read_bytes(path)
     if content[:4] == _ZIP:
@@ -91,7 +90,7 @@ def _votes(cells: Cells, roles: Roles) -> VoteTable:
     if "id" in column:
         defects += id_defects(column["id"], cells.unit, cells.lines)
     if defects:
-        raise InputError(f"{cells.path}: {'; '.join(defects)}; correct these")
+        raise InputError(f"{cells.path}: {'; '.join(defects)}; {_remedy(defects)}")
     return _table(cells, roles, left, right, rows)
 
 
@@ -149,8 +148,8 @@ def _counted(cells: Cells, column: Mapping[str, list[str]]) -> _Rows:
             for role in ("left_votes", "right_votes", "ties")
         ]
     )
-    wrong = ~(counts >= 0).all(0)
-    none = ~wrong & (counts.sum(0) == 0)
+    wrong = np.logical_not((counts >= 0).all(axis=0, keepdims=True))[0]
+    none = ~wrong & (counts.sum(axis=0) == 0)
     defects = examples("numbers of votes that are not 0 or more", _places(cells, wrong))
     defects += examples("rows without votes", _places(cells, none))
     decided = counts[0] + counts[1]
@@ -169,6 +168,22 @@ def _unwritable(cells: Cells, column: Mapping[str, list[str]]) -> list[str]:
         bad = {cell for cell in {*column.get(role, ())} if _UNWRITABLE.search(cell)}
         found += _places(cells, [cell in bad for cell in column[role]]) if bad else []
     return examples("texts that are not Unicode, or have a zero byte", found)
+
+
+def _remedy(defects: list[str]) -> str:
+    """What to do about defects, by a word that only their kind has."""
+    remedies = {
+        "images": "name both images",
+        "outcomes": "an outcome is left or right, 1 or 0, the winner's name, tie, or a share of the votes for left",
+        "winners": "name one of the two images, or tie",
+        "votes": "numbers of votes are above 0",
+        "ids": "an id occurs once",
+        "true": "write true or false",
+    }
+    found = [
+        remedy for word, remedy in remedies.items() if any(word in defect.split(":")[0].split() for defect in defects)
+    ]
+    return "; ".join(found) or "correct these"
 
 
 def _places(cells: Cells, wrong: Iterable[bool]) -> list[str]:
