@@ -9,10 +9,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from twinrank.data.images.file_index import FileIndex, KnownFile, Signature
 from twinrank.data.images.files import in_threads, opened
 from twinrank.data.images.reading import Header, Reading
 from twinrank.data.images.room import make_room
-from twinrank.data.images.segments import Segment, new_segment, segment_files
+from twinrank.data.images.segments import Segment, SegmentWriter, new_segment, segment_files
 from twinrank.errors import InputError
 
 Progress = Callable[[str, int, int], None]
@@ -34,8 +34,11 @@ Progress = Callable[[str, int, int], None]
 
 _VERSION = 1
 """Counts up when the same reading gives other pixels than before."""
-_MOST_SEGMENTS = 8
-"""Segments of one set of images. Where more would be needed, its images are copied into a new one."""
+_SEGMENT_BYTES = 1 << 30
+"""Bytes of the pixels of a segment: what a killed process has to decode again."""
+_SPARE_SEGMENTS = 16
+"""Segments of a set of images beyond twice the number that it would fill. Where more would be needed, its images are
+copied into new ones."""
 _FRESH = 0.02
 """Seconds after which a further change of a file gives it another time stamp."""
 
@@ -99,10 +102,9 @@ def read_images(
     folder = root / _key(version=_VERSION, pillow=PIL.__version__, **effective.to_json()).hex()[:24]
     _make(folder)
     pool = _Pool(folder)
-    if files.defects or not pool.has_all(files.digests):
+    if files.defects or pool.lacks(files.digests) != (set(), False):
         with locked(folder / "lock"):
-            _fill(folder, files, effective, progress)
-        index.remember(files.found)
+            _fill(folder, files, index, effective, progress)
         files.require_all()
         pool = _Pool(folder)
     return pool.images(files.digests, effective)
@@ -220,17 +222,25 @@ class _Pool:
             for segment in self._segments
         ]
 
-    def has_all(self, digests: Sequence[bytes | None]) -> bool:
-        """Whether all images are here, in not too many segments."""
-        left, chosen = self.choose(digests)
-        return not left and len(chosen) <= _MOST_SEGMENTS
+    def lacks(self, digests: Sequence[bytes | None]) -> tuple[set[bytes | None], bool]:
+        """What is not here, and whether all would be in too many segments.
+
+        Args:
+            digests: Digests of the files of a set of images; None where it is not known.
+        """
+        left, chosen = self._choose(digests)
+        if not self._segments:
+            return left, False
+        filled = len(digests) * self._segments[0].images[0].nbytes // _SEGMENT_BYTES
+        return left, len(chosen) + bool(left) > _SPARE_SEGMENTS + 2 * filled
 
     def pixels(self, digest: bytes | None) -> np.ndarray | None:
         """The pixels of an image, uint8 (C, H, W); None if it is not here."""
         for segment, rows in zip(self._segments, self._rows, strict=True):
             if digest in rows:
-                segment.taken(segment.images[0].nbytes)
-                return segment.images[rows[digest]]
+                image = np.empty((1, *segment.images.shape[1:]), np.uint8)
+                segment.copy(np.array([rows[digest]]), image, np.array([0]))
+                return image[0]
         return None
 
     def images(self, digests: Sequence[bytes | None], reading: Reading) -> CachedImages:
@@ -240,7 +250,7 @@ class _Pool:
             digests: Digests of their files.
             reading: How these were read.
         """
-        _, chosen = self.choose(digests)
+        _, chosen = self._choose(digests)
         places: dict[bytes, int] = {}
         start = 0
         for number in chosen:
@@ -252,7 +262,7 @@ class _Pool:
         segments = tuple(self._segments[number] for number in chosen)
         return CachedImages(segments, at, np.frombuffer(b"".join(known), np.uint8).reshape(-1, 32), reading)
 
-    def choose(self, digests: Iterable[bytes | None]) -> tuple[set[bytes | None], list[int]]:
+    def _choose(self, digests: Iterable[bytes | None]) -> tuple[set[bytes | None], list[int]]:
         """Digests that are in no segment, and few segments that have all others."""
         left, chosen = set(digests), []
         while left and self._rows:
@@ -264,12 +274,13 @@ class _Pool:
         return left, chosen
 
 
-def _fill(folder: Path, files: _Files, reading: Reading, progress: Progress) -> None:
-    """Decode the images that are not in the cache yet into a new segment.
+def _fill(folder: Path, files: _Files, index: FileIndex, reading: Reading, progress: Progress) -> None:
+    """Decode the images that are not in the cache yet into new segments.
 
     Args:
         folder: Folder of the segments, which is locked.
         files: Files of the images. Digests and defects are noted there.
+        index: Index that gets what is found out about files.
         reading: Effective reading.
         progress: Listener.
 
@@ -277,32 +288,37 @@ def _fill(folder: Path, files: _Files, reading: Reading, progress: Progress) -> 
         InputError: The cache cannot be written.
     """
     pool = _Pool(folder)
-    left, chosen = pool.choose(files.digests)
-    crowded = len(chosen) >= _MOST_SEGMENTS
-    pending = [image for image in files.headers if crowded or files.digests[image] in left]
-    if not pending:
-        return
+    lacking, crowded = pool.lacks(files.digests)
+    pending = [image for image in files.headers if crowded or files.digests[image] in lacking]
     assert reading.channels is not None
     shape = (reading.channels, *reading.shape)
-    make_room(folder.parent, len(pending) * int(np.prod(shape)))
-    row_of = {image: row for row, image in enumerate(pending)}
+    size = int(np.prod(shape))
+    make_room(folder.parent, len(pending) * size)
 
-    with new_segment(folder, len(pending), shape) as writer:
-
-        def add(image: int) -> None:
+    def add(writer: SegmentWriter, row_of: Mapping[int, int], image: int) -> None:
+        pixels = pool.pixels(files.digests[image])
+        if pixels is None:
+            content = files.read(image)
             pixels = pool.pixels(files.digests[image])
-            if pixels is None:
-                content = files.read(image)
-                pixels = pool.pixels(files.digests[image])
-                if pixels is not None and not crowded:
-                    return
-                pixels = decode(content, reading) if pixels is None else pixels
-            digest = files.digests[image]
-            assert digest is not None
-            writer.add(row_of[image], pixels, digest)
+            if pixels is not None and not crowded:
+                return
+            pixels = decode(content, reading) if pixels is None else pixels
+        digest = files.digests[image]
+        assert digest is not None
+        writer.add(row_of[image], pixels, digest)
 
-        for image, defect in in_threads(
-            add, pending, lambda done: progress("images", done, len(pending)), files.threads
-        ):
-            if defect is not None:
-                files.defects[image] = defect
+    def report(start: int, done: int) -> None:
+        progress("images", start + done, len(pending))
+
+    rows = max(1, _SEGMENT_BYTES // size)
+    for start in range(0, len(pending), rows):
+        chosen = pending[start : start + rows]
+        with new_segment(folder, len(chosen), shape) as writer:
+            row_of = {image: row for row, image in enumerate(chosen)}
+            for image, defect in in_threads(
+                partial(add, writer, row_of), chosen, partial(report, start), files.threads
+            ):
+                if defect is not None:
+                    files.defects[image] = defect
+        index.remember(files.found)
+        files.found.clear()

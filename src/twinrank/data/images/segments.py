@@ -27,8 +27,9 @@ _PIXELS_AT = 4096
 _START = struct.Struct(f"<{len(_MAGIC)}sI")
 _RECORD = np.dtype([("file", "u1", 32), ("filled", "?"), ("look", LOOK)])
 """After the pixels, for each image: SHA-256 of its file, whether its pixels are there, and its fingerprint."""
-_RELEASED_BYTES = 1 << 28
-"""Bytes that are taken before their pages leave this process's resident memory. They stay in the system's cache."""
+_RELEASED_BYTES, _COPIED_BYTES = 1 << 28, 1 << 25
+"""Bytes that are copied before their pages leave this process's resident memory, and bytes that are copied at a time.
+The pages stay in the system's cache."""
 
 
 class _Head(msgspec.Struct):
@@ -104,11 +105,21 @@ class Segment:
         with suppress(OSError):
             os.utime(self.path, ns=(time.time_ns(), self.path.stat().st_mtime_ns))
 
-    def taken(self, size: int) -> None:
-        """Note that so many bytes were read, and keep what is resident of the map bounded."""
-        self._taken += size
-        if self._taken >= _RELEASED_BYTES:
-            self.release()
+    def copy(self, rows: np.ndarray, into: np.ndarray, at: np.ndarray) -> None:
+        """Copy images, while what is resident of the map stays bounded.
+
+        Args:
+            rows: Rows of the images, int (k,).
+            into: Array to fill, uint8 (n, C, H, W).
+            at: Their places in it, int (k,).
+        """
+        block = max(1, _COPIED_BYTES // self.images[0].nbytes)
+        for start in range(0, len(rows), block):
+            chosen = rows[start : start + block]
+            into[at[start : start + block]] = self.images[chosen]
+            self._taken += len(chosen) * self.images[0].nbytes
+            if self._taken >= _RELEASED_BYTES:
+                self.release()
 
     def release(self) -> None:
         """Let the pages of the map leave the resident memory of this process; arrays on the map stay valid."""

@@ -38,6 +38,10 @@ class ImageStore:
     def __len__(self) -> int:
         return sum(map(len, self.parts)) if self.cached is None else len(self.cached.places)
 
+    def __repr__(self) -> str:
+        channels, height, width = self.shape
+        return f"ImageStore({self.path}: {len(self):,} images, {channels} x {height} x {width} {self.dtype})"
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ if self.cached is None else {**self.__dict__, "parts": ()}
 
@@ -72,9 +76,10 @@ class ImageStore:
         return str(image if self.names is None else self.names[image])
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Some images, (n, C, H, W). It is a view where they stand one after the other in a block, else a copy.
+        """Some images, (n, C, H, W).
 
-        Of a memory map, some hundred megabytes stay in this process's resident memory, however many are taken.
+        In memory, it is a view where they stand one after the other in a block, else a copy. Of images from files it is
+        a copy; besides it, some hundred megabytes stay in this process's resident memory, however many are taken.
 
         Args:
             rows: Numbers of images, int (n,).
@@ -82,16 +87,16 @@ class ImageStore:
         places = np.asarray(rows) if self.cached is None else self.cached.places[rows]
         of_part = np.searchsorted(self._starts, places, side="right") - 1
         used = np.unique(of_part)
-        if len(used) == 1:
-            taken = _rows(self.parts[used[0]], places - self._starts[used[0]])
-        else:
-            taken = np.empty((len(places), *self.shape), self.dtype)
-            for number in used:
-                here = of_part == number
-                taken[here] = self.parts[number][places[here] - self._starts[number]]
-        if self.cached is not None:
-            for number in used:
-                self.cached.segments[number].taken(np.count_nonzero(of_part == number) * int(np.prod(self.shape)))
+        if self.cached is None and len(used) == 1:
+            return _rows(self.parts[used[0]], places - self._starts[used[0]])
+        taken = np.empty((len(places), *self.shape), self.dtype)
+        for number in used:
+            here = np.flatnonzero(of_part == number)
+            in_part = places[here] - self._starts[number]
+            if self.cached is None:
+                taken[here] = self.parts[number][in_part]
+            else:
+                self.cached.segments[number].copy(in_part, taken, here)
         return taken
 
     @property
