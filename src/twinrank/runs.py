@@ -57,6 +57,16 @@ class RunFolder:
         return self.path / "weights.safetensors"
 
     @property
+    def panel(self) -> Path:
+        """Features of the images that others are compared with for their scores: NPZ; not with latent levels."""
+        return self.path / "panel.npz"
+
+    @property
+    def judging(self) -> Path:
+        """How people judged: ties and raters: JSON; only where there was more to fit than labels."""
+        return self.path / "judging.json"
+
+    @property
     def teacher(self) -> Path:
         """A teacher's predictions of the training pairs: NPZ; only of a student."""
         return self.path / "teacher.npz"

@@ -33,12 +33,14 @@ class DataFile(TypedDict):
         n: Number of pairs.
         content_sha256: Digest of images and labels alone, see ``Judgements.content_sha256``;
             older runs lack it.
+        source: How a table was read, see :class:`twinrank.data.source.Source`.
     """
 
     path: str
     sha256: str
     n: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
     content_sha256: NotRequired[str]
+    source: NotRequired[dict[str, Any]]
 
 
 class ModelRecord(TypedDict):
@@ -79,6 +81,7 @@ class RunConfig(TypedDict):
         train: Training values, see :class:`twinrank.config.TrainConfig`.
         data: Files of the training: "train", which is fitted, and "val", which chooses the epoch.
         image_shape: (C, H, W) of the images; older runs lack it.
+        images: How image files became pixels: their "reading", and whether several sizes were "resized" to one.
         parameters: Number of parameters.
         threads: Threads of the CPU.
         device: Device of the training.
@@ -96,6 +99,7 @@ class RunConfig(TypedDict):
     train: dict[str, Any]
     data: dict[str, DataFile]
     image_shape: NotRequired[tuple[int, int, int]]
+    images: NotRequired[dict[str, Any]]
     parameters: int
     threads: Annotated[int, msgspec.Meta(ge=1, le=MAX_THREADS)]
     device: NotRequired[str]

@@ -10,6 +10,7 @@ from twinrank.config import PAIRS_ONLY
 from twinrank.core.run_records import FileUse
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
+from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Predictor
 
 
@@ -24,6 +25,11 @@ class MeanPredictor:
 
     def __init__(self, predictors: Sequence[Predictor]) -> None:
         self._predictors = predictors
+
+    @property
+    def form(self) -> ImageForm:
+        """See :class:`twinrank.inference.predictor.Predictor`; all take the same images, or refuse them."""
+        return self._predictors[0].form
 
     def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""

@@ -1,19 +1,25 @@
 """A trained network as a predictor."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from twinrank.core.device import pick_device, prepare_cpu
 from twinrank.core.files import sha256
+from twinrank.core.npz import read_written
+from twinrank.core.randomness import numpy_generator
 from twinrank.core.run_records import FileUse
 from twinrank.core.tensor_header import read_tensor_header
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.form import ImageForm
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
+from twinrank.inference.scores import image_scores, panel_of
+from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.runs import PRETRAINED, RunFolder, used_in_training
@@ -35,12 +41,14 @@ class Network:
         prepare_cpu(config["threads"])
         self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
-        self._shorter_side: int = read_tensor_header(run.weights).state["image_size"]
-        self._image_shape: list[int] | None = config.get("image_shape")
+        own = run.path.resolve() == PRETRAINED.resolve()
+        name = "the network that comes with twinrank" if own else str(run.path)
+        channels, shorter_side = self.model.encode.mean.shape[0], read_tensor_header(run.weights).state["image_size"]
+        self.form = ImageForm.of_run(config, name, channels, shorter_side)
 
     def predictions(self, data: Judgements) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
-        self.require_shape(data.path, data.images.shape)
+        self.form.require(data.images.shape, data.path)
         predictions = predict(self.model, data)
         self._require_numbers(predictions.logit)
         return predictions
@@ -56,10 +64,27 @@ class Network:
 
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
-        self.require_shape(pool.path, pool.images.shape[1:])
+        self.form.require(pool.images.shape[1:], pool.path)
         pairwise = pairwise_logits(self.model, pool.images)
         self._require_numbers(pairwise.logit)
         return pairwise
+
+    def scores(self, images: ImageStore) -> np.ndarray:
+        """Scores of images, float64 (M,), before they are scaled, see :func:`twinrank.inference.scores.image_scores`.
+
+        A run of an older version has no panel. Then the panel is of the images themselves.
+        """
+        self.form.require(images.shape, images.path)
+        panel = None
+        if not isinstance(self.model.comparator, LatentOrder):
+            kept = self._run.panel
+            if kept.is_file():
+                panel = torch.from_numpy(read_written(kept, {"features": "f"}, "the features of a panel")["features"])
+            else:
+                panel = panel_of(self.model, images, numpy_generator(0, "panel"))
+        scores = image_scores(self.model, images, panel)
+        self._require_numbers(scores)
+        return scores
 
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
@@ -83,31 +108,3 @@ class Network:
         """Refuse predictions that are no numbers: damaged weights would else decide every pair alike."""
         if not np.isfinite(logit).all():
             raise InputError(f"{self._run.weights}: its predictions are not finite; restore the file, or train again")
-
-    @property
-    def _name(self) -> str:
-        own = self._run.path.resolve() == PRETRAINED.resolve()
-        return "the network that comes with twinrank" if own else str(self._run.path)
-
-    def require_shape(self, path: Path, shape: tuple[int, ...]) -> None:
-        """Refuse images of other channels or another size than those of training.
-
-        Args:
-            path: Place of the images, for the message.
-            shape: Shape of an image, (C, H, W).
-
-        Raises:
-            InputError: Their shape is another one.
-        """
-        channels, (found, height, width) = self.model.encode.mean.shape[0], shape
-        if found != channels:
-            raise InputError(f"{path}: images of {found} channels; {self._name} was trained on {channels}")
-        if self._image_shape is None:
-            # The weights of a run of an older version know only the shorter side.
-            fits, known = min(height, width) == self._shorter_side, f"a shorter side of {self._shorter_side}"
-        else:
-            fits, known = [height, width] == self._image_shape[1:], "{} x {}".format(*self._image_shape[1:])
-        if not fits:
-            raise InputError(
-                f"{path}: images of {height} x {width} pixels; {self._name} was trained on {known}; resize them"
-            )

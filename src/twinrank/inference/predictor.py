@@ -7,10 +7,16 @@ import numpy as np
 from twinrank.core.run_records import FileUse, uses_as_json
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
+from twinrank.inference.form import ImageForm
 
 
 class Predictor(Protocol):
     """A network, a stack, or a mean of several. It predicts which image of a pair ranks higher."""
+
+    @property
+    def form(self) -> ImageForm:
+        """The form of the images that it takes."""
+        ...
 
     def logits(self, data: Judgements) -> np.ndarray:
         """Logits of pairs, float (N,), positive where it predicts that left ranks higher."""

@@ -96,5 +96,5 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Judg
     data = load_pairs(Path(file))
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
     chosen, network = data.select(rows), Network(run)
-    network.require_shape(chosen.path, chosen.images.shape)
+    network.form.require(chosen.images.shape, chosen.path)
     return chosen, occlusion_saliency(network.model, chosen)

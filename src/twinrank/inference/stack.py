@@ -14,6 +14,7 @@ from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.matrix import Rows
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
+from twinrank.inference.form import ImageForm
 from twinrank.inference.network import Network
 from twinrank.runs import RunFolder
 
@@ -42,6 +43,11 @@ class StackPredictor:
         self._track = next(each.track for each in stacked.entrants if each.name == best)
         self._learners_sha256 = sha256(folder.learners)
         self._trained_on, self._stacked = ledger.trained_on()["sha256"], ledger.data["rows"]["sha256"]
+
+    @property
+    def form(self) -> ImageForm:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return next(iter(self._networks.values()))[0].form
 
     def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""

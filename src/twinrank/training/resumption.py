@@ -6,6 +6,7 @@ from typing import Any
 
 from twinrank.config import TrainConfig
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.training.state import TrainState, read_train_state
@@ -37,7 +38,8 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | J
         problem = "has changed since the run began (SHA-256 differs); restore it"
     else:
         problem = f"other pairs than the run began with (SHA-256 differs); give the same pairs with `{part}`"
-    data = given if isinstance(given, Judgements) else load_pairs(Path(given))
+    source = Source.from_json(file["source"], f"{run.config}: '{part}'") if "source" in file else None
+    data = given if isinstance(given, Judgements) else load_pairs(Path(given), None, source)
     if file["sha256"] != data.sha256 and file.get("content_sha256") != data.content_sha256:
         raise InputError(f"{data.path}: {problem}")
     return replace(data, sha256=file["sha256"])

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
@@ -48,6 +49,7 @@ def train(
     out: Path,
     *,
     teacher: Teacher | None = None,
+    source: Source | None = None,
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     context: Context = Context(),
@@ -60,9 +62,10 @@ def train(
         val: Labelled pairs that choose the epoch.
         out: Run folder, new.
         teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
+        source: Where the images of tables are, and how they are read.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
-        context: Threads and command.
+        context: Listeners, threads and command.
 
     Raises:
         InputError: Anything that was given is wrong, another process trains the run, training diverges, or the disk is
@@ -74,7 +77,7 @@ def train(
     require_sinks(log_to)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
-    pairs, stopped_on = load_data(train, val)
+    pairs, stopped_on = load_data(train, val, source, context)
     if teacher is not None:
         teacher.require_rows(pairs)
     model = _new_model(spec, pairs)
@@ -186,21 +189,36 @@ def _description(
         "train": asdict(spec.train),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
         "image_shape": list(pairs.images.shape),
+        **_images_read(pairs),
         "parameters": size,
     }
 
 
-def load_data(train: Path | Judgements, val: Path | Judgements) -> tuple[Judgements, Judgements]:
-    """The pairs that a network is fitted to and those that choose the epoch.
+def _images_read(pairs: Judgements) -> dict[str, Any]:
+    """How image files became pixels, for the run configuration; nothing for arrays."""
+    if pairs.images.reading is None:
+        return {}
+    return {"images": {"reading": pairs.images.reading.to_json(), "resized": pairs.images.resized}}
+
+
+def load_data(
+    train: Path | Judgements, val: Path | Judgements, source: Source | None = None, context: Context = Context()
+) -> tuple[Judgements, Judgements]:
+    """The pairs that a network is fitted to and those that choose the epoch, whose images are read alike.
 
     Args:
         train: Labelled pairs that are fitted.
         val: Labelled pairs that choose the epoch.
+        source: Where the images of tables are, and how they are read.
+        context: Listeners.
 
     Raises:
         InputError: A file is refused or has no labels, or the two do not belong together.
     """
-    pairs, stopped_on = _labelled(train, "train"), _labelled(val, "val")
+    pairs = _labelled(train, "train", source, context)
+    if pairs.images.reading is not None:
+        source = replace(source or Source(), reading=pairs.images.reading)
+    stopped_on = _labelled(val, "val", source, context)
     shape, other = pairs.images.shape, stopped_on.images.shape
     if shape != other:
         raise InputError(f"{stopped_on.path}: images are {other} and those of {pairs.path} {shape}")
@@ -278,8 +296,8 @@ def _images(pairs: Judgements) -> dict[str, int]:
     return {"channels": pairs.images.shape[0], "image_size": min(pairs.images.shape[1:])}
 
 
-def _labelled(given: Path | Judgements, part: str) -> Judgements:
-    data = given if isinstance(given, Judgements) else load_pairs(Path(given))
+def _labelled(given: Path | Judgements, part: str, source: Source | None, context: Context) -> Judgements:
+    data = given if isinstance(given, Judgements) else load_pairs(Path(given), None, source, context)
     path = data.path
     if data.y is None:
         raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
@@ -300,4 +318,5 @@ def _described(data: Judgements) -> dict[str, Any]:
         "sha256": data.sha256,
         "n": len(data),
         "content_sha256": data.content_sha256,
+        **({} if data.source is None else {"source": data.source.to_json()}),
     }

@@ -1,0 +1,83 @@
+"""The score of each image: one number, by which images are ranked."""
+
+import numpy as np
+import torch
+from scipy.special import logit
+
+from twinrank.data.images.store import ImageStore
+from twinrank.inference.predict import image_features
+from twinrank.models.comparators import LatentOrder
+from twinrank.models.siamese import SiameseNet
+
+_WIDTH = 0.5
+"""Levels within which the influence of a level grows with its distance."""
+_HALVINGS = 40
+_COMPARED = 4_096
+PANEL = 64
+"""Images of a panel."""
+
+
+def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | None) -> np.ndarray:
+    """Scores of images, float64 (M,), before they are scaled. Each image goes through the tower once.
+
+    A network with latent levels scores an image by its level, see :func:`level_scores`. Any other network scores it by
+    its mean logit against a panel of images.
+
+    Args:
+        model: Network in evaluation mode, on the device to use.
+        images: M images.
+        panel: Features of the panel, float32 (P, F); not needed with latent levels.
+    """
+    features = image_features(model, images)
+    if isinstance(model.comparator, LatentOrder):
+        with torch.inference_mode():
+            posterior = model.comparator.posterior(features)[:, model.comparator.ranking()].exp()
+        return level_scores(posterior.cpu().numpy())
+    assert panel is not None
+    panel = panel.to(features.device)
+    means = []
+    with torch.inference_mode():
+        for some in features.split(max(1, _COMPARED // len(panel))):
+            left = some.repeat_interleave(len(panel), 0)
+            logits = model.comparator(left, panel.repeat(len(some), 1))
+            means.append(logits.view(len(some), len(panel)).double().mean(1))
+    return torch.cat(means).cpu().numpy()
+
+
+def level_scores(posterior: np.ndarray) -> np.ndarray:
+    """Scores from the probabilities of latent levels, whatever pairs the network was trained on.
+
+    The level m of an image is an M-estimate (Huber 1964, Robust estimation of a location parameter): the root of
+    ``sum_k p_k tanh((k - m) / h)``, with h half a level. It lies between mean and median of the posterior. Two images
+    in the order of their medians are nearly always in the order of ``P(level > other level)``. The score is
+    ``logit((m + 1/2) / K)``. The logit of a pair would have learned, too, how training pairs were drawn.
+
+    >>> level_scores(np.array([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]])).round(2).tolist()
+    [-1.46, 1.46]
+
+    Args:
+        posterior: Probabilities of the levels, lowest first, float (M, K).
+
+    Returns:
+        float64 (M,).
+    """
+    p = np.asarray(posterior, np.float64)
+    p, levels = p / p.sum(1, keepdims=True), np.arange(p.shape[1])
+    low, high = np.zeros(len(p)), np.full(len(p), p.shape[1] - 1.0)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = (p * np.tanh((levels - middle[:, None]) / _WIDTH)).sum(1) > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return logit((low + high + 1) / 2 / p.shape[1])
+
+
+def panel_of(model: SiameseNet, images: ImageStore, generator: np.random.Generator) -> torch.Tensor:
+    """Features of a panel of images taken at random, float32 (P, F).
+
+    Args:
+        model: Network in evaluation mode, on the device to use.
+        images: Images, at most :data:`PANEL` of which are taken.
+        generator: Generator of the choice.
+    """
+    chosen = np.sort(generator.choice(len(images), min(PANEL, len(images)), replace=False))
+    return image_features(model, images, chosen)
