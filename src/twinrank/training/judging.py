@@ -6,11 +6,7 @@ import torch
 from torch import nn
 
 from twinrank.data.batches import Targets
-
-LOG_SHARPNESS_DEVIATION = 1.0
-"""Standard deviation of the prior of a rater's log-sharpness, around the mean of all raters."""
-BIAS_DEVIATION = 0.5
-"""Standard deviation of the prior of a rater's position bias, in log-odds."""
+from twinrank.evaluation.judging import BIAS_SD, SHARPNESS_SD
 
 
 class JudgementModel(nn.Module):
@@ -66,9 +62,9 @@ class JudgementModel(nn.Module):
         total = torch.zeros(())
         if self.log_sharpness is not None:
             spread = self.log_sharpness - self.log_sharpness.mean()
-            total = total + (spread / LOG_SHARPNESS_DEVIATION).square().sum() / 2
+            total = total + (spread / SHARPNESS_SD).square().sum() / 2
         if self.bias is not None:
-            total = total + (self.bias / BIAS_DEVIATION).square().sum() / 2
+            total = total + ((self.bias - self.bias.mean()) / BIAS_SD).square().sum() / 2
         return total / self._votes
 
     @property

@@ -30,6 +30,7 @@ from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import require_network
 from twinrank.training.checks import require_threads, require_trainable
+from twinrank.training.finish import finish
 from twinrank.training.hooks import Hooks
 from twinrank.training.loop import Training
 from twinrank.training.progress import EpochProgress
@@ -252,6 +253,7 @@ def _fit(
     with following(run, configuration.get("log_to", ()), hooks.say):
         batches = _batches(pairs, config, teacher, hooks)
         Training(run, model.to(pick_device()), description, batches, val, config, hooks).fit()
+    finish(run, pairs, val, config)
 
 
 def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
@@ -301,6 +303,8 @@ def _labelled(given: Path | Judgements, part: str, source: Source | None, contex
     path = data.path
     if data.y is None:
         raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
+    if not data.decided.any():
+        raise InputError(f"{path}: every pair is a tie; `{part}` needs pairs that were decided")
     if len(data) < 2:
         raise InputError(f"{path}: has one pair; `{part}` needs two or more")
     return data

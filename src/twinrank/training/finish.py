@@ -1,0 +1,44 @@
+"""What a finished training leaves besides its weights: a panel of images, and how people judged."""
+
+import numpy as np
+
+from twinrank.config import TrainConfig
+from twinrank.core.files import write_json, write_npz
+from twinrank.core.randomness import numpy_generator
+from twinrank.data.judgements import Judgements
+from twinrank.evaluation.fit_judging import fit_judging
+from twinrank.inference.network import Network
+from twinrank.inference.scores import panel_of
+from twinrank.models.comparators import LatentOrder
+from twinrank.runs import RunFolder
+
+
+def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> None:
+    """Write what scores and probabilities need later, from the best weights.
+
+    - ``panel.npz``: features of a panel of training images. Networks with latent levels need none.
+    - ``judging.json``: ties and raters, fitted to the logits of ``val``. It is written where there is more to fit than
+      labels.
+
+    Args:
+        run: Finished run.
+        train: Judgements that were fitted.
+        val: Judgements that chose the epoch.
+        config: Training values.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    network = Network(run)
+    if not isinstance(network.model.comparator, LatentOrder):
+        panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
+        write_npz(run.panel, {"features": panel.cpu().numpy()})
+    if val.tie is None and val.rater is None and not config.rater_bias:
+        return
+    names, rater = (), None
+    if val.rater is not None:
+        names, rater = np.unique(val.rater, return_inverse=True)
+    assert val.y is not None
+    logit = network.logits(val).astype(np.float64)
+    judging = fit_judging(logit, val.y, val.tie, val.weight, rater, [str(name) for name in names], config.rater_bias)
+    write_json(run.judging, judging.as_json())
