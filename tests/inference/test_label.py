@@ -12,8 +12,10 @@ from twinrank.data import batch_sizes
 from twinrank.data.judgements import Judgements, load_pairs, stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
-from twinrank.inference.label import write_labels
+from twinrank.inference.form import ImageForm
+from twinrank.inference.label import write_predictions
 from twinrank.inference.network import Network
+from twinrank.inference.predictor import Predictor
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.train import train
@@ -34,9 +36,16 @@ def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory
     )
 
 
-def darker(data: Judgements) -> np.ndarray:
+class Darker(Predictor):
     """A predictor that needs no network."""
-    return data.xb.mean((1, 2, 3)) - data.xa.mean((1, 2, 3))
+
+    form = ImageForm("darker", (1, 8, 8))
+
+    def logits(self, data: Judgements) -> np.ndarray:
+        return data.xb.mean((1, 2, 3)) - data.xa.mean((1, 2, 3))
+
+    def ties(self, logit: np.ndarray) -> None:
+        return None
 
 
 @pytest.mark.parametrize("batches", [1, 3, 100])
@@ -52,7 +61,7 @@ def test_predictions_do_not_depend_on_chunks(
     assert len(logits) == -(-60 // (7 * batches))
     np.testing.assert_array_equal(np.concatenate(logits), evaluated.logit)
     shown = []
-    assert write_labels(network.logits, file, out, lambda done, pairs: shown.append((done, pairs))) == 60
+    assert write_predictions(network, file, out, progress=lambda done, pairs: shown.append((done, pairs))) == 60
     assert shown == [(min(60, 7 * batches * (chunk + 1)), 60) for chunk in range(len(logits))]
     rows = [f"{row_id},{int(logit > 0)}" for row_id, logit in zip(evaluated.id, evaluated.logit, strict=True)]
     assert out.read_text().splitlines() == ["id,label", *rows]
@@ -63,7 +72,7 @@ def test_images_of_other_channels_are_refused(run: RunFolder, tmp_path: Path) ->
     colour = np.zeros((2, 3, 28, 28), np.uint8)
     np.savez(tmp_path / "rgb.npz", xa=colour, xb=colour)
     with pytest.raises(InputError, match=r"rgb\.npz: images of 3 channels; .* was trained on 1"):
-        write_labels(Network(run).logits, tmp_path / "rgb.npz", tmp_path / "pred.csv")
+        write_predictions(Network(run), tmp_path / "rgb.npz", tmp_path / "pred.csv")
     assert not (tmp_path / "pred.csv").exists()
 
 
@@ -71,7 +80,7 @@ def test_a_file_without_labels_and_ids_is_labelled_by_row_number(tmp_path: Path)
     x = np.zeros((3, 8, 16), np.uint8)
     x[[0, 2], :, 8:] = 200
     np.savez(tmp_path / "bare.npz", x=x)
-    assert write_labels(darker, tmp_path / "bare.npz", tmp_path / "pred.csv") == 3
+    assert write_predictions(Darker(), tmp_path / "bare.npz", tmp_path / "pred.csv") == 3
     assert (tmp_path / "pred.csv").read_text() == "id,label\n0,1\n1,0\n2,1\n"
     assert check_submission(tmp_path / "pred.csv", tmp_path / "bare.npz").left_higher == 2
 
@@ -88,7 +97,7 @@ def test_a_late_refusal_leaves_nothing_behind(
     if before:
         out.write_text(before)
     with pytest.raises(InputError, match=r"bad\.npz: key 'x' has NaN or infinity, first in row 47"):
-        write_labels(darker, tmp_path / "bad.npz", out)
+        write_predictions(Darker(), tmp_path / "bad.npz", out)
     assert {path.name for path in tmp_path.iterdir()} == {"bad.npz", *(["pred.csv"] if before else [])}
     assert not before or out.read_text() == before
 
@@ -99,8 +108,8 @@ def test_pairs_are_not_written_over(tmp_path: Path) -> None:
     table.write_text("left,right\na.png,a.png\n")
     for file in (tmp_path, table):
         with pytest.raises(InputError, match=r"pairs\.csv: holds the pairs themselves; choose another name"):
-            write_labels(darker, file, table)
+            write_predictions(Darker(), file, table)
     with pytest.raises(InputError, match=r"a\.png: what is written there ends in \.csv"):
-        write_labels(darker, tmp_path, tmp_path / "a.png")
+        write_predictions(Darker(), tmp_path, tmp_path / "a.png")
     assert table.read_text() == "left,right\na.png,a.png\n"
-    assert write_labels(darker, tmp_path, tmp_path / "pred.csv") == 1
+    assert write_predictions(Darker(), tmp_path, tmp_path / "pred.csv") == 1

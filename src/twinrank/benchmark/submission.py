@@ -48,21 +48,24 @@ def write_submission(path: Path, ids: Sequence[str] | np.ndarray, labels: Sequen
     write_in_parts(path, [(texts, values)])
 
 
-def write_in_parts(path: Path, parts: Iterable[tuple[Iterable[str], Iterable[object]]]) -> None:
+def write_in_parts(
+    path: Path, parts: Iterable[Sequence[Iterable[object]]], columns: Sequence[str] = ("id", "label")
+) -> None:
     """Write a submission part by part, atomically: if a part fails, nothing is left behind.
 
     Args:
         path: CSV file.
-        parts: Ids, each once in all parts, and their labels, 0 or 1. They are not checked.
+        parts: Values of each column; the ids, each once in all parts, and their labels, 0 or 1. They are not checked.
+        columns: Names of the columns.
 
     Raises:
         InputError: The file cannot be written.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "label"))
-        for ids, labels in parts:
-            writer.writerows(zip(ids, labels, strict=True))
+        writer.writerow(columns)
+        for part in parts:
+            writer.writerows(zip(*part, strict=True))
 
 
 def check_submission(path: Path, test_file: Path) -> SubmissionSummary:

@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable
-from dataclasses import field, fields, make_dataclass
+from dataclasses import field, fields, make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import tyro
 
 from twinrank.cli.arguments import File, OptionalFolder, Threads, flag_type, shown_default
-from twinrank.cli.output import given_command
+from twinrank.cli.images import ImageFlags
+from twinrank.cli.output import listening
 from twinrank.config import RunSpec, TrainConfig
-from twinrank.core.context import Context
 
 if TYPE_CHECKING:
     from twinrank.models.registry import ModelEntry
@@ -72,14 +72,14 @@ def networks() -> dict[str, dict[str, Callable[..., None]]]:
 def _train_command(entry: "ModelEntry") -> Callable[..., None]:
     """The command that trains a network, with its options and its values as defaults."""
     run = _run_flags(entry)
-    groups = {"run": run, "network": _network_flags(entry)}
+    groups = {"run": run, "images": ImageFlags, "network": _network_flags(entry)}
     groups |= {group: _value_flags(group, names, entry) for group, names in VALUES.items()}
     types = [(name, _grouped(kind, name), _default(kind, name)) for name, kind in groups.items()]
     Flags = make_dataclass("Flags", types)
 
     def train(flags: Annotated[Flags, tyro.conf.arg(name="")]) -> None:  # pyright: ignore[reportInvalidTypeForm]
         given = {name: value for group in vars(flags).values() for name, value in vars(group).items()}
-        _train(entry, given)
+        _train(entry, given, vars(flags)["images"])
 
     train.__doc__ = entry.summary
     return train
@@ -159,12 +159,14 @@ def descriptions() -> dict[str, str]:
     }
 
 
-def _train(entry: "ModelEntry", given: dict[str, Any]) -> None:
+def _train(entry: "ModelEntry", given: dict[str, Any], images: ImageFlags) -> None:
     config = TrainConfig(**{each.name: given[each.name] for each in fields(TrainConfig)})
     options = {name: given[name] for name in entry.options}
     from twinrank.training.sinks import parse_sinks
     from twinrank.training.train import train
 
     folder, sinks = given["out"] or Path("runs") / entry.name, parse_sinks(given["log_to"])
-    spec, context = RunSpec(entry.name, config, options), Context(command=given_command(), threads=given["threads"])
-    train(spec, given["train"], given["val"], folder, log_to=sinks, context=context)
+    with listening() as context:
+        context = replace(context, threads=given["threads"])
+        spec, files = RunSpec(entry.name, config, options), (given["train"], given["val"])
+        train(spec, *files, folder, source=images.source(), log_to=sinks, context=context)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from twinrank.core.context import Context
+
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("─━╌╍╸╺", "-"),
@@ -101,6 +103,13 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[name], completed=done)
 
         yield show
+
+
+@contextmanager
+def listening() -> Iterator[Context]:
+    """A context that prints lines, and shows what takes long as bars."""
+    with progress_bars() as progress:
+        yield Context(say, progress, command=given_command())
 
 
 def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:

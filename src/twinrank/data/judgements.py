@@ -324,10 +324,15 @@ def stream_pairs(
             yield PairStream(pairs, (path,), _numbered(path, ids, sides))
         return
     data = _selected(path, _unlabelled) if path.name.endswith(ENDING) else load_pairs(path, None, source, context)
-    data, rows = replace(data, y=None, id=data.row_ids), rows or rows_a_chunk(*data.images.shape[1:])
+    data, rows = replace(data, y=None, id=data.row_ids), rows or _rows_a_chunk(data)
     parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
     chunks = (replace(part, sha256=data.sha256) for part in parts)
     yield PairStream(len(data), tuple(_files(path)), chunks)
+
+
+def _rows_a_chunk(data: Judgements) -> int:
+    """All rows where images recur: in chunks, an image would go through the network again and again."""
+    return len(data) if data.shared else rows_a_chunk(*data.images.shape[1:])
 
 
 def _numbered(

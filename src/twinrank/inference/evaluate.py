@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.context import Context
 from twinrank.core.files import write_json
-from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions
@@ -18,7 +20,11 @@ from twinrank.runs import RunFolder, used_in_training
 
 
 def evaluate(
-    run: RunFolder, files: Sequence[Path | Judgements], labels: Path | None = None
+    run: RunFolder,
+    files: Sequence[Path | Judgements],
+    labels: Path | None = None,
+    source: Source | None = None,
+    context: Context = Context(),
 ) -> dict[str, dict[str, Any]]:
     """Score the best weights of a run on labelled files, each once.
 
@@ -30,6 +36,8 @@ def evaluate(
         run: Run with weights.
         files: Labelled pairs, or their files.
         labels: CSV ``id,label`` of the file; there may be only one file then.
+        source: Where the images of tables are.
+        context: Listeners.
 
     Returns:
         Metrics records by key, see :class:`twinrank.evaluation.metrics_record.MetricsRecord`. That of a file also has
@@ -42,7 +50,10 @@ def evaluate(
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
     config = run.read_config()
     used = used_in_training(config)
-    loaded = [file if isinstance(file, Judgements) else load_pairs(Path(file), labels) for file in files]
+    form = Network(run).form
+    loaded = [
+        file if isinstance(file, Judgements) else form.load(Path(file), labels, source, context) for file in files
+    ]
     for data in loaded:
         if data.y is None:
             raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
@@ -89,6 +100,10 @@ def records_of(made: Mapping[str, Predictions], used: Collection[str]) -> dict[s
     return records | ({POOLED: pooled_record(unused)} if len(unused) > 1 else {})
 
 
+def _source_of(data: Judgements) -> dict[str, Any]:
+    return {} if data.source is None else {"source": data.source.to_json()}
+
+
 def predictions_of(run: RunFolder, data: Judgements) -> Predictions:
     """Predictions of the best weights of a run, with a description of the pairs and the run as ``meta``.
 
@@ -102,7 +117,7 @@ def predictions_of(run: RunFolder, data: Judgements) -> Predictions:
     network = Network(run)
     predictions = network.predictions(data)
     predictions.meta.update(
-        data={"path": str(data.path), "sha256": data.sha256, "n": len(data)},
+        data={"path": str(data.path), "sha256": data.sha256, "n": len(data), **_source_of(data)},
         **described(network, data.sha256),
     )
     return predictions

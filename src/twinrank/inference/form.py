@@ -1,6 +1,7 @@
 """The images that a predictor takes: their size, and how files become such images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from twinrank.core.context import Context
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
-from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.judgements import Judgements, PairStream, load_pairs, stream_pairs
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 
@@ -72,6 +73,14 @@ class ImageForm:
         data = load_pairs(path, labels, self.source(source), context)
         return replace(data, images=self.fitted(data.images, path, source is not None and source.resize))
 
+    @contextmanager
+    def stream(self, path: Path, source: Source | None = None, context: Context = Context()) -> Iterator[PairStream]:
+        """Judgements for prediction, see :func:`twinrank.data.judgements.stream_pairs`, with images of this form."""
+        resize = source is not None and source.resize
+        with stream_pairs(path, source=self.source(source), context=context) as stream:
+            chunks = (replace(each, images=self.fitted(each.images, path, resize)) for each in stream.chunks)
+            yield stream._replace(chunks=chunks)
+
     def folder(self, path: Path, source: Source | None = None, context: Context = Context()) -> ImageStore:
         """The images of a folder, in this form.
 
@@ -130,7 +139,4 @@ class ImageForm:
             found = f"images of {shape[1]} x {shape[2]} pixels"
         else:
             return
-        raise InputError(
-            f"{path}: {found}; {self.name} was trained on {known}, and may decide wrongly on others; `resize` brings"
-            " them to that size"
-        )
+        raise InputError(f"{path}: {found}; {self.name} was trained on {known}; resize them, or let `resize` do it")

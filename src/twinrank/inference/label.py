@@ -1,30 +1,42 @@
-"""Labels of pairs that have none, as a submission, from a predictor."""
+"""Labels and probabilities of pairs that have none, from a predictor."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from twinrank.benchmark.submission import write_in_parts
+from twinrank.core.context import Context
 from twinrank.core.files import require_ending
-from twinrank.data.judgements import Judgements, stream_pairs
+from twinrank.data.source import Source
 from twinrank.errors import InputError
+from twinrank.inference.predictor import Predictor
 
 
-def write_labels(
-    predict: Callable[[Judgements], np.ndarray],
+def write_predictions(
+    predictor: Predictor,
     file: Path,
     out: Path,
+    *,
+    probabilities: bool = False,
+    source: Source | None = None,
+    context: Context = Context(),
     progress: Callable[[int, int], None] = lambda done, pairs: None,
 ) -> int:
-    """Write the labels that are predicted for a file as a submission ``id,label``, chunk by chunk.
+    """Write what is predicted for a file as a CSV, chunk by chunk. Memory is that of the ids.
 
-    Memory is that of the ids.
+    The columns are ``id`` and ``label``, a submission to the benchmark. With ``probabilities`` there are also
+    ``probability``, that left ranks higher where a side is decided for; ``tie``, that neither does, if the predictor
+    models ties; and ``logit``, that of ``probability``.
 
     Args:
-        predict: :meth:`Predictor.logits`, which gets the chunks of :func:`twinrank.data.judgements.stream_pairs`.
+        predictor: Predictor; it gets the chunks of :func:`twinrank.data.judgements.stream_pairs`.
         file: Pairs; neither labels nor ids are needed.
         out: CSV. It is written atomically, so nothing is left behind if a late chunk is refused.
+        probabilities: Whether there are more columns than a submission has.
+        source: Where the images of a table are.
+        context: Listeners.
         progress: Function that gets the number of pairs done, and of all pairs.
 
     Returns:
@@ -34,16 +46,22 @@ def write_labels(
         InputError: The file or its images are refused, or ``out`` is no CSV, holds the pairs or cannot be written.
     """
     require_ending(out, ".csv")
-    with stream_pairs(file) as stream:
+    with predictor.form.stream(file, source, context) as stream:
         if Path(out).exists() and any(map(Path(out).samefile, stream.files)):
             raise InputError(f"{out}: holds the pairs themselves; choose another name with `out`")
 
-        def labelled() -> Iterator[tuple[list[str], list[int]]]:
+        def predicted() -> Iterator[list[list[object]]]:
             done = 0
             for chunk in stream.chunks:
-                yield chunk.row_ids.tolist(), (predict(chunk) > 0).astype(int).tolist()
+                logit = predictor.logits(chunk)
+                columns = [chunk.row_ids, (logit > 0).astype(int)]
+                if probabilities:
+                    tie = predictor.ties(logit)
+                    columns += [expit(np.float64(logit)), *([] if tie is None else [tie]), np.float64(logit)]
+                yield [column.tolist() for column in columns]
                 done += len(chunk)
                 progress(done, stream.pairs)
 
-        write_in_parts(Path(out), labelled())
+        more = ("probability", *(["tie"] if predictor.ties(np.zeros(1)) is not None else []), "logit")
+        write_in_parts(Path(out), predicted(), ("id", "label", *(more if probabilities else ())))
     return stream.pairs

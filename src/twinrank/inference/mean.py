@@ -47,6 +47,11 @@ class MeanPredictor:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return _mean([predictor.tournament(pool) for predictor in self._predictors])
 
+    def ties(self, logit: np.ndarray) -> np.ndarray | None:
+        """See :class:`twinrank.inference.predictor.Predictor`; the mean of those that model ties."""
+        ties = [tie for each in self._predictors if (tie := each.ties(logit)) is not None]
+        return _mean(ties) if ties else None
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""

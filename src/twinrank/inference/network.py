@@ -15,6 +15,7 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
+from twinrank.evaluation.judging import Judging, outcome_probabilities
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
@@ -41,6 +42,7 @@ class Network:
         prepare_cpu(config["threads"])
         self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
+        self._judging = Judging.load(run.judging) if run.judging.is_file() else Judging()
         own = run.path.resolve() == PRETRAINED.resolve()
         name = "the network that comes with twinrank" if own else str(run.path)
         channels, shorter_side = self.model.encode.mean.shape[0], read_tensor_header(run.weights).state["image_size"]
@@ -89,6 +91,12 @@ class Network:
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return self.pairwise(pool).logit
+
+    def ties(self, logit: np.ndarray) -> np.ndarray | None:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        if not self._judging.nu:
+            return None
+        return outcome_probabilities(self._judging.scale * logit, self._judging.nu)[1]
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:

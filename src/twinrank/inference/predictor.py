@@ -33,6 +33,10 @@ class Predictor(Protocol):
         """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
         ...
 
+    def ties(self, logit: np.ndarray) -> np.ndarray | None:
+        """Probabilities of ties at logits, float (N,); None where ties are not modelled."""
+        ...
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """How files were used in training, by digest."""

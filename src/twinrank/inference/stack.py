@@ -75,6 +75,9 @@ class StackPredictor:
         logit[first, second] = self._decide(np.arange(len(first)).astype(str), predict)
         return logit
 
+    def ties(self, logit: np.ndarray) -> None:
+        """See :class:`twinrank.inference.predictor.Predictor`; a stack models no ties."""
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""

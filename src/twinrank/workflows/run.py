@@ -14,7 +14,7 @@ from twinrank.core.context import Context
 from twinrank.core.steps import Steps, digests
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.inference.evaluate import evaluate
-from twinrank.inference.label import write_labels
+from twinrank.inference.label import write_predictions
 from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
 from twinrank.inference.order import order
@@ -152,7 +152,7 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
     submission, test = run.path / "pred_private.csv", files.tests[-1]
     with steps.step("submit", digests(run.weights, test), [submission]) as todo:
         if todo:
-            write_labels(Network(run).logits, test, submission)
+            write_predictions(Network(run), test, submission)
             check_submission(submission, test)
 
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:

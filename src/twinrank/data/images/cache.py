@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -52,12 +52,14 @@ class CachedImages:
         places: Place of each image in the segments, whose rows are numbered through, int64 (M,).
         digests: SHA-256 digests of the files, uint8 (M, 32).
         reading: How the files were read, with size and channels.
+        resized: Whether a file has another size than the images.
     """
 
     segments: tuple[Segment, ...]
     places: np.ndarray
     digests: np.ndarray
     reading: Reading
+    resized: bool = False
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -107,7 +109,8 @@ def read_images(
             _fill(folder, files, index, effective, progress)
         files.require_all()
         pool = _Pool(folder)
-    return pool.images(files.digests, effective)
+    resized = any((header.height, header.width) != effective.shape for header in files.headers.values())
+    return replace(pool.images(files.digests, effective), resized=resized)
 
 
 def _key(**values: object) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from twinrank.data.images.cache import CachedImages, Progress, read_images
 from twinrank.data.images.files import image_files
@@ -61,6 +62,11 @@ class ImageStore:
         return None if self.cached is None else self.cached.digests
 
     @property
+    def resized(self) -> bool:
+        """Whether a file has another size than the images of the store; False for images in memory."""
+        return self.cached is not None and self.cached.resized
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of an image, (C, H, W)."""
         channels, height, width = self.parts[0].shape[1:]
@@ -108,6 +114,21 @@ class ImageStore:
     def fingerprints(self) -> Fingerprints:
         """A hash and a few numbers of each image. Those of files are kept with their pixels."""
         return Fingerprints.of(look_through(self.parts) if self.cached is None else self.cached.looks)
+
+    def at_size(self, height: int, width: int) -> "ImageStore":
+        """A store in memory with the same images at another size, antialiased.
+
+        Args:
+            height: Pixels.
+            width: Pixels.
+        """
+        most = 255 if self.dtype == np.uint8 else 1
+        pixels = np.empty((len(self), self.shape[0], height, width), self.dtype)
+        for image in range(len(self)):
+            for channel, plane in enumerate(self.take(np.array([image]))[0]):
+                scaled = Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.BICUBIC)
+                pixels[image, channel] = np.asarray(scaled).clip(0, most)
+        return ImageStore((pixels,), self.path, self.names)
 
     @cached_property
     def _starts(self) -> np.ndarray:
