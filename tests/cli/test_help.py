@@ -62,7 +62,7 @@ def test_every_command_explains_itself(arguments: list[str], capsys: pytest.Capt
 def test_flags_of_a_training_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(["train", "order_net", "--help"], capsys)
     groups = re.findall(r"(\w+) options\b", page)
-    assert groups == ["run", "network", *networks.VALUES]
+    assert groups == ["run", "images", "network", *networks.VALUES]
     for flag in ("--train FILE", "--out FOLDER", "--width INT", "--lr FLOAT", "--log-to SINK[,SINK]"):
         assert flag in page
 
