@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from twinrank.evaluation.agreement import agreement, ceiling_of
+
+
+def crowd(seed: int, pairs: int, votes: int, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and images of single votes, sides drawn by chance, and the chance of each vote for the left image."""
+    rng = np.random.default_rng(seed)
+    sides = np.stack([rng.permutation(80)[:2] for _ in range(pairs)])
+    images = np.repeat(sides, votes, 0)
+    score = rng.normal(0, spread, 80)
+    turned = rng.random(len(images)) < 0.5
+    images[turned] = images[turned][:, ::-1]
+    chance = expit(score[images[:, 0]] - score[images[:, 1]])
+    return (rng.random(len(images)) < chance).astype(np.int8), images, chance
+
+
+def test_two_votes_of_some_pairs_are_compared_whichever_image_stands_left() -> None:
+    y = np.array([1, 0, 1, 0, 1, 1])
+    images = np.array([[4, 9], [9, 4], [2, 9], [2, 9], [5, 6], [7, 7]])
+    found = agreement(y, images)
+    assert found is not None
+    assert (found.agreement.value, found.agreement.n) == (0.5, 2)
+    assert found.rows.tolist() == [True, True, True, True, False, False]
+
+
+def test_nothing_is_said_without_pairs_that_were_judged_twice() -> None:
+    y = np.array([1, 0, 1])
+    assert agreement(y, np.array([[0, 1], [1, 2], [2, 0]])) is None
+    assert agreement(y, np.zeros((3, 2), int)) is None
+    assert agreement(np.array([0.7, 0.5, 0.2]), np.array([[0, 1], [0, 1], [1, 0]])) is None
+    same, tie = np.array([[0, 1]] * 3), np.array([True, True, False])
+    assert agreement(np.array([0.5, 0.5, 1]), same, tie=tie) is None
+    assert agreement(y, same, rater=np.array(["ann"] * 3)) is None
+
+
+def test_counts_say_the_same_as_single_votes() -> None:
+    y, images, _ = crowd(0, 300, 3, 1.5)
+    single = agreement(y, images)
+    sides = np.sort(images, 1)
+    pairs, place = np.unique(sides, axis=0, return_inverse=True)
+    lower = np.where(images[:, 0] < images[:, 1], y, 1 - y)
+    count = np.bincount(place)
+    counted = agreement((np.bincount(place, lower) / count).astype(np.float32), pairs, weight=count)
+    assert single is not None
+    assert counted is not None
+    assert counted.agreement == single.agreement
+    assert counted.ceiling == single.ceiling
+
+
+def test_what_a_rater_says_again_counts_once() -> None:
+    images = np.array([[0, 1]] * 4 + [[2, 3]] * 2)
+    rater = np.array(["ann", "ann", "ann", "bob", "ann", "bob"])
+    found = agreement(np.array([1, 1, 0, 0, 1, 1]), images, rater=rater)
+    assert found is not None
+    assert (found.agreement.value, found.agreement.n) == (0.5, 2)
+    undecided = agreement(np.array([1, 0, 1, 0]), images[[0, 0, 4, 4]], rater=np.array(["ann", "ann", "ann", "bob"]))
+    assert undecided is not None
+    assert (undecided.agreement.value, undecided.agreement.n) == (0.0, 1)
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 2.0, 4.0])
+def test_the_ceiling_is_the_accuracy_of_the_best_decisions(spread: float) -> None:
+    y, images, chance = crowd(1, 4000, 2, spread)
+    found = agreement(y, images)
+    assert found is not None
+    best = np.maximum(chance, 1 - chance).mean()
+    alike = (chance**2 + (1 - chance) ** 2).mean()
+    assert found.agreement.low <= alike <= found.agreement.high
+    assert found.ceiling.low - 0.01 <= best <= found.ceiling.high + 0.01
+    assert ceiling_of(float(alike)) == pytest.approx(best, abs=0.01)
+
+
+def test_the_ceiling_lies_where_every_distribution_has_it() -> None:
+    for share in np.linspace(0.5, 1, 51):
+        assert share - 1e-9 <= ceiling_of(share) <= (1 + np.sqrt(2 * share - 1)) / 2 + 1e-9
+    assert ceiling_of(0.4) == 0.5
+
+
+def test_intervals_are_over_images() -> None:
+    y, images, _ = crowd(2, 200, 2, 1.0)
+    found = agreement(y, images)
+    assert found is not None
+    assert (found.agreement.interval, found.agreement.images) == ("image bootstrap 95%", len(np.unique(images)))
+    assert found.ceiling.low < found.ceiling.value < found.ceiling.high
