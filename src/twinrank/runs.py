@@ -9,15 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinrank.config import TrainConfig
-from twinrank.core.files import read_bytes, read_json, write_json, write_text
+from twinrank.core.files import read_bytes, read_json, write_json, write_npz, write_text
 from twinrank.core.locks import is_locked, open_lock, try_lock
 from twinrank.core.records import as_record, parse_record
 from twinrank.core.run_records import EpochEntry, FileUse, RunConfig, as_uses, current_teacher
 from twinrank.core.values import with_values
 from twinrank.errors import InputError
+
+if TYPE_CHECKING:
+    # The command line starts without NumPy.
+    import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The run folder of the network that comes with twinrank."""
@@ -70,6 +74,11 @@ class RunFolder:
     def teacher(self) -> Path:
         """A teacher's predictions of the training pairs: NPZ; only of a student."""
         return self.path / "teacher.npz"
+
+    @property
+    def images(self) -> Path:
+        """Hashes of the images that training used: NPZ; runs of older versions lack it."""
+        return self.path / "images.npz"
 
     @property
     def lock(self) -> Path:
@@ -205,6 +214,35 @@ class RunFolder:
         data = {part: {"sha256": config["data"][part]["sha256"]} for part in ("train", "val")}
         requested = {"model": config["model"], "train": config["train"], "data": data}
         return requested | ({"teacher": {"sha256": config["teacher"].get("sha256")}} if "teacher" in config else {})
+
+    def write_train_images(self, hashes: "np.ndarray") -> None:
+        """Keep which images training uses.
+
+        Args:
+            hashes: Hashes of the images, each once, sorted, uint64 (K,), see
+                :func:`twinrank.data.overlap.images_in_rows`.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        write_npz(self.images, {"train": hashes})
+
+    def train_images(self) -> "np.ndarray | None":
+        """What :meth:`write_train_images` wrote; None for a run of an older version.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        if not self.images.is_file():
+            return None
+        from twinrank.core.npz import Archive
+
+        with Archive(self.images) as archive:
+            archive.require_plausible_sizes()
+            hashes = archive.read("train") if "train" in archive.headers else None
+        if hashes is None or hashes.ndim != 1 or hashes.dtype.kind != "u":
+            raise InputError(f"{self.images}: not the images of a training (key 'train' of hashes); restore it")
+        return hashes
 
     def read_history(self) -> list[dict[str, Any]]:
         """Epoch entries, see :class:`twinrank.core.run_records.EpochEntry`; none before the first epoch has ended.

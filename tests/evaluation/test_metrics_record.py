@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import confusion_matrix, score
-from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
+from twinrank.evaluation.metrics_record import KINDS, metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 
 
@@ -27,7 +28,7 @@ def test_a_record_has_rows_counts_and_intervals() -> None:
     assert (record["weights_sha256"], record["model"]) == ("w", "order_net")
     assert record["confusion"] == confusion_matrix(made.y, made.logit).tolist()
     for name, estimate in score(made.y, made.logit).items():
-        assert record["metrics"][name] == vars(estimate)
+        assert record["metrics"][name] == estimate.record()
 
 
 def test_pooled_files_are_evaluated_as_one_set_of_rows() -> None:
@@ -52,3 +53,59 @@ def test_what_cannot_be_evaluated_honestly_is_refused() -> None:
         pooled_record([made, predictions("other", 5, weights_sha256="v")])
     with pytest.raises(InputError, match="no predictions"):
         pooled_record([])
+
+
+def voted(name: str, seed: int, **columns: Any) -> Predictions:
+    """Predictions about 200 rows of 20 images."""
+    made, rng = predictions(name, 200), np.random.default_rng(seed)
+    images = np.stack([rng.permutation(20)[:2] for _ in range(200)])
+    return replace(made, images=images, **columns)
+
+
+def test_rows_that_share_images_say_so() -> None:
+    record = metrics_record(voted("test", 0))
+    assert record["images"] == 20
+    assert all(each["images"] == 20 for each in record["metrics"].values())
+    assert record["agreement"]["pairs"] == record["agreement"]["agreement"]["n"] > 10
+    assert record["agreement"]["ceiling"]["value"] >= record["agreement"]["agreement"]["value"]
+    assert not {"kinds", "ties", "undecided", "votes", "warnings"} & record.keys()
+
+
+def test_ties_and_votes_are_counted() -> None:
+    tie, weight = np.arange(200) % 10 == 0, np.full(200, 3.0)
+    y = np.where(tie, 0.5, np.arange(200) % 2)
+    record = metrics_record(replace(predictions("test", 200), y=y, tie=tie, weight=weight))
+    assert (record["ties"], record["undecided"], record["votes"]) == (20, 20, 600)
+    assert (record["metrics"]["accuracy"]["n"], record["metrics"]["log_loss"]["n"]) == (180, 200)
+    assert np.sum(record["confusion"]) == 540
+
+
+def test_rows_are_scored_apart_by_what_training_used() -> None:
+    seen = np.stack([np.arange(200) % 4 == 0, np.arange(200) % 2 == 0], 1)
+    made = voted("test", 1, seen=seen)
+    record = metrics_record(made)
+    assert list(record["kinds"]) == list(KINDS)
+    assert [each["n"] for each in record["kinds"].values()] == [100, 50, 50]
+    here = ~seen.any(1)
+    assert made.y is not None
+    assert made.images is not None
+    apart = score(made.y[here], made.logit[here], images=made.images[here])["accuracy"].record()
+    assert record["kinds"]["both unseen"]["metrics"]["accuracy"] == apart
+    assert record["shared"] == {"images": len(np.unique(made.images[seen])), "rows": 100}
+    (line,) = record["warnings"]
+    assert line.startswith("data/test.npz: shares ")
+    assert "100 of 200 rows" in line
+
+
+def test_files_that_share_images_are_pooled_by_image() -> None:
+    parts = [voted("first", 2), voted("second", 3)]
+    assert pooled_record(parts)["images"] == 20
+    # Images that are like no other stay apart in each file, and a file without recurring images has its own.
+    alone = [replace(part, images=-1 - part.images) for part in parts if part.images is not None]
+    assert pooled_record(alone)["images"] == 40
+    assert pooled_record([parts[0], predictions("third", 30)])["images"] == 80
+
+
+def test_what_the_training_warned_of_is_repeated() -> None:
+    made = predictions("test", 20, warnings=["train.csv: every label is 1"])
+    assert metrics_record(made)["warnings"] == ["train.csv: every label is 1"]

@@ -21,13 +21,24 @@ def some(**changed: Any) -> Predictions:
     return Predictions(**arrays | changed)
 
 
-@pytest.mark.parametrize("changed", [{}, {"y": None}, {"levels_a": None, "levels_b": None}, {"meta": {}}])
+PEOPLE = {
+    "y": np.array([1, 0.5, 0.25], np.float32),
+    "images": np.array([[5, 7], [7, 2**62], [-1, 5]]),
+    "tie": np.array([False, True, False]),
+    "weight": np.array([1, 1, 4], np.float32),
+    "rater": np.array(["ann", "bob", "ann"]),
+    "seen": np.array([[True, False], [False, False], [True, True]]),
+}
+"""What people said, and what training used."""
+
+
+@pytest.mark.parametrize("changed", [{}, {"y": None}, {"levels_a": None, "levels_b": None}, {"meta": {}}, PEOPLE])
 def test_what_is_saved_is_loaded(tmp_path: Path, changed: dict[str, Any]) -> None:
     path, saved = tmp_path / "new" / "test.npz", some(**changed)
     saved.save(path)
     loaded = Predictions.load(path)
     assert loaded.meta == saved.meta
-    for name in ("id", "logit", "y", "levels_a", "levels_b"):
+    for name in ("id", "logit", "y", "levels_a", "levels_b", *PEOPLE):
         before, after = getattr(saved, name), getattr(loaded, name)
         assert (before is None) == (after is None)
         if before is not None:
@@ -53,6 +64,10 @@ def test_arrays_are_brought_to_their_types() -> None:
         ({"logit": np.zeros(2)}, "'logit' has shape"),
         ({"y": np.array([0, 1])}, "'y' has shape"),
         ({"y": np.array([0, 1, 256])}, "labels other than 0 and 1"),
+        ({"y": np.array([0, 0.5, 1.5])}, "labels other than 0 and 1"),
+        ({"y": np.array([0, 0.5, np.nan])}, "labels other than 0 and 1"),
+        ({"weight": np.array([1, 0, 1])}, "'weight' has values"),
+        ({"images": np.zeros((3, 3))}, "'images' has shape"),
         ({"id": np.array(["a", "b", "a"])}, "row id 'a' occurs 2 times"),
         ({"levels_b": None}, "come together"),
         ({"levels_b": np.zeros((3, 5))}, "have shapes"),

@@ -120,16 +120,11 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
         stems: Names of the files that are printed; all of them by default.
     """
     from twinrank.reporting.contents import read_run
-    from twinrank.reporting.formats import interval, metric_name, value
+    from twinrank.reporting.metrics_lines import metrics_lines
 
     for key, each in read_run(run).metrics.items():
         if stems is None or key in stems:
-            print(f"{key}: {each.rows}")
-            for name, estimate in each.metrics.items():
-                print(
-                    f"    {metric_name(name):<18} {value(estimate, name):>8}   {interval(estimate, name)}"
-                    f"   ({estimate.interval}, n = {estimate.n:,})"
-                )
+            print("\n".join(metrics_lines(each)))
 
 
 def given_command() -> str:

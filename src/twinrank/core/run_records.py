@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
+from twinrank.core.messages import counted
 from twinrank.errors import InputError
 
 MAX_THREADS = 1024
@@ -90,6 +91,8 @@ class RunConfig(TypedDict):
         command: Command that began the run.
         log_to: Sinks that follow the run.
         teacher: Teacher of the run, if it has one.
+        warnings: Lines that a reader of the run's results must know, see
+            :func:`twinrank.data.overlap.training_warnings`; absent where there are none.
     """
 
     name: NotRequired[str]
@@ -108,6 +111,7 @@ class RunConfig(TypedDict):
     command: NotRequired[str]
     log_to: NotRequired[list[str]]
     teacher: NotRequired[TeacherRecord]
+    warnings: NotRequired[list[str]]
 
 
 class EpochEntry(TypedDict):
@@ -217,6 +221,19 @@ def as_uses(value: Any, where: str) -> tuple[FileUse, ...]:
 def uses_as_json(uses: tuple[FileUse, ...]) -> list[dict[str, Any]]:
     """Uses as JSON values, which :func:`as_uses` takes."""
     return [msgspec.to_builtins(use) for use in uses]
+
+
+def sharing_in_words(path: object, images: int, rows: int, n: int) -> str:
+    """The line about a file that shares images with the training.
+
+    Args:
+        path: File.
+        images: Number of its images that training used.
+        rows: Number of its rows with such an image.
+        n: Number of its rows.
+    """
+    shared = counted(images, "image", "images")
+    return f"{path}: shares {shared} with train, in {rows:,} of {n:,} rows; accuracy on unseen images may be lower"
 
 
 def current_teacher(teacher: Any, where: str) -> Any:

@@ -1,7 +1,6 @@
 """The JSON record of an evaluation: which rows, how many, every metric with its interval."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -10,13 +9,18 @@ import numpy as np
 
 from twinrank.core.files import read_json
 from twinrank.core.records import as_record
-from twinrank.core.run_records import as_uses, uses_as_json, uses_in_words
+from twinrank.core.run_records import as_uses, sharing_in_words, uses_as_json, uses_in_words
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import confusion_matrix, score
-from twinrank.evaluation.predictions import Predictions, with_uses
+from twinrank.evaluation.agreement import agreement
+from twinrank.evaluation.metrics import confusion_matrix, score, share_right
+from twinrank.evaluation.predictions import Predictions, joined, with_uses
+from twinrank.evaluation.resampling import images_to_resample
+from twinrank.evaluation.row_statistics import is_decided
 
 POOLED = "tests"
 """Key of the record of several unused files together, ``metrics/tests.json``."""
+KINDS = ("both unseen", "one unseen", "none unseen")
+"""Kinds of rows, by which of their images training did not use."""
 _CARRIED = ("weights_sha256", "model", "track")
 _WHAT = "the metrics of an evaluation"
 
@@ -29,6 +33,47 @@ class EstimateRecord(TypedDict):
     high: float
     n: int
     interval: str
+    images: NotRequired[int]
+
+
+class KindRecord(TypedDict):
+    """Metrics of the rows of one kind.
+
+    Attributes:
+        n: Number of rows.
+        metrics: Estimates by name; empty where no row is decided.
+    """
+
+    n: Annotated[int, msgspec.Meta(ge=0)]
+    metrics: dict[str, EstimateRecord]
+
+
+class AgreementRecord(TypedDict):
+    """Agreement about pairs that were judged more than once, see :class:`twinrank.evaluation.agreement.Agreement`.
+
+    Attributes:
+        pairs: Number of these pairs.
+        agreement: Chance that two votes about a pair are alike.
+        ceiling: Accuracy on single votes that no predictor exceeds.
+        accuracy: Accuracy of the predictor on these pairs.
+    """
+
+    pairs: Annotated[int, msgspec.Meta(ge=0)]
+    agreement: EstimateRecord
+    ceiling: EstimateRecord
+    accuracy: EstimateRecord
+
+
+class SharedRecord(TypedDict):
+    """Images of the rows that training used.
+
+    Attributes:
+        images: Number of these images.
+        rows: Number of rows with such an image.
+    """
+
+    images: Annotated[int, msgspec.Meta(ge=0)]
+    rows: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class PooledFile(TypedDict):
@@ -66,6 +111,14 @@ class MetricsRecord(TypedDict):
         track: Track of the predictor.
         metrics: Estimates by name; accuracy is among them.
         confusion: Counts ``[[tn, fp], [fn, tp]]``.
+        images: Number of distinct images; only where one occurs in several rows.
+        ties: Number of rows that were judged equal; only where there are any.
+        undecided: Number of rows that only the log-loss is about: ties, and even shares; only where there are any.
+        votes: Number of votes; only where rows have numbers of votes.
+        kinds: Metrics by kind of row, see :data:`KINDS`; only where training may have used images of the rows.
+        agreement: Agreement of those who judged; only where pairs were judged more than once.
+        shared: Images that training used; only where there are any.
+        warnings: Lines that a reader must know; only where there are any.
         milliseconds: Duration of a pair.
     """
 
@@ -76,6 +129,14 @@ class MetricsRecord(TypedDict):
     track: NotRequired[str]
     metrics: dict[str, EstimateRecord]
     confusion: list[list[int]]
+    images: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    ties: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    undecided: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    votes: NotRequired[Annotated[float, msgspec.Meta(ge=0)]]
+    kinds: NotRequired[dict[str, KindRecord]]
+    agreement: NotRequired[AgreementRecord]
+    shared: NotRequired[SharedRecord]
+    warnings: NotRequired[list[str]]
     milliseconds: NotRequired[float]
 
 
@@ -93,7 +154,7 @@ def metrics_record(predictions: Predictions) -> dict[str, Any]:
             :func:`twinrank.evaluation.metrics.accuracy`.
     """
     data, used = _source(predictions)
-    return {"data": data, "used": used, **_carried(predictions), **_evaluated([predictions])}
+    return {"data": data, "used": used, **_carried(predictions), **_evaluated([predictions], data["path"])}
 
 
 def pooled_record(predictions: Sequence[Predictions]) -> dict[str, Any]:
@@ -119,7 +180,7 @@ def pooled_record(predictions: Sequence[Predictions]) -> dict[str, Any]:
     data = {"path": " + ".join(file["path"] for file in files), "n": sum(map(len, predictions)), "files": list(files)}
     carried = _carried(predictions[0])
     used = [use for uses in each_used for use in uses]
-    return {"data": data, "used": used, **carried, **_evaluated(predictions)}
+    return {"data": data, "used": used, **carried, **_evaluated(predictions, data["path"])}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -180,11 +241,65 @@ def _carried(predictions: Predictions) -> dict[str, Any]:
     return {key: predictions.meta[key] for key in _CARRIED if key in predictions.meta}
 
 
-def _evaluated(parts: Sequence[Predictions]) -> dict[str, Any]:
-    y = np.concatenate([part.y for part in parts if part.y is not None])
-    logit = np.concatenate([part.logit for part in parts])
-    estimates = score(y, logit)
-    return {
-        "metrics": {name: asdict(estimate) for name, estimate in estimates.items()},
-        "confusion": confusion_matrix(y, logit).tolist(),
+def _evaluated(parts: Sequence[Predictions], path: str) -> dict[str, Any]:
+    rows, nu = parts[0] if len(parts) == 1 else joined(parts), parts[0].meta.get("nu", 0.0)
+    y = rows.y
+    assert y is not None
+    estimates = score(y, rows.logit, images=rows.images, tie=rows.tie, weight=rows.weight, nu=nu)
+    record: dict[str, Any] = {
+        "metrics": {name: estimate.record() for name, estimate in estimates.items()},
+        "confusion": confusion_matrix(y, rows.logit, tie=rows.tie, weight=rows.weight).tolist(),
     }
+    if (images := images_to_resample(rows.images)) is not None:
+        record["images"] = images
+    if rows.tie is not None and rows.tie.any():
+        record["ties"] = int(rows.tie.sum())
+    if undecided := int((~is_decided(y, rows.tie, rows.weight)).sum()):
+        record["undecided"] = undecided
+    if rows.weight is not None:
+        record["votes"] = float(rows.weight.sum(dtype=np.float64))
+    return record | _kinds(rows, y, nu) | _agreement(rows, y) | _warnings(parts, rows, path)
+
+
+def _kinds(rows: Predictions, y: np.ndarray, nu: float) -> dict[str, Any]:
+    """Metrics of rows by how many of their images training used."""
+    if rows.seen is None:
+        return {}
+    kinds: dict[str, Any] = {}
+    for name, seen in zip(KINDS, range(3), strict=True):
+        here = rows.seen.sum(1) == seen
+        if here.any():
+            images, tie, weight = (_some(each, here) for each in (rows.images, rows.tie, rows.weight))
+            found = {}
+            if is_decided(y[here], tie, weight).any():
+                found = score(y[here], rows.logit[here], images=images, tie=tie, weight=weight, nu=nu)
+            metrics = {name: estimate.record() for name, estimate in found.items()}
+            kinds[name] = {"n": int(here.sum()), "metrics": metrics}
+    return {"kinds": kinds}
+
+
+def _agreement(rows: Predictions, y: np.ndarray) -> dict[str, Any]:
+    if rows.images is None:
+        return {}
+    found = agreement(y, rows.images, tie=rows.tie, weight=rows.weight, rater=rows.rater)
+    if found is None:
+        return {}
+    images, tie, weight = (_some(each, found.rows) for each in (rows.images, rows.tie, rows.weight))
+    right = share_right(y[found.rows], rows.logit[found.rows], images=images, tie=tie, weight=weight)
+    estimates = {"agreement": found.agreement, "ceiling": found.ceiling, "accuracy": right}
+    values = {name: estimate.record() for name, estimate in estimates.items()}
+    return {"agreement": {"pairs": found.agreement.n, **values}}
+
+
+def _warnings(parts: Sequence[Predictions], rows: Predictions, path: str) -> dict[str, Any]:
+    lines = [line for part in parts for line in part.meta.get("warnings", [])]
+    record: dict[str, Any] = {}
+    if rows.seen is not None and rows.seen.any():
+        images = int(rows.seen.sum()) if rows.images is None else len(np.unique(rows.images[rows.seen]))
+        record["shared"] = {"images": images, "rows": int(rows.seen.any(1).sum())}
+        lines.append(sharing_in_words(path, images, record["shared"]["rows"], len(rows)))
+    return record | ({"warnings": list(dict.fromkeys(lines))} if lines else {})
+
+
+def _some(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]

@@ -1,6 +1,7 @@
 """Predictions of the pairs of one file, stored with the row ids."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -179,6 +180,49 @@ class Predictions:
         ids, counts = np.unique(self.id, return_counts=True)
         if len(ids) < len(self.id):
             raise InputError(f"row id '{ids[counts > 1][0]}' occurs {counts.max()} times; every row id occurs once")
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of several files as one, without levels and meta. The place of the file stands before each row id.
+
+    An image in several files is one image. Files without ties, numbers of votes or recurring images get what they stand
+    for; raters and what training used stay only if every file has them.
+
+    Args:
+        parts: Predictions, labelled all of them or none.
+    """
+    ids = np.concatenate([[f"{place}/{each}" for each in part.id] for place, part in enumerate(parts)])
+    logit = np.concatenate([part.logit for part in parts])
+    columns: dict[str, Any] = {}
+    for name in ("y", "rater", "seen"):
+        values = [value for part in parts if (value := getattr(part, name)) is not None]
+        if len(values) == len(parts):
+            columns[name] = np.concatenate(values)
+    for name, default in (("tie", False), ("weight", 1.0)):
+        if any(getattr(part, name) is not None for part in parts):
+            values = [getattr(part, name) for part in parts]
+            columns[name] = np.concatenate(
+                [np.full(len(part), default) if own is None else own for part, own in zip(parts, values, strict=True)]
+            )
+    if any(part.images is not None for part in parts):
+        own = [-1 - np.arange(2 * len(part)).reshape(-1, 2) if part.images is None else part.images for part in parts]
+        columns["images"] = np.concatenate(apart(own))
+    return Predictions(ids, logit, **columns)
+
+
+def apart(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Images of several files, int64 (N, 2) each, as numbers in all of them.
+
+    Negative numbers stand for an image that is like no other in its file. They become such that no two files share one.
+
+    Args:
+        images: Numbers of the images of each file, see :class:`Predictions`.
+    """
+    least, numbers = 0, []
+    for own in images:
+        numbers.append(np.where(own < 0, own + least, own))
+        least = min(least, int(numbers[-1].min(initial=0)))
+    return numbers
 
 
 def with_uses(record: dict[str, Any], where: str) -> dict[str, Any]:

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinrank.core.context import Context
 from twinrank.core.files import write_json
 from twinrank.data.judgements import Judgements
+from twinrank.data.overlap import image_numbers, seen_images
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
-from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.predictions import Predictions, apart
+from twinrank.evaluation.resampling import recurs
 from twinrank.inference.file_keys import file_keys
 from twinrank.inference.network import Network
 from twinrank.inference.predictor import described
@@ -60,9 +64,10 @@ def evaluate(
     loaded = [_as_in_training(config, data) for data in loaded]
     made: dict[str, Predictions] = {}
     milliseconds: dict[str, float] = {}
+    together = recurs(np.concatenate(apart([image_numbers(data) for data in loaded])))
     for key, data in zip(file_keys(run, loaded), loaded, strict=True):
         started = time.perf_counter()
-        made[key] = predictions_of(run, data)
+        made[key] = predictions_of(run, data, recurring=together)
         milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
     records = records_of(made, used)
     for key, duration in milliseconds.items():
@@ -104,20 +109,32 @@ def _source_of(data: Judgements) -> dict[str, Any]:
     return {} if data.source is None else {"source": data.source.to_json()}
 
 
-def predictions_of(run: RunFolder, data: Judgements) -> Predictions:
-    """Predictions of the best weights of a run, with a description of the pairs and the run as ``meta``.
+def predictions_of(run: RunFolder, data: Judgements, recurring: bool | None = None) -> Predictions:
+    """Predictions of the best weights of a run, with what people said, and a description of pairs and run as ``meta``.
 
     Args:
         run: Run with weights.
         data: Pairs.
+        recurring: Whether images are kept. By default they are where one occurs in several rows.
 
     Raises:
         InputError: The run has no weights, or they do not fit the images.
     """
-    network = Network(run)
+    network, config = Network(run), run.read_config()
     predictions = network.predictions(data)
     predictions.meta.update(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data), **_source_of(data)},
         **described(network, data.sha256),
     )
-    return predictions
+    if config.get("warnings"):
+        predictions.meta["warnings"] = config["warnings"]
+    columns = {"tie": data.tie, "weight": data.weight}
+    numbers = image_numbers(data)
+    if recurs(numbers) if recurring is None else recurring:
+        columns |= {"images": numbers, "rater": data.rater}
+    fitted = data.sha256 == config["data"]["train"]["sha256"]
+    if not fitted and (hashes := run.train_images()) is not None:
+        seen = seen_images(data, hashes)
+        if "images" in columns or seen.any():
+            columns["seen"] = seen
+    return replace(predictions, **columns)

@@ -1,8 +1,8 @@
 """The content of a run folder, read for a report."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,36 @@ _LONGEST_SEED = 18
 
 
 @dataclass(frozen=True)
+class KindMetrics:
+    """Metrics of the rows of one kind, see :data:`twinrank.evaluation.metrics_record.KINDS`.
+
+    Attributes:
+        n: Number of rows.
+        metrics: Estimates by name; empty where no row is decided.
+    """
+
+    n: int
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class AgreementMetrics:
+    """Agreement about the pairs that were judged more than once.
+
+    Attributes:
+        pairs: Number of these pairs.
+        agreement: Chance that two votes about a pair are alike.
+        ceiling: Accuracy on single votes that no predictor exceeds.
+        accuracy: Accuracy of the predictor on these pairs.
+    """
+
+    pairs: int
+    agreement: Estimate
+    ceiling: Estimate
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
 class FileMetrics:
     """Metrics of one evaluation, read from ``metrics/KEY.json``.
 
@@ -31,6 +61,13 @@ class FileMetrics:
         metrics: Estimates by name, accuracy among them.
         confusion: Counts ``[[tn, fp], [fn, tp]]``.
         role: Use of the file; of several files together "test" if all of them are tests.
+        images: Number of distinct images, where one occurs in several rows; else None.
+        ties: Number of rows that were judged equal.
+        undecided: Number of rows that only the log-loss is about.
+        votes: Number of votes; None where each row is one.
+        kinds: Metrics by kind of row; empty where training used none of the images, or it is unknown.
+        agreement: Agreement of those who judged; None where no pair was judged more than once.
+        warnings: Lines that a reader must know.
     """
 
     key: str
@@ -39,6 +76,13 @@ class FileMetrics:
     metrics: dict[str, Estimate]
     confusion: list[list[int]]
     role: Role
+    images: int | None = None
+    ties: int = 0
+    undecided: int = 0
+    votes: float | None = None
+    kinds: Mapping[str, KindMetrics] = field(default_factory=dict)
+    agreement: AgreementMetrics | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -105,7 +149,7 @@ class RunContents:
         """The stored predictions of the files behind some metrics, by key; empty unless all are there."""
         digests = {file["sha256"] for file in metrics.files}
         found = {key: part for key, part in self.predictions.items() if part.data_sha256 in digests}
-        complete = sum(map(len, found.values())) == metrics.metrics["accuracy"].n
+        complete = sum(map(len, found.values())) == metrics.data["n"]
         return found if complete and all(part.y is not None for part in found.values()) else {}
 
     def _evaluated(
@@ -232,10 +276,28 @@ def _place(key: str, role: Role, is_pooled: bool = False) -> tuple[int, int, int
 
 
 def _file_metrics(key: str, document: dict[str, Any], config: dict[str, Any], used: Collection[str]) -> FileMetrics:
-    # A newer version may write more keys.
-    known = EstimateRecord.__annotations__
-    metrics = {name: Estimate(**{part: each[part] for part in known}) for name, each in document["metrics"].items()}
     data = document["data"]
     roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
     role: Role = roles.pop() if len(roles) == 1 else "used"
-    return FileMetrics(key, data, rows_in_words(document), metrics, document["confusion"], role)
+    people: dict[str, Any] = {
+        name: document[name] for name in ("images", "ties", "undecided", "votes") if name in document
+    }
+    if "agreement" in document:
+        found = document["agreement"]
+        parts = {name: _estimate(found[name]) for name in ("agreement", "ceiling", "accuracy")}
+        people["agreement"] = AgreementMetrics(found["pairs"], **parts)
+    people["kinds"] = {
+        kind: KindMetrics(each["n"], _estimates(each["metrics"])) for kind, each in document.get("kinds", {}).items()
+    }
+    people["warnings"] = tuple(document.get("warnings", ()))
+    metrics = _estimates(document["metrics"])
+    return FileMetrics(key, data, rows_in_words(document), metrics, document["confusion"], role, **people)
+
+
+def _estimates(values: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: _estimate(each) for name, each in values.items()}
+
+
+def _estimate(values: Mapping[str, Any]) -> Estimate:
+    # A newer version may write more keys.
+    return Estimate(**{part: values[part] for part in EstimateRecord.__annotations__ if part in values})

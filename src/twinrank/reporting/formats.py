@@ -10,12 +10,22 @@ METRIC_NAMES = {
     "log_loss": "log-loss, nats",
     "brier": "Brier score",
     "expected_calibration_error": "calibration error",
+    "agreement": "two votes agree",
+    "ceiling": "ceiling",
     "cyclic_triads": "cyclic triads",
     "explained": "one ranking explains",
 }
 _LONGEST_NAME = 80
 """Most characters of a name in a table or a picture; longer names lose their middle."""
-_PERCENT = {"accuracy", "macro_f1", "expected_calibration_error", "cyclic_triads", "explained"}
+_PERCENT = {
+    "accuracy",
+    "macro_f1",
+    "expected_calibration_error",
+    "agreement",
+    "ceiling",
+    "cyclic_triads",
+    "explained",
+}
 _MARKDOWN = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "[": "\\[", "&": "&amp;", "<": "&lt;", "|": "\\|"})
 
 

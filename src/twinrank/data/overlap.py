@@ -1,0 +1,62 @@
+"""Images that training used, in other files; and what a reader of a run's results must know of its files."""
+
+import numpy as np
+
+from twinrank.core.run_records import sharing_in_words
+from twinrank.data.balance import label_imbalance
+from twinrank.data.judgements import Judgements
+
+
+def image_numbers(data: Judgements) -> np.ndarray:
+    """Numbers of the left and the right image of each row, int64 (N, 2), the same for equal pixels in every file.
+
+    Images of one value throughout have negative numbers, each its own: equal ones are no sign that an image came twice.
+
+    Args:
+        data: N judgements.
+    """
+    found, sides = data.images.fingerprints, np.stack([data.left, data.right], 1)
+    # One bit less makes room for the negative ones.
+    return np.where(found.uniform[sides], -1 - sides, (found.hashes[sides] >> np.uint64(1)).astype(np.int64))
+
+
+def images_in_rows(data: Judgements) -> np.ndarray:
+    """Hashes of the images that rows have, each once, sorted, uint64 (K,); without images of one value throughout.
+
+    Args:
+        data: Judgements.
+    """
+    found, used = data.images.fingerprints, np.unique(np.concatenate([data.left, data.right]))
+    return np.unique(found.hashes[used[~found.uniform[used]]])
+
+
+def seen_images(data: Judgements, hashes: np.ndarray) -> np.ndarray:
+    """Which images training used, bool (N, 2), left and right.
+
+    Args:
+        data: N judgements.
+        hashes: Hashes of the images of training, uint64 (K,), see :func:`images_in_rows`.
+    """
+    found, sides = data.images.fingerprints, np.stack([data.left, data.right], 1)
+    return (np.isin(found.hashes, hashes) & ~found.uniform)[sides]
+
+
+def training_warnings(train: Judgements, val: Judgements, antisymmetric: bool) -> list[str]:
+    """What a reader of the results of a training must know of its files, a line each; empty where all is well.
+
+    Args:
+        train: Labelled pairs that are fitted.
+        val: Labelled pairs that choose the epoch.
+        antisymmetric: Whether the network takes both sides alike. One that does not learns which side wins more often.
+    """
+    lines = []
+    seen = seen_images(val, images_in_rows(train))
+    if seen.any():
+        images = len(np.unique(image_numbers(val)[seen]))
+        lines.append(sharing_in_words(val.path, images, int(seen.any(1).sum()), len(val)))
+    if not antisymmetric and train.y is not None and (imbalance := label_imbalance(train.y[train.decided])):
+        lines.append(
+            f"{train.path}: {imbalance}, and this network sees sides, so it learns which side wins;"
+            " use an antisymmetric network, or swap sides"
+        )
+    return lines
