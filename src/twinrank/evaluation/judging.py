@@ -257,6 +257,18 @@ def slopes(u: np.ndarray, y: np.ndarray, tie: np.ndarray | None, nu: float) -> t
     return _half_difference(y, tie) - difference / 2, (left + right - difference**2) / 4
 
 
+def third_derivative(u: np.ndarray, nu: float) -> np.ndarray:
+    """Third derivative of a judgement's log-likelihood by u, float64 (N,); it is the same for every outcome.
+
+    Args:
+        u: What the rater sees, float (N,).
+        nu: Davidson's nu.
+    """
+    left, _, right = outcome_probabilities(u, nu)
+    difference = left - right
+    return difference * (3 * (left + right) - 1 - 2 * difference**2) / 8
+
+
 def _half_difference(y: np.ndarray, tie: np.ndarray | None) -> np.ndarray:
     half = np.asarray(y, np.float64) - 0.5
     return half if tie is None else np.where(tie, 0.0, half)
