@@ -1,11 +1,15 @@
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from twinrank.data.check import CheckReport, Finding, check_pairs
+from twinrank.data.images.store import ImageStore
+from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 
 N = 400
@@ -261,3 +265,39 @@ def test_arrays_are_checked_like_files() -> None:
     report = check_pairs([(images[0], images[1]), (images[1], images[0], np.array([0, 1, 0, 1]))])
     assert [file.path.name for file in report.files] == ["arrays 1", "arrays 2"]
     assert [finding.kind for finding in report.findings] == ["shared-images"]
+
+
+def judged(**columns: Any) -> Judgements:
+    """Judgements of eight images, each stored once; the first pair is judged three times, once with sides swapped."""
+    store = ImageStore.from_arrays(np.random.default_rng(3).integers(0, 256, (8, 1, 8, 8), np.uint8), name="photos")
+    left, right = np.array([0, 1, 0, 2, 4, 6]), np.array([1, 0, 1, 3, 5, 7])
+    y = np.array([1, 1, 0, 0, 1, 0], np.int8)
+    return replace(Judgements(store, left, right, y, None, Path("votes.csv"), "votes"), **columns)
+
+
+def test_several_votes_about_a_pair_are_normal() -> None:
+    report = check_pairs([judged()])
+    assert [(found.kind, found.severity) for found in report.findings] == [
+        ("repeated-pairs", "note"),
+        ("reused-images", "note"),
+    ]
+    assert "3 rows judge 1 pair more than once, 1 of them with different outcomes" in report.findings[0].text
+    assert "'twinrank data split'" in report.findings[1].text
+
+
+def test_ties_get_advice() -> None:
+    tie = np.array([False, False, False, True, True, False])
+    y = np.where(tie, 0.5, [1, 0, 1, 0, 1, 0.75]).astype(np.float32)
+    report = check_pairs([judged(y=y, tie=tie, weight=np.full(6, 4, np.float32), rater=np.array(["ann", "bob"] * 3))])
+    assert "2 rows are ties or even shares; accuracy is about the other 4" in "\n".join(report.lines)
+    assert "different outcomes" in report.lines[1]
+    assert report.lines[0] == (
+        "votes.csv: 6 pairs of 8 x 8 grey uint8, 8 images, 24 votes, 2 raters,"
+        " left ranks higher in 3 (75.0%) of 4 decided, 2 ties, no ids"
+    )
+    nothing = check_pairs([judged(y=np.full(6, 0.5, np.float32), tie=np.ones(6, bool))])
+    assert ("ties", "warning") in [(found.kind, found.severity) for found in nothing.findings]
+
+
+def test_votes_for_one_side_are_suspicious() -> None:
+    assert "label-imbalance" in kinds(check_pairs([judged(y=np.full(6, 0.8, np.float32))]))

@@ -47,8 +47,13 @@ class FileSummary:
         pairs: Number of pairs, N.
         shape: Shape of one image, (C, H, W).
         dtype: ``uint8`` or ``float32``.
-        left_higher: Number of labels 1, or None if unlabelled.
+        left_higher: Number of decided rows whose left image ranks higher, or None if unlabelled.
         has_ids: Whether rows have ids of their own.
+        ties: Number of rows that were judged equal.
+        undecided: Number of rows without a decision: ties, and even shares.
+        votes: Number of votes, or None where each row is one.
+        raters: Number of those who judged, or None if unknown.
+        images: Number of distinct images, or None where none occurs in several rows.
     """
 
     path: Path
@@ -57,6 +62,11 @@ class FileSummary:
     dtype: str
     left_higher: int | None
     has_ids: bool
+    ties: int = 0
+    undecided: int = 0
+    votes: float | None = None
+    raters: int | None = None
+    images: int | None = None
 
     @property
     def text(self) -> str:
@@ -64,10 +74,18 @@ class FileSummary:
         channels, height, width = self.shape
         pairs, labels = counted(self.pairs, "pair", "pairs"), "unlabelled"
         if self.left_higher is not None:
-            labels = f"left ranks higher in {self.left_higher:,} ({self.left_higher / self.pairs:.1%})"
+            decided = self.pairs - self.undecided
+            labels = f"left ranks higher in {self.left_higher:,} ({self.left_higher / max(1, decided):.1%})"
+            labels += f" of {decided:,} decided" if self.undecided else ""
+            labels += f", {counted(self.ties, 'tie', 'ties')}" if self.ties else ""
+            even = self.undecided - self.ties
+            labels += f", {counted(even, 'even share', 'even shares')}" if even else ""
         ids = "ids" if self.has_ids else "no ids"
         colour = "grey" if channels == 1 else "RGB"
-        return f"{self.path}: {pairs} of {height} x {width} {colour} {self.dtype}, {labels}, {ids}"
+        people = "" if self.images is None else f", {counted(self.images, 'image', 'images')}"
+        people += "" if self.votes is None else f", {self.votes:,.0f} votes"
+        people += "" if self.raters is None else f", {counted(self.raters, 'rater', 'raters')}"
+        return f"{self.path}: {pairs} of {height} x {width} {colour} {self.dtype}{people}, {labels}, {ids}"
 
 
 @dataclass(frozen=True)
@@ -116,17 +134,29 @@ def check_pairs(files: Sequence[Pairs]) -> CheckReport:
 
 
 def _check_file(data: Judgements) -> tuple[FileSummary, list[Finding], PairFingerprints]:
-    found = fingerprint(data)
+    found, y = fingerprint(data), data.y
+    ties = 0 if data.tie is None else int(data.tie.sum())
     summary = FileSummary(
         path=data.path,
         pairs=len(data),
         shape=data.images.shape,
         dtype=str(data.images.dtype),
-        left_higher=None if data.y is None else int(data.y.sum()),
+        left_higher=None if y is None else int((y > 0.5).sum()),
         has_ids=data.id is not None,
+        ties=ties,
+        undecided=0 if y is None else int((~data.decided).sum()),
+        votes=None if data.weight is None else float(data.weight.sum(dtype=np.float64)),
+        raters=None if data.rater is None else len(np.unique(data.rater)),
+        images=len(np.unique(data.image_codes)) if data.recurring else None,
     )
-    findings = [*_pixel_findings(data, found), *_pair_findings(data, found), *_balance_findings(data, found)]
-    return summary, findings, found
+    repeated = _vote_findings if _is_of_votes(data) else _pair_findings
+    return summary, [*_pixel_findings(data, found), *repeated(data, found), *_balance_findings(data, found)], found
+
+
+def _is_of_votes(data: Judgements) -> bool:
+    """Whether rows are votes of people about images, each stored once, so that several about a pair are normal."""
+    columns = (data.source, data.tie, data.weight, data.rater)
+    return data.shared or any(column is not None for column in columns)
 
 
 def _pixel_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
@@ -141,15 +171,8 @@ def _pixel_findings(data: Judgements, found: PairFingerprints) -> Iterator[Findi
 
 def _pair_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
     """Rows that repeat, contradict or mirror each other, by the numbers that stand for distinct images."""
-    distinct, codes = np.unique(found.images, return_inverse=True)
-    left, right = codes.reshape(-1, 2).T
-    forward, backward = left * len(distinct) + right, right * len(distinct) + left
-    same = left == right
-    if same.any():
-        count = int(same.sum())
-        text = f"{data.path}: {counted(count, 'row has', 'rows have')} the same image left and right"
-        yield Finding("same-image", "warning", (data.path,), count, text, tuple(found.row_ids[same][:SHOWN]))
-
+    forward, backward, same = _numbered(found)
+    yield from _same_image(data, found, same)
     _, pair, times = np.unique(forward, return_inverse=True, return_counts=True)
     both, mirrored = np.zeros(len(data), bool), np.zeros(len(data), bool)
     if data.y is not None:
@@ -174,13 +197,59 @@ def _pair_findings(data: Judgements, found: PairFingerprints) -> Iterator[Findin
         yield Finding("reused-images", "note", (data.path,), reused, text)
 
 
+def _vote_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
+    """Pairs that were judged more than once, ties, and images in several rows: all of this is normal among votes."""
+    forward, backward, same = _numbered(found)
+    yield from _same_image(data, found, same)
+    _, pair, times = np.unique(np.minimum(forward, backward), return_inverse=True, return_counts=True)
+    again = (times > 1)[pair] & ~same
+    if again.any():
+        count, pairs = int(again.sum()), np.unique(pair[again])
+        text = f"{data.path}: {count:,} rows judge {counted(len(pairs), 'pair', 'pairs')} more than once"
+        if data.y is not None:
+            for_lower = np.where(forward <= backward, data.y, 1 - data.y)
+            least, most = np.ones(len(times)), np.zeros(len(times))
+            np.minimum.at(least, pair, for_lower)
+            np.maximum.at(most, pair, for_lower)
+            differ = int((least < most)[pairs].sum())
+            text += f", {differ:,} of them with different outcomes; 'twinrank evaluate' shows how far votes agree"
+        yield Finding("repeated-pairs", "note", (data.path,), count, text)
+    if data.y is not None and (undecided := int((~data.decided).sum())):
+        rest = len(data) - undecided
+        severity: Severity = "note" if rest else "warning"
+        text = f"{data.path}: {counted(undecided, 'row is a tie', 'rows are ties')} or even shares; accuracy is about"
+        yield Finding("ties", severity, (data.path,), undecided, f"{text} the other {rest:,}, log-loss about all")
+    reused = _reused(found)
+    if reused:
+        occurs = counted(reused, "image occurs", "images occur")
+        text = f"{data.path}: {occurs} in several rows; hold out images, not rows, with 'twinrank data split'"
+        yield Finding("reused-images", "note", (data.path,), reused, text)
+
+
+def _numbered(found: PairFingerprints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A number for each row's pair and for its mirror image, int64 (N,), and whether both images are the same."""
+    distinct, codes = np.unique(found.images, return_inverse=True)
+    left, right = codes.reshape(-1, 2).T
+    return left * len(distinct) + right, right * len(distinct) + left, left == right
+
+
+def _same_image(data: Judgements, found: PairFingerprints, same: np.ndarray) -> Iterator[Finding]:
+    if same.any():
+        count = int(same.sum())
+        text = f"{data.path}: {counted(count, 'row has', 'rows have')} the same image left and right"
+        yield Finding("same-image", "warning", (data.path,), count, text, tuple(found.row_ids[same][:SHOWN]))
+
+
 def _balance_findings(data: Judgements, found: PairFingerprints) -> Iterator[Finding]:
-    if data.y is not None:
-        imbalance = label_imbalance(data.y)
+    y, values = data.y, (found.brightness, found.visible)
+    if y is not None:
+        decided = data.decided
+        y, values = (y[decided] > 0.5).astype(np.int8), tuple(each[decided] for each in values)
+        imbalance = label_imbalance(y) if len(y) else None
         if imbalance:
-            yield Finding("label-imbalance", "warning", (data.path,), len(data), f"{data.path}: {imbalance}")
-    for name, values in (("brightness", found.brightness), ("share of pixels above 0", found.visible)):
-        difference = side_difference(values, data.y)
+            yield Finding("label-imbalance", "warning", (data.path,), len(y), f"{data.path}: {imbalance}")
+    for name, each in zip(("brightness", "share of pixels above 0"), values, strict=True):
+        difference = side_difference(each, y)
         if difference:
             text = f"{data.path}: mean {name} {difference}"
             yield Finding("position-bias", "warning", (data.path,), len(data), text)

@@ -54,7 +54,8 @@ def training_warnings(train: Judgements, val: Judgements, antisymmetric: bool) -
     if seen.any():
         images = len(np.unique(image_numbers(val)[seen]))
         lines.append(sharing_in_words(val.path, images, int(seen.any(1).sum()), len(val)))
-    if not antisymmetric and train.y is not None and (imbalance := label_imbalance(train.y[train.decided])):
+    decided = np.empty(0) if train.y is None else train.y[train.decided] > 0.5
+    if not antisymmetric and len(decided) and (imbalance := label_imbalance(decided)):
         lines.append(
             f"{train.path}: {imbalance}, and this network sees sides, so it learns which side wins;"
             " use an antisymmetric network, or swap sides"
