@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
@@ -293,6 +295,87 @@ def test_a_choice_settles_it(write: Write) -> None:
 def test_defects_are_refused_together(write: Write, text: str, messages: list[str]) -> None:
     line = refused(write(text))
     assert all(message in line for message in messages)
+
+
+def test_images_may_have_small_numbers_for_names(write: Write) -> None:
+    rows = ("0,1,1", "1,2,1", "2,0,0", "2,1,2")
+    assert shares(read_votes(write("left,right,winner\n" + "\n".join(rows) + "\n"))) == [0, 1, 0, 1]
+
+
+WORDS = ["left", "right", "a", "b", "label", "winner", "loser", "tie", "votes", "id", "user", "share", "item1", "item2"]
+WORDS += ["left_votes", "right_votes", "group", "question", "0", "1", "2", "0.5", "-1", "true", "skip", "x.png", ""]
+CELLS = st.one_of(st.sampled_from(WORDS), st.text(max_size=4))
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=5),
+    separator=st.sampled_from([",", ";", "\t"]),
+    square=st.booleans(),
+)
+def test_any_table_is_read_or_refused_in_a_line(
+    tmp_path: Path, rows: list[list[str]], separator: str, square: bool
+) -> None:
+    if square:
+        rows = [(row * 5)[: len(rows[0])] for row in rows]
+    path = tmp_path / "votes.csv"
+    path.write_bytes("\n".join(separator.join(row) for row in rows).encode("utf-8", "replace"))
+    check(path)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=st.lists(
+        st.dictionaries(
+            st.sampled_from([*WORDS, "annotations", "data", "image_path", "human_preference", "rank", "result"]),
+            st.recursive(
+                st.one_of(
+                    CELLS,
+                    st.none(),
+                    st.booleans(),
+                    st.integers(-2, 3),
+                    st.floats(allow_nan=False, allow_infinity=False),
+                ),
+                lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(CELLS, inner, max_size=3)),
+                max_leaves=5,
+            ),
+            max_size=5,
+        ),
+        max_size=4,
+    ),
+    as_lines=st.booleans(),
+)
+def test_any_json_is_read_or_refused_in_a_line(tmp_path: Path, records: list[Any], as_lines: bool) -> None:
+    path = tmp_path / "votes.json"
+    path.write_text("\n".join(map(json.dumps, records)) if as_lines else json.dumps(records), encoding="utf-8")
+    check(path)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(content)
+    check(path)
+
+
+def check(path: Path) -> None:
+    """Make sure that a table is well-formed, or refused in one line."""
+    try:
+        votes = read_votes(path)
+    except InputError as error:
+        line = str(error)
+        assert line.splitlines() == [line]
+        return
+    columns = (votes.left, votes.right, votes.tie, votes.weight, votes.lines, votes.rater, votes.id, votes.left_group)
+    assert {len(column) for column in columns if column is not None} == {len(votes)}
+    assert all(votes.left)
+    assert all(votes.right)
+    assert (votes.weight > 0).all()
+    assert all(line.splitlines() == [line] for line in votes.understood)
+    if votes.y is not None:
+        assert ((votes.y >= 0) & (votes.y <= 1)).all()
+        assert (votes.y[votes.tie] == 0.5).all()
 
 
 def test_other_encodings_are_refused(write: Write) -> None:

@@ -17,6 +17,8 @@ from twinrank.errors import InputError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+_MOST_FILES = 300_000
+"""Files and folders below a folder that are looked through for the end of a path."""
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
 
@@ -141,7 +143,10 @@ def _path_of(name: str) -> str:
     """The path in a URL, or in the address of a local file in Label Studio (``/data/local-files/?d=PATH``)."""
     if not _URL.match(name) and "?d=" not in name:
         return name
-    parts = urlsplit(name)
+    try:
+        parts = urlsplit(name)
+    except ValueError:  # brackets that do not match, for example
+        return name
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     return path if path.startswith("/") else f"/{path}"
 
@@ -218,8 +223,11 @@ class _Tree:
 
     @cached_property
     def _everywhere(self) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-        whole, stems = defaultdict(list), defaultdict(list)
+        whole, stems, seen = defaultdict(list), defaultdict(list), 0
         for folder, _, files in os.walk(self.root):
+            seen += len(files) + 1
+            if seen > _MOST_FILES:  # What is found in a part of them might be there twice.
+                return {}, {}
             for entry in sorted(files):
                 if not entry.startswith("._"):
                     whole[_folded(entry)].append(Path(folder, entry))

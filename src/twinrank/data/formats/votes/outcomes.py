@@ -82,7 +82,13 @@ def read_outcomes(
     by_name = _by_name(cells, values, left, right)
     if role == "winner":
         return by_name
-    meaning, how = _meaning(cells, roles, column, distinct)
+    try:
+        meaning, how = _meaning(cells, roles, column, distinct)
+    except InputError:
+        # Images may be called 0, 1 and 2.
+        if points(column) and not by_name.defects:
+            return by_name
+        raise
     by_value = _by_value(cells, values, meaning, how)
     likely, other = (by_name, by_value) if points(column) else (by_value, by_name)
     if by_name.defects and by_value.defects:

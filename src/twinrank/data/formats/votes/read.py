@@ -19,7 +19,7 @@ from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
 from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles
 from twinrank.data.formats.votes.table import VoteTable
-from twinrank.errors import InputError
+from twinrank.errors import InputError, one_line
 
 _MEMORY_PER_BYTE = 12
 """Lists of short cells, equal ones stored once, take about this many times the bytes of the file."""
@@ -220,7 +220,8 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         understood=("", ""),
         ignored=tuple(name for name in cells.columns if name not in used),
     )
-    return replace(table, understood=(_content(table, cells, rows.skipped), _reading(table, cells, roles, rows.how)))
+    understood = one_line(_content(table, cells, rows.skipped)), one_line(_reading(table, cells, roles, rows.how))
+    return replace(table, understood=understood)
 
 
 def _content(table: VoteTable, cells: Cells, skipped: int) -> str:
