@@ -69,8 +69,8 @@ class Comparisons:
 
     def select(self, rows: np.ndarray) -> "Comparisons":
         """Some rows, by number or by a mask."""
-        names = ("left", "right", "y", "tie", "weight", "rater")
-        return Comparisons(**{name: None if (x := getattr(self, name)) is None else x[rows] for name in names})
+        optional = (None if each is None else each[rows] for each in (self.tie, self.weight, self.rater))
+        return Comparisons(self.left[rows], self.right[rows], self.y[rows], *optional)
 
     def renumbered(self) -> tuple[np.ndarray, "Comparisons"]:
         """The images that occur, int64 (J,) ascending, and the same rows with numbers of these."""

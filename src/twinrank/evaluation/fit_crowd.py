@@ -40,15 +40,17 @@ def fit_crowd(f: np.ndarray, comparisons: Comparisons, bias: bool = False, seed:
     """
     crowd = _Crowd(comparisons, bias)
     model, at = crowd.fitted(np.zeros(len(comparisons)), _KNOWN)
-    for _ in range(_MOST_ROUNDS):
+    rounds, change = 0, np.inf
+    while True:
         judging = with_intervals(model, at, crowd.names)
         prior = fit_prior(f, comparisons, judging, seed)
         scores = posterior(f, prior, comparisons, judging, seed)
-        mean, variance = scores.difference(comparisons.left, comparisons.right)
-        before = at
-        model, at = crowd.fitted(mean[:, None] + np.sqrt(variance)[:, None] * _NODES, _SHARES)
-        if _distance(before, at) < _CLOSE:
+        if change < _CLOSE or rounds == _MOST_ROUNDS:
             break
+        mean, variance = scores.difference(comparisons.left, comparisons.right)
+        before, rounds = at, rounds + 1
+        model, at = crowd.fitted(mean[:, None] + np.sqrt(variance)[:, None] * _NODES, _SHARES)
+        change = _distance(before, at)
     drawn = scores.draws[:, :: scores.draws.shape[1] // _DRAWS].astype(np.float64)
     gradients = [
         crowd.model(score[comparisons.left] - score[comparisons.right], _KNOWN).derivatives(at, observed=False)[0]

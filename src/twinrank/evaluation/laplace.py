@@ -135,21 +135,24 @@ class Rows:
             start: Scores to start from, float64 (J,).
         """
         score, value = start, self._objective(start, prior)
+        gradient, curvature = self._derivatives(score, prior)
         for _ in range(_MOST_STEPS):
-            slope, curve = slopes(self._seen(score), self._y, self._tie, self._nu)
-            gradient = self.graph.sums(self._weight * self._sharpness * slope) + prior.pull(score)
-            precision = self.graph.precision(self._weight * self._sharpness**2 * curve, prior.tau**-2)
-            curvature = Curvature(precision, prior)
             step, share = curvature.solve(gradient), 1.0
             while (new := self._objective(score + share * step, prior)) < value and share > 1e-6:
                 share /= 2
             gain = new - value
-            if gain > 0:
-                score, value = score + share * step, new
             if gain <= _GAIN * len(score):
                 break
+            score, value = score + share * step, new
+            gradient, curvature = self._derivatives(score, prior)
         third = self._weight * self._sharpness**3 * third_derivative(self._seen(score), self._nu)
         return Mode(score, curvature, third)
+
+    def _derivatives(self, score: np.ndarray, prior: ScorePrior) -> tuple[np.ndarray, Curvature]:
+        slope, curve = slopes(self._seen(score), self._y, self._tie, self._nu)
+        gradient = self.graph.sums(self._weight * self._sharpness * slope) + prior.pull(score)
+        precision = self.graph.precision(self._weight * self._sharpness**2 * curve, prior.tau**-2)
+        return gradient, Curvature(precision, prior)
 
     def _seen(self, score: np.ndarray) -> np.ndarray:
         return self._sharpness * self.graph.differences(score) + self._bias
