@@ -3,7 +3,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 from tests.conftest import RECORDED
+from tests.reporting.structure import Structure
 
 from twinrank.core.files import write_json
 from twinrank.data.formats.arrays import PairArrays
@@ -216,34 +216,6 @@ def test_latent_levels_are_shown_against_the_digits(run: Run, page: str) -> None
     assert 'aria-label="Latent levels and digits' in page
     without = words(drawn_from(lambda: write_report(run.path, run.path / "without.html")))
     assert "never used" not in without
-
-
-class Structure(HTMLParser):
-    """Collects addresses and ids, and checks that elements are closed in order."""
-
-    VOID = frozenset({"meta", "img", "br", "link", "input"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.tags: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def test_the_page_is_whole_small_and_needs_nothing_else(page: str) -> None:

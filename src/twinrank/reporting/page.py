@@ -10,12 +10,13 @@ import numpy as np
 
 from twinrank.core.files import require_ending, write_text
 from twinrank.data.judgements import Judgements
+from twinrank.evaluation.judging import Judging, RaterRecord
 from twinrank.reporting import formats, sections
 from twinrank.reporting.contents import RunContents, read_run
 from twinrank.reporting.mistakes import Mistake, most_confident_mistakes
 from twinrank.reporting.published import FOOTNOTES, with_row
 from twinrank.reporting.sections import Drawing
-from twinrank.runs import teacher_folders
+from twinrank.runs import RunFolder, teacher_folders
 
 
 def write_report(
@@ -54,7 +55,9 @@ def write_report(
         curves=curves,
         decisions=decisions,
         levels=levels,
+        raters=_raters(Path(run)),
         mistakes=_mistakes(contents, pictures or {}, digits),
+        digits=bool(digits),
         on_benchmark=on_benchmark,
     )
     path = Path(out) if out is not None else Path(run) / "report.html"
@@ -106,6 +109,7 @@ def _facts(contents: RunContents) -> dict[str, Any]:
         "config_text": json.dumps(contents.config, indent=2, ensure_ascii=False),
         "teachers": teacher_folders(contents.config),
         "evaluations": list(contents.metrics.values()),
+        "warnings": sections.warnings(contents),
         "uses": sections.uses(contents),
         "seconds": sections.training_seconds(contents),
         "processors": sections.processors(contents),
@@ -115,6 +119,11 @@ def _facts(contents: RunContents) -> dict[str, Any]:
         "footnotes": FOOTNOTES,
         "steps": contents.steps,
     }
+
+
+def _raters(run: Path) -> list[RaterRecord]:
+    judging = RunFolder(run).judging
+    return sections.raters(Judging.load(judging)) if judging.is_file() else []
 
 
 def _mistakes(

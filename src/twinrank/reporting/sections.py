@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from twinrank.config import PAIRS_ONLY
 from twinrank.errors import InputError
+from twinrank.evaluation.judging import Judging, RaterRecord
 from twinrank.evaluation.metrics import is_right, reliability_curve
+from twinrank.evaluation.predictions import joined
 from twinrank.reporting import plots
 from twinrank.reporting.canvas import inline_svg, save_picture
 from twinrank.reporting.contents import FileMetrics, RunContents
@@ -21,6 +23,7 @@ from twinrank.reporting.levels import LevelTable, level_table
 from twinrank.reporting.published import Standing
 
 _LONGEST_ROWS = 300
+_MOST_RATERS = 500
 
 _USES = {
     "train": "fitted: the weights were trained on these rows",
@@ -135,9 +138,11 @@ def decisions(contents: RunContents, shown: FileMetrics, digits: Mapping[str, np
     parts = contents.predictions_of(shown)
     if not parts:
         return drawings
-    y = np.concatenate([part.y for part in parts.values() if part.y is not None])
-    logit = np.concatenate([part.logit for part in parts.values()])
-    drawings.append(Drawing("Reliability", rows, plots.reliability_curve(reliability_curve(y, logit))))
+    together = joined(list(parts.values()))
+    y, logit = together.y, together.logit
+    assert y is not None
+    curve = reliability_curve(y, logit, images=together.images, tie=together.tie, weight=together.weight)
+    drawings.append(Drawing("Reliability", rows, plots.reliability_curve(curve)))
     if digits.keys() >= parts.keys():
         pairs = np.concatenate([digits[stem] for stem in parts]).astype(np.int64)
         figure = plots.accuracy_by_difference(is_right(y, logit), np.abs(pairs[:, 0] - pairs[:, 1]))
@@ -172,6 +177,19 @@ def checked_digits(contents: RunContents, digits: Mapping[str, np.ndarray]) -> d
         if part.y is not None and ((pairs[:, 0] > pairs[:, 1]) != (part.y == 1)).any():
             raise InputError(f"digits of '{key}' contradict the labels; give those of the same rows in the same order")
     return kept
+
+
+def warnings(contents: RunContents) -> list[str]:
+    """What a reader must know before the numbers: warnings of the training and of each evaluation, each once."""
+    lines = list(contents.config.get("warnings", []))
+    for each in contents.metrics.values():
+        lines += each.warnings
+    return list(dict.fromkeys(lines))
+
+
+def raters(judging: Judging) -> list[RaterRecord]:
+    """Those who judged, the ones with most judgements first; at most five hundred."""
+    return sorted(judging.as_json()["raters"], key=lambda each: -each["judgements"])[:_MOST_RATERS]
 
 
 def our_standing(contents: RunContents) -> Standing:

@@ -7,6 +7,7 @@ import numpy as np
 from twinrank.benchmark.generator import benchmark_digits, is_benchmark
 from twinrank.core.npz import Archive
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
@@ -76,12 +77,13 @@ def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -
 
 def unchanged(predictions: Predictions) -> Judgements | None:
     """The pairs behind predictions; None if their file has moved, is another one now, or is none of that size."""
-    source = predictions.meta.get("data")
+    known = predictions.meta.get("data")
     try:
-        path = Path(source["path"]) if isinstance(source, dict) else None
+        path = Path(known["path"]) if isinstance(known, dict) else None
         if path is None or not _may_hold(path, len(predictions)):
             return None
-        data = load_pairs(path)
+        source = Source.from_json(known["source"], "the predictions") if "source" in known else None
+        data = load_pairs(path, source=source)
     except (InputError, KeyError, TypeError, ValueError, OSError):
         return None
     return data if data.sha256 == predictions.data_sha256 else None
