@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,26 +7,32 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from twinrank.evaluation.calibration import CALIBRATIONS, fit_isotonic, fit_temperature
+from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.metrics import expected_calibration_error, log_loss
 
 
-def noisy(n: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and logits that are right but for their size."""
+def noisy(n: int, seed: int, sharpness: float) -> tuple[LabelledRows, np.ndarray]:
+    """Labelled rows, and logits that are right but for their size."""
     random = np.random.default_rng(seed)
     true = random.normal(size=n) * 2
-    return (random.random(n) < expit(true)).astype(np.int8), true * sharpness
+    return labelled((random.random(n) < expit(true)).astype(np.int8)), true * sharpness
+
+
+def labelled(y: np.ndarray) -> LabelledRows:
+    return LabelledRows(np.arange(len(y)).astype(str), y)
 
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
 def test_the_temperature_is_found(sharpness: float) -> None:
-    y, logit = noisy(20_000, 0, sharpness)
-    assert fit_temperature(y, logit).temperature == pytest.approx(sharpness, rel=0.05)
+    rows, logit = noisy(20_000, 0, sharpness)
+    assert fit_temperature(rows, logit).temperature == pytest.approx(sharpness, rel=0.05)
 
 
 @pytest.mark.parametrize("name", CALIBRATIONS)
 def test_what_was_too_sure_is_not_any_more_on_other_rows(name: str) -> None:
     calibrate = CALIBRATIONS[name](*noisy(5_000, 0, 3.0))
-    y, logit = noisy(5_000, 1, 3.0)
+    rows, logit = noisy(5_000, 1, 3.0)
+    y = rows.y
     assert log_loss(y, calibrate(logit)) < log_loss(y, logit) - 0.1
     assert expected_calibration_error(y, calibrate(logit)) < 0.03 < expected_calibration_error(y, logit)
 
@@ -42,4 +50,13 @@ def test_no_decision_changes_and_a_swapped_pair_has_the_negated_logit_to_the_bit
 
 def test_rows_that_are_all_right_give_no_certainty() -> None:
     y, logit = np.ones(50, np.int8), np.linspace(1, 2, 50)
-    assert log_loss(np.array([0]), fit_isotonic(y, logit)(np.array([5.0]))) < 10
+    assert log_loss(np.array([0]), fit_isotonic(labelled(y), logit)(np.array([5.0]))) < 10
+
+
+@pytest.mark.parametrize("name", CALIBRATIONS)
+def test_a_row_of_several_votes_counts_as_so_many_rows(name: str) -> None:
+    rows, logit = noisy(300, 0, 2.0)
+    votes = np.random.default_rng(0).integers(1, 4, 300)
+    weighted = CALIBRATIONS[name](replace(rows, weight=votes.astype(np.float32)), logit)(logit)
+    repeated = CALIBRATIONS[name](rows.take(np.repeat(np.arange(300), votes)), np.repeat(logit, votes))(logit)
+    assert np.abs(weighted) == pytest.approx(np.abs(repeated), abs=1e-3)

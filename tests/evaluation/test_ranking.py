@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants
+from twinrank.evaluation.entrants import load_entrants, save_entrants
+from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.metrics import score
 from twinrank.evaluation.ranking import Entrant, Kind, rank
 
@@ -11,11 +14,13 @@ FILES = {"val": 600, "test_public": 300, "test_private": 700}
 
 def field(
     skills: dict[str, float], kinds: dict[str, Kind] | None = None
-) -> tuple[list[Entrant], dict[str, np.ndarray]]:
+) -> tuple[list[Entrant], dict[str, LabelledRows]]:
     """Entrants whose logits are the truth with noise."""
     random = np.random.default_rng(0)
     truth = {stem: random.normal(size=n) for stem, n in FILES.items()}
-    labels = {stem: (each > 0).astype(np.int8) for stem, each in truth.items()}
+    labels = {
+        stem: LabelledRows(np.arange(len(each)).astype(str), (each > 0).astype(np.int8)) for stem, each in truth.items()
+    }
     entrants = [
         Entrant(
             name,
@@ -66,7 +71,7 @@ def test_ensembles_are_compared_with_the_best_model_by_the_file_that_ranks() -> 
 def test_shared_resamples_give_what_each_alone_gives() -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0})
     board = rank(entrants, labels, "val")
-    alone = score(labels["val"], entrants[0].logits["val"], draws=2000)
+    alone = score(labels["val"].y, entrants[0].logits["val"], draws=2000)
     found = next(row for row in board.rows if row.entrant.name == "one").metrics["val"]
     for name, estimate in alone.items():
         assert (found[name].low, found[name].value, found[name].high) == pytest.approx(
@@ -88,10 +93,13 @@ def test_one_alone_and_none_and_one_who_was_absent() -> None:
 
 def test_logits_of_entrants_are_stored(tmp_path) -> None:
     entrants, labels = field({"one": 1.0, "two": 2.0}, {"two": "ensemble"})
-    labelled = {stem: LabelledRows(np.arange(len(y)).astype(str), y) for stem, y in labels.items()}
-    save_entrants(tmp_path / "entrants.npz", entrants, labelled)
+    labels["val"] = replace(labels["val"], weight=np.full(600, 2, np.float32), images=np.arange(1200).reshape(-1, 2))
+    save_entrants(tmp_path / "entrants.npz", entrants, labels)
     again, rows = load_entrants(tmp_path / "entrants.npz")
     assert list(rows) == list(FILES)
+    assert np.array_equal(rows["val"].images, labels["val"].images)  # pyright: ignore[reportArgumentType]
+    assert rows["val"].weight is not None
+    assert rows["test_public"].judged == {"images": None, "tie": None, "weight": None}
     assert [(each.name, each.kind, each.milliseconds) for each in again] == [
         ("one", "model", None),
         ("two", "ensemble", None),
@@ -100,3 +108,20 @@ def test_logits_of_entrants_are_stored(tmp_path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(InputError, match="not the entrants of a stack"):
         load_entrants(tmp_path / "other.npz")
+
+
+def test_entrants_are_compared_over_images_and_votes() -> None:
+    entrants, labels = field({"one": 1.0, "two": 2.0})
+    random = np.random.default_rng(0)
+    shared = {stem: replace(rows, images=random.integers(0, 40, (len(rows.y), 2))) for stem, rows in labels.items()}
+    board = rank(entrants, shared, "val")
+    test = board.rows[1].against_first
+    assert test is not None
+    assert test.test == "bootstrap over images"
+    assert board.rows[0].metrics["tests"]["accuracy"].interval == "image bootstrap 95%"
+    ties = {stem: np.arange(len(rows.y)) % 3 == 0 for stem, rows in labels.items()}
+    tied = {
+        stem: replace(rows, y=np.where(ties[stem], 0.5, rows.y).astype(np.float32), tie=ties[stem])
+        for stem, rows in labels.items()
+    }
+    assert rank(entrants, tied, "val").rows[0].metrics["val"]["accuracy"].n == 400

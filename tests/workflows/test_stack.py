@@ -18,7 +18,7 @@ from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.entrants import load_entrants
 from twinrank.inference.evaluate import evaluate
-from twinrank.inference.label import write_labels
+from twinrank.inference.label import write_predictions
 from twinrank.inference.load import load_predictor
 from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field
@@ -94,7 +94,7 @@ def test_a_stack_predicts_a_file_as_in_the_ledger(stacked: StackFolder, benchmar
     entrants, _ = load_entrants(stacked.entrants)
     (expected,) = [each.logits["test_private"] for each in entrants if each.name == best]
     assert np.array_equal(predictor.logits(data).astype(np.float32), expected)
-    assert write_labels(predictor.logits, benchmark_folder / "test_private.npz", tmp_path / "pred.csv") == 60
+    assert write_predictions(predictor, benchmark_folder / "test_private.npz", tmp_path / "pred.csv") == 60
     assert sha256(tmp_path / "pred.csv") == sha256(stacked.path / "pred_private.csv")
 
 

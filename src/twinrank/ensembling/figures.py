@@ -1,6 +1,6 @@
 """Figures of a stack's report besides the leaderboard, as JSON values. They follow from the ledger alone."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,15 @@ import numpy as np
 from twinrank.ensembling.fitted import Fitted, decide
 from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack, nested, without_models
-from twinrank.evaluation.abstention import STATED, accuracy_at_coverage, conformal_set
+from twinrank.evaluation.abstention import STATED, ConformalSet, accuracy_at_coverage, conformal_set
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
-from twinrank.evaluation.metrics import accuracy, confusion_matrix, is_right, reliability_curve, scores, share_right
+from twinrank.evaluation.labelled_rows import LabelledRows, joined
+from twinrank.evaluation.metrics import accuracy, confusion_matrix, reliability_curve, scores, share_agreed, share_right
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.ranking import best_first
+from twinrank.evaluation.row_statistics import is_decided
 
 _QUICK = "logistic_regression"
 _SHOWN = ("log_loss", "expected_calibration_error")
@@ -31,14 +33,14 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
         ``best_ensemble`` and ``best_model`` by the stacked rows, and ``confusion`` of these two on the tests. ``folds``
         has each ensemble's accuracies, and ``errors`` the correlation of the base models' errors. ``left_out`` has the
         gain from each base model in a logistic regression of them. ``calibration``, ``abstention`` and ``conformal``
-        are those of the best ensemble.
+        are those of the best ensemble. Without tests, all of them are about the stacked rows, out-of-fold, and there is
+        no ``conformal``.
     """
-    order = best_first(stacked.entrants, matrix.rows.y, matrix.stem)
+    rows = matrix.rows.labelled
+    order = best_first(stacked.entrants, rows, matrix.stem)
     best, best_model = (next(each.name for each in order if each.kind == kind) for kind in ("ensemble", "model"))
     logits = {each.name: each.logits for each in stacked.entrants}
-    y = np.concatenate([rows.y for rows in matrix.tests.values()])
-    on_tests = {name: np.concatenate([logits[name][stem] for stem in matrix.tests]) for name in (best_model, best)}
-    tested = on_tests[best]
+    checked = _checked(matrix, logits)
     figures: dict[str, Any] = {
         "best_ensemble": best,
         "best_model": best_model,
@@ -48,40 +50,70 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     figures["folds"] = [
         _folds(matrix, name, logits[name][matrix.stem], fitted) for name, fitted in stacked.fitted.items()
     ]
-    figures["confusion"] = {name: confusion_matrix(y, logit).tolist() for name, logit in on_tests.items()}
+    figures["confusion"] = {
+        name: confusion_matrix(checked.rows.y, checked.logits[name], **checked.rows.votes).tolist()
+        for name in (best_model, best)
+    }
     figures["errors"] = _errors(matrix)
     figures["left_out"] = _left_out(matrix, logits)
-    figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], y, tested)
+    figures["calibration"] = _calibration(matrix, best, logits[best][matrix.stem], checked)
+    by_key = {stem: (each.labelled, logits[best][stem]) for stem, each in matrix.by_stem.items()}
+    by_key |= {POOLED: (checked.rows, checked.logits[best])} if matrix.tests else {}
     figures["abstention"] = {
-        stem: [{"coverage": share} | asdict(right) for share, right in accuracy_at_coverage(each, decided).items()]
-        for stem, each, decided in (
-            *((stem, rows.y, logits[best][stem]) for stem, rows in matrix.by_stem.items()),
-            (POOLED, y, tested),
-        )
+        key: [{"coverage": share} | right.record() for share, right in accuracy_at_coverage(*each).items()]
+        for key, each in by_key.items()
     }
     figures["conformal"] = [
-        asdict(conformal_set(matrix.rows.y, logits[best][matrix.stem], y, tested, stated))
-        for stated in STATED
-        if stated <= len(matrix.rows) / (len(matrix.rows) + 1)
+        _conformal(conformal_set(rows, logits[best][matrix.stem], checked.rows, checked.logits[best], stated))
+        for stated in (STATED if matrix.tests else ())
+        if stated <= len(rows.y) / (len(rows.y) + 1)
     ]
     return figures
 
 
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """The rows that nothing was chosen on: all tests, or without tests the stacked rows, out-of-fold.
+
+    Attributes:
+        rows: Rows.
+        logits: Logits of these by entrant.
+    """
+
+    rows: LabelledRows
+    logits: dict[str, np.ndarray]
+
+
+def _checked(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> _Checked:
+    parts = matrix.tests or {matrix.stem: matrix.rows}
+    rows = joined([each.labelled for each in parts.values()])
+    return _Checked(rows, {name: np.concatenate([own[stem] for stem in parts]) for name, own in logits.items()})
+
+
+def _conformal(found: ConformalSet) -> dict[str, Any]:
+    alone = None if found.alone is None else found.alone.record()
+    return asdict(found) | {"coverage": found.coverage.record(), "alone": alone}
+
+
 def _folds(matrix: Matrix, name: str, logit: np.ndarray, fitted: Fitted) -> dict[str, Any]:
-    y, fold = matrix.rows.y, matrix.fold
-    rates = [accuracy(y[fold == each], logit[fold == each]) for each in np.unique(fold)]
+    rows, fold = matrix.rows.labelled, matrix.fold
+    parts = {each: rows.take(fold == each) for each in np.unique(fold)}
+    decided = {each: part for each, part in parts.items() if is_decided(part.y, **part.votes).any()}
+    rates = [accuracy(part.y, logit[fold == each], **part.votes) for each, part in decided.items()]
     return {
         "name": name,
         "folds": rates,
         "mean": float(np.mean(rates)),
         "deviation": float(np.std(rates, ddof=1)),
-        "pooled": asdict(share_right(y, logit)),
-        "in_sample": accuracy(y, decide(fitted, matrix.rows)),
+        "pooled": share_right(rows.y, logit, **rows.judged).record(),
+        "in_sample": accuracy(rows.y, decide(fitted, matrix.rows), **rows.votes),
     }
 
 
 def _errors(matrix: Matrix) -> dict[str, Any]:
-    wrong = ~is_right(matrix.rows.y, matrix.rows.logit.T)
+    rows = matrix.rows.labelled
+    kept = is_decided(rows.y, **rows.votes) & (rows.y != 0.5)
+    wrong = share_agreed(rows.y[kept], matrix.rows.logit[kept].T) < 0.5
     with np.errstate(invalid="ignore"):
         correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(wrong.astype(np.float64))))
     return {"names": list(matrix.names), "correlation": correlation.tolist(), "all_wrong": float(wrong.all(0).mean())}
@@ -91,40 +123,48 @@ def _left_out(matrix: Matrix, logits: dict[str, dict[str, np.ndarray]]) -> list[
     """The gain from each base model in a logistic regression, which is fitted in a second; paired by row."""
     if _QUICK not in logits:
         return []
-    y, ids = matrix.rows.y, matrix.rows.id
-    whole = Predictions(ids, logits[_QUICK][matrix.stem], y)
+    rows = matrix.rows.labelled
+
+    def predictions(logit: np.ndarray) -> Predictions:
+        return Predictions(rows.id, logit, rows.y, images=rows.images, tie=rows.tie, weight=rows.weight)
+
+    whole = predictions(logits[_QUICK][matrix.stem])
     return [
         {
             "name": name,
-            "without": accuracy(y, fewer),
-            "adds": asdict(accuracy_difference([Predictions(ids, fewer, y)], [whole]).estimate),
+            "without": accuracy(rows.y, fewer, **rows.votes),
+            "adds": accuracy_difference([predictions(fewer)], [whole]).estimate.record(),
         }
         for name, fewer in without_models(matrix, _QUICK).items()
     ]
 
 
-def _calibration(matrix: Matrix, best: str, logit: np.ndarray, y: np.ndarray, on_tests: np.ndarray) -> dict[str, Any]:
+def _calibration(matrix: Matrix, best: str, logit: np.ndarray, checked: _Checked) -> dict[str, Any]:
     """Errors before and after each calibration.
 
-    A row that is stacked gets a calibration that was fitted without its fold. The tests get one that was fitted on all
-    stacked rows.
+    A row that is stacked gets a calibration that was fitted on rows that share no image with its fold. The tests get
+    one that was fitted on all stacked rows.
     """
-    rest, folds = nested(matrix, best), np.unique(matrix.fold)
+    rows, rest, folds = matrix.rows.labelled, nested(matrix, best), np.unique(matrix.fold)
+    on_tests = checked.logits[best]
     out_of_fold, tested = {"none": logit}, {"none": on_tests}
     temperature = 1.0
     for name, fit in CALIBRATIONS.items():
         out_of_fold[name] = np.empty(len(logit))
         for fold, decided in zip(folds, rest, strict=True):
-            left_out = matrix.fold == fold
-            out_of_fold[name][left_out] = fit(matrix.rows.y[~left_out], decided[~left_out])(logit[left_out])
-        whole = fit(matrix.rows.y, logit)
+            kept, left_out = matrix.rest(fold), matrix.fold == fold
+            out_of_fold[name][left_out] = fit(rows.take(kept), decided[kept])(logit[left_out])
+        whole = fit(rows, logit)
         tested[name] = whole(on_tests)
         if isinstance(whole, Temperature):
             temperature = whole.temperature
     table, curves = [], {}
-    for stem, labels, ways in ((matrix.stem, matrix.rows.y, out_of_fold), (POOLED, y, tested)):
-        for name, estimates in scores(labels, ways, draws=2000).items():
-            table.append({"rows": stem, "calibration": name} | {key: asdict(estimates[key]) for key in _SHOWN})
-    for name, calibrated in tested.items():
-        curves[name] = {key: value.tolist() for key, value in vars(reliability_curve(y, calibrated)).items()}
+    tables = [(matrix.stem, rows, out_of_fold), *([(POOLED, checked.rows, tested)] if matrix.tests else [])]
+    for stem, labelled, ways in tables:
+        for name, estimates in scores(labelled.y, ways, **labelled.judged, draws=2000).items():
+            table.append({"rows": stem, "calibration": name} | {key: estimates[key].record() for key in _SHOWN})
+    _, shown, ways = tables[-1]
+    for name, calibrated in ways.items():
+        curve = reliability_curve(shown.y, calibrated, **shown.judged)
+        curves[name] = {key: value.tolist() for key, value in vars(curve).items()}
     return {"temperature": temperature, "table": table, "curves": curves}

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from twinrank.data.judgements import Judgements
+from twinrank.data.overlap import image_numbers
+from twinrank.data.source import REFERENCE, TABLES
 from twinrank.ensembling.base_models import LedgerFile, Unseen
 from twinrank.evaluation.metrics_record import POOLED
 
-_ENDINGS = (".npz", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
+_ENDINGS = (".npz", *TABLES)
 _RESERVED = ("rows", POOLED)
 """Keys that ledgers and figures have beside those of files."""
 _TRAIN = "train"
@@ -22,11 +24,13 @@ class LedgerRows:
 
     Attributes:
         data: Labelled pairs; where sides were uneven, a random half of them mirrored.
+        recurring: Whether an image is in two rows of the ledger's files.
         mirrored: Which rows are mirrored, bool (N,); None for none.
         unseen: Numbers of rows by how many of their images are in no training; None where all are.
     """
 
     data: Judgements
+    recurring: bool = False
     mirrored: np.ndarray | None = None
     unseen: Unseen | None = None
 
@@ -48,9 +52,8 @@ class LedgerRows:
         data = self.data
         assert data.y is not None
         arrays = {"id": data.row_ids, "y": data.y}
-        if data.recurring:
-            keys = data.images.hashes.view(np.int64)
-            arrays["images"] = np.stack([keys[data.left], keys[data.right]], 1)
+        if self.recurring:
+            arrays["images"] = image_numbers(data)
         optional = {"tie": data.tie, "weight": data.weight, "mirrored": self.mirrored}
         arrays |= {key: values for key, values in optional.items() if values is not None}
         return {f"{prefix}{key}": values for key, values in arrays.items()}
@@ -58,7 +61,9 @@ class LedgerRows:
 
 def key_of(path: Path) -> str:
     """The key of a file that is stacked: its name without an ending."""
-    name = path.stem if path.suffix.lower() in _ENDINGS else path.resolve().name or "pairs"
+    reference = path.name.endswith(REFERENCE)
+    stem = path.name.removesuffix(REFERENCE) if reference else path.stem
+    name = stem if reference or path.suffix.lower() in _ENDINGS else path.resolve().name or "pairs"
     return f"{name}_file" if name in _RESERVED else name
 
 

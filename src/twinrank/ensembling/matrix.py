@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.config import Mode
-from twinrank.evaluation.entrants import LabelledRows
+from twinrank.evaluation.labelled_rows import LabelledRows
 
 
 @dataclass(frozen=True, eq=False)

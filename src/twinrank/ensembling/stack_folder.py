@@ -12,7 +12,7 @@ from twinrank.ensembling.fitted import restore
 from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import LabelledRows, load_entrants, save_entrants
+from twinrank.evaluation.entrants import load_entrants, save_entrants
 
 
 class StackConfig(TypedDict):
@@ -28,6 +28,7 @@ class StackConfig(TypedDict):
         learners: Names of the meta-learners.
         best: Name of the best ensemble.
         data: Files by part: "train", "rows", and the tests by key.
+        folds: "images" where folds of rows are made of images.
         commit: Commit of twinrank.
         command: Command that made the stack.
     """
@@ -41,6 +42,7 @@ class StackConfig(TypedDict):
     learners: list[str]
     best: str
     data: NotRequired[dict[str, DataFile]]
+    folds: NotRequired[str]
     commit: NotRequired[str | None]
     command: NotRequired[str]
 
@@ -95,8 +97,10 @@ class StackFolder:
         """Folder of the findings on all pairs of some images."""
         return self.path / "order"
 
-    def submission(self, matrix: Matrix) -> Path:
-        """Labels of the last test file by the best ensemble: CSV."""
+    def submission(self, matrix: Matrix) -> Path | None:
+        """Labels of the last test file by the best ensemble: CSV. None without tests."""
+        if not matrix.tests:
+            return None
         return self.path / f"pred_{list(matrix.tests)[-1].removeprefix('test_')}.csv"
 
     def read_config(self) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class StackFolder:
         Raises:
             InputError: A file cannot be written.
         """
-        labelled = {stem: LabelledRows(rows.id, rows.y) for stem, rows in matrix.by_stem.items()}
+        labelled = {stem: rows.labelled for stem, rows in matrix.by_stem.items()}
         save_entrants(self.entrants, stacked.entrants, labelled)
         write_json(self.learners, {name: fitted.state() for name, fitted in stacked.fitted.items()})
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.errors import InputError
-from twinrank.evaluation.estimates import Estimate, rate
-from twinrank.evaluation.metrics import is_right
+from twinrank.evaluation.estimates import Estimate, share
+from twinrank.evaluation.labelled_rows import LabelledRows
+from twinrank.evaluation.metrics import share_agreed
+from twinrank.evaluation.row_statistics import is_decided
 
 _COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the pairs that are decided."""
@@ -15,16 +17,30 @@ STATED = (0.9, 0.95, 0.99)
 """Shares of the label sets that are to hold the true label."""
 
 
-def accuracy_at_coverage(y: np.ndarray, logit: np.ndarray) -> dict[float, Estimate]:
-    """Accuracy on the surest share of the pairs, by that share, with Wilson 95% intervals. One pair or more is decided.
+def accuracy_at_coverage(rows: LabelledRows, logit: np.ndarray) -> dict[float, Estimate]:
+    """Accuracy on the surest share of the pairs, by that share, with 95% intervals. One pair or more is decided.
 
     Args:
-        y: Labels, int (N,), 0 or 1.
+        rows: N rows; those that have a right decision count.
         logit: Logits, float (N,); the larger the size, the surer.
     """
-    right = is_right(y, logit)[np.argsort(-np.abs(logit), kind="stable")]
-    decided = {share: right[: max(1, round(share * len(right)))] for share in _COVERAGES}
-    return {share: rate(int(surest.sum()), len(surest)) for share, surest in decided.items()}
+    kept = is_decided(rows.y, rows.tie, rows.weight)
+    rows, logit = rows.take(kept), logit[kept]
+    surest = np.argsort(-np.abs(logit), kind="stable")
+    right = share_agreed(rows.y, logit)
+    return {part: _share_of(rows, right, surest[: max(1, round(part * len(right)))]) for part in _COVERAGES}
+
+
+def _with_majority(rows: LabelledRows, logit: np.ndarray) -> tuple[LabelledRows, np.ndarray]:
+    """The rows where most votes are for one side, with their logits."""
+    kept = is_decided(rows.y, rows.tie, rows.weight) & (rows.y != 0.5)
+    return rows.take(kept), logit[kept]
+
+
+def _share_of(rows: LabelledRows, right: np.ndarray, which: np.ndarray) -> Estimate:
+    parts = (None if values is None else values[which] for values in (rows.images, rows.weight))
+    images, weight = parts
+    return share(right[which], images=images, weight=weight)
 
 
 @dataclass(frozen=True)
@@ -52,29 +68,33 @@ class ConformalSet:
 
 
 def conformal_set(
-    y_calibration: np.ndarray, logit_calibration: np.ndarray, y: np.ndarray, logit: np.ndarray, stated: float
+    calibration: LabelledRows, logit_calibration: np.ndarray, rows: LabelledRows, logit: np.ndarray, stated: float
 ) -> ConformalSet:
     """Find the threshold on rows of calibration, and check on other rows what it covers.
 
+    The true label is that of most votes. Rows without one do not count.
+
     Args:
-        y_calibration: Labels, int (M,), of rows that the predictor was not fitted on.
+        calibration: M rows that the predictor was not fitted on.
         logit_calibration: Logits of these, float (M,).
-        y: Labels of other rows, int (N,).
+        rows: N other rows.
         logit: Logits of these, float (N,).
         stated: Coverage, in (0, 1).
 
     Raises:
         InputError: There are too few rows of calibration to state that.
     """
+    calibration, logit_calibration = _with_majority(calibration, logit_calibration)
+    rows, logit = _with_majority(rows, logit)
     # How wrong the true label looks: the logit of the other one.
-    wrongness = np.sort(np.where(y_calibration == 1, -logit_calibration, logit_calibration))
+    wrongness = np.sort(np.where(calibration.y > 0.5, -logit_calibration, logit_calibration))
     place = math.ceil((len(wrongness) + 1) * stated)
     if place > len(wrongness):
         raise InputError(f"{len(wrongness)} rows are too few to state a coverage of {stated:.0%}; give more")
     threshold = float(wrongness[place - 1])
     left, right = -logit <= threshold, logit <= threshold
-    covered = np.where(y == 1, left, right)
-    single = left != right
-    alone = rate(int(covered[single].sum()), int(single.sum())) if single.any() else None
+    covered = np.where(rows.y > 0.5, left, right)
+    single = np.flatnonzero(left != right)
+    alone = _share_of(rows, covered, single) if len(single) else None
     both, neither = float((left & right).mean()), float((~left & ~right).mean())
-    return ConformalSet(stated, threshold, rate(int(covered.sum()), len(y)), both, neither, alone)
+    return ConformalSet(stated, threshold, _share_of(rows, covered, np.arange(len(covered))), both, neither, alone)

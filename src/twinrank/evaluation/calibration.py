@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from twinrank.evaluation.metrics import is_right, log_loss
+from twinrank.evaluation.labelled_rows import LabelledRows
+from twinrank.evaluation.metrics import log_loss, share_agreed
+from twinrank.evaluation.row_statistics import is_decided
 
 Calibration = Callable[[np.ndarray], np.ndarray]
 _LEAST = 0.5 + 1e-6
@@ -51,31 +53,36 @@ class OddIsotonic:
         return np.sign(logit) * np.interp(np.abs(logit), self.size, self.calibrated)
 
 
-def fit_temperature(y: np.ndarray, logit: np.ndarray) -> Temperature:
+def fit_temperature(rows: LabelledRows, logit: np.ndarray) -> Temperature:
     """The temperature of least log-loss.
 
     Args:
-        y: Labels, int (N,), 0 or 1.
-        logit: Logits, float (N,), of rows that the predictor was not fitted on.
+        rows: N rows that the predictor was not fitted on.
+        logit: Logits of these, float (N,).
     """
     found = minimize_scalar(
-        lambda log: log_loss(y, logit / np.exp(log)), bounds=(-_LARGEST_LOG, _LARGEST_LOG), method="bounded"
+        lambda log: log_loss(rows.y, logit / np.exp(log), **rows.votes),
+        bounds=(-_LARGEST_LOG, _LARGEST_LOG),
+        method="bounded",
     )
     return Temperature(float(np.exp(found.x)))
 
 
-def fit_isotonic(y: np.ndarray, logit: np.ndarray) -> OddIsotonic:
+def fit_isotonic(rows: LabelledRows, logit: np.ndarray) -> OddIsotonic:
     """Isotonic regression of being right on the size of the logit. Arguments as :func:`fit_temperature`."""
     from sklearn.isotonic import IsotonicRegression
 
+    kept = is_decided(rows.y, rows.tie, rows.weight)
+    rows, logit = rows.take(kept), logit[kept]
     # A block of rows that are all right would get certainty, and one wrong row an infinite loss.
-    model = IsotonicRegression(y_min=_LEAST, y_max=1 - 1 / (2 * len(y) + 2))
-    model.fit(np.abs(logit), is_right(y, logit).astype(np.float64))
+    votes = len(logit) if rows.weight is None else float(rows.weight.sum())
+    model = IsotonicRegression(y_min=_LEAST, y_max=1 - 1 / (2 * votes + 2))
+    model.fit(np.abs(logit), share_agreed(rows.y, logit), rows.weight)
     right = model.y_thresholds_
     return OddIsotonic(model.X_thresholds_, np.log(right / (1 - right)))
 
 
-CALIBRATIONS: dict[str, Callable[[np.ndarray, np.ndarray], Calibration]] = {
+CALIBRATIONS: dict[str, Callable[[LabelledRows, np.ndarray], Calibration]] = {
     "temperature": fit_temperature,
     "isotonic": fit_isotonic,
 }

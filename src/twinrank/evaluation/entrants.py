@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -14,20 +14,11 @@ from twinrank.core.files import write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.records import parse_record
 from twinrank.errors import InputError
+from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.ranking import Entrant, Kind
 
-
-@dataclass(frozen=True, eq=False)
-class LabelledRows:
-    """Rows of a file.
-
-    Attributes:
-        id: Row ids, str (N,).
-        y: Labels, int8 (N,).
-    """
-
-    id: np.ndarray
-    y: np.ndarray
+_JUDGED = {"images": ("i", (2,)), "tie": ("b", ()), "weight": ("f", ())}
+"""NumPy's letter for the kind, and the shape of a row, of what a file may have beside labels."""
 
 
 def save_entrants(path: Path, entrants: Sequence[Entrant], labelled: Mapping[str, LabelledRows]) -> None:
@@ -45,6 +36,8 @@ def save_entrants(path: Path, entrants: Sequence[Entrant], labelled: Mapping[str
     for stem, rows in labelled.items():
         logit = np.stack([each.logits[stem] for each in entrants], 1).astype(np.float32)
         arrays |= {f"{stem}.id": rows.id, f"{stem}.y": rows.y, f"{stem}.logit": logit}
+        judged = {f"{stem}.{key}": values for key, values in rows.judged.items()}
+        arrays |= {key: values for key, values in judged.items() if values is not None}
     about = [{key: value for key, value in asdict(each).items() if key != "logits"} for each in entrants]
     meta = json.dumps({"stems": list(labelled), "entrants": about}, allow_nan=False)
     write_npz(path, arrays | {"meta": np.array(meta)})
@@ -95,11 +88,12 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, LabelledRows]]:
                 raise InputError(f"{path}: not the entrants of a stack (no '{missing[0]}'); stack again")
             ids, y, logit = map(archive.read, keys)
             kinds = ids.dtype.kind + y.dtype.kind + logit.dtype.kind
-            if kinds not in ("Uif", "Uuf") or ids.ndim != 1 or y.shape != ids.shape or not np.isin(y, (0, 1)).all():
+            fits = kinds in ("Uif", "Uuf", "Uff") and ids.ndim == 1 and y.shape == ids.shape
+            if not fits or not ((y >= 0) & (y <= 1)).all():
                 raise InputError(f"{path}: keys '{stem}.id' and '{stem}.y' are no ids and labels; stack again")
             if logit.shape != (len(ids), len(names)) or not np.isfinite(logit).all():
                 raise InputError(f"{path}: key '{stem}.logit' has no logit of each entrant for each row; stack again")
-            rows[stem], logits[stem] = LabelledRows(ids, y), logit
+            rows[stem], logits[stem] = LabelledRows(ids, y, **_judged(archive, stem, len(ids))), logit
     entrants = [
         Entrant(
             **{key: each[key] for key in EntrantRecord.__annotations__},
@@ -108,3 +102,14 @@ def load_entrants(path: Path) -> tuple[list[Entrant], dict[str, LabelledRows]]:
         for place, each in enumerate(meta["entrants"])
     ]
     return entrants, rows
+
+
+def _judged(archive: Archive, stem: str, count: int) -> dict[str, np.ndarray]:
+    """Images, ties and weights of a file, where there are any."""
+    found = {}
+    for key, (letter, shape) in _JUDGED.items():
+        if (name := f"{stem}.{key}") in archive.headers:
+            found[key] = archive.read(name)
+            if found[key].dtype.kind != letter or found[key].shape != (count, *shape):
+                raise InputError(f"{archive.path}: key '{name}' does not fit the rows; stack again")
+    return found

@@ -9,6 +9,7 @@ import numpy as np
 from twinrank.config import Track
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import PairedTest, detectable_difference, holm, paired_tests
+from twinrank.evaluation.labelled_rows import LabelledRows, joined
 from twinrank.evaluation.metrics import Estimate, accuracy, scores
 from twinrank.evaluation.metrics_record import POOLED
 
@@ -86,14 +87,14 @@ class Leaderboard:
     detectable: float | None
 
 
-def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_on: str) -> Leaderboard:
+def rank(entrants: Sequence[Entrant], labels: Mapping[str, LabelledRows], ranked_on: str) -> Leaderboard:
     """Rank entrants by their accuracy on one file, and compare the first with the others on the tests.
 
     Where there are no tests, they are compared on the file that ranks, which flatters the first.
 
     Args:
         entrants: Entrants with logits for every file of ``labels``.
-        labels: Labels by name of the file, int (N,). All files but ``ranked_on`` are tests.
+        labels: Labelled rows by name of the file. All files but ``ranked_on`` are tests.
         ranked_on: Name of the file that ranks.
 
     Raises:
@@ -105,29 +106,34 @@ def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_o
         if missing := [stem for stem in labels if stem not in each.logits]:
             raise InputError(f"{each.name}: has not been evaluated on {missing[0]}, as others have; evaluate it there")
     tests = [stem for stem in labels if stem != ranked_on]
-    y = dict(labels)
+    files = dict(labels)
     logits = {each.name: dict(each.logits) for each in entrants}
     if len(tests) > 1:
-        y[POOLED] = np.concatenate([labels[stem] for stem in tests])
+        files[POOLED] = joined([labels[stem] for stem in tests])
         for own in logits.values():
             own[POOLED] = np.concatenate([own[stem] for stem in tests])
-    metrics = {stem: scores(y[stem], {name: own[stem] for name, own in logits.items()}, draws=_DRAWS) for stem in y}
-    order = best_first(entrants, y[ranked_on], ranked_on)
+    metrics = {
+        stem: scores(rows.y, {name: own[stem] for name, own in logits.items()}, **rows.judged, draws=_DRAWS)
+        for stem, rows in files.items()
+    }
+    order = best_first(entrants, files[ranked_on], ranked_on)
     compared_on = POOLED if len(tests) > 1 else (tests[0] if tests else ranked_on)
     decided_on = _DECISIVE if _DECISIVE in tests else compared_on
     first = order[0]
     others = [logits[each.name][compared_on] for each in order[1:]]
-    against_first = paired_tests(y[compared_on], logits[first.name][compared_on], others)
+    compared, decisive = files[compared_on], files[decided_on]
+    against_first = paired_tests(compared.y, logits[first.name][compared_on], others, **compared.judged)
     adjusted = holm([test.p for test in against_first])
     best_model = next((each.name for each in order if each.kind == "model"), None)
     against_best: Sequence[PairedTest | None] = [None] * len(order)
     if best_model is not None:
         reference = logits[best_model][decided_on]
-        against_best = paired_tests(y[decided_on], reference, [logits[each.name][decided_on] for each in order])
+        each_logit = [logits[each.name][decided_on] for each in order]
+        against_best = paired_tests(decisive.y, reference, each_logit, **decisive.judged)
     rows = tuple(
         Row(
             each,
-            {stem: metrics[stem][each.name] for stem in y},
+            {stem: metrics[stem][each.name] for stem in files},
             against_first[place - 1] if place else None,
             adjusted[place - 1] if place else None,
             not place or adjusted[place - 1] >= _LEVEL,
@@ -135,23 +141,27 @@ def rank(entrants: Sequence[Entrant], labels: Mapping[str, np.ndarray], ranked_o
         )
         for place, each in enumerate(order)
     )
-    n = len(y[compared_on])
-    detectable = None
-    if against_first:
-        discordant = np.median([test.first_alone + test.second_alone for test in against_first]) / n
-        counted = against_first[0].test == "exact McNemar"
-        error = np.sqrt(discordant / n) if counted else np.median([test.error for test in against_first])
-        detectable = detectable_difference(float(error))
+    n, detectable = len(compared.y), _detectable(against_first, len(compared.y))
     words = " + ".join(tests) if tests else ranked_on
     return Leaderboard(rows, ranked_on, words, n, best_model, decided_on, detectable)
 
 
-def best_first(entrants: Sequence[Entrant], y: np.ndarray, stem: str) -> list[Entrant]:
+def _detectable(against_first: Sequence[PairedTest], n: int) -> float | None:
+    """See :class:`Leaderboard`."""
+    if not against_first:
+        return None
+    discordant = np.median([test.first_alone + test.second_alone for test in against_first]) / n
+    counted = against_first[0].test == "exact McNemar"
+    error = np.sqrt(discordant / n) if counted else np.median([test.error for test in against_first])
+    return detectable_difference(float(error))
+
+
+def best_first(entrants: Sequence[Entrant], rows: LabelledRows, stem: str) -> list[Entrant]:
     """Entrants by their accuracy on one file, among equals the one with fewer parameters first.
 
     Args:
         entrants: Entrants with logits for the file.
-        y: Labels, int (N,).
+        rows: Labelled rows of the file.
         stem: Name of the file.
     """
-    return sorted(entrants, key=lambda each: (-accuracy(y, each.logits[stem]), each.parameters))
+    return sorted(entrants, key=lambda each: (-accuracy(rows.y, each.logits[stem], **rows.votes), each.parameters))

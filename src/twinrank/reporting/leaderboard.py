@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from twinrank.config import PAIRS_ONLY
 from twinrank.core.files import write_json, write_text
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
-from twinrank.evaluation.entrants import LabelledRows, load_entrants
+from twinrank.evaluation.entrants import load_entrants
 from twinrank.evaluation.estimates import Estimate
+from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.ranking import Entrant, Leaderboard, rank
 from twinrank.reporting.canvas import save_picture
@@ -58,7 +59,7 @@ class Field:
         Raises:
             InputError: As :func:`twinrank.evaluation.ranking.rank`.
         """
-        return rank(self.entrants, {name: rows.y for name, rows in self.rows.items()}, next(iter(self.rows)))
+        return rank(self.entrants, self.rows, next(iter(self.rows)))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def leaderboard_values(board: Leaderboard) -> list[dict[str, Any]]:
     """The leaderboard as JSON values, an object for each row, the best first.
 
     Each file has ``accuracy``, ``low``, ``high`` and ``n``, with log-loss and calibration error beside them.
-    ``p_vs_best_model`` is McNemar's p against the best single model, ``p_vs_first`` that against the first;
+    ``p_vs_best_model`` is the p of a paired test against the best single model, ``p_vs_first`` that against the first;
     ``p_vs_first_holm`` is the latter after Holm's correction.
     """
     lines = []
@@ -141,7 +142,7 @@ def leaderboard_values(board: Leaderboard) -> list[dict[str, Any]]:
         for stem, metrics in row.metrics.items():
             accuracy = metrics["accuracy"]
             line[stem] = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
-            line[stem] |= {key: asdict(metrics[key]) for key in _EXTRA}
+            line[stem] |= {key: metrics[key].record() for key in _EXTRA}
         line["p_vs_best_model"] = row.against_best_model.p if row.against_best_model else None
         line["p_vs_first"] = row.against_first.p if row.against_first else None
         line["p_vs_first_holm"] = row.adjusted
@@ -178,7 +179,7 @@ def leaderboard_notes(board: Leaderboard, field: Field, name: Callable[[str], st
     if board.detectable is not None:
         others = "All others differ" if len(tied) < len(board.rows) else "Nobody differs"
         notes.append(
-            f"Tied for first: {', '.join(tied)}. {others} from the first at 5% (exact McNemar on"
+            f"Tied for first: {', '.join(tied)}. {others} from the first at 5% ({_method(board)} on"
             f" {name(board.compared_on)}, n = {board.n:,}, Holm-corrected)."
         )
     if board.detectable:
@@ -188,6 +189,11 @@ def leaderboard_notes(board: Leaderboard, field: Field, name: Callable[[str], st
             " one does."
         )
     return [*notes, *_against_best_model(board, name)]
+
+
+def _method(board: Leaderboard) -> str:
+    """How the others are compared with the first."""
+    return next(row.against_first.test for row in board.rows if row.against_first is not None)
 
 
 def _against_best_model(board: Leaderboard, name: Callable[[str], str]) -> list[str]:
@@ -201,7 +207,7 @@ def _against_best_model(board: Leaderboard, name: Callable[[str], str]) -> list[
     n = first.metrics[board.decided_on]["accuracy"].n
     return [
         f"The best ensemble, {name(first.entrant.name)}, is {verdict} than the best single model,"
-        f" {name(board.best_model)}, on {name(board.decided_on)} (n = {n:,}; exact McNemar, p {p_value(test.p)}:"
+        f" {name(board.best_model)}, on {name(board.decided_on)} (n = {n:,}; {test.test}, p {p_value(test.p)}:"
         f" {test.second_alone} rows that only the ensemble gets right, {test.first_alone} that only the model does)."
     ]
 
@@ -282,7 +288,11 @@ def _run(folder: Path) -> _Part:
         logits={key: part.logit for key, part in labelled.items()},
     )
     benchmark = all(is_benchmark(Path(file["path"])) for file in config["data"].values())
-    rows = {key: LabelledRows(part.id, part.y) for key, part in labelled.items() if part.y is not None}
+    rows = {
+        key: LabelledRows(part.id, part.y, part.images, part.tie, part.weight)
+        for key, part in labelled.items()
+        if part.y is not None
+    }
     return _Part(files, (entrant,), rows, benchmark, chosen=True, uncounted=tuple(uncounted))
 
 

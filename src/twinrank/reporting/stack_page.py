@@ -101,6 +101,8 @@ def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = No
         cycles=_picture(stack.cycles) if stack.order and stack.order["cycles"] else None,
         audit=stack.audit,
         uses=_uses(config),
+        tested=board.decided_on != board.ranked_on,
+        compared=_compared(best),
         steps=_steps(stack),
     )
     write_page(out, page)
@@ -108,11 +110,18 @@ def write_stack_page(stack: StackContents, out: Path, drawings: Path | None = No
     return out
 
 
+def _compared(best: Row) -> str:
+    """The test against the best single model, in words."""
+    test = best.against_best_model
+    return "McNemar's" if test is None or test.test == "exact McNemar" else f"that of a {test.test}"
+
+
 def _tests(board: Leaderboard, best: Row) -> str:
     """The rows of the decisions that the page shows, in words."""
     if POOLED in best.metrics:
         return f"{board.compared_on}, n = {best.metrics[POOLED]['accuracy'].n:,}"
-    return f"all test rows, n = {best.metrics[board.decided_on]['accuracy'].n:,}"
+    rows = f"{board.ranked_on}, out-of-fold" if board.decided_on == board.ranked_on else "all test rows"
+    return f"{rows}, n = {best.metrics[board.decided_on]['accuracy'].n:,}"
 
 
 def _decisions(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
@@ -132,11 +141,9 @@ def _confidence(figures: Mapping[str, Any], tests: str) -> list[Drawing]:
         title = f"Reliability, {'before' if name == 'none' else f'after {name}'}"
         drawings.append(Drawing(title, tests, plots.reliability_curve(curve)))
     abstention = figures["abstention"]
-    # The stacked rows, and the tests together.
-    curves = {
-        f"{plain(name)}, n = {abstention[name][0]['n']:,}": abstention[name]
-        for name in (next(iter(abstention)), POOLED)
-    }
+    # The stacked rows, and the tests together where there are any.
+    shown = dict.fromkeys((next(iter(abstention)), *([POOLED] if POOLED in abstention else [])))
+    curves = {f"{plain(name)}, n = {abstention[name][0]['n']:,}": abstention[name] for name in shown}
     drawings.append(Drawing("Accuracy of the surest decisions", "", plots.accuracy_by_coverage(curves)))
     return drawings
 
@@ -165,8 +172,22 @@ def _uses(config: Mapping[str, Any]) -> list[Use]:
         purpose = _USES.get(part, _TEST)
         if part == "rows" and config["mode"] == "oof":
             purpose = f"each fold by networks that were not trained on it; {purpose}"
+        purpose += _special(file)
         uses.append(Use(plain(PurePath(file["path"]).name), file.get("n"), purpose, file["sha256"]))
     return uses
+
+
+def _special(file: Mapping[str, Any]) -> str:
+    """What a reader must know about the rows of a file."""
+    text = ""
+    if mirrored := file.get("mirrored"):
+        text += f"; sides were uneven, so {mirrored:,} rows are mirrored"
+    if unseen := file.get("unseen"):
+        text += (
+            f"; training used both images of {unseen['none']:,} rows, one image of {unseen['one']:,}, and none of"
+            f" {unseen['both']:,}"
+        )
+    return text
 
 
 def _picture(path: Path) -> str | None:

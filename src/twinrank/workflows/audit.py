@@ -1,8 +1,10 @@
 """Checks of a stack for leaks: it must not profit from the labels that it is evaluated on."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -12,13 +14,16 @@ from twinrank.core.context import Context
 from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.mirror import mirrored_at_random, uneven_sides
 from twinrank.ensembling.learners import LEARNERS, StackSample, cross_fitted, without_each
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.estimates import wilson
-from twinrank.evaluation.metrics import accuracy
+from twinrank.evaluation.labelled_rows import LabelledRows, joined
+from twinrank.evaluation.metrics import accuracy, share_right
+from twinrank.evaluation.row_statistics import is_decided
 from twinrank.models.registry import entry
 from twinrank.workflows.grid import LEDGER, fill_ledger
 
@@ -58,11 +63,13 @@ def audit(
     *,
     context: Context = Context(),
 ) -> list[Check]:
-    """Look for labels that leak into the predictions that are evaluated on them. There are three checks.
+    """Look for labels that leak into the predictions that are evaluated on them. There are three checks, or four.
 
     The first repeats the whole pipeline with permuted labels, on few rows with tiny networks that memorise them. The
     stack must then have the accuracy of chance. The second permutes the labels of this ledger's rows. The third
-    compares the base models on the stacked rows, which must be out-of-fold, and on the tests.
+    compares the base models on the stacked rows, which must be out-of-fold, and on the tests, if there are any. Where
+    folds are made of images, the fourth looks for images of a fold in what its networks and meta-learners were fitted
+    on.
 
     Args:
         folder: Stack folder.
@@ -83,9 +90,13 @@ def audit(
         rerun = permuted_pipeline(ledger, Path(temporary), seed)
     checks = [check_chance("permuted labels, from training on", rerun)]
     context.say("permuted labels of the stacked rows ...")
-    y = numpy_generator(seed, "audit").permutation(matrix.rows.y)
-    checks.append(check_chance("permuted labels of the stacked rows", replace(matrix, rows=replace(matrix.rows, y=y))))
-    checks.append(check_out_of_fold(matrix))
+    single = _single_votes(matrix)
+    y = numpy_generator(seed, "audit").permutation(single.rows.y)
+    checks.append(check_chance("permuted labels of the stacked rows", replace(single, rows=replace(single.rows, y=y))))
+    if matrix.tests:
+        checks.append(check_out_of_fold(matrix))
+    if matrix.apart is not None:
+        checks.append(check_images(matrix, _unchanged(ledger.data["rows"])))
     write_json(folder.audit, [asdict(check) for check in checks])
     return checks
 
@@ -97,7 +108,7 @@ def check_chance(name: str, matrix: Matrix) -> Check:
         name: Name of the check.
         matrix: Matrix with permuted labels.
     """
-    sample = StackSample(matrix.rows, matrix.fold)
+    sample = StackSample(matrix.rows, matrix.fold, matrix.apart)
     rests = without_each(sample)
     found, passed = [], True
     for learner in _CHECKED:
@@ -111,13 +122,13 @@ def check_chance(name: str, matrix: Matrix) -> Check:
 
 def check_out_of_fold(matrix: Matrix) -> Check:
     """Whether base models are as good on the tests as on the stacked rows, which must be out-of-fold."""
-    y = np.concatenate([rows.y for rows in matrix.tests.values()])
+    rows, tests = matrix.rows.labelled, joined([rows.labelled for rows in matrix.tests.values()])
     worst, gap, lowest = "", -np.inf, -np.inf
     for place, name in enumerate(matrix.names):
-        stacked = accuracy(matrix.rows.y, matrix.rows.logit[:, place])
-        tested = accuracy(y, np.concatenate([rows.logit[:, place] for rows in matrix.tests.values()]))
-        variance = stacked * (1 - stacked) / len(matrix.rows) + tested * (1 - tested) / len(y)
-        low = stacked - tested - float(ndtri((1 + _LEVEL) / 2)) * np.sqrt(variance)
+        on_tests = np.concatenate([each.logit[:, place] for each in matrix.tests.values()])
+        stacked, variance = _accuracy(rows, matrix.rows.logit[:, place])
+        tested, other = _accuracy(tests, on_tests)
+        low = stacked - tested - float(ndtri((1 + _LEVEL) / 2)) * np.sqrt(variance + other)
         if low > lowest:
             worst, gap, lowest = name, stacked - tested, low
     passed = bool(lowest <= _MARGIN)
@@ -128,6 +139,45 @@ def check_out_of_fold(matrix: Matrix) -> Check:
         f"{worst} is {100 * gap:+.2f} points better on {matrix.stem} than on the tests, at least {100 * lowest:+.2f}"
         f" ({_LEVEL:.1%}); up to {100 * _MARGIN:.1f} are allowed: {verdict}",
     )
+
+
+def _accuracy(rows: LabelledRows, logit: np.ndarray) -> tuple[float, float]:
+    """Accuracy, and the variance of it."""
+    found = share_right(rows.y, logit, **rows.judged)
+    if found.interval == "Wilson 95%":
+        return found.value, found.value * (1 - found.value) / len(rows.y)
+    return found.value, float(((found.high - found.low) / (2 * ndtri(0.975))) ** 2)
+
+
+def check_images(matrix: Matrix, data: Judgements) -> Check:
+    """Whether images of a fold are in the rows that its meta-learners, and with ``oof`` its networks, were fitted on.
+
+    Args:
+        matrix: Matrix whose folds are made of images.
+        data: Pairs of the file that is stacked.
+    """
+    shared = 0
+    for fold in np.unique(matrix.fold):
+        rows, others = matrix.fold == fold, matrix.rest(fold)
+        shared += len(np.intersect1d(data.image_codes[rows], data.image_codes[others]))
+    verdict = "no image is on both sides" if not shared else "folds do not hold out images"
+    return Check(
+        "images of the folds",
+        not shared,
+        f"{shared:,} images of a fold are also in rows that it was predicted from; {len(np.unique(matrix.fold))} folds,"
+        f" n = {len(data):,}: {verdict}",
+    )
+
+
+def _single_votes(matrix: Matrix) -> Matrix:
+    """The rows where most votes are for one side, each as one vote for it."""
+    rows = matrix.rows
+    if rows.y.dtype.kind in "iu" and rows.weight is None:
+        return matrix
+    kept = is_decided(rows.y, rows.tie, rows.weight) & (rows.y != 0.5)
+    few = replace(rows.take(kept), tie=None, weight=None)
+    apart = None if matrix.apart is None else matrix.apart[:, kept]
+    return replace(matrix, rows=replace(few, y=(few.y > 0.5).astype(np.int8)), fold=matrix.fold[kept], apart=apart)
 
 
 def permuted_pipeline(ledger: Ledger, folder: Path, seed: int) -> Matrix:
@@ -142,24 +192,36 @@ def permuted_pipeline(ledger: Ledger, folder: Path, seed: int) -> Matrix:
         InputError: The files are not there, or have changed.
     """
     stacked, *tests = ledger.data.values()
-    files = {"train": ledger.trained_on(), "rows": stacked, "test": tests[-1]}
+    files = {"train": ledger.trained_on(), "rows": stacked, **({"test": tests[-1]} if tests else {})}
     for part, file in files.items():
-        data = load_pairs(Path(file["path"]))
-        if data.sha256 != file["sha256"]:
-            raise InputError(f"{file['path']}: is not the file that the ledger was filled from; restore it")
+        data = _unchanged(file)
         _write_permuted(folder / f"{part}.npz", data, _ROWS[part], numpy_generator(seed, f"audit {part}"))
     small = replace(entry("compare_net").train, **_TINY)
     runs = {f"tiny{seed}": RunSpec("compare_net", replace(small, seed=seed)) for seed in (1, 2)}
-    train, other, test = (folder / f"{part}.npz" for part in files)
-    failed = fill_ledger(GridSpec(ledger.mode, runs, _FOLDS), folder / "grid", train, other, [test])
+    train, other, *test = (folder / f"{part}.npz" for part in files)
+    failed = fill_ledger(GridSpec(ledger.mode, runs, _FOLDS), folder / "grid", train, other, test)
     if failed:
         raise InputError(f"the small training failed: {'; '.join(failed.values())}")
     return Ledger(folder / "grid" / LEDGER).read()
 
 
+def _unchanged(file: Mapping[str, Any]) -> Judgements:
+    """The pairs of a file of the ledger."""
+    data = load_pairs(Path(file["path"]))
+    if data.sha256 != file["sha256"]:
+        raise InputError(f"{file['path']}: is not the file that the ledger was filled from; restore it")
+    return data
+
+
 def _write_permuted(path: Path, data: Judgements, rows: int, random: np.random.Generator) -> None:
     if data.y is None:
         raise InputError(f"{data.path}: has no labels; they are needed to permute them")
+    if uneven_sides(data) is not None:
+        data, _ = mirrored_at_random(data, 0)
+    if not (decided := data.decided).all() or data.y.dtype.kind == "f":
+        data = data.select(decided)
+        data = replace(data, y=(data.y > 0.5).astype(np.int8), tie=None, weight=None)
     chosen = np.sort(random.choice(len(data), min(rows, len(data)), replace=False))
-    few, y = data.select(chosen), random.permutation(data.y[chosen])
-    write_npz(path, {"xa": few.xa, "xb": few.xb, "id": few.row_ids, "y": y})
+    few = data.select(chosen)
+    assert few.y is not None
+    write_npz(path, {"xa": few.xa, "xb": few.xb, "id": few.row_ids, "y": random.permutation(few.y)})

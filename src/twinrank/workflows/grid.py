@@ -12,6 +12,7 @@ from twinrank.core.context import Context
 from twinrank.core.files import sha256
 from twinrank.data.folds import Folds
 from twinrank.data.formats.selection import Selection, write_selection
+from twinrank.data.source import Source
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.ledger import Ledger
 from twinrank.evaluation.predictions import Predictions
@@ -32,6 +33,7 @@ def fill_ledger(
     val_file: Path | None,
     test_files: Sequence[Path],
     *,
+    source: Source | None = None,
     context: Context = Context(),
 ) -> dict[str, str]:
     """Train base models and put their out-of-fold predictions into a ledger.
@@ -50,6 +52,7 @@ def fill_ledger(
         train_file: Labelled pairs that networks are trained on.
         val_file: Labelled pairs that are stacked with ``holdout``; not read with ``oof``.
         test_files: Labelled pairs that ensembles are tested on.
+        source: How tables are read, and where their images are.
         context: Listeners, command, threads and workers.
 
     Returns:
@@ -60,7 +63,7 @@ def fill_ledger(
         Interrupted: Ctrl-C stopped the trainings.
     """
     out, mode = Path(out), grid.mode
-    files = read_grid_files(grid, train_file, val_file, test_files, context.say)
+    files = read_grid_files(grid, train_file, val_file, test_files, out / ROWS, source, context)
     assignment = files.assignment
     ledger = Ledger.create(out / LEDGER, mode, assignment, files.rows, files.row_folds, files.tests)
     runs = {name: _trained_both_ways(name, spec, files.uneven, context) for name, spec in grid.runs.items()}

@@ -1,17 +1,20 @@
 """The files of a grid, read and refused before anything is trained."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.config import GridSpec
+from twinrank.core.context import Context
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.mirror import mirrored_at_random, uneven_sides
+from twinrank.data.overlap import images_in_rows, seen_images
+from twinrank.data.source import REFERENCE, Source, is_table, write_reference
 from twinrank.ensembling.base_models import Unseen
-from twinrank.ensembling.ledger_rows import LedgerRows, test_keys
+from twinrank.ensembling.ledger_rows import LedgerRows, key_of, test_keys
 from twinrank.errors import InputError
 
 _FEWEST_ROWS = 10
@@ -38,7 +41,13 @@ class GridFiles:
 
 
 def read_grid_files(
-    grid: GridSpec, train_file: Path, val_file: Path | None, test_files: Sequence[Path], say: Callable[[str], None]
+    grid: GridSpec,
+    train_file: Path,
+    val_file: Path | None,
+    test_files: Sequence[Path],
+    folder: Path,
+    source: Source | None = None,
+    context: Context = Context(),
 ) -> GridFiles:
     """Read the files of a grid, and assign folds.
 
@@ -47,16 +56,22 @@ def read_grid_files(
         train_file: Labelled pairs that networks are trained on.
         val_file: Labelled pairs that are stacked with ``holdout``; not read with ``oof``.
         test_files: Labelled pairs that ensembles are tested on.
-        say: Function that gets a line about what is special.
+        folder: Folder for references to tables.
+        source: How tables are read, and where their images are.
+        context: Listeners.
 
     Raises:
         InputError: Something cannot be stacked.
     """
-    train = load_pairs(Path(train_file))
+    say = context.say
+    train = load_table_or_pairs(train_file, source, context)
+    # All images become pixels in the same way.
+    source = source if train.source is None else train.source
     if grid.mode == "holdout" and val_file is None:
         raise InputError("`val` is missing: mode holdout stacks its rows; give it, or use mode oof")
-    rows = train if grid.mode == "oof" or val_file is None else load_pairs(Path(val_file))
-    tests = dict(zip(test_keys(test_files, rows.path), map(load_pairs, map(Path, test_files)), strict=True))
+    rows = train if grid.mode == "oof" or val_file is None else load_table_or_pairs(val_file, source, context)
+    loaded = [load_table_or_pairs(path, source, context) for path in test_files]
+    tests = dict(zip(test_keys(test_files, rows.path), loaded, strict=True))
     files = {"train": train, **({} if rows is train else {"val": rows}), **tests}
     _refuse_unfit(files)
     _refuse_shared_pairs([*files.values()])
@@ -70,9 +85,47 @@ def read_grid_files(
     for data, folds in ((train, assignment), *(() if rows is train else ((rows, row_folds),))):
         if folds.images is not None:
             say(_about_images(data, folds))
-    stacked = _ledger_rows(rows, None if rows is train else train, grid.seed, say)
-    tested = {key: _ledger_rows(data, train, grid.seed, say) for key, data in tests.items()}
-    return GridFiles(assignment, uneven_sides(train), stacked, row_folds, tested)
+    recurring = any(data.recurring for data in files.values())
+    stacked = _ledger_rows(rows, None if rows is train else train, recurring, grid.seed, say)
+    tested = {key: _ledger_rows(data, train, recurring, grid.seed, say) for key, data in tests.items()}
+    return _referred(GridFiles(assignment, uneven_sides(train), stacked, row_folds, tested), train, folder)
+
+
+def load_table_or_pairs(path: Path, source: Source | None, context: Context) -> Judgements:
+    """Read a pair file, or a table with its images.
+
+    Args:
+        path: Anything that :func:`twinrank.data.judgements.load_pairs` reads.
+        source: How a table is read, and where its images are; of no use for other files.
+        context: Listeners.
+
+    Raises:
+        InputError: The pairs are refused.
+    """
+    table = is_table(Path(path)) and not Path(path).name.endswith(REFERENCE)
+    return load_pairs(Path(path), source=source if table else None, context=context)
+
+
+def _referred(files: GridFiles, train: Judgements, folder: Path) -> GridFiles:
+    """The same files, with a reference in place of each table, from which processes of their own read it alike."""
+    parts = {"train": train, "rows": files.rows.data, **{key: each.data for key, each in files.tests.items()}}
+    paths: dict[str, Path] = {}
+    for key, data in parts.items():
+        paths[key] = data.path
+        if data.source is not None and not data.path.name.endswith(REFERENCE):
+            name = key if key in files.tests else key_of(data.path)
+            paths[key] = folder / f"{name}{REFERENCE}"
+            write_reference(paths[key], data.path, data.source)
+
+    def moved(key: str, rows: LedgerRows) -> LedgerRows:
+        return replace(rows, data=replace(rows.data, path=paths[key]))
+
+    return replace(
+        files,
+        assignment=replace(files.assignment, of=paths["train"]),
+        rows=moved("rows", files.rows),
+        tests={key: moved(key, each) for key, each in files.tests.items()},
+    )
 
 
 def _refuse_unfit(files: Mapping[str, Judgements]) -> None:
@@ -141,7 +194,9 @@ def _about_images(data: Judgements, folds: Folds) -> str:
     )
 
 
-def _ledger_rows(data: Judgements, train: Judgements | None, seed: int, say: Callable[[str], None]) -> LedgerRows:
+def _ledger_rows(
+    data: Judgements, train: Judgements | None, recurring: bool, seed: int, say: Callable[[str], None]
+) -> LedgerRows:
     """Rows with their sides made even, and their images compared with those of the training."""
     unseen = None
     if train is not None and (unseen := _unseen(data, train)) is not None:
@@ -151,15 +206,14 @@ def _ledger_rows(data: Judgements, train: Judgements | None, seed: int, say: Cal
         )
     uneven = uneven_sides(data)
     if uneven is None:
-        return LedgerRows(data, None, unseen)
+        return LedgerRows(data, recurring, None, unseen)
     say(f"{data.path}: {uneven}, so a random half of the rows is mirrored")
     mirrored, which = mirrored_at_random(data, seed)
-    return LedgerRows(mirrored, which, unseen)
+    return LedgerRows(mirrored, recurring, which, unseen)
 
 
 def _unseen(data: Judgements, train: Judgements) -> Unseen | None:
     """Rows by how many of their images are in no training; None where all are."""
-    used = np.unique(train.images.hashes[np.concatenate([train.left, train.right])])
-    seen = np.isin(data.images.hashes, used) & ~data.images.fingerprints.uniform
-    count = np.bincount(seen[data.left].astype(int) + seen[data.right], minlength=3).tolist()
+    seen = seen_images(data, images_in_rows(train)).sum(1)
+    count = np.bincount(seen, minlength=3).tolist()
     return Unseen(both=count[0], one=count[1], none=count[2]) if count[0] < len(data) else None

@@ -55,12 +55,13 @@ def make_stack(
     steps = Steps(folder.steps, context.say)
     with steps.step("meta-learners", requested, [folder.entrants, folder.learners, folder.config]) as todo:
         if todo:
-            stacked = stack(matrix, say=lambda name: context.say(f"    {name}"))
+            stacked = stack(matrix, requested["learners"], lambda name: context.say(f"    {name}"))
             folder.write_stack(matrix, stacked)
             ensembles = [each for each in stacked.entrants if each.kind == "ensemble"]
-            best = best_first(ensembles, matrix.rows.y, matrix.stem)[0].name
+            best = best_first(ensembles, matrix.rows.labelled, matrix.stem)[0].name
             data = {"train": ledger.trained_on(), **ledger.data}
-            found = {"learners_sha256": sha256(folder.learners), "best": best, "data": data}
+            found: dict[str, Any] = {"learners_sha256": sha256(folder.learners), "best": best, "data": data}
+            found |= {} if matrix.apart is None else {"folds": "images"}
             write_json(folder.config, requested | found | provenance(context.command))
     with steps.step("leaderboard", digests(folder.entrants), board_files(folder.path)) as todo:
         if todo:
@@ -71,6 +72,8 @@ def make_stack(
         if todo:
             write_json(folder.figures, stack_figures(matrix, stacked))
     submission = folder.submission(matrix)
+    if submission is None:
+        return
     with steps.step("submit", digests(folder.entrants), [submission]) as todo:
         if todo:
             submit_stack(folder, matrix, stacked, submission)

@@ -84,9 +84,10 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
     yield from _differences(folder.figures, read_json(folder.figures), stack_figures(matrix, written))
     say(f"{board}, {folder.figures}: computed again")
     submission = folder.submission(matrix)
-    yield from _made_again(submission, lambda out: submit_stack(folder, matrix, written, out))
+    if submission is not None:
+        yield from _made_again(submission, lambda out: submit_stack(folder, matrix, written, out))
     yield from _made_again(folder.report, lambda out: report(folder.path, out))
-    say(f"{submission}, {folder.report}: made again")
+    say(f"{', '.join(map(str, filter(None, (submission, folder.report))))}: made again")
 
 
 def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
