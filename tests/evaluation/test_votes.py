@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from twinrank.errors import InputError
 from twinrank.evaluation import metrics
-from twinrank.evaluation.estimates import share
+from twinrank.evaluation.estimates import mean_over_runs, share
 from twinrank.evaluation.resampling import recurs, resampled_sums
 
 APART = np.arange(80).reshape(40, 2)
@@ -171,3 +171,16 @@ def test_what_nobody_can_have_said_is_refused(change: dict, message: str) -> Non
     y = given.pop("y", np.array([1.0, 0.0]))
     with pytest.raises(InputError, match=message):
         metrics.score(y, np.array([0.5, 0.5]), **given)
+
+
+def test_the_mean_over_runs_has_the_interval_of_one_run() -> None:
+    y, logit, images = judged(5, 30, 300)
+    runs = [metrics.share_right(y, logit + shift) for shift in (-0.5, 0.5)]
+    mean = mean_over_runs(runs)
+    assert mean.value == pytest.approx((runs[0].value + runs[1].value) / 2)
+    assert (mean.interval, mean.n) == ("Wilson 95%", 300)
+    over_images = [metrics.share_right(y, logit + shift, images=images) for shift in (-0.5, 0.5)]
+    wide = mean_over_runs([runs[0], *over_images[1:]])
+    assert (wide.images, wide.interval) == (30, "image bootstrap 95%")
+    assert wide.value == pytest.approx(mean.value)
+    assert wide.low < mean.low < mean.high < wide.high

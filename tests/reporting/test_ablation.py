@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,13 @@ def test_files_may_have_any_names(tmp_path: Path) -> None:
     (run(tmp_path, "less_seed1", (0.7, 0.6)) / "predictions" / "test_public.npz").unlink()
     with pytest.raises(InputError, match=r"less_seed1: has no predictions of data/test_public\.npz and no weights"):
         read_ablation([base, tmp_path / "less_seed1"])
+
+
+def test_runs_on_rows_that_share_images_are_compared_over_images(runs: list[Path]) -> None:
+    images = np.stack([np.arange(100) % 7, 10 + np.arange(100) % 5], 1)
+    for path in runs:
+        for file in RunFolder(path).path.glob("predictions/*.npz"):
+            replace(Predictions.load(file), images=images).save(file)
+    effects = read_ablation(runs)
+    assert {effect.difference.estimate.images for effect in effects} == {12}
+    assert "paired bootstrap over images, for these runs" in ablation_text(effects)

@@ -1,6 +1,7 @@
 """Values with their intervals: of rates, and of shares of rows that may have images in common."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from twinrank.evaluation.resampling import images_to_resample, recurs, resampled
 
 DRAWS = 1000
 """Number of resamples."""
+WILSON = "Wilson 95%"
+"""Method of the interval of independent rows."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,21 @@ def wilson(successes: np.ndarray | float, n: np.ndarray | float, level: float = 
 def rate(successes: float, n: int) -> Estimate:
     """A share of rows with its Wilson 95% interval."""
     low, high = wilson(successes, n)
-    return Estimate(float(successes / n), float(low), float(high), n, "Wilson 95%")
+    return Estimate(float(successes / n), float(low), float(high), n, WILSON)
+
+
+def mean_over_runs(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of an accuracy over runs on the same rows, with the interval of one run of that accuracy.
+
+    Args:
+        estimates: Accuracy of each run, one or more.
+    """
+    value = float(np.mean([each.value for each in estimates]))
+    one = next((each for each in estimates if each.interval != WILSON), estimates[0])
+    if one.interval == WILSON:
+        return rate(value * one.n, one.n)
+    low, high = (float(np.mean([getattr(each, end) for each in estimates])) for end in ("low", "high"))
+    return replace(one, value=value, low=low, high=high)
 
 
 def share(

@@ -10,7 +10,7 @@ predictor may never have learned to compare.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -139,9 +139,9 @@ class OrderReport:
         counts = ("images", "pairs", "triads", "swap_violations", "ties", "cyclic")
         return {
             **{key: getattr(self, key) for key in counts},
-            "cyclic_triads": asdict(self.cyclic_triads),
+            "cyclic_triads": self.cyclic_triads.record(),
             "cyclic_triads_of_a_random_judge": RANDOM_SHARE,
-            "explained": asdict(self.explained),
+            "explained": self.explained.record(),
             "ranking": [{"image": names[each], "strength": float(self.strengths[each])} for each in self.ranking],
             "cycles": [
                 {"images": [names[each] for each in cycle.images], "logits": list(cycle.logits)}

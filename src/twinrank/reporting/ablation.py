@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import Difference, accuracy_difference
 from twinrank.evaluation.metrics import accuracy
-from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.predictions import Predictions, joined
 from twinrank.reporting.contents import RunContents, read_by_factor
 from twinrank.reporting.files import common_files
 from twinrank.reporting.formats import markdown, table_line
@@ -61,7 +62,12 @@ def read_ablation(runs: Sequence[Path], base: str = "base") -> list[Effect]:
                 first, second = (
                     [_joined(contents[seed], chosen) for seed in sorted(seeds)] for contents in (found[base], seeds)
                 )
-                mean = float(np.mean([accuracy(each.y, each.logit) for each in second if each.y is not None]))
+                rates = [
+                    accuracy(each.y, each.logit, tie=each.tie, weight=each.weight)
+                    for each in second
+                    if each.y is not None
+                ]
+                mean = float(np.mean(rates))
                 effects.append(Effect(factor, rows, mean, accuracy_difference(first, second)))
     return effects
 
@@ -80,7 +86,11 @@ def ablation_text(effects: Sequence[Effect]) -> str:
             ", ".join(f"{100 * each:+.2f}" for each in by_seed),
         )
         lines.append(table_line(cells))
-    note = "Intervals: paired bootstrap over rows, for these runs. The last column shows the effect of the seed."
+    over = sorted({"rows" if each.difference.estimate.images is None else "images" for each in effects}, reverse=True)
+    note = (
+        f"Intervals: paired bootstrap over {' or '.join(over) or 'rows'}, for these runs."
+        " The last column shows the effect of the seed."
+    )
     return "\n".join([*lines, "", note])
 
 
@@ -95,13 +105,16 @@ def write_ablation(effects: Sequence[Effect], out: Path) -> list[Path]:
     """
     text, data = Path(out) / "ablation.md", Path(out) / "ablation.json"
     write_text(text, ablation_text(effects) + "\n")
-    write_json(data, [asdict(effect) for effect in effects])
+    write_json(data, [_record(effect) for effect in effects])
     return [text, data]
 
 
+def _record(effect: Effect) -> dict[str, Any]:
+    values = asdict(effect)
+    values["difference"]["estimate"] = effect.difference.estimate.record()
+    return values
+
+
 def _joined(contents: RunContents, digests: Sequence[str]) -> Predictions:
-    """The predictions on several files as one. The place of the file stands before each row id."""
-    parts = [contents.predictions[contents.predicted.require(digest, digest).key] for digest in digests]
-    ids = np.concatenate([[f"{place}/{each}" for each in part.id] for place, part in enumerate(parts)])
-    logit, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logit", "y"))
-    return Predictions(ids, logit, y)
+    """The predictions on several files as one."""
+    return joined([contents.predictions[contents.predicted.require(digest, digest).key] for digest in digests])

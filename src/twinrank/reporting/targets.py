@@ -10,7 +10,7 @@ import numpy as np
 from twinrank.config import OPEN, BenchmarkConfig, Track
 from twinrank.core.files import write_json, write_text
 from twinrank.errors import InputError
-from twinrank.evaluation.estimates import Estimate, rate
+from twinrank.evaluation.estimates import Estimate, mean_over_runs
 from twinrank.evaluation.metrics import share_right
 from twinrank.reporting.canvas import save_picture
 from twinrank.reporting.contents import RunContents, read_by_factor, read_run, trainings
@@ -109,9 +109,9 @@ def read_ensemble(name: str, runs: Sequence[Path]) -> Target:
         for folder, part in zip(folders, parts, strict=True):
             if not np.array_equal(part.id, parts[0].id):
                 raise InputError(f"{folder}: has other rows of {file} than {folders[0]}; evaluate it again")
-        y = parts[0].y
-        assert y is not None
-        accuracy[file] = share_right(y, np.stack([part.logit for part in parts]).mean(0, dtype=np.float64))
+        one, logit = parts[0], np.stack([part.logit for part in parts]).mean(0, dtype=np.float64)
+        assert one.y is not None
+        accuracy[file] = share_right(one.y, logit, images=one.images, tie=one.tie, weight=one.weight)
     return _target(name, members, common, accuracy)
 
 
@@ -167,11 +167,13 @@ def record_text(targets: Sequence[Target]) -> str:
         for target in targets
         if target.uncounted
     ]
+    resampled = any(mean.images is not None for target in targets for mean in target.accuracy.values())
+    methods, over = ("Wilson, or images resampled", "rows or images") if resampled else ("Wilson", "rows")
     tests = " The tests chose nothing." if len(files) > 1 else ""
     note = (
-        "The accuracy of one network is the mean over the seeds. Its 95% interval (Wilson) is that of a network of this"
-        " accuracy on as many rows: it is about other rows, not about other seeds. An ensemble is the mean of its"
-        f" networks' logits; nothing is fitted. {files[0]} chose epochs and values, so it reads slightly too well."
+        f"The accuracy of one network is the mean over the seeds. Its 95% interval ({methods}) is that of a network of"
+        f" this accuracy on as many rows: it is about other {over}, not about other seeds. An ensemble is the mean of"
+        f" its networks' logits; nothing is fitted. {files[0]} chose epochs and values, so it reads slightly too well."
         f"{tests} Training is the time of a run's epochs and of its teachers' epochs. For one network it is the mean"
         f" over the seeds; for an ensemble it is the sum, each training once. The evaluation on {files[0]} after each"
         " epoch is not counted."
@@ -234,8 +236,7 @@ def _target(
         for digest, file in common.names.items()
     }
     each = {file: tuple(estimate.value for estimate in estimates[file]) for file in estimates}
-    rows = {file: estimates[file][0].n for file in estimates}
-    mean = {file: rate(float(np.mean(values)) * rows[file], rows[file]) for file, values in each.items()}
+    mean = {file: mean_over_runs(found) for file, found in estimates.items()}
     return Target(
         name=name,
         track=OPEN if any(config["track"] == OPEN for config in configs) else configs[0]["track"],

@@ -132,6 +132,7 @@ def _retrained(best: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
     for place, seed in enumerate(again["seeds"]):
         accuracies = [f"{values[place]:.2%}" for values in ways.values()]
         lines.append(table_line([str(seed), *accuracies, f"{100 * again['by_seed'][place]:+.2f}"]))
+    over = "images" if "images" in difference else "rows"
     points = [f"{100 * difference[name]:+.2f}" for name in ("value", "low", "high")]
     verdict = (
         f"trial {best['number']} is better than the defaults"
@@ -142,7 +143,7 @@ def _retrained(best: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
         *lines,
         "",
         f"On fresh seeds {verdict}: {points[0]} points on val ({points[1]} to {points[2]},"
-        f" {difference['interval']} over rows, n = {difference['n']:,}).",
+        f" {difference['interval']} over {over}, n = {difference['n']:,}).",
         "val also chose the values, so these accuracies read slightly too well; evaluate on a file that chose nothing.",
     ]
 

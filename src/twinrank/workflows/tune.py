@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +158,12 @@ def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
         "rows": rows_in_words(predictions[WINNER][0].meta),
         "seeds": [job.spec.train.seed for job in jobs[WINNER]],
         "accuracy": {
-            name: [accuracy(one.y, one.logit) for one in each if one.y is not None]
+            name: [accuracy(one.y, one.logit, tie=one.tie, weight=one.weight) for one in each if one.y is not None]
             for name, each in predictions.items()
         },
-        "difference": asdict(difference.estimate),
+        "difference": difference.estimate.record(),
         "by_seed": list(difference.by_seed),
-        # The interval is over rows alone, so each seed has to be better, too.
+        # The interval is over rows or images alone, so each seed has to be better, too.
         "better": difference.estimate.low > 0 and min(difference.by_seed) > 0,
     }
 
