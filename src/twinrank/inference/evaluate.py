@@ -126,6 +126,8 @@ def predictions_of(run: RunFolder, data: Judgements, recurring: bool | None = No
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data), **_source_of(data)},
         **described(network, data.sha256),
     )
+    if network.nu:
+        predictions.meta["nu"] = network.nu
     if config.get("warnings"):
         predictions.meta["warnings"] = config["warnings"]
     columns = {"tie": data.tie, "weight": data.weight}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from twinrank.core.device import pick_device, prepare_cpu
-from twinrank.core.files import sha256
+from twinrank.core.files import read_json, sha256
 from twinrank.core.npz import read_written
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.run_records import FileUse
@@ -15,7 +15,7 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
-from twinrank.evaluation.judging import Judging, outcome_probabilities
+from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
@@ -24,6 +24,9 @@ from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.runs import PRETRAINED, RunFolder, used_in_training
+
+LOGIT_NU = "logit_nu"
+"""Key of ``judging.json``: Davidson's nu that suits the logits of the network."""
 
 
 class Network:
@@ -34,6 +37,11 @@ class Network:
 
     Raises:
         InputError: The run has no weights. Every prediction raises it, too, if the images do not fit.
+
+    Attributes:
+        model: The network.
+        nu: Davidson's nu for its logits; 0 where no ties are modelled.
+        form: Form of the images that it takes.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -42,7 +50,7 @@ class Network:
         prepare_cpu(config["threads"])
         self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
-        self._judging = Judging.load(run.judging) if run.judging.is_file() else Judging()
+        self.nu: float = read_json(run.judging).get(LOGIT_NU, 0.0) if run.judging.is_file() else 0.0
         own = run.path.resolve() == PRETRAINED.resolve()
         name = "the network that comes with twinrank" if own else str(run.path)
         channels, shorter_side = self.model.encode.mean.shape[0], read_tensor_header(run.weights).state["image_size"]
@@ -94,9 +102,7 @@ class Network:
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        if not self._judging.nu:
-            return None
-        return outcome_probabilities(self._judging.scale * logit, self._judging.nu)[1]
+        return outcome_probabilities(logit, self.nu)[1] if self.nu else None
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:

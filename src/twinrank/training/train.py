@@ -22,6 +22,7 @@ from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.profile import parameters
@@ -91,6 +92,9 @@ def train(
         **provenance(context.command),
         "log_to": list(log_to),
     }
+    if warnings := training_warnings(pairs, stopped_on, model.antisymmetric or spec.train.swap):
+        description["warnings"] = warnings
+        print("\n".join(warnings), file=sys.stderr)
     if spec.train.swap and model.antisymmetric:
         print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
     with run.held(_COPIES * 4 * size):
@@ -99,6 +103,7 @@ def train(
             teacher.save(run.teacher)
             description["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
         run.create(description)
+        run.write_train_images(images_in_rows(pairs))
         with _nothing_left_of_a_failure(run):
             _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher)
     return run
