@@ -10,7 +10,6 @@ It writes the folder ``OUT/images``; ``OUT/votes.csv``, a table as people have i
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ import numpy as np
 from benchmarks.real_data.cells import cells
 from benchmarks.real_data.photographs import photographs
 from benchmarks.real_data.picture import Picture
+from benchmarks.real_data.tables import write_table
 from benchmarks.real_data.typefaces import find_fonts, typefaces
 from twinrank.errors import InputError
 from twinrank.evaluation.simulate import Crowd, make_crowd, random_pairs, simulate_crowd
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fonts", type=Path, help="folder in which `npm install @fontsource/...` ran")
     parser.add_argument("--images", type=int, default=1500)
-    parser.add_argument("--votes", type=int, default=10_000)
+    parser.add_argument("--votes", type=int, default=20_000)
     parser.add_argument("--raters", type=int, default=12)
     parser.add_argument("--careless", type=float, default=0.3, help="share of people who hardly look")
     parser.add_argument("--bias", type=float, default=0.3, help="spread of people's bias for a side, as a log-odds")
@@ -87,12 +87,14 @@ def write_images(pictures: Iterable[Picture], out: Path) -> dict[str, float]:
         picture.write(path)
         scores[picture.name] = picture.score
         rows.append({"image": picture.name, "score": round(picture.score, 4)} | picture.facts)
-    _write_table(out / "truth.csv", rows)
+    write_table(out / "truth.csv", rows)
     return scores
 
 
 def write_votes(scores: dict[str, float], crowd: Crowd, count: int, seed: int, out: Path) -> None:
-    """Writes ``votes.csv``, and ``crowd.json`` with sharpnesses whose geometric mean is 1.
+    """Writes ``votes.csv`` and ``crowd.json``.
+
+    The sharpnesses in ``crowd.json`` have the geometric mean 1. True scores times its ``scale`` belong to these.
 
     Args:
         scores: True scores by name.
@@ -111,20 +113,14 @@ def write_votes(scores: dict[str, float], crowd: Crowd, count: int, seed: int, o
             winner = {1.0: names[first], 0.0: names[second]}.get(float(y), "tie")
             rows.append(dict(zip(COLUMNS, (names[first], names[second], winner, crowd.names[rater]), strict=True)))
     order = np.random.default_rng(seed).permutation(len(rows))
-    _write_table(out / "votes.csv", [rows[row] for row in order])
-    relative = crowd.sharpness / np.exp(np.log(crowd.sharpness).mean())
+    write_table(out / "votes.csv", [rows[row] for row in order])
+    scale = float(np.exp(np.log(crowd.sharpness).mean()))
     people = {
-        name: {"sharpness": round(float(sharpness), 4), "bias": round(float(bias), 4)}
-        for name, sharpness, bias in zip(crowd.names, relative, crowd.bias, strict=True)
+        name: {"sharpness": round(float(sharpness) / scale, 4), "bias": round(float(bias), 4)}
+        for name, sharpness, bias in zip(crowd.names, crowd.sharpness, crowd.bias, strict=True)
     }
-    (out / "crowd.json").write_text(json.dumps({"nu": crowd.nu, "raters": people}, indent=1) + "\n")
-
-
-def _write_table(path: Path, rows: list[dict[str, str | float]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, rows[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    record = {"nu": crowd.nu, "scale": round(scale, 4), "raters": people}
+    (out / "crowd.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
