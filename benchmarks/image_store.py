@@ -7,13 +7,13 @@ memory is its own, too.
 """
 
 import hashlib
+import io
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +25,21 @@ from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 
 BATCH = 512
-FOLDER_OF = 1000
+PICTURES = 1000
 
 
 def make(folder: Path, images: int, size: int) -> None:
-    """Write images in which no two are equal: smooth noise in colour."""
-
-    def write(number: int) -> None:
-        small = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
-        path = folder / f"{number // FOLDER_OF:03}" / f"{number:06}.jpg"
+    """Write images: smooth noise in colour. Some show the same, but no two files are equal, so each is decoded."""
+    pictures = []
+    for number in range(min(images, PICTURES)):
+        small, written = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8), io.BytesIO()
+        Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC).save(written, "jpeg", quality=80)
+        pictures.append(written.getvalue())
+    for number in range(images):
+        path = folder / f"{number // PICTURES:03}" / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC).save(path, quality=80)
-
-    with ThreadPoolExecutor(available_threads()) as pool:
-        for start in range(0, images, FOLDER_OF):
-            list(pool.map(write, range(start, min(images, start + FOLDER_OF))))
+        # What follows a picture does not belong to it.
+        path.write_bytes(pictures[number % PICTURES] + number.to_bytes(4))
 
 
 def step(name: str, folder: Path, size: int, batches: int) -> None:
@@ -76,7 +76,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         started = time.perf_counter()
         make(Path(folder) / "images", images, size)
-        print(f"{images:,} JPEG files made in {time.perf_counter() - started:.1f} s, {available_threads()} cores")
+        print(
+            f"{images:,} JPEG files made in {time.perf_counter() - started:.1f} s; {available_threads()} cores",
+            flush=True,
+        )
         environment = os.environ | {"TWINRANK_CACHE": str(Path(folder).absolute() / "cache")}
         for name in ("first run", "second run", "batches", "fingerprints"):
             command = (

@@ -248,7 +248,7 @@ def load_pairs(
         labels: CSV ``id,label`` with every row id once, in any order. Without it, an NPZ file ``NAME.npz`` without
             ``y`` takes its labels from ``NAME_labels.csv`` beside it, if that exists.
         source: Where the images of a table are, and how it is read.
-        context: Listeners: to the two lines that say how a table was understood, and to the reading of images.
+        context: Listeners: to the lines that say how a table was understood, and to the reading of images.
 
     Raises:
         InputError: The judgements are not well-formed, or ``source`` comes with something else than a table.
@@ -294,6 +294,7 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     images = ImageStore.from_files(
         [names[file] for file in numbers], list(numbers), source.reading, table.path, progress=context.progress
     )
+    context.say(f"{table.path.name}: {images.described}")
     return Judgements.of_votes(table, images, left, right, path, replace(source, reading=images.reading or Reading()))
 
 

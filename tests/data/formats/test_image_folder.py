@@ -165,7 +165,7 @@ def png_that_claims(width: int, height: int) -> bytes:
             Image.new("I;16", (12, 10)),
             "Images with more than 8 bits in grey: 1 ('odd.png'); state the `range`",
         ),
-        (b"", UNREADABLE),
+        (b"", "Images that are empty: 1 ('odd.png'); copy or save them again"),
         (b"left,right\n", UNREADABLE),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 12 10\n", UNREADABLE),
         (png_that_claims(12, 10), UNREADABLE),

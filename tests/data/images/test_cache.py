@@ -12,69 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from tests.data.images.conftest import PIXELS, Opened, pixels_of, save
 
 from twinrank.data.images import cache, room, segments
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.errors import InputError
-
-RNG = np.random.default_rng(0)
-PIXELS = RNG.integers(0, 256, (20, 3, 16, 24), np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of images."""
-    monkeypatch.setenv("TWINRANK_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "images"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """20 images, 00.png to 19.png, in two folders."""
-    for number, pixels in enumerate(PIXELS):
-        save(tmp_path / "photos" / ("left" if number < 10 else "right") / f"{number:02}.png", pixels)
-    return tmp_path / "photos"
-
-
-def save(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
-
-
-class Opened:
-    """Counts what is done with files."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.decoded, self.read = 0, 0
-        decode, opened = cache.decode, cache.opened
-
-        def counted_decode(content: bytes, reading: Reading) -> np.ndarray:
-            self.decoded += 1
-            return decode(content, reading)
-
-        def counted_opened(path: Path):
-            self.read += 1
-            return opened(path)
-
-        monkeypatch.setattr(cache, "decode", counted_decode)
-        monkeypatch.setattr(cache, "opened", counted_opened)
-
-    def since(self) -> tuple[int, int]:
-        """Images decoded and files opened since the last call."""
-        counts = self.decoded, self.read
-        self.decoded = self.read = 0
-        return counts
-
-
-@pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    return Opened(monkeypatch)
-
-
-def pixels_of(store: ImageStore) -> np.ndarray:
-    return store.take(np.arange(len(store)))
 
 
 def test_a_second_run_opens_nothing(folder: Path, counts: Opened) -> None:
@@ -219,58 +162,6 @@ def test_a_damaged_index_costs_no_decoding(folder: Path, root: Path, counts: Ope
     assert counts.since()[0] == 0
     np.testing.assert_array_equal(pixels_of(ImageStore.from_folder(folder)), PIXELS)
     assert counts.since() == (0, 0)
-
-
-def break_some(folder: Path) -> None:
-    (folder / "left" / "01.png").write_bytes((folder / "left" / "01.png").read_bytes()[:300])
-    (folder / "left" / "02.png").write_bytes(b"left,right\n")
-    pages = [Image.new("L", (24, 16), page) for page in range(5)]
-    pages[0].save(folder / "right" / "stack.tif", save_all=True, append_images=pages[1:])
-    for number in range(4):
-        Image.fromarray(np.full((16, 24), 300 + number, np.uint16)).save(folder / "right" / f"deep{number}.png")
-    (folder / "right" / "gone.png").symlink_to("nowhere.png")
-
-
-def test_all_unusable_images_are_named_at_once(folder: Path, counts: Opened) -> None:
-    break_some(folder)
-    with pytest.raises(InputError) as caught:
-        ImageStore.from_folder(folder)
-    line = str(caught.value)
-    assert line.startswith(f"{folder}: 8 images of 26 cannot be used. Images ")
-    assert "that cannot be read as PNG, JPEG" in line
-    assert ": 2 ('left/01.png': " in line
-    assert "'left/02.png': of another kind, or damaged" in line
-    assert "of several pages or frames: 1 ('right/stack.tif': 5); choose one with `page`, from 0" in line
-    assert (
-        "with more than 8 bits in grey: 4 ('right/deep0.png', 'right/deep1.png', 'right/deep2.png' and 1 more); state"
-        " the `range` of values that become black and white; their values are 300 to 303" in line
-    )
-    assert "that do not exist: 1 ('right/gone.png'); check their paths" in line
-    # What could be used is not decoded again.
-    for path in [*folder.glob("right/[dsg]*"), folder / "left" / "02.png"]:
-        path.unlink()
-    save(folder / "left" / "01.png", PIXELS[1])
-    counts.since()
-    store = ImageStore.from_folder(folder)
-    assert counts.since() == (1, 2)
-    np.testing.assert_array_equal(pixels_of(store), np.delete(PIXELS, 2, 0))
-
-
-def test_where_nothing_can_be_used_nothing_is_decoded(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"1 image of 1 cannot be used\. Images that cannot be read as"):
-        ImageStore.from_folder(tmp_path)
-
-
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "votes.csv").write_text("left,right\n")
-    (tmp_path / "._a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"no image in it; images end in \.png, "):
-        ImageStore.from_folder(tmp_path)
-    with pytest.raises(InputError, match="no such file or folder"):
-        ImageStore.from_folder(tmp_path / "none")
-    with pytest.raises(InputError, match="is no folder; give a folder of images"):
-        ImageStore.from_folder(tmp_path / "votes.csv")
 
 
 def read_and_wait(folder: Path, barrier: Barrier) -> None:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -52,14 +52,14 @@ class CachedImages:
         places: Place of each image in the segments, whose rows are numbered through, int64 (M,).
         digests: SHA-256 digests of the files, uint8 (M, 32).
         reading: How the files were read, with size and channels.
-        resized: Whether a file has another size than the images.
+        resized: Number of images that are of another size in their files.
     """
 
     segments: tuple[Segment, ...]
     places: np.ndarray
     digests: np.ndarray
     reading: Reading
-    resized: bool = False
+    resized: int
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -92,8 +92,10 @@ def read_images(
 
     Raises:
         InputError: Some images cannot be used. All are named at once, and the others are in the cache afterwards. Or
-            the cache cannot be written.
+            there are none, or the cache cannot be written.
     """
+    if not paths:
+        raise InputError(f"{where}: no images; name at least one")
     root = cache_folder() / "images"
     files = _Files(names, paths, reading, where, threads)
     index = FileIndex(
@@ -109,8 +111,8 @@ def read_images(
             _fill(folder, files, index, effective, progress)
         files.require_all()
         pool = _Pool(folder)
-    resized = any((header.height, header.width) != effective.shape for header in files.headers.values())
-    return replace(pool.images(files.digests, effective), resized=resized)
+    resized = sum((header.height, header.width) != effective.shape for header in files.headers.values())
+    return pool.images(files.digests, effective, resized)
 
 
 def _key(**values: object) -> bytes:
@@ -246,12 +248,13 @@ class _Pool:
                 return image[0]
         return None
 
-    def images(self, digests: Sequence[bytes | None], reading: Reading) -> CachedImages:
+    def images(self, digests: Sequence[bytes | None], reading: Reading, resized: int) -> CachedImages:
         """Images that are all here.
 
         Args:
             digests: Digests of their files.
             reading: How these were read.
+            resized: Number of images of another size.
         """
         _, chosen = self._choose(digests)
         places: dict[bytes, int] = {}
@@ -263,7 +266,7 @@ class _Pool:
         known = [digest for digest in digests if digest is not None]
         at = np.array([places[digest] for digest in known], np.int64)
         segments = tuple(self._segments[number] for number in chosen)
-        return CachedImages(segments, at, np.frombuffer(b"".join(known), np.uint8).reshape(-1, 32), reading)
+        return CachedImages(segments, at, np.frombuffer(b"".join(known), np.uint8).reshape(-1, 32), reading, resized)
 
     def _choose(self, digests: Iterable[bytes | None]) -> tuple[set[bytes | None], list[int]]:
         """Digests that are in no segment, and few segments that have all others."""

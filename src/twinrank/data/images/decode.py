@@ -19,6 +19,8 @@ ENDINGS = (
     *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"),
 )
 """How names of such files end, in lower case."""
+OTHER_ENDINGS = (".heic", ".heif", ".jxl", ".dcm", ".tga", ".exr")
+"""How names of other images end, which a folder of images should not have: they would be missing without a word."""
 _MOST_PIXELS = 178_956_970
 """Pixels of the largest image that is decoded, Pillow's own limit: a small file may claim to be huge."""
 _LARGE, _ONE_LARGE_IMAGE = 1 << 25, Lock()
@@ -122,6 +124,9 @@ def _turn(image: Image.Image) -> AbstractContextManager[object]:
 def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterator[ImageFile.ImageFile]:
     """An image at its page, if its size, pages and bits are acceptable. Its pixels are not decoded."""
     try:
+        if not file.read(1):
+            raise UnusableImage("that are empty", "copy or save them again")
+        file.seek(0)
         Image.init()
         with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             _choose_page(image, reading.page)

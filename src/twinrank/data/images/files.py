@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar
 from twinrank.core.files import open_file, reading
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import cause
-from twinrank.data.images.decode import ENDINGS, UnusableImage
+from twinrank.data.images.decode import ENDINGS, OTHER_ENDINGS, UnusableImage
 from twinrank.errors import InputError
 
 Result = TypeVar("Result")
@@ -26,6 +26,8 @@ _BLOCK = 32
 def image_files(folder: Path) -> list[Path]:
     """All image files in a folder and its subfolders, by their endings, sorted; hidden ones are left out.
 
+    Images of formats that are not read are among them, so that they are refused, and not missing without a word.
+
     Raises:
         InputError: The folder cannot be read, or there is none in it.
     """
@@ -35,7 +37,9 @@ def image_files(folder: Path) -> list[Path]:
         found = []
         for parent, folders, names in os.walk(folder, onerror=_raise):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            images = (name for name in names if not name.startswith(".") and name.lower().endswith(ENDINGS))
+            images = (
+                name for name in names if not name.startswith(".") and name.lower().endswith((*ENDINGS, *OTHER_ENDINGS))
+            )
             found += [Path(parent, name) for name in images]
     if not found:
         raise InputError(f"{folder}: no image in it; images end in {', '.join(ENDINGS)}")

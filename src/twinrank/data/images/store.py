@@ -64,7 +64,7 @@ class ImageStore:
     @property
     def resized(self) -> bool:
         """Whether a file has another size than the images of the store; False for images in memory."""
-        return self.cached is not None and self.cached.resized
+        return self.cached is not None and self.cached.resized > 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -76,6 +76,16 @@ class ImageStore:
     def dtype(self) -> np.dtype:
         """Type of the pixels: uint8 or float32."""
         return self.parts[0].dtype
+
+    @property
+    def described(self) -> str:
+        """What is known of the images in a few words: how many, of which size, and how they got that size."""
+        channels, height, width = self.shape
+        line = f"{len(self):,} images, {'grey' if channels == 1 else 'RGB'}, {height} x {width} pixels"
+        if self.cached is None or not self.cached.resized:
+            return line
+        resized = f"{self.cached.resized:,} of another size ({self.cached.reading.fit})"
+        return f"{line}; {resized}; choose with `size` and `fit`"
 
     def name(self, image: int) -> str:
         """The name of an image, or its number as text."""
