@@ -15,7 +15,8 @@ from twinrank.core.npz import read_written
 from twinrank.core.steps import Steps
 from twinrank.data.folds import Folds
 from twinrank.data.formats.selection import read_selection
-from twinrank.data.judgements import load_pairs, stream_pairs
+from twinrank.data.judgements import load_pairs
+from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import load_entrants
 from twinrank.evaluation.predictions import Predictions

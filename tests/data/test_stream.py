@@ -12,7 +12,8 @@ from PIL import Image
 from twinrank.core import memory
 from twinrank.data.formats import pair_arrays
 from twinrank.data.formats.selection import Selection, write_selection
-from twinrank.data.judgements import Judgements, load_pairs, stream_pairs
+from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 
 Refusal = Callable[..., str]

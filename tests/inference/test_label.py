@@ -9,7 +9,8 @@ from twinrank.benchmark.submission import check_submission
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.data import batch_sizes
-from twinrank.data.judgements import Judgements, load_pairs, stream_pairs
+from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
 from twinrank.inference.form import ImageForm

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from twinrank.api.values import as_path
 from twinrank.data.given import Pairs, as_pairs
-from twinrank.data.judgements import stream_pairs
+from twinrank.data.stream import stream_pairs
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import PRETRAINED

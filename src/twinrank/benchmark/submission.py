@@ -9,7 +9,7 @@ import numpy as np
 
 from twinrank.core.files import replacing
 from twinrank.data.formats.labels import id_defects, label_defects, read_labels
-from twinrank.data.judgements import stream_pairs
+from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 
 
@@ -73,7 +73,7 @@ def check_submission(path: Path, test_file: Path) -> SubmissionSummary:
 
     Args:
         path: CSV ``id,label``; it may begin with a byte order mark.
-        test_file: Anything that :func:`twinrank.data.judgements.stream_pairs` reads; labels are not compared.
+        test_file: Anything that :func:`twinrank.data.stream.stream_pairs` reads; labels are not compared.
 
     Raises:
         InputError: Either file is refused. All defects of ids and labels are in one line, each kind with its count,

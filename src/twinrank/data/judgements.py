@@ -1,26 +1,22 @@
 """Pairs of images from anyone: an NPZ file, a folder of images with a CSV, such a CSV, or a selection of such rows."""
 
 import hashlib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from twinrank.core.context import Context
 from twinrank.core.files import reading, sha256
-from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.formats.image_arrays import ImageArrays, read_image_arrays
 from twinrank.data.formats.labels import read_labels
 from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
-from twinrank.data.formats.pair_npz import open_pair_npz, read_pair_npz
+from twinrank.data.formats.pair_npz import read_image_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
-from twinrank.data.formats.votes.folders import find_table
 from twinrank.data.formats.votes.names import find_images
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
@@ -144,6 +140,49 @@ class Judgements:
         return cls(images, count, len(count) + count, pairs.y, pairs.id, path, sha256)
 
     @classmethod
+    def of_images(cls, arrays: ImageArrays, path: Path, sha256: str) -> "Judgements":
+        """Judgements of images that are stored once.
+
+        Args:
+            arrays: Arrays of N judgements of M images.
+            path: File that they are from, or a name.
+            sha256: Digest of the file or of the arrays.
+        """
+        columns = arrays._asdict()
+        images = ImageStore((columns.pop("images"),), path, columns.pop("names"))
+        return cls(images, path=path, sha256=sha256, **columns)
+
+    @classmethod
+    def from_images(
+        cls, images: ArrayLike, left: ArrayLike, right: ArrayLike, name: str = "arrays", **columns: ArrayLike
+    ) -> "Judgements":
+        """Judgements from arrays in memory, with each image once, checked like those of an NPZ file.
+
+        >>> images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+        >>> judged = Judgements.from_images(images, left=[0, 1, 2], right=[1, 2, 4], y=[1, 0.25, 0], weight=[1, 4, 1])
+        >>> len(judged), len(judged.images), judged.y.tolist()
+        (3, 5, [1.0, 0.25, 0.0])
+
+        Args:
+            images: Images, (M, H, W) or (M, C, H, W), uint8, or floating-point from 0 to 1.
+            left: Numbers of the left images, (N,).
+            right: Numbers of the right images, (N,).
+            name: Name of the judgements in messages, and their ``path``.
+            columns: Any of ``y`` (1, 0, or the share of votes for left), ``tie``, ``weight``, ``rater`` and ``id``,
+                (N,); ``names`` and ``group`` of the images, (M,).
+
+        Raises:
+            InputError: Anything that :func:`load_pairs` refuses in an NPZ file.
+        """
+        given = {"images": images, "left": left, "right": right, **columns}
+        arrays = {key: as_array(value, key, name) for key, value in given.items()}
+        read = read_image_arrays(InMemory(Path(name), arrays))
+        digest = hashlib.sha256()
+        for key, array in arrays.items():
+            digest.update(f"{key} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return cls.of_images(read, Path(name), digest.hexdigest())
+
+    @classmethod
     def of_votes(
         cls, table: VoteTable, images: ImageStore, left: np.ndarray, right: np.ndarray, path: Path, source: Source
     ) -> "Judgements":
@@ -223,20 +262,6 @@ class Judgements:
         return replace(self, **chosen, id=self.row_ids[places], sha256=digest)
 
 
-class PairStream(NamedTuple):
-    """N pairs that are read in chunks.
-
-    Attributes:
-        pairs: Number of pairs, N.
-        files: Files that hold the pairs, or name their images.
-        chunks: Parts of the pairs, without labels, in order. Each has the ``path`` and ``sha256`` of the whole.
-    """
-
-    pairs: int
-    files: tuple[Path, ...]
-    chunks: Iterator[Judgements]
-
-
 def load_pairs(
     path: Path, labels: Path | None = None, source: Source | None = None, context: Context = Context()
 ) -> Judgements:
@@ -255,7 +280,7 @@ def load_pairs(
     """
     path = Path(path)
     if path.name.endswith(ENDING):
-        return _selected(path, partial(load_pairs, labels=labels, source=source, context=context))
+        return selected(path, partial(load_pairs, labels=labels, source=source, context=context))
     with reading(path):
         if path.name.endswith(REFERENCE):
             table, kept = read_reference(path)
@@ -267,10 +292,13 @@ def load_pairs(
             if source is not None and (source.images is not None or source.columns):
                 raise InputError(f"{path}: holds its own images; `images` and `columns` are for tables of judgements")
             beside = path.with_name(f"{path.stem}_labels.csv")
-            arrays = read_pair_npz(path, labelled_elsewhere=labels is not None or beside.is_file())
-            data = Judgements.of_pairs(arrays, path, sha256(path))
+            if (stored := read_image_npz(path)) is not None:
+                data = Judgements.of_images(stored, path, sha256(path))
+            else:
+                arrays = read_pair_npz(path, labelled_elsewhere=labels is not None or beside.is_file())
+                data = Judgements.of_pairs(arrays, path, sha256(path))
             own = "key 'y'"
-            if labels is None and arrays.y is None and beside.is_file():
+            if labels is None and data.y is None and beside.is_file():
                 labels = beside
     if labels is None:
         return data
@@ -298,85 +326,16 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     return Judgements.of_votes(table, images, left, right, path, replace(source, reading=images.reading or Reading()))
 
 
-@contextmanager
-def stream_pairs(
-    path: Path, rows: int | None = None, source: Source | None = None, context: Context = Context()
-) -> Iterator[PairStream]:
-    """Open pairs for prediction. They need neither labels nor ids, and labels are not read.
-
-    Of an NPZ file only the ids and a chunk or two of the images are in memory. Images that a CSV names are loaded
-    whole, and so is the file that a selection selects from.
+def selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:
+    """The rows of a selection.
 
     Args:
-        path: Anything that :func:`load_pairs` reads.
-        rows: Rows of a chunk; by default :func:`twinrank.data.batch_sizes.rows_a_chunk`.
-        source: Where the images of a table are, and how it is read.
-        context: Listeners, as those of :func:`load_pairs`.
+        path: Selection, ``NAME.rows.npz``.
+        load: Reader of what it selects from.
 
     Raises:
-        InputError: Anything that :func:`load_pairs` refuses, in the same words. Everything but the images of an NPZ
-            file is checked before the first chunk.
+        InputError: It is damaged, or what it selects from has changed.
     """
-    path = Path(path)
-    with reading(path):
-        npz = _is_npz(path)
-    if npz:
-        with open_pair_npz(path, rows) as (pairs, ids, sides):
-            yield PairStream(pairs, (path,), _numbered(path, ids, sides))
-        return
-    data = _selected(path, _unlabelled) if path.name.endswith(ENDING) else load_pairs(path, None, source, context)
-    data, rows = replace(data, y=None, id=data.row_ids), rows or _rows_a_chunk(data)
-    parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
-    chunks = (replace(part, sha256=data.sha256) for part in parts)
-    yield PairStream(len(data), tuple(_files(path)), chunks)
-
-
-def _rows_a_chunk(data: Judgements) -> int:
-    """All rows where images recur: in chunks, an image would go through the network again and again."""
-    return len(data) if data.shared else rows_a_chunk(*data.images.shape[1:])
-
-
-def _numbered(
-    path: Path, ids: np.ndarray | None, sides: Iterator[tuple[np.ndarray, np.ndarray]]
-) -> Iterator[Judgements]:
-    digest, start = sha256(path), 0
-    for xa, xb in sides:
-        end = start + len(xa)
-        row_ids = np.arange(start, end).astype(str) if ids is None else ids[start:end]
-        yield Judgements.of_pairs(PairArrays(xa, xb, None, row_ids), path, digest)
-        start = end
-
-
-def _unlabelled(path: Path) -> Judgements:
-    with stream_pairs(path, sys.maxsize) as stream:
-        (data,) = stream.chunks
-    return data
-
-
-def _files(path: Path) -> list[Path]:
-    if path.name.endswith(ENDING):
-        return [path, *_files(read_selection(path).of)]
-    if path.name.endswith(REFERENCE):
-        return [path, *_files(read_reference(path)[0])]
-    return [find_table(path) if path.is_dir() else path]
-
-
-def digest_of(path: Path) -> str:
-    """The digest that :func:`load_pairs` gives, of an NPZ file without reading its arrays.
-
-    Raises:
-        InputError: As for :func:`load_pairs`.
-    """
-    path = Path(path)
-    with reading(path):
-        return sha256(path) if _is_npz(path) else load_pairs(path).sha256
-
-
-def _is_npz(path: Path) -> bool:
-    return not path.name.endswith((ENDING, REFERENCE)) and not is_table(path)
-
-
-def _selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:
     selection = read_selection(path)
     if selection.of.name.endswith(ENDING):
         raise InputError(f"{path}: selects from another selection, {selection.of}; select from the pair file itself")

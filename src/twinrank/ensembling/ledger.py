@@ -24,7 +24,7 @@ from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.core.npz import Archive
 from twinrank.core.records import read_record
 from twinrank.data.folds import Folds, image_arrays, images_of
-from twinrank.data.judgements import digest_of
+from twinrank.data.stream import digest_of
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell, LedgerIndex
 from twinrank.ensembling.ledger_rows import LedgerRows, key_of
 from twinrank.ensembling.matrix import Matrix, Rows

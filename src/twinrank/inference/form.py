@@ -9,8 +9,9 @@ from typing import Any
 from twinrank.core.context import Context
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
-from twinrank.data.judgements import Judgements, PairStream, load_pairs, stream_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.source import Source
+from twinrank.data.stream import PairStream, stream_pairs
 from twinrank.errors import InputError
 
 
@@ -75,7 +76,7 @@ class ImageForm:
 
     @contextmanager
     def stream(self, path: Path, source: Source | None = None, context: Context = Context()) -> Iterator[PairStream]:
-        """Judgements for prediction, see :func:`twinrank.data.judgements.stream_pairs`, with images of this form."""
+        """Judgements for prediction, see :func:`twinrank.data.stream.stream_pairs`, with images of this form."""
         resize = source is not None and source.resize
         with stream_pairs(path, source=self.source(source), context=context) as stream:
             chunks = (replace(each, images=self.fitted(each.images, path, resize)) for each in stream.chunks)

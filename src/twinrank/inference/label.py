@@ -31,7 +31,7 @@ def write_predictions(
     models ties; and ``logit``, that of ``probability``.
 
     Args:
-        predictor: Predictor; it gets the chunks of :func:`twinrank.data.judgements.stream_pairs`.
+        predictor: Predictor; it gets the chunks of :func:`twinrank.data.stream.stream_pairs`.
         file: Pairs; neither labels nor ids are needed.
         out: CSV. It is written atomically, so nothing is left behind if a late chunk is refused.
         probabilities: Whether there are more columns than a submission has.

@@ -27,7 +27,14 @@ _CHECKED_BYTES = 1 << 24
 """Bytes of images that are searched at a time for what is wrong with them."""
 ROUNDING = 1e-6
 """Floats that leave 0 to 1 by no more than this are clipped: that is rounding, such as of a division by 255."""
-_SHAPES = {"x": "(N,H,2W)", "xa": "(N,H,W) or (N,C,H,W)", "xb": "(N,H,W) or (N,C,H,W)", "y": "(N,)", "id": "(N,)"}
+_SHAPES = {
+    "x": "(N,H,2W)",
+    "xa": "(N,H,W) or (N,C,H,W)",
+    "xb": "(N,H,W) or (N,C,H,W)",
+    "images": "(M,H,W) or (M,C,H,W)",
+    "y": "(N,)",
+    "id": "(N,)",
+}
 
 
 class Source(Protocol):
@@ -136,7 +143,7 @@ def check_headers(source: Source, labelled_elsewhere: bool) -> dict[str, Header]
     _check_keys(path, set(headers), labelled_elsewhere)
     images = {key: headers[key] for key in (("x",) if "x" in headers else ("xa", "xb"))}
     for key, header in images.items():
-        _check_images(path, key, header)
+        check_images(path, key, header)
     if len(images) == 2:
         _check_sides_agree(path, *images.values())
     first, header = next(iter(images.items()))
@@ -146,13 +153,16 @@ def check_headers(source: Source, labelled_elsewhere: bool) -> dict[str, Header]
     return images
 
 
-def read_sides(source: Source, keys: Collection[str], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_sides(
+    source: Source, keys: Collection[str], rows: int, split: bool = True
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Left and right images in parts.
 
     Args:
         source: Arrays by key.
         keys: Keys of the images.
         rows: Rows of a part.
+        split: Whether one array holds both sides.
 
     Raises:
         InputError: A pixel is not a number or out of range.
@@ -164,10 +174,9 @@ def read_sides(source: Source, keys: Collection[str], rows: int) -> Iterator[tup
             for key in keys:
                 _check_range(source, key)
         sides = [part if part.dtype == np.uint8 else _clipped(part.astype(np.float32, copy=False)) for part in parts]
-        if len(sides) == 1:
+        if len(sides) == 1 and split:
             sides = np.split(sides[0], 2, axis=-1)
-        left, right = (side if side.ndim == 4 else side[:, None] for side in sides)
-        yield left, right
+        yield tuple(side if side.ndim == 4 else side[:, None] for side in sides)
 
 
 def _check_keys(path: Path, keys: set[str], labelled_elsewhere: bool) -> None:
@@ -184,7 +193,12 @@ def _check_keys(path: Path, keys: set[str], labelled_elsewhere: bool) -> None:
         raise InputError(f"{path}: keys 'y' and 'id' are both missing; add labels y (N,) of 0 and 1, or ids id (N,)")
 
 
-def _check_images(path: Path, key: str, header: Header) -> None:
+def check_images(path: Path, key: str, header: Header) -> None:
+    """Refuse images of a wrong type, shape or size.
+
+    Raises:
+        InputError: They are wrong.
+    """
     if header.dtype.newbyteorder("=") not in _IMAGE_TYPES:
         raise InputError(f"{path}: key '{key}' is {kind(header.dtype)}; images are uint8 (0 to 255) or float (0 to 1)")
     shape = header.shape

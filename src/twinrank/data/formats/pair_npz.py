@@ -11,6 +11,7 @@ from twinrank.core.memory import require_memory
 from twinrank.core.npz import Archive
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.arrays import PairArrays
+from twinrank.data.formats.image_arrays import ImageArrays, read_image_arrays
 from twinrank.data.formats.pair_arrays import (
     check_headers,
     peak_bytes,
@@ -33,6 +34,32 @@ class PairParts(NamedTuple):
     pairs: int
     id: np.ndarray | None
     sides: Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def stores_images_once(path: Path) -> bool:
+    """Whether an NPZ file has judgements of images that are stored once, and not pairs.
+
+    Raises:
+        InputError: It is no NPZ file.
+    """
+    with Archive(path) as archive:
+        return "images" in archive.headers
+
+
+def read_image_npz(path: Path) -> ImageArrays | None:
+    """Read an NPZ file of judgements whose images are stored once; None if it is a file of pairs.
+
+    Args:
+        path: NPZ file.
+
+    Raises:
+        InputError: Anything listed in ``docs/data.md`` for such files.
+    """
+    if not stores_images_once(path):
+        return None
+    with Archive(path) as archive:
+        require_memory(path, sum(peak_bytes(key, header) for key, header in archive.headers.items()))
+        return read_image_arrays(archive)
 
 
 def read_pair_npz(path: Path, labelled_elsewhere: bool) -> PairArrays:
