@@ -78,9 +78,11 @@ def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -
 def unchanged(predictions: Predictions) -> Judgements | None:
     """The pairs behind predictions; None if their file has moved, is another one now, or is none of that size."""
     known = predictions.meta.get("data")
+    if not isinstance(known, dict):
+        return None
     try:
-        path = Path(known["path"]) if isinstance(known, dict) else None
-        if path is None or not _may_hold(path, len(predictions)):
+        path = Path(known["path"])
+        if not _may_hold(path, len(predictions)):
             return None
         source = Source.from_json(known["source"], "the predictions") if "source" in known else None
         data = load_pairs(path, source=source)
