@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
-from twinrank.evaluation.next_pairs import next_pairs
 
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.judging import Judging
+from twinrank.evaluation.next_pairs import next_pairs
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import ScorePosterior, posterior
 from twinrank.evaluation.simulate import Crowd, random_pairs, simulate_crowd
