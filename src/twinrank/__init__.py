@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from twinrank.api.networks import create_model, list_models
     from twinrank.api.pairs import PairData, load_pairs
     from twinrank.api.predictor import PairPredictor, load_predictor
+    from twinrank.api.ranking import next_pairs, rank
     from twinrank.api.runs import Run, evaluate, resume, train
     from twinrank.config import TrainConfig
     from twinrank.data.dataset import PairNPZDataset
@@ -37,6 +38,8 @@ __all__ = [
     "load_pairs",
     "load_predictor",
     "make_benchmark",
+    "next_pairs",
+    "rank",
     "resume",
     "train",
 ]
@@ -57,6 +60,8 @@ _MODULES = {
     "load_pairs": "twinrank.api.pairs",
     "load_predictor": "twinrank.api.predictor",
     "make_benchmark": "twinrank.api.benchmark",
+    "next_pairs": "twinrank.api.ranking",
+    "rank": "twinrank.api.ranking",
     "resume": "twinrank.api.runs",
     "train": "twinrank.api.runs",
 }

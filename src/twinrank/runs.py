@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "judging.json"
 
     @property
+    def score_prior(self) -> Path:
+        """How far scores of images lie from the network's: JSON; only where images of ``val`` recur."""
+        return self.path / "score_prior.json"
+
+    @property
     def teacher(self) -> Path:
         """A teacher's predictions of the training pairs: NPZ; only of a student."""
         return self.path / "teacher.npz"

@@ -13,7 +13,7 @@ Function = Callable[..., None]
 
 GROUPS: dict[str, dict[str, str]] = {
     "Start here": {"run": "start", "models": "start"},
-    "Your own images": {"data": "data", "evaluate": "use", "predict": "use"},
+    "Your own images": {"data": "data", "evaluate": "use", "predict": "use", "rank": "rank", "next": "rank"},
     "Train": {
         "train": "networks",
         "resume": "training",
@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, str]] = {
 
 PURPOSES = {
     "Start here": "a whole result with one command",
-    "Your own images": "check pairs, predict, measure",
+    "Your own images": "check pairs, predict, measure, rank",
     "Train": "fit networks to labelled pairs",
     "Combine": "ensembles, and networks that learn from them",
     "Explain": "pages, tables and pictures of what was trained",

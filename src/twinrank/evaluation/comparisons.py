@@ -67,6 +67,11 @@ class Comparisons:
         """Number of votes of each row, float64 (N,)."""
         return np.ones(len(self)) if self.weight is None else self.weight
 
+    def counts(self, images: int) -> np.ndarray:
+        """Votes on pairs with each of so many images, float64 (M,)."""
+        both = np.concatenate([self.left, self.right])
+        return np.bincount(both, np.tile(self.votes, 2), images)
+
     def select(self, rows: np.ndarray) -> "Comparisons":
         """Some rows, by number or by a mask."""
         optional = (None if each is None else each[rows] for each in (self.tie, self.weight, self.rater))

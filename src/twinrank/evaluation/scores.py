@@ -9,6 +9,7 @@ Terry with a prior, which also places images that no chain of comparisons connec
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -115,55 +116,97 @@ def posterior(
     """
     f = require_scores(f, comparisons)
     judging = judging or Judging()
-    random = numpy_generator(seed, "posterior")
-    mean, sd = prior.scale * f, np.full(len(f), float(prior.tau))
-    loadings = np.stack([prior.scale_sd * f, np.zeros(len(f))], 1)
-    skewness = np.zeros(len(f))
-    solves = _SOLVES_OF_FEW if len(f) <= _FEW else _SOLVES
-    noise = (prior.tau * random.standard_normal((len(f), solves))).astype(np.float32)
+    gaussian = _Gaussian(f, prior, numpy_generator(seed, "posterior"))
     judged, own = comparisons.renumbered()
-    spread = None
-    if len(comparisons):
-        mode = Rows(own, judging, len(judged)).mode(ScorePrior(mean[judged], prior.tau), mean[judged])
-        precision = mode.curvature.precision
-        draws = precision.draws(solves, random)
-        spread = Spread(precision, draws)
-        noise[judged] = draws
-        mean[judged] = mode.score + mode.shift(spread)
-        sd[judged] = np.sqrt(spread.variance)
-        skewness[judged] = mode.skewness(spread)
-        pulls = np.stack([prior.scale_sd * f[judged], 2 * prior.log_tau_sd * (mode.score - prior.scale * f[judged])], 1)
-        loadings[judged] = precision.solve(pulls / prior.tau**2)
-    sd = np.sqrt(sd**2 + (loadings**2).sum(1))
-    noise += (loadings @ random.standard_normal((2, solves))).astype(np.float32)
-    ends = _bent(sd[:, None] * [-_WIDTH, _WIDTH], sd, skewness)
-    everything = np.concatenate([noise, -noise], 1)
-    everything = (mean[:, None] + _bent(everything, sd, skewness)).astype(np.float32)
-    rank = _ranks(mean)
-    rank_low, rank_high = _rank_intervals(everything, rank)
-    both = np.concatenate([comparisons.left, comparisons.right])
+    spread = gaussian.condition(judged, own, judging) if len(comparisons) else None
+    ends = gaussian.bent(gaussian.sd[:, None] * [-_WIDTH, _WIDTH])
+    draws = (gaussian.mean[:, None] + gaussian.bent(gaussian.draws())).astype(np.float32)
+    rank = _ranks(gaussian.mean)
+    rank_low, rank_high = _rank_intervals(draws, rank)
     return ScorePosterior(
-        mean=mean,
-        sd=sd,
-        low=mean + ends[:, 0],
-        high=mean + ends[:, 1],
+        mean=gaussian.mean,
+        sd=gaussian.sd,
+        low=gaussian.mean + ends[:, 0],
+        high=gaussian.mean + ends[:, 1],
         rank=rank,
         rank_low=rank_low,
         rank_high=rank_high,
-        comparisons=np.bincount(both, np.tile(comparisons.votes, 2), len(f)),
+        comparisons=comparisons.counts(len(f)),
         prior=prior,
         judging=judging,
-        draws=everything,
+        draws=draws,
         judged=judged,
-        loadings=loadings,
+        loadings=gaussian.loadings,
         spread=spread,
     )
 
 
-def _bent(deviation: np.ndarray, sd: np.ndarray, skewness: np.ndarray) -> np.ndarray:
-    """Normal deviations with a skewness (Cornish and Fisher 1938), float (M, K)."""
-    bend = (skewness / (6 * sd))[:, None]
-    return deviation + bend * (deviation**2 - (sd**2)[:, None])
+def score_modes(f: np.ndarray, prior: Prior, comparisons: Comparisons, judging: Judging | None = None) -> np.ndarray:
+    """Most probable scores alone, float64 (M,), which is quick. Arguments as :func:`posterior`.
+
+    Raises:
+        InputError: As :func:`posterior`.
+    """
+    mean = prior.scale * require_scores(f, comparisons)
+    if len(comparisons):
+        judged, own = comparisons.renumbered()
+        rows = Rows(own, judging or Judging(), len(judged))
+        mean[judged] = rows.mode(ScorePrior(mean[judged], prior.tau), mean[judged]).score
+    return mean
+
+
+class _Gaussian:
+    """Scores of M images as normal deviations from a mean, with a skewness; at first those of the prior.
+
+    Args:
+        f: Network scores, float64 (M,).
+        prior: Prior of the scores.
+        random: Generator of the draws.
+    """
+
+    def __init__(self, f: np.ndarray, prior: Prior, random: np.random.Generator) -> None:
+        solves = _SOLVES_OF_FEW if len(f) <= _FEW else _SOLVES
+        self._f, self._prior, self._random = f, prior, random
+        self.mean, self._own = prior.scale * f, np.full(len(f), prior.tau**2, np.float64)
+        self.loadings = np.stack([prior.scale_sd * f, np.zeros(len(f))], 1)
+        self._skewness = np.zeros(len(f))
+        self._noise = (prior.tau * random.standard_normal((len(f), solves))).astype(np.float32)
+
+    def condition(self, judged: np.ndarray, rows: Comparisons, judging: Judging) -> Spread:
+        """Take judgements into account.
+
+        Args:
+            judged: Images that were judged, int64 (J,).
+            rows: Judgements, with numbers of these.
+            judging: How people judge.
+        """
+        prior, f = self._prior, self._f[judged]
+        mode = Rows(rows, judging, len(judged)).mode(ScorePrior(self.mean[judged], prior.tau), self.mean[judged])
+        precision = mode.curvature.precision
+        draws = precision.draws(self._noise.shape[1], self._random)
+        spread = Spread(precision, draws)
+        self._noise[judged] = draws
+        pulls = np.stack([prior.scale_sd * f, 2 * prior.log_tau_sd * (mode.score - prior.scale * f)], 1)
+        self.loadings[judged] = precision.solve(pulls / prior.tau**2)
+        self.mean[judged] = mode.score + mode.shift(spread)
+        self._own[judged] = spread.variance
+        self._skewness[judged] = mode.skewness(spread)
+        return spread
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """Standard deviations, float64 (M,), with what is not known of the prior."""
+        return np.sqrt(self._own + (self.loadings**2).sum(1))
+
+    def draws(self) -> np.ndarray:
+        """Draws of the deviations, float (M, K), the second half mirroring the first."""
+        noise = self._noise + self.loadings @ self._random.standard_normal((2, self._noise.shape[1]))
+        return np.concatenate([noise, -noise], 1)
+
+    def bent(self, deviation: np.ndarray) -> np.ndarray:
+        """Deviations with the skewness (Cornish and Fisher 1938), float (M, K)."""
+        bend = (self._skewness / (6 * self.sd))[:, None]
+        return deviation + bend * (deviation**2 - (self.sd**2)[:, None])
 
 
 def _ranks(score: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 
 from twinrank.config import PAIRS_ONLY
 from twinrank.core.run_records import FileUse
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.inference.form import ImageForm
@@ -46,6 +47,10 @@ class MeanPredictor:
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return _mean([predictor.tournament(pool) for predictor in self._predictors])
+
+    def scores(self, images: ImageStore) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return _mean([predictor.scores(images) for predictor in self._predictors])
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:
         """See :class:`twinrank.inference.predictor.Predictor`; the mean of those that model ties."""

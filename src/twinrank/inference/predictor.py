@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from twinrank.core.run_records import FileUse, uses_as_json
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.inference.form import ImageForm
@@ -31,6 +32,14 @@ class Predictor(Protocol):
 
     def tournament(self, pool: Pool) -> np.ndarray:
         """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
+        ...
+
+    def scores(self, images: ImageStore) -> np.ndarray:
+        """Scores of images, float64 (M,), a higher one for an image that ranks higher; their scale is its own.
+
+        Raises:
+            InputError: The predictor compares pairs only, or the images are refused.
+        """
         ...
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from twinrank.core.files import sha256
 from twinrank.core.run_records import FileUse
+from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.ensembling.fitted import decide
@@ -74,6 +75,14 @@ class StackPredictor:
         logit = np.zeros((len(pool), len(pool)))
         logit[first, second] = self._decide(np.arange(len(first)).astype(str), predict)
         return logit
+
+    def scores(self, images: ImageStore) -> np.ndarray:
+        """Refuse: meta-learners compare pairs.
+
+        Raises:
+            InputError: Always; the line says what to use instead.
+        """
+        raise InputError(f"{images.path}: a stack compares pairs and scores no images; rank with one of its networks")
 
     def ties(self, logit: np.ndarray) -> None:
         """See :class:`twinrank.inference.predictor.Predictor`; a stack models no ties."""

@@ -7,7 +7,9 @@ from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.fit_judging import fit_judging
-from twinrank.evaluation.judging import log_likelihood
+from twinrank.evaluation.judging import Judging, log_likelihood
+from twinrank.evaluation.score_prior import fit_prior
+from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import LOGIT_NU, Network
 from twinrank.inference.scores import panel_of
 from twinrank.models.comparators import LatentOrder
@@ -20,6 +22,8 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
     """Write what scores and probabilities need later, from the best weights.
 
     - ``panel.npz``: features of a panel of training images. Networks with latent levels need none.
+    - ``score_prior.json``: how far scores lie from the network's, fitted to ``val``. It is written where an image
+      occurs in several judgements; else the two could not be told apart.
     - ``judging.json``: ties and raters, fitted to the logits of ``val``. It is written where there is more to fit than
       labels.
 
@@ -36,8 +40,15 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
     if not isinstance(network.model.comparator, LatentOrder):
         panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
         write_npz(run.panel, {"features": panel.cpu().numpy()})
-    if val.tie is None and val.rater is None and not config.rater_bias:
-        return
+    if val.tie is not None or val.rater is not None or config.rater_bias:
+        _write_judging(run, network, val, config)
+    if val.recurring:
+        judging = Judging.load(run.judging) if run.judging.is_file() else None
+        prior = fit_prior(network.scores(val.images), as_comparisons(val), judging, config.seed)
+        write_json(run.score_prior, prior.as_json())
+
+
+def _write_judging(run: RunFolder, network: Network, val: Judgements, config: TrainConfig) -> None:
     names, rater = (), None
     if val.rater is not None:
         names, rater = np.unique(val.rater, return_inverse=True)

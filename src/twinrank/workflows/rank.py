@@ -1,0 +1,232 @@
+"""``twinrank rank`` and ``twinrank next``: score the images of a folder, rank them, choose pairs to judge."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.core.context import Context
+from twinrank.core.files import read_json, require_ending, write_text
+from twinrank.core.messages import counted
+from twinrank.core.randomness import numpy_generator
+from twinrank.data.images.store import ImageStore
+from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
+from twinrank.errors import InputError
+from twinrank.evaluation.comparisons import Comparisons
+from twinrank.evaluation.fit_crowd import fit_crowd
+from twinrank.evaluation.judging import Judging
+from twinrank.evaluation.next_pairs import NextPairs, next_pairs
+from twinrank.evaluation.score_prior import Prior, fit_prior
+from twinrank.evaluation.scores import ScorePosterior, posterior
+from twinrank.inference.judged import as_comparisons
+from twinrank.inference.load import load_predictor
+from twinrank.runs import RunFolder
+
+COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
+PAIR_COLUMNS = ("left", "right", "drawn", "gain")
+_CROWD_ROWS = 100_000
+"""Most judgements to which raters are fitted."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """Images with scores.
+
+    Attributes:
+        images: The images.
+        names: Their names, (M,).
+        network: Scores of the network, float64 (M,), on the scale of the posterior.
+        scores: Scores with intervals and ranks.
+        comparisons: Judgements that sharpened them, or None.
+        judgements: The same as they were read, or None.
+        notes: What a reader of the scores must know, a line each.
+    """
+
+    images: ImageStore
+    names: tuple[str, ...]
+    network: np.ndarray
+    scores: ScorePosterior
+    comparisons: Comparisons | None
+    judgements: Judgements | None
+    notes: tuple[str, ...]
+
+
+def score_images(
+    runs: Sequence[Path],
+    images: Path | ImageStore,
+    judgements: Path | Judgements | None = None,
+    *,
+    source: Source | None = None,
+    seed: int = 0,
+    context: Context = Context(),
+) -> ScoredImages:
+    """Score the images of a folder by networks and judgements.
+
+    Scale and spread of the scores are fitted to the judgements. Without these they are those of the run, which were
+    fitted to its ``val``. Raters and ties are those of the run where it knows all raters, else they are fitted, too.
+
+    Args:
+        runs: Run folders; the scores of several are averaged.
+        images: Folder of images, or a store of them.
+        judgements: Judgements of them that training did not use, or None.
+        source: How the judgements are read; the folder of their images is ``images`` unless it says otherwise.
+        seed: Root seed of the draws.
+        context: Listeners.
+
+    Raises:
+        InputError: A run, an image or the judgements are refused, or no judgement is about these images.
+    """
+    predictor, source = load_predictor(*runs), source or Source()
+    if isinstance(images, ImageStore):
+        store = predictor.form.fitted(images, images.path, source.resize)
+    else:
+        store = predictor.form.folder(images, source, context)
+    network = predictor.scores(store)
+    rows, given, notes = None, None, []
+    prior, judging = _of_run(runs)
+    if judgements is not None:
+        given = judgements
+        if not isinstance(given, Judgements):
+            where = replace(source, images=source.images or store.path)
+            given = predictor.form.load(given, None, where, context)
+        rows = as_comparisons(given, store)
+        if not len(rows):
+            raise InputError(f"{given.path}: none of its judgements is about two images in {store.path}; name others")
+        if lost := len(given) - len(rows):
+            notes.append(
+                f"{given.path}: {lost} of {len(given)} judgements left out; they are not about two images here"
+            )
+        notes += _used_in_training(runs, store, rows)
+        prior, judging = _fitted(network, rows, judging, seed)
+    if prior is None:
+        notes.append("no judgements, and the run has no scale of scores: intervals assume a spread of 1")
+        prior = Prior()
+    rows_or_none = rows or Comparisons(np.zeros(0), np.zeros(0), np.zeros(0))
+    scores = posterior(network, prior, rows_or_none, judging, seed)
+    names = tuple(store.name(image) for image in range(len(store)))
+    return ScoredImages(store, names, prior.scale * network, scores, rows, given, tuple(notes))
+
+
+def rank(
+    runs: Sequence[Path],
+    images: Path | ImageStore,
+    out: Path,
+    judgements: Path | Judgements | None = None,
+    *,
+    source: Source | None = None,
+    seed: int = 0,
+    context: Context = Context(),
+) -> ScoredImages:
+    """Rank the images of a folder, and write the ranking as a CSV, the highest first.
+
+    Args:
+        runs: Run folders; the scores of several are averaged.
+        images: Folder of images, or a store of them.
+        out: CSV with the columns :data:`COLUMNS`. Intervals are of 95%.
+        judgements: Judgements of these images that training did not use, or None.
+        source: How the judgements are read.
+        seed: Root seed of the draws.
+        context: Listeners.
+
+    Raises:
+        InputError: As :func:`score_images`, or ``out`` is no CSV or cannot be written.
+    """
+    require_ending(out, ".csv")
+    scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
+    scores = scored.scores
+    order = np.argsort(scores.rank)
+    columns = [
+        [scored.names[image] for image in order],
+        *([f"{each:.4f}" for each in part[order]] for part in (scores.mean, scores.low, scores.high)),
+        *(part[order].tolist() for part in (scores.rank, scores.rank_low, scores.rank_high)),
+        [f"{each:g}" for each in scores.comparisons[order]],
+    ]
+    _write_csv(out, COLUMNS, zip(*columns, strict=True))
+    return scored
+
+
+def choose_pairs(
+    runs: Sequence[Path],
+    images: Path | ImageStore,
+    out: Path,
+    judgements: Path | Judgements | None = None,
+    *,
+    count: int = 100,
+    share_random: float = 0.1,
+    per_image: int | None = None,
+    source: Source | None = None,
+    seed: int = 0,
+    context: Context = Context(),
+) -> tuple[NextPairs, ScoredImages]:
+    """Choose the pairs of images to judge next, and write them as a CSV.
+
+    Args:
+        runs: Run folders; the scores of several are averaged.
+        images: Folder of images, or a store of them.
+        out: CSV with the columns :data:`PAIR_COLUMNS`: ``drawn`` is "at random" or "for its gain", which is in bits.
+        judgements: Judgements so far that training did not use, or None.
+        count: Number of pairs.
+        share_random: Share of the pairs that is drawn at random, for honest evaluation.
+        per_image: Most pairs with one image; None for twice the average, at least 2.
+        source: How the judgements are read.
+        seed: Root seed.
+        context: Listeners.
+
+    Raises:
+        InputError: As :func:`score_images`, a value is out of range, or ``out`` is no CSV or cannot be written.
+    """
+    require_ending(out, ".csv")
+    scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
+    chosen = next_pairs(scored.scores, count, share_random, per_image, seed)
+    drawn = np.where(chosen.random, "at random", "for its gain").tolist()
+    names, gains = scored.names, [f"{gain:.4f}" for gain in chosen.gain]
+    rows = zip(chosen.left.tolist(), chosen.right.tolist(), drawn, gains, strict=True)
+    _write_csv(out, PAIR_COLUMNS, ((names[left], names[right], *more) for left, right, *more in rows))
+    return chosen, scored
+
+
+def _of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:
+    """Prior of the scores and judging that one run has stored; several runs have none in common."""
+    folder = RunFolder(runs[0])
+    if len(runs) > 1:
+        return None, Judging()
+    kept = folder.score_prior
+    prior = Prior.from_json(read_json(kept), str(kept)) if kept.is_file() else None
+    return prior, Judging.load(folder.judging) if folder.judging.is_file() else Judging()
+
+
+def _fitted(network: np.ndarray, rows: Comparisons, known: Judging, seed: int) -> tuple[Prior, Judging]:
+    """Prior of the scores, and judging: the known one where it has all that occurs."""
+    strangers = rows.rater is not None and not set(np.unique(rows.rater).tolist()) <= set(known.raters)
+    ties = rows.tie is not None and bool(rows.tie.any())
+    if not strangers and not (ties and not known.nu):
+        return fit_prior(network, rows, known, seed), known
+    some = rows
+    if len(rows) > _CROWD_ROWS:
+        some = rows.select(numpy_generator(seed, "crowd").permutation(len(rows))[:_CROWD_ROWS])
+    prior, judging = fit_crowd(network, some, seed=seed)
+    return (prior if some is rows else fit_prior(network, rows, judging, seed)), judging
+
+
+def _used_in_training(runs: Sequence[Path], store: ImageStore, rows: Comparisons) -> list[str]:
+    judged = np.unique(np.concatenate([rows.left, rows.right]))
+    seen = np.zeros(len(judged), bool)
+    for run in runs:
+        if (hashes := RunFolder(run).train_images()) is not None:
+            seen |= np.isin(store.hashes[judged], hashes)
+    if not seen.any():
+        return []
+    images = counted(int(seen.sum()), "judged image was", "judged images were")
+    return [f"{images} used in training; if their judgements were, too, these count twice and intervals are too narrow"]
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
