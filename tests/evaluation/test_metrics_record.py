@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twinrank.errors import InputError
-from twinrank.evaluation.metrics import confusion_matrix, score
+from twinrank.evaluation.metrics import confusion_matrix, log_loss, score
 from twinrank.evaluation.metrics_record import KINDS, metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
 
@@ -109,3 +109,14 @@ def test_files_that_share_images_are_pooled_by_image() -> None:
 def test_what_the_training_warned_of_is_repeated() -> None:
     made = predictions("test", 20, warnings=["train.csv: every label is 1"])
     assert metrics_record(made)["warnings"] == ["train.csv: every label is 1"]
+
+
+def test_a_model_of_ties_is_part_of_the_log_loss() -> None:
+    tie = np.arange(200) % 4 == 0
+    y = np.where(tie, 0.5, np.arange(200) % 2)
+    plain, modelled = (replace(predictions("test", 200, **about), y=y, tie=tie) for about in ({}, {"nu": 0.7}))
+    losses = [metrics_record(each)["metrics"]["log_loss"]["value"] for each in (plain, modelled)]
+    assert modelled.y is not None
+    assert losses[1] == pytest.approx(log_loss(modelled.y, modelled.logit, tie=tie, nu=0.7))
+    assert losses[0] == pytest.approx(log_loss(modelled.y, modelled.logit, tie=tie))
+    assert losses[0] != losses[1]

@@ -69,7 +69,7 @@ def test_rows_that_share_images_are_evaluated_over_images(
     printed = capsys.readouterr().out
     for part in (
         "90 rows of 20 images, so intervals and tests are over images",
-        "10 rows without a decision, 10 of them ties",
+        "10 ties: in the log-loss alone; the other metrics are about 80 rows",
         "(image bootstrap 95%, n = 80, 20 images)",
         "two votes agree",
         "ceiling",

@@ -41,11 +41,10 @@ def _rows(each: FileMetrics) -> Iterator[str]:
     if each.votes is not None:
         yield f"{each.votes:,.0f} votes, which count one by one"
     if each.undecided:
-        ties = f", {each.ties:,} of them ties" if each.ties else ""
-        yield (
-            f"{counted(each.undecided, 'row', 'rows')} without a decision{ties}: in the log-loss alone;"
-            f" the other metrics are about {n - each.undecided:,}"
-        )
+        ties, even = counted(each.ties, "tie", "ties"), counted(each.undecided - each.ties, "even share", "even shares")
+        without = " and ".join(words for words, rows in ((ties, each.ties), (even, each.undecided - each.ties)) if rows)
+        decided = counted(n - each.undecided, "row", "rows")
+        yield f"{without}: in the log-loss alone; the other metrics are about {decided}"
 
 
 def _metric(name: str, estimate: Estimate, unit: str = "") -> str:

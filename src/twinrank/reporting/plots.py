@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from twinrank.evaluation.estimates import Estimate, wilson
+from twinrank.evaluation.estimates import WILSON, Estimate, wilson
 from twinrank.evaluation.metrics import ReliabilityCurve
 from twinrank.reporting.canvas import HEAT, INK, MARKERS, MUTED, ON_HEAT, SERIES, blank_axes, legend, line_look, style
 from twinrank.reporting.formats import interval, plain, value
@@ -271,7 +271,9 @@ def accuracy_table(rows: Mapping[str, Mapping[str, Estimate]], files: Sequence[s
         )
     axes.set_yticks(range(len(names)), map(_label, names), parse_math=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    axes.set(xlabel="share right, with Wilson 95% intervals", ylim=(-0.6, len(names) - 0.4))
+    wilson_alone = all(estimate.interval == WILSON for row in rows.values() for estimate in row.values())
+    intervals = WILSON if wilson_alone else "95%"
+    axes.set(xlabel=f"share right, with {intervals} intervals", ylim=(-0.6, len(names) - 0.4))
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
