@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from twinrank.api.predictor import PairPredictor, load_predictor
-from twinrank.api.values import as_path, changed, plain
+from twinrank.api.values import as_path, changed, plain, source
 from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
+from twinrank.data.images.reading import Fit
+from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source, is_table
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
@@ -92,9 +96,9 @@ class Run:
         """
         return self._folder.best_epoch()["epoch"]
 
-    def evaluate(self, *data: Pairs, labels: str | os.PathLike[str] | None = None) -> dict[str, MetricsRecord]:
+    def evaluate(self, *data: Pairs, **how: Any) -> dict[str, MetricsRecord]:
         """Metrics of the best weights on labelled pairs, see :func:`evaluate`."""
-        return evaluate(self, *data, labels=labels)
+        return evaluate(self, *data, **how)
 
     def predictor(self) -> PairPredictor:
         """The best weights, ready to predict.
@@ -115,6 +119,10 @@ def train(
     config: TrainConfig | None = None,
     teacher: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     threads: int | None = None,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    fit: Fit = "resize",
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     **values: Any,
@@ -140,6 +148,10 @@ def train(
         config: Training values; the network's own by default.
         teacher: Run folder or stack folder whose predictions teach the network. With several, their mean teaches.
         threads: CPU threads; all cores by default.
+        images: Folder of the images that tables of judgements name; that of the table by default.
+        columns: Columns of a table where their names do not tell, such as ``{"left": "photo_1"}``.
+        size: Pixels that image files are brought to; by default their common size, else 128.
+        fit: How an image of another shape is brought to that size: "resize", "crop" or "pad".
         log_to: Sinks that follow the training, ``"tensorboard"`` or ``"wandb"``.
         hooks: Object that follows the training, see :class:`twinrank.training.hooks.Hooks`. By default each epoch is
             shown as a line on standard error; ``Hooks()`` shows nothing.
@@ -155,7 +167,11 @@ def train(
     if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
         values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
-    files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")
+    tables = source(images, columns, size=size, fit=fit)
+    fitted = _loaded(train, "train", tables)
+    if fitted.images.reading is not None:
+        tables = replace(tables, reading=fitted.images.reading)
+    files = fitted, _loaded(val, "val", tables), _free_folder(model) if out is None else as_path(out, "out")
     context = Context(threads=threads)
     if teacher is None:
         folder = library.train(spec, *files, log_to=log_to, hooks=hooks, context=context)
@@ -198,7 +214,12 @@ def resume(
 
 
 def evaluate(
-    run: str | os.PathLike[str], *data: Pairs, labels: str | os.PathLike[str] | None = None
+    run: str | os.PathLike[str],
+    *data: Pairs,
+    labels: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    resize: bool = False,
 ) -> dict[str, MetricsRecord]:
     """Measure the best weights of a run on labelled pairs. Predictions and metrics are kept in the run folder.
 
@@ -214,6 +235,9 @@ def evaluate(
         run: Run, or its folder.
         data: Labelled pairs: paths, :class:`twinrank.Judgements`, or tuples ``(xa, xb, y)``.
         labels: CSV ``id,label`` of the only file.
+        images: Folder of the images that tables of judgements name; that of the table by default.
+        columns: Columns of a table where their names do not tell.
+        resize: Whether images of another size are brought to that of the training.
 
     Returns:
         For each file, by its name, ``metrics``: accuracy, macro F1, log-loss, Brier score and calibration error, each
@@ -227,8 +251,15 @@ def evaluate(
     if labels is not None and len(data) != 1:
         raise InputError(f"`labels`: labels are of one file, but {len(data)} are given; evaluate them one by one")
     files = [Path(each) if isinstance(each, str | os.PathLike) else as_pairs(each, labels=labels) for each in data]
-    results = library_evaluate(RunFolder(as_path(run, "run")), files, None if labels is None else Path(labels))
+    folder, csv = RunFolder(as_path(run, "run")), None if labels is None else Path(labels)
+    results = library_evaluate(folder, files, csv, source(images, columns, resize))
     return cast(dict[str, MetricsRecord], results)
+
+
+def _loaded(given: Pairs, name: str, tables: Source) -> Judgements:
+    if isinstance(given, str | os.PathLike) and is_table(Path(given)):
+        return load_pairs(Path(given), None, tables)
+    return as_pairs(given, name)
 
 
 def _free_folder(model: str) -> Path:

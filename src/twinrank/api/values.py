@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from twinrank.core.values import with_values
+from twinrank.data.images.reading import Reading
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +55,24 @@ def as_path(value: Any, parameter: str) -> Path:
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"`{parameter}` is {value!r}; give a path")
     return Path(text)
+
+
+def source(
+    images: Any = None, columns: Mapping[str, str] | None = None, resize: bool = False, **reading: Any
+) -> Source:
+    """How tables are read, from what a caller gave.
+
+    Args:
+        images: Folder of the images that a table names, or None.
+        columns: Columns of a table by their role, or None.
+        resize: Whether images of another size than in training are resized.
+        reading: Values of :class:`twinrank.data.images.reading.Reading`.
+
+    Raises:
+        InputError: A value is impossible.
+    """
+    folder = None if images is None else as_path(images, "images")
+    return Source(folder, dict(columns or {}), with_values(Reading(), plain(reading), "images"), resize)
 
 
 def plain(value: Any) -> Any:
