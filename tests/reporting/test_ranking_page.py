@@ -14,7 +14,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.judging import Judging
-from twinrank.evaluation.learning_curve import learning_curve
+from twinrank.evaluation.learning_curve import score_curve
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import posterior
 from twinrank.reporting.ranking_page import Ranking, write_ranking_page
@@ -43,9 +43,6 @@ def ranking(images: int = IMAGES, side: int = 80, *, with_curve: bool = True) ->
     network = score + rng.normal(0, 1, images)
     prior = Prior(1.0, 1.0)
 
-    def scores(some: np.ndarray) -> np.ndarray:
-        return posterior(network, prior, judgements.select(some), judging).mean
-
     return Ranking(
         title="lake",
         names=[HOSTILE, *(f"trips/IMG_{number:05d}.jpg" for number in range(1, images))],
@@ -55,7 +52,7 @@ def ranking(images: int = IMAGES, side: int = 80, *, with_curve: bool = True) ->
         judgements=judgements,
         agreement=Estimate(0.8, 0.7, 0.9, 50, "image bootstrap 95%"),
         ceiling=Estimate(0.9, 0.85, 0.95, 50, "image bootstrap 95%"),
-        curve=learning_curve(left, right, y, scores) if with_curve else None,
+        curve=score_curve(network, prior.tau, judgements, judging) if with_curve else None,
         notes=["The network was trained on 12 of these images."],
         about={"network": "order_net"},
     )

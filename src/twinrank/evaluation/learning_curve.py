@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinrank.core.randomness import numpy_generator
+from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.estimates import DRAWS, Estimate
+from twinrank.evaluation.judging import Judging
+from twinrank.evaluation.laplace import Rows, ScorePrior
 from twinrank.evaluation.metrics import scores
 from twinrank.evaluation.resampling import recurs, resampled_sums
 from twinrank.evaluation.row_statistics import is_decided, outcomes, row_statistics
@@ -18,8 +21,8 @@ FEWEST = 100
 FEWEST_PAIRS = 25
 """Fewest judged pairs for a curve."""
 _FOLDS = 5
-_MOST_FOLDED = 20_000
-"""Most judgements that are all held out once; of more, one fold is."""
+_MOST_HELD_OUT = 20_000
+"""Most judgements that are held out, roughly; up to so many, each is held out once."""
 _SEED = 0
 
 
@@ -64,10 +67,11 @@ def learning_curve(
     nu: float = 0.0,
     seed: int = 0,
 ) -> LearningCurve | None:
-    """Hold out a fifth of the judged pairs, and predict them with scores from a part of the other judgements.
+    """Hold out some judged pairs, and predict them with scores from a part of the other judgements.
 
     All judgements of a pair are held out together. Up to 20,000 judgements, each of five folds is held out once; of
-    more judgements, one fold is. No network is trained, so a curve costs a fit of scores for each fold and share.
+    more judgements, one fold of about 20,000 is. No network is trained, so a curve costs a fit of scores for each fold
+    and share.
 
     Args:
         left: Left images, int (N,).
@@ -87,9 +91,9 @@ def learning_curve(
     if len(y) < FEWEST or len(pairs) < FEWEST_PAIRS:
         return None
     random = numpy_generator(seed, "learning curve")
-    fold = (random.permutation(len(pairs)) % _FOLDS)[pair_of.reshape(-1)]
+    folds, parts = (_FOLDS, _FOLDS) if len(y) <= _MOST_HELD_OUT else (1, max(_FOLDS, len(y) // _MOST_HELD_OUT))
+    fold = (random.permutation(len(pairs)) % parts)[pair_of.reshape(-1)]
     order = random.permutation(len(y))
-    folds = _FOLDS if len(y) <= _MOST_FOLDED else 1
     logit, behind = np.empty((len(SHARES), len(y))), np.zeros(len(SHARES))
     for each in range(folds):
         rows, others = np.flatnonzero(fold == each), order[fold[order] != each]
@@ -111,6 +115,38 @@ def learning_curve(
     known = outcomes(y[kept], tie, weight)
     half, whole = (row_statistics(known, each[kept], nu)[:, 0] for each in logit[-2:])
     return LearningCurve(points, _mean(half - whole, known.votes, images[kept]), folds)
+
+
+def score_curve(network: np.ndarray, tau: float, comparisons: Comparisons, judging: Judging) -> LearningCurve | None:
+    """The learning curve of the scores of :mod:`twinrank.evaluation.scores`.
+
+    Args:
+        network: Scores before the judgements, float64 (M,), in logits.
+        tau: Standard deviation of the scores around these.
+        comparisons: Judgements that the network was not fitted to.
+        judging: How people judge.
+
+    Returns:
+        As :func:`learning_curve`.
+    """
+
+    def fit(rows: np.ndarray) -> np.ndarray:
+        score = network.copy()
+        if len(rows):
+            judged, own = comparisons.select(rows).renumbered()
+            before = ScorePrior(network[judged], tau)
+            score[judged] = Rows(own, judging, len(judged)).mode(before, before.mean).score
+        return score
+
+    return learning_curve(
+        comparisons.left,
+        comparisons.right,
+        comparisons.y,
+        fit,
+        tie=comparisons.tie,
+        weight=comparisons.weight,
+        nu=judging.nu,
+    )
 
 
 def _mean(values: np.ndarray, votes: np.ndarray, images: np.ndarray) -> Estimate:

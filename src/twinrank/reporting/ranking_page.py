@@ -293,7 +293,7 @@ def method(curve: LearningCurve) -> str:
     held_out = (
         f"Each of five parts of the judged pairs was held out once, {rows:,} judgements in all"
         if curve.folds > 1
-        else f"A fifth of the judged pairs was held out, {rows:,} judgements"
+        else f"{rows:,} judgements of pairs drawn at random were held out"
     )
     return (
         f"{held_out}. Scores are made from some of the other judgements and the network's scores; the network is not"
