@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,10 @@ def test_the_ranking_has_a_row_for_each_image_the_highest_first(photos: Path, tm
     assert scored.scores.judging.raters == ("r0", "r1")
     assert scored.scores.judging.nu == pytest.approx(0.5, abs=0.25)
     assert scored.notes == ()
+    page = (tmp_path / "ranking.html").read_text(encoding="utf-8")
+    for told in ("40 images in order", "sharpened by 300 judgements", "two judgements of the same pair agree", "r1"):
+        assert told in re.sub(r"<[^>]*>|\s+", " ", page).replace("  ", " ")
+    assert "Held-out judgements that the scores predict" in page
 
 
 def test_without_judgements_the_prior_of_the_run_counts(photos: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def rank(
     Args:
         run: Run folder. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
-        out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons.
+        out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons. A page stands beside it.
         judgements: Table of judgements of these images that training did not use.
         judged_images: Folder of the images that the table names; the folder of images by default.
         columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
@@ -53,6 +53,7 @@ def rank(
         say(f"note: {note}")
     rows = 0 if scored.comparisons is None else len(scored.comparisons)
     print(f"{out}: {len(scored.names):,} images ranked, {rows:,} judgements used")
+    print(out.with_suffix(".html"))
 
 
 def next(

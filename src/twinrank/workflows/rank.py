@@ -25,6 +25,7 @@ from twinrank.evaluation.scores import ScorePosterior, posterior
 from twinrank.inference.judged import as_comparisons
 from twinrank.inference.load import load_predictor
 from twinrank.runs import RunFolder
+from twinrank.workflows.rank_page import write_page
 
 COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
 PAIR_COLUMNS = ("left", "right", "drawn", "gain")
@@ -44,6 +45,7 @@ class ScoredImages:
         comparisons: Judgements that sharpened them, or None.
         judgements: The same as they were read, or None.
         notes: What a reader of the scores must know, a line each.
+        used: Whether training used an image, bool (M,).
     """
 
     images: ImageStore
@@ -53,6 +55,7 @@ class ScoredImages:
     comparisons: Comparisons | None
     judgements: Judgements | None
     notes: tuple[str, ...]
+    used: np.ndarray
 
 
 def score_images(
@@ -87,6 +90,7 @@ def score_images(
         store = predictor.form.folder(images, source, context)
     network = predictor.scores(store)
     rows, given, notes = None, None, []
+    used = _used_images(runs, store)
     prior, judging = _of_run(runs)
     if judgements is not None:
         given = judgements
@@ -100,7 +104,7 @@ def score_images(
             notes.append(
                 f"{given.path}: {lost} of {len(given)} judgements left out; they are not about two images here"
             )
-        notes += _used_in_training(runs, store, rows)
+        notes += _used_in_training(used, rows)
         prior, judging = _fitted(network, rows, judging, seed)
     if prior is None:
         notes.append("no judgements, and the run has no scale of scores: intervals assume a spread of 1")
@@ -108,7 +112,7 @@ def score_images(
     rows_or_none = rows or Comparisons(np.zeros(0), np.zeros(0), np.zeros(0))
     scores = posterior(network, prior, rows_or_none, judging, seed)
     names = tuple(store.name(image) for image in range(len(store)))
-    return ScoredImages(store, names, prior.scale * network, scores, rows, given, tuple(notes))
+    return ScoredImages(store, names, prior.scale * network, scores, rows, given, tuple(notes), used)
 
 
 def rank(
@@ -121,12 +125,12 @@ def rank(
     seed: int = 0,
     context: Context = Context(),
 ) -> ScoredImages:
-    """Rank the images of a folder, and write the ranking as a CSV, the highest first.
+    """Rank the images of a folder; write the ranking as a CSV, the highest first, and a page beside it.
 
     Args:
         runs: Run folders; the scores of several are averaged.
         images: Folder of images, or a store of them.
-        out: CSV with the columns :data:`COLUMNS`. Intervals are of 95%.
+        out: CSV with the columns :data:`COLUMNS`. Intervals are of 95%. The page has its name, with the ending .html.
         judgements: Judgements of these images that training did not use, or None.
         source: How the judgements are read.
         seed: Root seed of the draws.
@@ -146,6 +150,7 @@ def rank(
         [f"{each:g}" for each in scores.comparisons[order]],
     ]
     _write_csv(out, COLUMNS, zip(*columns, strict=True))
+    write_page(scored, runs, out.with_suffix(".html"), context)
     return scored
 
 
@@ -212,12 +217,17 @@ def _fitted(network: np.ndarray, rows: Comparisons, known: Judging, seed: int) -
     return (prior if some is rows else fit_prior(network, rows, judging, seed)), judging
 
 
-def _used_in_training(runs: Sequence[Path], store: ImageStore, rows: Comparisons) -> list[str]:
-    judged = np.unique(np.concatenate([rows.left, rows.right]))
-    seen = np.zeros(len(judged), bool)
+def _used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
+    """Whether the training of a run used each image, bool (M,)."""
+    used = np.zeros(len(store), bool)
     for run in runs:
         if (hashes := RunFolder(run).train_images()) is not None:
-            seen |= np.isin(store.hashes[judged], hashes)
+            used |= np.isin(store.hashes, hashes)
+    return used
+
+
+def _used_in_training(used: np.ndarray, rows: Comparisons) -> list[str]:
+    seen = used[np.unique(np.concatenate([rows.left, rows.right]))]
     if not seen.any():
         return []
     images = counted(int(seen.sum()), "judged image was", "judged images were")
