@@ -173,6 +173,12 @@ File = Annotated[Path, _spec("FILE", existing_path)]
 OptionalFile = Annotated[Path | None, _spec("FILE", existing_path), _optional("FILE")]
 OptionalImages = Annotated[Path | None, _spec("DIR", existing_path), _optional("DIR")]
 """The folder of the images that a table names."""
+ImagesOrNumber = Annotated[
+    Path | int | None,
+    _spec("DIR", lambda text: int(text) if text.isdecimal() and not Path(text).exists() else existing_path(text)),
+    _optional("DIR"),
+]
+"""The same, or a number."""
 Columns = Annotated[
     dict[str, str] | None,
     _spec(

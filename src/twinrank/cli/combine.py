@@ -16,6 +16,7 @@ from twinrank.cli.arguments import (
     Threads,
     existing_path,
 )
+from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
 from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
 from twinrank.core.context import Context
@@ -131,6 +132,7 @@ def distill(
     out: OptionalFolder = None,
     changes: Changes = (),
     threads: Threads = None,
+    flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
 ) -> None:
     """Train a network on labels and on a teacher's predictions.
 
@@ -145,6 +147,7 @@ def distill(
         out: Run folder, new; runs/STUDENT_distilled by default.
         changes: Value that differs from the network's own, for example train.distill_temperature=2.
         threads: CPU threads; all cores by default.
+        flags: Tables: their images and columns.
     """
     from twinrank.workflows.recipe import model_spec
 
@@ -153,4 +156,4 @@ def distill(
 
     out = Path("runs") / f"{student}_distilled" if out is None else out
     context = Context(say, command=given_command(), threads=threads)
-    distill(teacher, spec, train, val, out, context=context)
+    distill(teacher, spec, train, val, out, source=flags.source(), context=context)

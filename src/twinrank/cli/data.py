@@ -15,7 +15,8 @@ from twinrank.cli.arguments import (
     OutFolder,
     listed,
 )
-from twinrank.cli.output import progress_bars, say
+from twinrank.cli.images import ImageFlags
+from twinrank.cli.output import listening, progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, require_splits
 
 
@@ -72,18 +73,27 @@ def fresh(out: OutFile, config: Annotated[FreshConfig, tyro.conf.arg(name="")]) 
     print(f"{out}: {config.pairs:,} pairs of the open track")
 
 
-def check(files: FileArguments) -> None:
+def check(files: FileArguments, flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags()) -> None:
     """Check pair files, and find leaks within and between them.
 
     Args:
-        files: NPZ files, folders of images with a CSV, or such CSV files.
+        files: NPZ files, tables of judgements, or folders with one.
+        flags: Tables: their images and columns.
     """
     from twinrank.data.check import check_pairs
 
-    print("\n".join(check_pairs(files).lines))
+    with listening() as context:
+        report = check_pairs(files, flags.source(), context)
+    print("\n".join(report.lines))
 
 
-def show(file: FileArgument, out: OutFile = Path("pairs.png"), pairs: int = 40, seed: int = 0) -> None:
+def show(
+    file: FileArgument,
+    out: OutFile = Path("pairs.png"),
+    pairs: int = 40,
+    seed: int = 0,
+    flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
+) -> None:
     """Draw a sheet of pairs taken at random.
 
     Args:
@@ -91,11 +101,13 @@ def show(file: FileArgument, out: OutFile = Path("pairs.png"), pairs: int = 40, 
         out: Picture, PNG.
         pairs: Number of pairs.
         seed: Seed of the choice.
+        flags: Tables: their images and columns.
     """
     from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pair_sheet import draw_sheet
 
-    rows = draw_sheet(load_pairs(file), out, pairs, seed)
+    with listening() as context:
+        rows = draw_sheet(load_pairs(file, None, flags.source(), context), out, pairs, seed)
     print(f"{out}: {len(rows)} pairs of {file}")
 
 

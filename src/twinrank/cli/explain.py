@@ -1,14 +1,16 @@
 """Commands that explain and compare what was trained."""
 
 from twinrank.cli.arguments import (
+    Columns,
     FileArgument,
+    ImagesOrNumber,
     OptionalFolder,
     OptionalOutFile,
     RunArgument,
     RunArguments,
     RunsArgument,
 )
-from twinrank.cli.output import say
+from twinrank.cli.output import listening, say
 from twinrank.core.context import Context
 
 
@@ -63,7 +65,16 @@ def ablation(runs: RunArguments, base: str = "base", out: OptionalFolder = None)
             print(written)
 
 
-def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 0, out: OptionalFolder = None) -> None:
+def order(
+    run: RunsArgument,
+    file: FileArgument,
+    images: ImagesOrNumber = None,
+    number: int = 200,
+    seed: int = 0,
+    out: OptionalFolder = None,
+    columns: Columns = None,
+    resize: bool = False,
+) -> None:
     """Test whether the predictions of all pairs of some images form one ranking.
 
     The command counts cycles, and pairs whose prediction changes when they are swapped. All pairs are not like those of
@@ -72,15 +83,22 @@ def order(run: RunsArgument, file: FileArgument, images: int = 200, seed: int = 
     Args:
         run: Run folder or stack folder. With several, separated by commas, their mean predicts.
         file: Pair file; labels in it are not used.
-        images: Number of different images, taken at random from both sides.
+        images: Folder of the images that a table names; that of the table by default. A number counts as --number.
+        number: Number of different images, taken at random from both sides.
         seed: Seed of the choice.
         out: Folder for order.json and cycles.png.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        resize: Bring images of another size to that of the training.
     """
+    from twinrank.data.source import Source
     from twinrank.inference.load import load_predictor
     from twinrank.inference.order import order as measure
     from twinrank.reporting.order import order_text, write_order
 
-    found = measure(load_predictor(*run), file, images, seed)
+    folder, number = (None, images) if isinstance(images, int) else (images, number)
+    source = Source(folder, columns or {}, resize=resize)
+    with listening() as context:
+        found = measure(load_predictor(*run), file, number, seed, source, context)
     print(order_text(found.report, found.rows))
     if out is not None:
         for written in write_order(*found, out):

@@ -1,8 +1,13 @@
 """Draw curves, what a network looks at, and augmentations."""
 
 from pathlib import Path
+from typing import Annotated
 
-from twinrank.cli.arguments import FileArgument, OutFile, RunArgument, RunArguments
+import tyro
+
+from twinrank.cli.arguments import Columns, FileArgument, OptionalImages, OutFile, RunArgument, RunArguments
+from twinrank.cli.images import ImageFlags
+from twinrank.cli.output import listening
 
 
 def curves(runs: RunArguments, out: OutFile = Path("curves.png"), band: bool = False) -> None:
@@ -19,7 +24,14 @@ def curves(runs: RunArguments, out: OutFile = Path("curves.png"), band: bool = F
 
 
 def saliency(
-    run: RunArgument, file: FileArgument, out: OutFile = Path("saliency.png"), pairs: int = 8, seed: int = 0
+    run: RunArgument,
+    file: FileArgument,
+    out: OutFile = Path("saliency.png"),
+    pairs: int = 8,
+    seed: int = 0,
+    images: OptionalImages = None,
+    columns: Columns = None,
+    resize: bool = False,
 ) -> None:
     """Draw how a network's logit changes where a spot of an image is covered.
 
@@ -29,24 +41,39 @@ def saliency(
         out: Picture: PNG, SVG or PDF, by its ending.
         pairs: Number of pairs, taken at random.
         seed: Seed of the choice.
+        images: Folder of the images that a table names; that of the table by default.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        resize: Bring images of another size to that of the training.
     """
+    from twinrank.data.source import Source
     from twinrank.inference.saliency import explain
     from twinrank.reporting.pictures import draw_saliency
     from twinrank.runs import RunFolder
 
-    print(draw_saliency(*explain(RunFolder(run), file, pairs, seed), out))
+    source = Source(images, columns or {}, resize=resize)
+    with listening() as context:
+        explained = explain(RunFolder(run), file, pairs, seed, source, context)
+    print(draw_saliency(*explained, out))
 
 
-def augmentations(file: FileArgument, out: OutFile = Path("augmentations.png"), seed: int = 0) -> None:
+def augmentations(
+    file: FileArgument,
+    out: OutFile = Path("augmentations.png"),
+    seed: int = 0,
+    flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
+) -> None:
     """Draw what each augmentation does to some images of a file.
 
     Args:
         file: Pair file.
         out: Picture: PNG, SVG or PDF, by its ending.
         seed: Seed of the choice of images.
+        flags: Tables: their images and columns.
     """
     from twinrank.data.augmentation.examples import augmented_examples
     from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pictures import draw_augmentations
 
-    print(draw_augmentations(augmented_examples(load_pairs(file), seed), out))
+    with listening() as context:
+        data = load_pairs(file, None, flags.source(), context)
+    print(draw_augmentations(augmented_examples(data, seed), out))

@@ -17,6 +17,7 @@ from twinrank.cli.arguments import (
     RunArgument,
     Threads,
 )
+from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
 from twinrank.core.context import Context
 
@@ -63,6 +64,7 @@ def seeds(
     workers: int = 1,
     threads: Threads = None,
     changes: Changes = (),
+    flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
 ) -> None:
     """Train a network with several seeds, each into its own run folder.
 
@@ -78,6 +80,7 @@ def seeds(
         workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own, for example train.epochs=3 or options.width=8.
+        flags: Tables: their images and columns.
     """
     from twinrank.workflows.recipe import seeds_recipe
 
@@ -88,6 +91,7 @@ def seeds(
     from twinrank.workflows.seeds import train_seeds
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
+    train, val = flags.kept(train, out, "train"), flags.kept(val, out, "val")
     with jobs_table() as show:
         context = Context(show=show, command=given_command(), threads=threads, workers=workers)
         failed = train_seeds(recipe, train, val, out, context=context)
@@ -109,6 +113,7 @@ def tune(
     workers: int = 1,
     threads: Threads = None,
     changes: Changes = (),
+    flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
 ) -> None:
     """Search for better values, then train the best ones on fresh seeds.
 
@@ -126,6 +131,7 @@ def tune(
         workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own in all trials, for example train.epochs=3.
+        flags: Tables: their images and columns.
     """
     from twinrank.tuning.space import read_space
     from twinrank.workflows.recipe import model_spec, parse_seeds
@@ -140,6 +146,7 @@ def tune(
     from twinrank.workflows.tune import SUMMARY, tune
 
     out = Path("runs") / f"{model}_tune" if out is None else out
+    train, val = flags.kept(train, out, "train"), flags.kept(val, out, "val")
     with jobs_table() as show:
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
         failed = tune(spec, chosen, train, val, out, trials, storage, fresh, context=context)

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from twinrank.core.context import Context
 from twinrank.core.messages import SHOWN, counted, first_few
 from twinrank.data.balance import label_imbalance, side_difference
 from twinrank.data.fingerprint import PairFingerprints, fingerprint
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 
 Severity = Literal["warning", "note"]
 
@@ -110,7 +112,7 @@ class CheckReport:
         return lines if self.findings else [*lines, "nothing suspicious"]
 
 
-def check_pairs(files: Sequence[Pairs]) -> CheckReport:
+def check_pairs(files: Sequence[Pairs], source: Source | None = None, context: Context = Context()) -> CheckReport:
     """Load pair files one after the other and look for suspicious content. One file's images are in memory at a time.
 
     Images are the same if they have the same shape and their pixels agree as 8-bit values. So a uint8 file and its
@@ -118,13 +120,15 @@ def check_pairs(files: Sequence[Pairs]) -> CheckReport:
 
     Args:
         files: Paths, loaded pairs, or tuples of arrays, as :func:`twinrank.data.given.as_pairs` takes them.
+        source: Where the images of tables are, and how they are read.
+        context: Listeners, as those of :func:`twinrank.data.judgements.load_pairs`.
 
     Raises:
         InputError: A file is refused by :func:`twinrank.data.judgements.load_pairs`.
     """
     summaries, findings, prints = [], [], []
     for number, file in enumerate(files, start=1):
-        summary, in_file, found = _check_file(as_pairs(file, f"arrays {number}"))
+        summary, in_file, found = _check_file(as_pairs(file, f"arrays {number}", None, source, context))
         summaries.append(summary)
         findings += in_file
         prints.append(found)

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from twinrank.core.context import Context
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,19 +17,27 @@ Pairs = Union[str, "os.PathLike[str]", Judgements, "PairNPZDataset", tuple[Any, 
 """A path, loaded pairs, a dataset of pairs, or the arrays ``(xa, xb)`` or ``(xa, xb, y)``."""
 
 
-def as_pairs(given: Pairs, name: str = "arrays", labels: str | os.PathLike[str] | None = None) -> Judgements:
+def as_pairs(
+    given: Pairs,
+    name: str = "arrays",
+    labels: str | os.PathLike[str] | None = None,
+    source: Source | None = None,
+    context: Context = Context(),
+) -> Judgements:
     """Pairs from any of these forms.
 
     Args:
         given: Path, pairs, dataset, or tuple of arrays ``(xa, xb)`` or ``(xa, xb, y)``.
         name: Name of arrays in messages and results.
         labels: CSV ``id,label`` of a path.
+        source: Where the images of a table are, and how it is read.
+        context: Listeners, as those of :func:`twinrank.data.judgements.load_pairs`.
 
     Raises:
         InputError: The pairs are refused, ``given`` is something else, or ``labels`` comes without a path.
     """
     if isinstance(given, str | os.PathLike):
-        return load_pairs(Path(given), None if labels is None else Path(labels))
+        return load_pairs(Path(given), None if labels is None else Path(labels), source, context)
     if labels is not None:
         raise InputError(f"`labels`: {labels} is for a file of pairs; with arrays give (xa, xb, y)")
     if isinstance(given, Judgements):

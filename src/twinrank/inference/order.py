@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twinrank.data.judgements import load_pairs
+from twinrank.core.context import Context
 from twinrank.data.pool import Pool, pool_of
+from twinrank.data.source import Source
 from twinrank.evaluation.order import OrderReport, images_in_words, order_report
 from twinrank.inference.predictor import Predictor, described
 
@@ -29,7 +30,14 @@ class Ordered(NamedTuple):
         return images_in_words(self.meta | {"images": len(self.pool)})
 
 
-def order(predictor: Predictor, file: Path, images: int, seed: int = 0) -> Ordered:
+def order(
+    predictor: Predictor,
+    file: Path,
+    images: int,
+    seed: int = 0,
+    source: Source | None = None,
+    context: Context = Context(),
+) -> Ordered:
     """Predict all pairs of some images of a file, and compare the decisions with one ranking.
 
     Args:
@@ -37,11 +45,13 @@ def order(predictor: Predictor, file: Path, images: int, seed: int = 0) -> Order
         file: Pair file; its labels are not used.
         images: Number of images, taken at random.
         seed: Seed of that choice and of the resamples of the intervals.
+        source: Where the images of a table are.
+        context: Listeners.
 
     Raises:
         InputError: The file is refused, holds fewer different images, or they do not fit the predictor.
     """
-    pool = pool_of(load_pairs(Path(file)), images, seed)
+    pool = pool_of(predictor.form.load(Path(file), None, source, context), images, seed)
     report = order_report(predictor.tournament(pool), seed=seed)
     meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
     return Ordered(pool, report, meta | described(predictor, pool.sha256))

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from twinrank.core.context import Context
 from twinrank.core.randomness import numpy_generator
-from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.inference.predict import predict_logits
@@ -76,7 +78,14 @@ def occlusion_saliency(model: SiameseNet, data: Judgements) -> Saliency:
     return Saliency(logit, *maps)
 
 
-def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Judgements, Saliency]:
+def explain(
+    run: RunFolder,
+    file: Path,
+    pairs: int,
+    seed: int = 0,
+    source: Source | None = None,
+    context: Context = Context(),
+) -> tuple[Judgements, Saliency]:
     """The saliency of pairs taken at random, by the best weights of a run.
 
     Args:
@@ -84,6 +93,8 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Judg
         file: Pair file; its labels are not used.
         pairs: Number of pairs, 1 to 40; all pairs if the file has fewer.
         seed: Seed of the choice.
+        source: Where the images of a table are.
+        context: Listeners.
 
     Returns:
         The pairs and their saliency, see :func:`occlusion_saliency`.
@@ -93,8 +104,8 @@ def explain(run: RunFolder, file: Path, pairs: int, seed: int = 0) -> tuple[Judg
     """
     if not 1 <= pairs <= _MOST_PAIRS:
         raise InputError(f"`pairs`: {pairs} is not possible; use 1 to {_MOST_PAIRS}")
-    data = load_pairs(Path(file))
+    network = Network(run)
+    data = network.form.load(Path(file), None, source, context)
     rows = np.sort(numpy_generator(seed, "explain").choice(len(data), min(pairs, len(data)), replace=False))
-    chosen, network = data.select(rows), Network(run)
-    network.form.require(chosen.images.shape, chosen.path)
+    chosen = data.select(rows)
     return chosen, occlusion_saliency(network.model, chosen)

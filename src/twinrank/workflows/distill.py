@@ -1,7 +1,8 @@
 """A student that learns from a teacher, a network or a stack, which first predicts the training pairs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.run_records import uses_as_json, uses_in_words
 from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.models.registry import entry
@@ -28,6 +30,7 @@ def distill(
     val_file: Path | Judgements,
     out: Path,
     *,
+    source: Source | None = None,
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     context: Context = Context(),
@@ -46,6 +49,7 @@ def distill(
         train_file: Labelled pairs that are fitted, and that the teacher predicts.
         val_file: Labelled pairs that choose the epoch.
         out: New run folder.
+        source: Where the images of tables are, and how they are read.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls of the training to the outside; by default the epochs are shown on standard error.
         context: Listeners, command and threads.
@@ -58,9 +62,21 @@ def distill(
     run = RunFolder(Path(out))
     run.require_new()
     require_trainable(student.train, taught=True, threads=context.threads)
+    # Tables are read twice, and described once.
+    context = replace(context, say=cache(context.say))
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
-    taught = _predicted([*map(Path, teachers)], run, train_file, val_file, student, context.say)
-    return train(student, train_file, val_file, run.path, teacher=taught, log_to=log_to, hooks=hooks, context=context)
+    taught = _predicted([*map(Path, teachers)], run, train_file, val_file, student, source, context)
+    return train(
+        student,
+        train_file,
+        val_file,
+        run.path,
+        teacher=taught,
+        source=source,
+        log_to=log_to,
+        hooks=hooks,
+        context=context,
+    )
 
 
 def train_or_distill(job: Job, context: Context = Context()) -> None:
@@ -88,10 +104,12 @@ def _predicted(
     train_file: Path | Judgements,
     val_file: Path | Judgements,
     student: RunSpec,
-    say: Callable[[str], None],
+    source: Source | None,
+    context: Context,
 ) -> Teacher:
     """A teacher's predictions of the training pairs, made now or by an earlier call."""
-    pairs, val = load_data(train_file, val_file)
+    say = context.say
+    pairs, val = load_data(train_file, val_file, source, context)
     predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
     identity, used = predictor.identity(), predictor.used_in_training
     words = uses_in_words(used.get(pairs.sha256, ()))
