@@ -1,17 +1,18 @@
 """Commands take tables of judgements with ``--images`` and ``--columns``."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from twinrank.cli.images import ImageFlags
 from twinrank.cli.main import main
-from twinrank.data.source import read_reference
+from twinrank.data.judgements import load_pairs
+from twinrank.errors import InputError
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
 IMAGES = ["--images", str(TYPEFACES / "images")]
 SMALL = ["--size", "16", "--channels", "1"]
-QUICK = ["--set", "options.width=8", "--set", "train.epochs=1", "--set", "train.batch_size=128"]
 
 
 @pytest.fixture(scope="module")
@@ -41,45 +42,18 @@ def test_order_and_plots(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     run, table = str(folder / "run"), str(folder / "test.csv")
     main(["order", run, table, *IMAGES, "--number", "5"])
     assert "5 images of test.csv" in capsys.readouterr().out
-    main(["plot", "saliency", run, table, *IMAGES, "--pairs", "1", "--out", str(folder / "saliency.png")])
     main(["plot", "augmentations", table, *IMAGES, *SMALL, "--out", str(folder / "augmentations.png")])
-    assert (folder / "saliency.png").is_file()
     assert (folder / "augmentations.png").is_file()
 
 
-def test_a_student(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--train", str(folder / "train.csv"), "--val", str(folder / "val.csv")]
-    out = folder / "student"
-    arguments = ["distill", "--teacher", str(folder / "run"), "--student", "order_net", *files, *IMAGES, *SMALL, *QUICK]
-    main([*arguments, "--out", str(out)])
-    said = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("train.csv: ") for line in said) == 1
-    assert "source" in json.loads((out / "config.json").read_text())["data"]["train"]
-
-
-def test_trainings_in_processes_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--train", str(folder / "train.csv"), "--val", str(folder / "val.csv")]
-    out = folder / "seeds"
-    arguments = [
-        "seeds",
-        "order_net",
-        *files,
-        *IMAGES,
-        *SMALL,
-        *QUICK,
-        "--seeds",
-        "1",
-        "--threads",
-        "1",
-        "--out",
-        str(out),
-    ]
-    main(arguments)
-    table, source = read_reference(out / "train.pairs.json")
-    assert table.resolve() == (folder / "train.csv").resolve()
-    assert source.reading.size == 16
-    assert (out / "seed_1" / "weights.safetensors").is_file()
-    with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--background", "black"])
-    assert stopped.value.code == 2
-    assert "refers to another table, or states something else; choose another --out" in capsys.readouterr().err
+def test_what_is_stated_is_kept_for_other_processes(tmp_path: Path) -> None:
+    table, flags = TYPEFACES / "votes.csv", ImageFlags(images=TYPEFACES / "images", size=(16,))
+    kept = flags.kept(table, tmp_path, "train")
+    assert kept == tmp_path / "train.pairs.json"
+    assert load_pairs(kept).images.shape[1:] == (16, 16)
+    assert flags.kept(table, tmp_path, "train") == kept
+    assert ImageFlags().kept(table, tmp_path, "val") == table
+    assert flags.kept(Path("train.npz"), tmp_path, "val") == Path("train.npz")
+    for other in (replace(flags, background="black"), replace(flags, images=TYPEFACES)):
+        with pytest.raises(InputError, match="refers to another table, or states something else; choose another `out`"):
+            other.kept(table, tmp_path, "train")
