@@ -92,11 +92,7 @@ def train(
         **provenance(context.command),
         "log_to": list(log_to),
     }
-    if warnings := training_warnings(pairs, stopped_on, model.antisymmetric or spec.train.swap):
-        description["warnings"] = warnings
-        print("\n".join(warnings), file=sys.stderr)
-    if spec.train.swap and model.antisymmetric:
-        print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
+    description |= _warned(spec, model, pairs, stopped_on)
     with run.held(_COPIES * 4 * size):
         if teacher is not None:
             run.require_new()
@@ -109,6 +105,16 @@ def train(
     return run
 
 
+def _warned(spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements) -> dict[str, list[str]]:
+    """Print what a reader of the results must know, and give it for the run configuration."""
+    warnings = training_warnings(pairs, val, model.antisymmetric or spec.train.swap)
+    for line in warnings:
+        print(line, file=sys.stderr)
+    if spec.train.swap and model.antisymmetric:
+        print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
+    return {"warnings": warnings} if warnings else {}
+
+
 @contextmanager
 def _nothing_left_of_a_failure(run: RunFolder) -> Iterator[None]:
     """A block that trains. A run without a finished epoch holds nothing, and leaves its folder to a new try."""
@@ -116,7 +122,8 @@ def _nothing_left_of_a_failure(run: RunFolder) -> Iterator[None]:
         yield
     except InputError:
         if not (run.history.is_file() or run.checkpoint.is_file()):
-            run.config.unlink(missing_ok=True)
+            for file in (run.config, run.images):
+                file.unlink(missing_ok=True)
         raise
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped before the first epoch. Go on with: twinrank resume {run.path}") from error
