@@ -10,9 +10,11 @@ from tests.workflows.test_grid import in_process
 from twinrank.config import GridSpec, Mode, RunSpec
 from twinrank.core.context import Context
 from twinrank.data.judgements import load_pairs
+from twinrank.data.source import Source
 from twinrank.ensembling.learners import LEARNERS
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
+from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.workflows import audit as auditing
@@ -20,6 +22,9 @@ from twinrank.workflows import grid as stacking
 from twinrank.workflows import stack as making
 from twinrank.workflows.audit import audit
 from twinrank.workflows.grid import fill_ledger
+from twinrank.workflows.own_files import OwnFiles, own_files
+from twinrank.workflows.recipe import read_recipe
+from twinrank.workflows.run import run_recipe
 from twinrank.workflows.stack import finish_stack, make_stack
 from twinrank.workflows.verify import verify
 
@@ -125,3 +130,58 @@ def test_its_audit_looks_at_images(oof: tuple[StackFolder, list[str]], monkeypat
     matrix = Ledger(stack.path / "ledger").read()
     leaky = auditing.replace(matrix, fold=np.arange(500) % 7)
     assert not auditing.check_images(leaky, load_pairs(stack.path.parent / "mine.npz")).passed
+
+
+def test_val_is_stacked_with_a_test_of_any_name(tmp_path: Path) -> None:
+    train, val = write(tmp_path / "train.npz", 200, 30, 0), write(tmp_path / "val.npz", 120, 40, 1)
+    test = write(tmp_path / "tests.npz", 60, 20, 2)
+    lines = filled(tmp_path / "grid", "holdout", train, val, (test,))
+    matrix = Ledger(tmp_path / "grid" / "ledger").read()
+    assert list(matrix.tests) == ["tests_file"], "'tests' stands for all of them together"
+    assert matrix.rows.images is not None
+    assert matrix.apart is not None
+    stack = StackFolder(tmp_path / "grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "LEARNERS", CHEAP)
+        make_stack(stack.path, stack)
+    board = json.loads((stack.path / "leaderboard.json").read_text())
+    assert (board[0]["val"]["n"], board[0]["tests_file"]["n"]) == (120, 60)
+    assert (stack.path / "pred_tests_file.csv").is_file()
+    assert sum("folds are made of images" in line for line in lines) == 2
+
+
+def test_files_that_cannot_be_stacked_are_refused_before_anything(tmp_path: Path) -> None:
+    train, other = write(tmp_path / "a.npz", 200, 30, 0), write(tmp_path / "b.npz", 90, 30, 1)
+    with np.load(train) as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / "part.npz", **{key: values[50:90] for key, values in arrays.items()})
+    np.savez(tmp_path / "bare.npz", xa=arrays["xa"][:, :, :8], xb=arrays["xb"][:, :, :8], id=np.arange(200))
+    np.savez(tmp_path / "small.npz", **arrays | {"xa": arrays["xa"][:, :, :8], "xb": arrays["xb"][:, :, :8]})
+    few = write(tmp_path / "few.npz", 60, 6, 2)
+    part, bare, small = (tmp_path / f"{name}.npz" for name in ("part", "bare", "small"))
+    for mode, given, message in (
+        ("holdout", (train, None, ()), "`val` is missing"),
+        ("oof", (train, None, (part,)), r"part\.npz: 40 of 40 rows compare images that .*a\.npz compares, too"),
+        ("holdout", (train, other, (other,)), r"the same pairs as .*b\.npz"),
+        ("holdout", (train, bare, ()), r"bare\.npz: no labels"),
+        ("holdout", (train, small, ()), r"small\.npz: images of 1 x 8 x 12, but those of .*a\.npz are 1 x 12 x 12"),
+        ("oof", (few, None, ()), "6 images are too few for 7 folds"),
+    ):
+        with pytest.raises(InputError, match=message) as found:
+            filled(tmp_path / "grid", mode, *given)
+        assert str(found.value).count("\n") == 0
+        assert not (tmp_path / "grid").exists()
+
+
+def test_a_recipe_runs_on_own_files(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text("{model: compare_net, train: {epochs: 1, batch_size: 64}}")
+    train, val, test = (write(tmp_path / f"{name}.npz", 60, 20, seed) for seed, name in enumerate(("a", "b", "c")))
+    recipe, context = read_recipe(str(tmp_path / "tiny.yaml")), Context(threads=1)
+    own = own_files(train, val, [test], tmp_path / "run" / "data", Source(), context)
+    assert own == OwnFiles(train, val, (test,))
+    assert run_recipe(recipe, tmp_path / "run", tmp_path / "none", own, context=context) == {}
+    assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c"}
+    assert (tmp_path / "run" / "pred_c.csv").is_file()
+    assert "the guide's" not in (tmp_path / "run" / "report.html").read_text()
+    with pytest.raises(InputError, match="`val` is missing: the recipe needs it"):
+        run_recipe(recipe, tmp_path / "other", tmp_path / "none", OwnFiles(train), context=context)

@@ -141,6 +141,16 @@ def stated_columns(text: str) -> dict[str, str]:
     return found
 
 
+def require_train(train: Path | None, val: Path | None, tests: tuple[Path, ...]) -> None:
+    """Refuse own files without the one that is fitted.
+
+    Raises:
+        InputError: ``val`` or tests come without ``train``.
+    """
+    if train is None and (val is not None or tests):
+        raise InputError("`train` is missing: give it with `val` and `test`, or none of them for the benchmark")
+
+
 @registry.primitive_rule
 def _plain_value(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """Numbers, texts and paths, each of them or None: one short metavar, one short refusal."""
@@ -171,6 +181,8 @@ def _optional(metavar: str) -> Any:
 File = Annotated[Path, _spec("FILE", existing_path)]
 """A file, or a folder of images, that is read."""
 OptionalFile = Annotated[Path | None, _spec("FILE", existing_path), _optional("FILE")]
+Files = tyro.conf.UseAppendAction[Annotated[tuple[File, ...], tyro.conf.arg(metavar="FILE")]]
+"""Files that are read, a flag for each."""
 OptionalImages = Annotated[Path | None, _spec("DIR", existing_path), _optional("DIR")]
 """The folder of the images that a table names."""
 ImagesOrNumber = Annotated[

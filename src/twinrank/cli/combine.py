@@ -7,14 +7,19 @@ import tyro
 
 from twinrank.cli.arguments import (
     Changes,
+    Columns,
     File,
+    Files,
     Names,
+    OptionalFile,
     OptionalFolder,
+    OptionalImages,
     OutFolder,
     RunArgument,
     Runs,
     Threads,
     existing_path,
+    require_train,
 )
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
@@ -29,6 +34,11 @@ def grid(
     recipe: str = "cpu",
     out: OptionalFolder = None,
     data: OutFolder = Path("data"),
+    train: OptionalFile = None,
+    val: OptionalFile = None,
+    test: Files = (),
+    images: OptionalImages = None,
+    columns: Columns = None,
     folds: int = 5,
     stop_share: float = 0.1,
     seed: int = 42,
@@ -38,7 +48,7 @@ def grid(
 ) -> None:
     """Train base models for a stack, and keep their out-of-fold predictions.
 
-    A grid that was stopped continues where it stopped.
+    A grid that was stopped continues where it stopped. Where rows share images, folds hold out images.
 
     Args:
         mode: "holdout" trains one network a model, which predicts val. "oof" trains one a fold of train, which predicts
@@ -46,8 +56,13 @@ def grid(
         models: Runs of the recipe, separated by commas; all of them by default.
         recipe: "cpu", another recipe, or a YAML file.
         out: Grid folder; runs/MODE by default.
-        data: Folder with train.npz, val.npz and the test files.
-        folds: Number of folds of the rows that are stacked.
+        data: Folder of the benchmark, with train.npz, val.npz and the test files; of no use with --train.
+        train: Your own labelled pairs that are fitted.
+        val: Your own labelled pairs that are stacked with "holdout"; "oof" needs none.
+        test: Your own labelled pairs that ensembles are tested on; give it again for each file.
+        images: Folder of the images that tables name; that of the table by default.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        folds: Least number of folds of the rows that are stacked. Folds of images are 7, 13, 21 or more.
         stop_share: Share of train that chooses epochs, and is not fitted.
         seed: Seed of the folds.
         changes: Value that differs from the recipe, for example train.epochs=3.
@@ -59,20 +74,25 @@ def grid(
 
     require_folds(folds)
     runs = choose_models(read_recipe(recipe, changes).runs, models)
-    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
-    for path in (train, val):
-        existing_path(str(path))
+    require_train(train, val, test)
+    files = _benchmark_files(data) if train is None else (train, val, test)
+    from twinrank.data.source import Source
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
     from twinrank.workflows.grid import LEDGER, fill_ledger
 
     out = Path("runs") / mode if out is None else out
+    spec, source = GridSpec(mode, runs, folds, stop_share, seed), Source(images, columns or {})
     with jobs_table() as show:
-        spec = GridSpec(mode, runs, folds, stop_share, seed)
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
-        failed = fill_ledger(spec, out, train, val, tests, context=context)
+        failed = fill_ledger(spec, out, *files, source=source, context=context)
     print(f"ledger: {out / LEDGER}")
     require_all_done(failed)
+
+
+def _benchmark_files(data: Path) -> tuple[Path, Path | None, tuple[Path, ...]]:
+    train, val, *tests = (data / f"{split}.npz" for split in SPLITS)
+    return existing_path(str(train)), existing_path(str(val)), tuple(tests)
 
 
 def stack(

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import tyro
 
-from twinrank.cli.arguments import Changes, OptionalFolder, OptionalText, OutFolder, Threads
+from twinrank.cli.arguments import (
+    Changes,
+    Columns,
+    Files,
+    OptionalFile,
+    OptionalFolder,
+    OptionalImages,
+    OptionalText,
+    OutFolder,
+    Threads,
+    require_train,
+)
 from twinrank.cli.output import given_command, print_metrics, progress_bars, say
 from twinrank.core.context import Context
 
@@ -17,6 +28,11 @@ def run(
     recipe: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE")]],
     out: OptionalFolder = None,
     data: OutFolder = Path("data"),
+    train: OptionalFile = None,
+    val: OptionalFile = None,
+    test: Files = (),
+    images: OptionalImages = None,
+    columns: Columns = None,
     changes: Changes = (),
     threads: Threads = None,
     workers: int = 1,
@@ -33,7 +49,12 @@ def run(
             measure what things are worth, in half an hour to an hour each. "guide" has the training guide's models
             and values, for a GPU.
         out: Run folder, or folder of run folders; runs/RECIPE by default.
-        data: Folder for the benchmark's files.
+        data: Folder for the benchmark's files; of no use with --train.
+        train: Your own labelled pairs that are fitted, in place of the benchmark's.
+        val: Your own labelled pairs that choose epochs, or are stacked.
+        test: Your own labelled pairs of a test; give it again for each file.
+        images: Folder of the images that tables name; that of the table by default.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
         changes: Value that differs from the recipe, for example train.epochs=3.
         threads: CPU threads; all cores by default.
         workers: Trainings at a time; they share the threads.
@@ -41,17 +62,24 @@ def run(
     from twinrank.workflows.recipe import read_recipe
 
     chosen = read_recipe(recipe, changes)
+    require_train(train, val, test)
+    from twinrank.data.source import Source
     from twinrank.training.jobs import require_all_done
     from twinrank.training.watch import jobs_table
+    from twinrank.workflows.own_files import own_files
     from twinrank.workflows.run import run_recipe
 
     out = Path("runs") / Path(recipe).stem if out is None else out
     with progress_bars() as progress, jobs_table() as show:
         context = Context(say, progress, show, given_command(), threads, workers)
-        failed = run_recipe(chosen, out, data, context=context)
+        source = Source(images, columns or {})
+        own = None if train is None else own_files(train, val, test, out / "data", source, context)
+        failed = run_recipe(chosen, out, data, own, context=context)
     if list(chosen.runs) == [""]:
         print_metrics(out)
-        print(f"report: {out / 'report.html'}\nsubmission: {out / 'pred_private.csv'}")
+        print(f"report: {out / 'report.html'}")
+        for predictions in sorted(out.glob("pred_*.csv")):
+            print(f"{'submission' if own is None else 'predictions'}: {predictions}")
     require_all_done(failed)
 
 

@@ -73,8 +73,8 @@ def read_grid_files(
     loaded = [load_table_or_pairs(path, source, context) for path in test_files]
     tests = dict(zip(test_keys(test_files, rows.path), loaded, strict=True))
     files = {"train": train, **({} if rows is train else {"val": rows}), **tests}
-    _refuse_unfit(files)
-    _refuse_shared_pairs([*files.values()])
+    refuse_unfit(files)
+    refuse_shared_pairs([*files.values()])
     assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
     if not assignment.stop.any():
         raise InputError(
@@ -128,7 +128,7 @@ def _referred(files: GridFiles, train: Judgements, folder: Path) -> GridFiles:
     )
 
 
-def _refuse_unfit(files: Mapping[str, Judgements]) -> None:
+def refuse_unfit(files: Mapping[str, Judgements]) -> None:
     """Refuse files without labels or decisions, with images of several sizes, or given twice."""
     if missing := [str(data.path) for data in files.values() if data.y is None]:
         raise InputError(f"{', '.join(missing)}: no labels, which stacking needs; add them")
@@ -149,7 +149,7 @@ def _size(data: Judgements) -> str:
     return " x ".join(map(str, data.images.shape))
 
 
-def _refuse_shared_pairs(files: Sequence[Judgements]) -> None:
+def refuse_shared_pairs(files: Sequence[Judgements]) -> None:
     """Refuse pairs of images that are in two files. Images of one value throughout are no sign of that."""
     distinct = np.unique(np.concatenate([data.images.hashes for data in files]))
     keys = []

@@ -6,14 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.benchmark.submission import check_submission
 from twinrank.config import SPLITS, GridSpec, Recipe, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.steps import Steps, digests
+from twinrank.data.judgements import load_pairs
+from twinrank.data.stream import digest_of
 from twinrank.ensembling.stack_folder import StackFolder
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import POOLED
 from twinrank.inference.evaluate import evaluate
+from twinrank.inference.file_keys import file_keys
 from twinrank.inference.label import write_predictions
 from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
@@ -26,6 +33,7 @@ from twinrank.training.jobs import Job, refuse_other_settings, require_all_done,
 from twinrank.workflows.audit import audit
 from twinrank.workflows.distill import train_or_distill
 from twinrank.workflows.grid import LEDGER, fill_ledger
+from twinrank.workflows.own_files import OwnFiles
 from twinrank.workflows.report import report
 from twinrank.workflows.stack import finish_stack, make_stack
 
@@ -34,7 +42,9 @@ _POOL = 200
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 
 
-def run_recipe(recipe: Recipe, out: Path, data: Path, *, context: Context = Context()) -> dict[str, str]:
+def run_recipe(
+    recipe: Recipe, out: Path, data: Path, own: OwnFiles | None = None, *, context: Context = Context()
+) -> dict[str, str]:
     """Do every step of a recipe that is not done yet: fetch, make, train, evaluate, submit, report.
 
     A step is done when ``steps.json`` has it with the same inputs and its files are as it left them. A training that
@@ -44,7 +54,8 @@ def run_recipe(recipe: Recipe, out: Path, data: Path, *, context: Context = Cont
     Args:
         recipe: Trainings or grids, and the benchmark.
         out: Run folder, folder of run folders, or stack folder.
-        data: Folder of the benchmark's files.
+        data: Folder of the benchmark's files; of no use with ``own``.
+        own: Files that take the place of the benchmark's.
         context: Listeners, command, threads and workers.
 
     Returns:
@@ -55,15 +66,20 @@ def run_recipe(recipe: Recipe, out: Path, data: Path, *, context: Context = Cont
         Interrupted: Ctrl-C stopped the work.
     """
     require_workers(context.workers)
-    out, files = Path(out), _Files(Path(data))
+    out = Path(out)
+    files = _Benchmark(Path(data)) if own is None else own
+    needs_val = bool(recipe.runs) or any(grid.mode == "holdout" for grid in recipe.grids.values())
+    if files.val is None and needs_val:
+        raise InputError("`val` is missing: the recipe needs it to choose epochs, or to stack its rows; give it")
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
         refuse_other_settings(job)
-    refuse_other_benchmark(files.folder, recipe.benchmark, "data")
     steps = Steps(RunFolder(out).steps, context.say)
-    with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
-        if todo:
-            make_benchmark(fetch_mnist(say=context.say), files.folder, recipe.benchmark, progress=context.progress)
+    if isinstance(files, _Benchmark):
+        refuse_other_benchmark(files.folder, recipe.benchmark, "data")
+        with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
+            if todo:
+                make_benchmark(fetch_mnist(say=context.say), files.folder, recipe.benchmark, progress=context.progress)
     if recipe.grids:
         for name, grid in recipe.grids.items():
             _make_grid(grid, StackFolder(out / name), files, recipe.benchmark.pairs_private, context)
@@ -99,7 +115,7 @@ def _say_of(name: str, say: Callable[[str], None], line: str) -> None:
 def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int, context: Context) -> None:
     """Fill a ledger, stack it, measure the order, audit it, and write the page."""
     steps = Steps(folder.steps, context.say)
-    inputs = asdict(grid) | digests(files.train, files.val, *files.tests)
+    inputs = asdict(grid) | _digests(files.train, files.val, *files.tests)
     with steps.step("ledger", inputs, [folder.path / LEDGER / "ledger.json"]) as todo:
         if todo:
             where = folder.path, files.train, files.val, files.tests
@@ -108,9 +124,12 @@ def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int
     make_stack(folder.path, folder, context=context)
     steps = Steps(folder.steps, context.say)
     written = [folder.order / "order.json", folder.order / "cycles.png"]
-    with steps.step("order", digests(folder.config, folder.learners, files.tests[-1]), written) as todo:
+    last = files.tests[-1] if files.tests else files.val or files.train
+    with steps.step("order", digests(folder.config, folder.learners) | _digests(last), written) as todo:
         if todo:
-            found = order(load_predictor(folder.path), files.tests[-1], min(_POOL, images))
+            if not isinstance(files, _Benchmark):
+                images = len(np.unique(load_pairs(last).image_codes))
+            found = order(load_predictor(folder.path), last, min(_POOL, images))
             write_order(*found, folder.order)
     with steps.step("audit", digests(folder.config, folder.entrants), [folder.audit]) as todo:
         if todo:
@@ -119,41 +138,57 @@ def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int
     finish_stack(folder, context=context)
 
 
-class _Files:
+class _Benchmark:
     """The benchmark's files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.train, self.val, *self.tests = (folder / f"{split}.npz" for split in SPLITS)
-        self.labels = [folder / name for name in _LABEL_FILES]
-        self.all = [self.train, self.val, *self.tests, *self.labels]
+        train, val, *tests = (folder / f"{split}.npz" for split in SPLITS)
+        self.train: Path = train
+        self.val: Path | None = val
+        self.tests: tuple[Path, ...] = tuple(tests)
+        self.labels = tuple(folder / name for name in _LABEL_FILES)
+        self.all = [train, val, *tests, *self.labels]
+
+
+_Files = _Benchmark | OwnFiles
+
+
+def _digests(*files: Path | None) -> dict[str, str]:
+    """Digests of pair files, by path; of tables and their images, too."""
+    return {str(file): digest_of(file) for file in files if file is not None}
 
 
 def _job(out: Path, name: str, spec: RunSpec, files: _Files) -> Job:
     teachers = tuple(out / teacher for teacher in spec.teachers)
+    assert files.val is not None
     return Job(out / name, files.train, files.val, spec, teachers)
 
 
 def _requested(job: Job, files: _Files) -> dict[str, Any]:
     spec = job.spec
     requested = {"model": spec.model, "options": spec.options, "train": asdict(spec.train)}
-    return requested | digests(files.train, files.val)
+    return requested | _digests(files.train, files.val)
 
 
 def _finish(job: Job, files: _Files, steps: Steps) -> None:
     """What follows the training of a run."""
-    run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
-    stems = [file.stem for file in evaluated]
-    results = [*map(run.predictions, stems), *map(run.metrics, [*stems, "tests"])]
-    with steps.step("evaluate", digests(run.weights, *evaluated, *files.labels), results) as todo:
+    run, evaluated = RunFolder(job.folder), [job.val_file, *files.tests]
+    own = isinstance(files, OwnFiles)
+    stems = file_keys(run, [load_pairs(file) for file in evaluated]) if own else [file.stem for file in evaluated]
+    pooled = [POOLED] if len(files.tests) > 1 else []
+    results = [*map(run.predictions, stems), *map(run.metrics, [*stems, *pooled])]
+    inputs = digests(run.weights, *(() if own else files.labels)) | _digests(*evaluated)
+    with steps.step("evaluate", inputs, results) as todo:
         if todo:
             evaluate(run, evaluated)
-
-    submission, test = run.path / "pred_private.csv", files.tests[-1]
-    with steps.step("submit", digests(run.weights, test), [submission]) as todo:
-        if todo:
-            write_predictions(Network(run), test, submission)
-            check_submission(submission, test)
+    if files.tests:
+        submission, test = run.path / f"pred_{stems[-1].removeprefix('test_')}.csv", files.tests[-1]
+        with steps.step("submit", digests(run.weights) | _digests(test), [submission]) as todo:
+            if todo:
+                write_predictions(Network(run), test, submission)
+                if not own:
+                    check_submission(submission, test)
 
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
