@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +13,6 @@ from twinrank.api.values import as_path, changed, plain, source
 from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
-from twinrank.data.images.reading import Fit
-from twinrank.data.judgements import Judgements, load_pairs
-from twinrank.data.source import Source, is_table
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
@@ -119,10 +115,6 @@ def train(
     config: TrainConfig | None = None,
     teacher: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     threads: int | None = None,
-    images: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    size: int | tuple[int, int] | None = None,
-    fit: Fit = "resize",
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     **values: Any,
@@ -139,19 +131,15 @@ def train(
 
     Args:
         model: Network name, see :func:`list_models`.
-        train: Labelled pairs to fit: a path, :class:`twinrank.Judgements`, or a tuple ``(xa, xb, y)``. Images are uint8
-            or float in [0, 1], (N, H, W) or (N, C, H, W). Labels are 0 and 1, (N,); 1 means that the left image ranks
-            higher.
+        train: Labelled pairs to fit: a path, :class:`twinrank.Judgements` (as :func:`load_pairs` makes them of a table
+            and a folder of images), or a tuple ``(xa, xb, y)``. Images are uint8 or float in [0, 1], (N, H, W) or
+            (N, C, H, W). Labels are 0 and 1, (N,); 1 means that the left image ranks higher.
         val: Labelled pairs that choose the epoch, in the same forms.
         out: Run folder, new. By default ``runs/MODEL``, or ``runs/MODEL_2`` and so on where that is taken.
         options: Options of the network that differ from its defaults, such as ``{"width": 24}``.
         config: Training values; the network's own by default.
         teacher: Run folder or stack folder whose predictions teach the network. With several, their mean teaches.
         threads: CPU threads; all cores by default.
-        images: Folder of the images that tables of judgements name; that of the table by default.
-        columns: Columns of a table where their names do not tell, such as ``{"left": "photo_1"}``.
-        size: Pixels that image files are brought to; by default their common size, else 128.
-        fit: How an image of another shape is brought to that size: "resize", "crop" or "pad".
         log_to: Sinks that follow the training, ``"tensorboard"`` or ``"wandb"``.
         hooks: Object that follows the training, see :class:`twinrank.training.hooks.Hooks`. By default each epoch is
             shown as a line on standard error; ``Hooks()`` shows nothing.
@@ -167,11 +155,7 @@ def train(
     if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
         values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
-    tables = source(images, columns, size=size, fit=fit)
-    fitted = _loaded(train, "train", tables)
-    if fitted.images.reading is not None:
-        tables = replace(tables, reading=fitted.images.reading)
-    files = fitted, _loaded(val, "val", tables), _free_folder(model) if out is None else as_path(out, "out")
+    files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")
     context = Context(threads=threads)
     if teacher is None:
         folder = library.train(spec, *files, log_to=log_to, hooks=hooks, context=context)
@@ -254,12 +238,6 @@ def evaluate(
     folder, csv = RunFolder(as_path(run, "run")), None if labels is None else Path(labels)
     results = library_evaluate(folder, files, csv, source(images, columns, resize))
     return cast(dict[str, MetricsRecord], results)
-
-
-def _loaded(given: Pairs, name: str, tables: Source) -> Judgements:
-    if isinstance(given, str | os.PathLike) and is_table(Path(given)):
-        return load_pairs(Path(given), None, tables)
-    return as_pairs(given, name)
 
 
 def _free_folder(model: str) -> Path:
