@@ -9,6 +9,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.data.images.conftest import PIXELS, Opened, pixels_of, save
 
 from twinrank.data.images import cache, room, segments
 from twinrank.data.images.reading import Reading
+from twinrank.data.images.segments import Segment
 from twinrank.data.images.store import ImageStore
 from twinrank.errors import InputError
 
@@ -262,17 +264,21 @@ def test_a_cache_that_cannot_be_written_is_told(folder: Path, tmp_path: Path, mo
         ImageStore.from_folder(folder)
 
 
-def test_resident_memory_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resident_memory_is_bounded_over_all_maps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[int] = []
-    store = ImageStore.from_folder(folder)
-    monkeypatch.setattr(segments, "_RELEASED_BYTES", 3 * PIXELS[0].nbytes)
-    monkeypatch.setattr(segments, "_COPIED_BYTES", 2 * PIXELS[0].nbytes)
-    assert store.cached is not None
-    (segment,) = store.cached.segments
-    release = segment.release
-    monkeypatch.setattr(segment, "release", lambda: (released.append(segment._taken), release()))
-    for row in range(20):
-        np.testing.assert_array_equal(store.take(np.array([row, 19 - row])), PIXELS[[row, 19 - row]])
-    assert released == [4 * PIXELS[0].nbytes] * 10
-    np.testing.assert_array_equal(pixels_of(store), PIXELS)
-    assert released == [4 * PIXELS[0].nbytes] * 15
+    stores = [ImageStore.from_folder(folder / part) for part in ("left", "right")]
+    monkeypatch.setattr(segments, "_RELEASED_BYTES", 4 * PIXELS[0].nbytes)
+    monkeypatch.setattr(Segment, "_all", WeakSet())
+    monkeypatch.setattr(Segment, "_copied", 0)
+    for number, store in enumerate(stores):
+        assert store.cached is not None
+        (segment,) = store.cached.segments
+        release = segment.release
+        monkeypatch.setattr(
+            segment, "release", lambda number=number, release=release: (released.append(number), release())
+        )
+        Segment._all.add(segment)
+    for row in range(10):
+        for store, expected in zip(stores, (PIXELS[:10], PIXELS[10:]), strict=True):
+            np.testing.assert_array_equal(store.take(np.array([row, 9 - row])), expected[[row, 9 - row]])
+    assert sorted(released) == [0] * 10 + [1] * 10

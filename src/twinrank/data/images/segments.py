@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
+from weakref import WeakSet
 
 import msgspec
 import numpy as np
@@ -27,9 +28,9 @@ _PIXELS_AT = 4096
 _START = struct.Struct(f"<{len(_MAGIC)}sI")
 _RECORD = np.dtype([("file", "u1", 32), ("filled", "?"), ("look", LOOK)])
 """After the pixels, for each image: SHA-256 of its file, whether its pixels are there, and its fingerprint."""
-_RELEASED_BYTES, _COPIED_BYTES = 1 << 28, 1 << 25
-"""Bytes that are copied before their pages leave this process's resident memory, and bytes that are copied at a time.
-The pages stay in the system's cache."""
+_RELEASED_BYTES = 1 << 28
+"""Bytes that are copied before the pages of all maps leave this process's resident memory. They stay in the system's
+cache."""
 
 
 class _Head(msgspec.Struct):
@@ -64,6 +65,11 @@ class Segment:
         ValueError: It is damaged.
     """
 
+    _all: ClassVar[WeakSet["Segment"]] = WeakSet()
+    """All segments of this process."""
+    _copied: ClassVar[int] = 0
+    """Bytes that were copied from them since their pages were released."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         with open_file(path) as file:
@@ -82,7 +88,7 @@ class Segment:
             raise ValueError("its records are damaged")
         self.images = np.frombuffer(self._map, np.uint8, pixels, _PIXELS_AT).reshape(count, *shape)
         self.files, self.filled, self.looks = records["file"], records["filled"], records["look"]
-        self._taken = 0
+        Segment._all.add(self)
         if size.st_mtime_ns != head.written * 10**9:
             self._verify(head.written)
 
@@ -106,24 +112,23 @@ class Segment:
             os.utime(self.path, ns=(time.time_ns(), self.path.stat().st_mtime_ns))
 
     def copy(self, rows: np.ndarray, into: np.ndarray, at: np.ndarray) -> None:
-        """Copy images, while what is resident of the map stays bounded.
+        """Copy images, while what is resident of all maps of this process stays bounded.
 
         Args:
             rows: Rows of the images, int (k,).
             into: Array to fill, uint8 (n, C, H, W).
             at: Their places in it, int (k,).
         """
-        block = max(1, _COPIED_BYTES // self.images[0].nbytes)
-        for start in range(0, len(rows), block):
-            chosen = rows[start : start + block]
-            into[at[start : start + block]] = self.images[chosen]
-            self._taken += len(chosen) * self.images[0].nbytes
-            if self._taken >= _RELEASED_BYTES:
-                self.release()
+        for row, place in zip(rows.tolist(), at.tolist(), strict=True):
+            into[place] = self.images[row]
+            Segment._copied += into[place].nbytes
+            if Segment._copied >= _RELEASED_BYTES:
+                Segment._copied = 0
+                for segment in list(Segment._all):
+                    segment.release()
 
     def release(self) -> None:
         """Let the pages of the map leave the resident memory of this process; arrays on the map stay valid."""
-        self._taken = 0
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
