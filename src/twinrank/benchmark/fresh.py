@@ -112,7 +112,7 @@ class FreshBatches:
     """
 
     def __init__(self, fresh: FreshPairs, pairs: int, config: TrainConfig, device: torch.device) -> None:
-        self.targets = Targets(DIGITS, votes=pairs)
+        self.targets = Targets(DIGITS)
         """What the labels are: the digits' classes are target levels."""
         self._size = min(config.batch_size, pairs)
         self._steps = pairs // self._size

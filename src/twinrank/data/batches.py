@@ -28,13 +28,11 @@ class Targets(NamedTuple):
         levels: Number of target levels, K; 0 without.
         raters: Names of those who judged; none where they are unknown.
         ties: Whether a pair was judged equal.
-        votes: Number of votes.
     """
 
     levels: int = 0
     raters: tuple[str, ...] = ()
     ties: bool = False
-    votes: float = 1.0
 
 
 class Batch(NamedTuple):
@@ -143,7 +141,6 @@ class Batches:
             0 if levels is None else levels.shape[2],
             () if data.rater is None else tuple(np.unique(data.rater).tolist()),
             data.tie is not None,
-            len(data) if data.weight is None else float(data.weight.sum()),
         )
         """What the labels are."""
         self._data, self._device = data, device

@@ -7,15 +7,14 @@ from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.fit_judging import fit_judging
-from twinrank.evaluation.judging import Judging, log_likelihood
+from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.score_prior import fit_prior
 from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import LOGIT_NU, Network
 from twinrank.inference.scores import panel_of
 from twinrank.models.comparators import LatentOrder
 from twinrank.runs import RunFolder
-
-_LOG_NU = (-8.0, 8.0)
+from twinrank.training.judging import tie_weight
 
 
 def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> None:
@@ -56,25 +55,5 @@ def _write_judging(run: RunFolder, network: Network, val: Judgements, config: Tr
     logit = network.logits(val).astype(np.float64)
     judging = fit_judging(logit, val.y, val.tie, val.weight, rater, [str(name) for name in names], config.rater_bias)
     # The scale of the logits is not that of the judges, and predictions are in logits.
-    nu = tie_weight(logit, val.y, val.tie, val.weight)
+    nu = tie_weight(logit, val.tie, val.weight)
     write_json(run.judging, judging.as_json() | {LOGIT_NU: nu})
-
-
-def tie_weight(logit: np.ndarray, y: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> float:
-    """Davidson's nu that suits logits as they are, by maximum likelihood; 0 without ties.
-
-    Args:
-        logit: Logits, float (N,).
-        y: Labels or shares, float (N,).
-        tie: Whether the two were judged equal, bool (N,), or None.
-        weight: Numbers of votes, float (N,), or None.
-    """
-    if tie is None or not tie.any():
-        return 0.0
-    # Imported here, since it takes half a second.
-    from scipy.optimize import minimize_scalar
-
-    def loss(log_nu: float) -> float:
-        return -float(log_likelihood(logit, y, tie, weight, np.exp(log_nu)).sum())
-
-    return float(np.exp(minimize_scalar(loss, bounds=_LOG_NU, method="bounded").x))

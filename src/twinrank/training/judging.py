@@ -1,12 +1,15 @@
 """How people judge, fitted with the network: ties, and the sharpness and position bias of raters."""
 
-import math
-
+import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
-from twinrank.data.batches import Targets
-from twinrank.evaluation.judging import BIAS_SD, SHARPNESS_SD
+from twinrank.data.batches import Batch, Targets
+from twinrank.evaluation.fit_judging import fit_judging
+
+_LOG_NU = (-8.0, 8.0)
+_HALVINGS = 60
 
 
 class JudgementModel(nn.Module):
@@ -14,21 +17,28 @@ class JudgementModel(nn.Module):
 
     Rater r decides by ``u = a_r z + b_r``, where z is the logit, a_r > 0 the sharpness and b_r the position bias (a
     noisy Bradley-Terry model; Chen et al. 2013, Pairwise ranking aggregation in a crowdsourced setting, WSDM). Ties
-    follow Davidson 1970, JASA 65:317: ``P(left) : P(tie) : P(right) = exp(u/2) : nu : exp(-u/2)``. The mean of the
-    log-sharpness is 0, since the network has a scale of its own.
+    follow Davidson 1970, JASA 65:317: ``P(left) : P(tie) : P(right) = exp(u/2) : nu : exp(-u/2)``.
+
+    The network learns by gradients, and this by turns with it: after each epoch, :meth:`refit` fits it to the epoch's
+    logits. A few steps of gradients would not move it far enough.
 
     Args:
-        targets: Raters, whether there are ties, and the number of votes that the prior is weighed against.
+        targets: Raters, and whether there are ties.
         bias: Whether raters have a position bias.
     """
 
+    log_nu: torch.Tensor
+    sharpness: torch.Tensor
+    bias: torch.Tensor
+
     def __init__(self, targets: Targets, bias: bool = False) -> None:
         super().__init__()
-        raters = len(targets.raters)
-        self._votes = targets.votes
-        self.log_nu = nn.Parameter(torch.zeros(())) if targets.ties else None
-        self.log_sharpness = nn.Parameter(torch.zeros(raters)) if raters > 1 else None
-        self.bias = nn.Parameter(torch.zeros(max(1, raters))) if bias else None
+        self.ties = targets.ties
+        self._names, self._biased = targets.raters or ("",), bias
+        self._observed: list[tuple[torch.Tensor, Batch]] = []
+        self.register_buffer("log_nu", torch.zeros(()))
+        self.register_buffer("sharpness", torch.ones(len(self._names)))
+        self.register_buffer("bias", torch.zeros(len(self._names)))
 
     def decided_by(self, logit: torch.Tensor, rater: torch.Tensor | None) -> torch.Tensor:
         """The log-odds u by which raters decide.
@@ -37,11 +47,8 @@ class JudgementModel(nn.Module):
             logit: Logits of the network, float (B,).
             rater: Numbers of the raters, int64 (B,), or None.
         """
-        if self.log_sharpness is not None and rater is not None:
-            logit = logit * (self.log_sharpness - self.log_sharpness.mean()).exp()[rater]
-        if self.bias is not None:
-            logit = logit + self.bias[torch.zeros_like(logit, dtype=torch.int64) if rater is None else rater]
-        return logit
+        rater = torch.zeros_like(logit, dtype=torch.int64) if rater is None else rater
+        return logit * self.sharpness[rater] + self.bias[rater]
 
     def tie_loss(self, decided_by: torch.Tensor, y: torch.Tensor, tie: torch.Tensor | None) -> torch.Tensor:
         """Negative log-likelihood of the outcomes where ties are possible, float (B,), nats.
@@ -51,26 +58,58 @@ class JudgementModel(nn.Module):
             y: Labels or shares, float (B,).
             tie: Whether a pair was judged equal, bool (B,); None where none was.
         """
-        assert self.log_nu is not None
         half = decided_by / 2
         total = torch.logaddexp(torch.logaddexp(half, -half), self.log_nu)
         decided = (2 * y - 1) * half
         return total - (decided if tie is None else torch.where(tie, self.log_nu, decided))
 
-    def penalty(self) -> torch.Tensor:
-        """Negative logarithm of the prior for each vote, float ()."""
-        total = torch.zeros(())
-        if self.log_sharpness is not None:
-            spread = self.log_sharpness - self.log_sharpness.mean()
-            total = total + (spread / SHARPNESS_SD).square().sum() / 2
-        if self.bias is not None:
-            total = total + ((self.bias - self.bias.mean()) / BIAS_SD).square().sum() / 2
-        return total / self._votes
+    def observe(self, logit: torch.Tensor, batch: Batch) -> None:
+        """Keep the logits of a batch, float (B,), for the next :meth:`refit`."""
+        self._observed.append((logit.detach().cpu(), batch._replace(images=logit.new_empty(0), levels=None)))
+
+    def refit(self) -> None:
+        """Fit everything here to the logits that were observed since the last call."""
+        logits, batches = zip(*self._observed, strict=True)
+        self._observed = []
+        logit = torch.cat(logits).double().numpy()
+        columns = ([getattr(batch, name) for batch in batches] for name in ("y", "tie", "weight", "rater"))
+        y, tie, weight, rater = (None if part[0] is None else torch.cat(part).cpu().numpy() for part in columns)
+        assert y is not None
+        if len(self._names) > 1 or self._biased:
+            raters = np.zeros(len(y), np.int64) if rater is None else rater
+            fitted = fit_judging(logit, y.astype(np.float64), tie, weight, raters, self._names, self._biased)
+            self.sharpness.copy_(torch.from_numpy(fitted.sharpness))
+            self.bias.copy_(torch.from_numpy(fitted.bias))
+        if self.ties:
+            decided_by = self.decided_by(torch.from_numpy(logit), None if rater is None else torch.from_numpy(rater))
+            self.log_nu.fill_(np.log(tie_weight(decided_by.numpy(), tie, weight)))
 
     @property
     def nu(self) -> float:
         """Weight of a tie, nu; 0 without ties."""
-        return 0.0 if self.log_nu is None else math.exp(self.log_nu.item())
+        return float(self.log_nu.exp()) if self.ties else 0.0
+
+
+def tie_weight(u: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> float:
+    """Davidson's nu that suits log-odds as they are, by maximum likelihood; 0 without ties.
+
+    The slope of the log-likelihood by log nu falls: it is the number of ties less the number that is expected.
+
+    Args:
+        u: Log-odds, float (N,).
+        tie: Whether the two were judged equal, bool (N,), or None.
+        weight: Numbers of votes, float (N,), or None.
+    """
+    if tie is None or not tie.any():
+        return 0.0
+    weights = np.ones(len(u)) if weight is None else np.asarray(weight, np.float64)
+    ties, log_sum = float(weights[tie].sum()), np.logaddexp(u / 2, -u / 2)
+    low, high = _LOG_NU
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        expected = float((weights * expit(middle - log_sum)).sum())
+        low, high = (middle, high) if expected < ties else (low, middle)
+    return float(np.exp((low + high) / 2))
 
 
 def needed(targets: Targets, bias: bool) -> bool:

@@ -41,15 +41,11 @@ from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.hooks import Hooks
-from twinrank.training.judging import JudgementModel
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
 from twinrank.training.resumption import EARLIER_EPOCHS
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 from twinrank.training.state import TrainState
-
-_JUDGING_LR = 0.02
-"""Learning rate of what describes how people judge, or more, where AdamW moves all else."""
 
 
 class Training:
@@ -189,6 +185,7 @@ class Training:
                     f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
                     f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or `precision` float32"
                 )
+        self._objective.end_epoch()
         seconds = time.perf_counter() - started
         norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}
         return {
@@ -247,21 +244,14 @@ class Step:
 
     def __init__(self, trained: nn.Module, mean: AveragedModel | None, config: TrainConfig) -> None:
         kernels = {id(layer.weight) for layer in trained.modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
-        judging = {
-            id(each) for part in trained.modules() if isinstance(part, JudgementModel) for each in part.parameters()
-        }
-        decayed, others, judged = [], [], []
+        decayed, others = [], []
         for parameter in trained.parameters():
-            group = decayed if id(parameter) in kernels else judged if id(parameter) in judging else others
-            group.append(parameter)
+            (decayed if id(parameter) in kernels else others).append(parameter)
         betas = (config.beta1, config.beta2)
         if config.optimizer == "muon":
-            self.optimizer = Muon(decayed, [*others, *judged], config.lr, config.weight_decay, betas)
+            self.optimizer = Muon(decayed, others, config.lr, config.weight_decay, betas)
         else:
             groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-            if judged:
-                # They are few, and far from where they start; the rates of weights would not get them there.
-                groups.append({"params": judged, "weight_decay": 0.0, "factor": max(1.0, _JUDGING_LR / config.lr)})
             self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
         self.scaler = torch.amp.GradScaler(enabled=config.precision == "float16")
         self._trained = trained
@@ -275,7 +265,7 @@ class Step:
     def update(self, learning_rate: float, beta1: float) -> torch.Tensor:
         """Change the weights, and give the norm that the gradient had, float32 ()."""
         for group in self.optimizer.param_groups:
-            group["lr"], group["betas"] = learning_rate * group.get("factor", 1.0), (beta1, self._config.beta2)
+            group["lr"], group["betas"] = learning_rate, (beta1, self._config.beta2)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._trained.parameters(), self._config.clip_norm)
         if norm.isfinite():

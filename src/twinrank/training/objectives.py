@@ -16,6 +16,7 @@ from twinrank.training.judging import JudgementModel, needed
 
 _MEANS_MOMENTUM = 0.1
 _LABELS_ALONE = Targets()
+_PAIR = "pair_loss", "soft_loss"
 
 
 class Loss(NamedTuple):
@@ -79,7 +80,7 @@ class Objective(nn.Module):
         left, right = (Embedded(*(part[side] for part in embedded)) for side in (batch.left, batch.right))
         if not self._levelled:
             total, terms = self._pair_loss(model.comparator(left.features, right.features), batch)
-            return self._loss(total, terms)
+            return Loss(total, {name: term.detach() for name, term in terms.items()})
         if self.auxiliary is None:
             head = model.comparator
             assert isinstance(head, LatentOrder)
@@ -104,20 +105,22 @@ class Objective(nn.Module):
             level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
             total = total + self.config.level_weight * level_loss
             terms["level_loss"] = level_loss
-        return self._loss(total, terms)
-
-    def _loss(self, total: torch.Tensor, terms: dict[str, torch.Tensor]) -> Loss:
-        if self.judging is not None:
-            total = total + self.judging.penalty().to(total.device)
         return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    def end_epoch(self) -> None:
+        """Fit how people judge to the logits of the epoch."""
+        if self.judging is not None:
+            self.judging.refit()
 
     def _pair_loss(
         self,
         logit: torch.Tensor,
         batch: Batch,
-        names: tuple[str, str] = ("pair_loss", "soft_loss"),
+        names: tuple[str, str] = _PAIR,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         config, teacher, (name, soft_name) = self.config, batch.teacher, names
+        if self.judging is not None and names == _PAIR:
+            self.judging.observe(logit, batch)
         hard = self._hard_loss(logit, batch)
         if teacher is None or not config.distill_weight:
             return hard, {name: hard}
@@ -130,7 +133,7 @@ class Objective(nn.Module):
         config = self.config
         gamma, alpha = (config.focal_gamma, config.focal_alpha) if config.loss == "focal" else (0.0, 1.0)
         decided_by = logit if self.judging is None else self.judging.decided_by(logit, batch.rater)
-        if self.judging is None or self.judging.log_nu is None:
+        if self.judging is None or not self.judging.ties:
             return focal_loss(decided_by, batch.y, gamma, alpha, config.label_smoothing, batch.weight)
         each = self.judging.tie_loss(decided_by, smoothed(batch.y, config.label_smoothing), batch.tie)
         return each.mean() if batch.weight is None else (batch.weight * each).mean()

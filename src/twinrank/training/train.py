@@ -40,6 +40,8 @@ from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
 _STANDARDISED_ON = 5_000
+_FEW_STEPS = 300
+"""A training of fewer steps than this learns little."""
 _COPIES = 12
 """The disk holds the weights, the checkpoint of thrice their size, and a new one of each before the old one goes."""
 
@@ -271,9 +273,14 @@ def _fit(
 def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
     device = pick_device()
     if not config.fresh:
-        if teacher is None:
-            return Batches(pairs, config, device)
-        return Batches(pairs, config, device, teacher.logit, teacher.levels)
+        predicted = () if teacher is None else (teacher.logit, teacher.levels)
+        batches = Batches(pairs, config, device, *predicted)
+        if pairs.shared and (steps := batches.steps(1)) * config.epochs < _FEW_STEPS * config.accumulate:
+            hooks.say(
+                f"an epoch is {steps} steps, since each image counts once; {config.epochs} epochs are few to learn"
+                f" from, so train for {-(-_FEW_STEPS * config.accumulate // steps)} or more"
+            )
+        return batches
     mnist = fetch_mnist(say=hooks.say)
     if pairs.images.shape != (1, *mnist.train_images.shape[1:]):
         raise InputError(
