@@ -13,6 +13,7 @@ from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.metrics import accuracy, score
 from twinrank.evaluation.predictions import Predictions
 from twinrank.runs import RunFolder
+from twinrank.workflows.rank import ScoredImages
 
 _WIDTH = 1.959963984540054
 _NODES, _SHARES = np.polynomial.hermite_e.hermegauss(15)
@@ -35,14 +36,13 @@ def without_raters(run: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def people(path: Path, crowd: dict[str, Any]) -> dict[str, Any]:
+def people(fitted: Judging, crowd: dict[str, Any]) -> dict[str, Any]:
     """Fitted parameters of the crowd beside the true ones.
 
     Args:
-        path: ``judging.json`` of a run.
+        fitted: The same as fitted with the ranking.
         crowd: Content of ``crowd.json``.
     """
-    fitted = Judging.load(path)
     ends = fitted.sharpness_interval
     raters = {
         name: {"true": crowd["raters"][name]["sharpness"], "fitted": sharpness, "low": low, "high": high}
@@ -86,33 +86,27 @@ def ranking(runs: Path, truth: dict[str, float], crowd: dict[str, Any]) -> dict[
     return found
 
 
-def calibration(runs: Path, path: Path) -> dict[str, Any]:
-    """Calibration error of held-out votes, predicted from the scores of ``ranking.csv`` and their intervals.
+def calibration(scored: ScoredImages, held: Path) -> dict[str, Any]:
+    """Calibration error of held-out votes, predicted from scores, their uncertainty, and the raters.
 
     Args:
-        runs: Folder with ``ranking.csv`` and ``held.csv``.
-        path: ``judging.json`` of the run.
+        scored: Images ranked with other votes.
+        held: Table of the held-out votes.
     """
-    fitted = Judging.load(path)
-    rows = read_table(runs / "held.csv")
-    place = {row["image"]: number for number, row in enumerate(read_table(runs / "ranking.csv"))}
-    scored = read_table(runs / "ranking.csv")
-    mean = np.array([float(row["score"]) for row in scored])
-    variance = np.array([((float(row["high"]) - float(row["low"])) / (2 * _WIDTH)) ** 2 for row in scored])
+    scores = scored.scores
+    rows = read_table(held)
+    place = {name: number for number, name in enumerate(scored.names)}
     images = np.array([[place[row["photo_1"]], place[row["photo_2"]]] for row in rows])
-    left, right = images.T
-    z, spread = mean[left] - mean[right], np.sqrt(variance[left] + variance[right])
+    z, variance = scores.difference(*images.T)
     y, tie = _outcomes(rows)
-    sharpness, bias = fitted.of_raters(np.array([row["worker"] for row in rows]), len(rows))
+    known = scores.judging.of_raters(np.array([row["worker"] for row in rows]), len(rows))
     found = {}
-    for name, a, b in (("rater known", sharpness, bias), ("usual rater", np.ones(len(rows)), np.zeros(len(rows)))):
-        p = sum(
-            share * expit(a * (z + node * spread) + b)
-            for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True)
-        )
-        logit = np.log(p) - np.log1p(-p)
-        metrics = score(y, logit, images=images, tie=tie, nu=fitted.nu)
-        found[name] = {key: metrics[key].record() for key in ("accuracy", "log_loss", "expected_calibration_error")}
+    for name, (a, b) in {"rater known": known, "usual rater": scores.judging.of_raters(None, len(rows))}.items():
+        p = np.zeros(len(rows))
+        for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True):
+            p += share * expit(a * (z + node * np.sqrt(variance)) + b)
+        metrics = score(y, np.log(p) - np.log1p(-p), images=images, tie=tie)
+        found[name] = {key: metrics[key].record() for key in ("accuracy", "expected_calibration_error")}
     return found
 
 

@@ -24,10 +24,10 @@ from benchmarks.real_data.choice import compare
 from benchmarks.real_data.compared import calibration, people, ranking, without_raters
 from benchmarks.real_data.tables import Rows, read_table, write_table
 from twinrank.core.provenance import provenance
-from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.simulate import Crowd
 from twinrank.runs import RunFolder
+from twinrank.workflows.rank import ScoredImages, score_images
 
 HELD_OUT = 1 / 3
 SHARES = "0.6,0.2,0.2"
@@ -131,6 +131,7 @@ def figures(of: Set, values: list[str | int]) -> dict[str, Any]:
     metrics = {name: json.loads(run.metrics(name).read_text()) for name in ("test", "true")}
     truth = {row["image"]: float(row["score"]) for row in read_table(of.folder / "truth.csv")}
     crowd = json.loads((of.folder / "crowd.json").read_text())
+    scored = score_images([run.path], of.images, of.path("known.csv"))
     found: dict[str, Any] = {
         "set": of.folder.name,
         "images": len(truth),
@@ -138,10 +139,10 @@ def figures(of: Set, values: list[str | int]) -> dict[str, Any]:
         "test": {name: metrics["test"][name] for name in ("metrics", "agreement") if name in metrics["test"]},
         "true_order_of_test_images": metrics["true"]["metrics"]["accuracy"],
         "raters_against_none": without_raters(of.path("run"), of.path("run_without_raters")),
-        "people": people(run.judging, crowd),
+        "people": people(scored.scores.judging, crowd),
         "ranking": ranking(of.runs, truth, crowd),
-        "calibration_of_held_out_votes": calibration(of.runs, run.judging),
-        "next_against_chance": next_against_chance(of, run, truth, crowd),
+        "calibration_of_held_out_votes": calibration(scored, of.path("held.csv")),
+        "next_against_chance": next_against_chance(of, scored, truth, crowd),
     }
     return (
         found
@@ -150,16 +151,19 @@ def figures(of: Set, values: list[str | int]) -> dict[str, Any]:
     )
 
 
-def next_against_chance(of: Set, run: RunFolder, truth: dict[str, float], crowd: dict[str, Any]) -> dict[str, Any]:
+def next_against_chance(
+    of: Set, scored: ScoredImages, truth: dict[str, float], crowd: dict[str, Any]
+) -> dict[str, Any]:
     """Chosen against random pairs of the test images, which begin with the network's scores alone."""
     test = {row[side] for row in read_table(of.path("test.csv")) for side in ("left", "right")}
-    rows = [row for row in read_table(of.path("network.csv")) if row["image"] in test]
-    f = np.array([float(row["score"]) for row in rows])
-    true = crowd["scale"] * np.array([truth[row["image"]] for row in rows])
+    chosen = [number for number, name in enumerate(scored.names) if name in test]
+    true = crowd["scale"] * np.array([truth[scored.names[number]] for number in chosen])
     people = [*crowd["raters"].values()]
-    judges = Crowd(*(np.array([each[key] for each in people]) for key in ("sharpness", "bias")), crowd["nu"])
-    sd = np.mean([(float(row["high"]) - float(row["low"])) / (2 * 1.96) for row in rows])
-    return compare(f, Prior(tau=float(sd)), Judging.load(run.judging), true, judges)
+    sharpness, bias = (np.array([each[key] for each in people]) for key in ("sharpness", "bias"))
+    scores = scored.scores
+    return compare(
+        scored.network[chosen], Prior(tau=scores.prior.tau), scores.judging, true, Crowd(sharpness, bias, crowd["nu"])
+    )
 
 
 if __name__ == "__main__":
