@@ -24,7 +24,8 @@ def pairs_of(images: np.ndarray) -> Judgements:
 def numbered(images: np.ndarray, sides: np.ndarray) -> Judgements:
     """Rows of images that are stored once, always with the left one higher."""
     y = np.ones(len(sides), np.int8)
-    return Judgements(ImageStore.from_arrays(images), *sides.T, y, None, Path("pairs.npz"), "0" * 64)
+    left, right = sides.T
+    return Judgements(ImageStore.from_arrays(images), left, right, y, None, Path("pairs.npz"), "0" * 64)
 
 
 @given(

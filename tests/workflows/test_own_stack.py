@@ -159,14 +159,15 @@ def test_files_that_cannot_be_stacked_are_refused_before_anything(tmp_path: Path
     np.savez(tmp_path / "small.npz", **arrays | {"xa": arrays["xa"][:, :, :8], "xb": arrays["xb"][:, :, :8]})
     few = write(tmp_path / "few.npz", 60, 6, 2)
     part, bare, small = (tmp_path / f"{name}.npz" for name in ("part", "bare", "small"))
-    for mode, given, message in (
+    cases: tuple[tuple[Mode, tuple[Path, Path | None, tuple[Path, ...]], str], ...] = (
         ("holdout", (train, None, ()), "`val` is missing"),
         ("oof", (train, None, (part,)), r"part\.npz: 40 of 40 rows compare images that .*a\.npz compares, too"),
         ("holdout", (train, other, (other,)), r"the same pairs as .*b\.npz"),
         ("holdout", (train, bare, ()), r"bare\.npz: no labels"),
         ("holdout", (train, small, ()), r"small\.npz: images of 1 x 8 x 12, but those of .*a\.npz are 1 x 12 x 12"),
         ("oof", (few, None, ()), "6 images are too few for 7 folds"),
-    ):
+    )
+    for mode, given, message in cases:
         with pytest.raises(InputError, match=message) as found:
             filled(tmp_path / "grid", mode, *given)
         assert str(found.value).count("\n") == 0

@@ -36,8 +36,8 @@ def save_entrants(path: Path, entrants: Sequence[Entrant], labelled: Mapping[str
     for stem, rows in labelled.items():
         logit = np.stack([each.logits[stem] for each in entrants], 1).astype(np.float32)
         arrays |= {f"{stem}.id": rows.id, f"{stem}.y": rows.y, f"{stem}.logit": logit}
-        judged = {f"{stem}.{key}": values for key, values in rows.judged.items()}
-        arrays |= {key: values for key, values in judged.items() if values is not None}
+        judged = {key: getattr(rows, key) for key in _JUDGED}
+        arrays |= {f"{stem}.{key}": values for key, values in judged.items() if values is not None}
     about = [{key: value for key, value in asdict(each).items() if key != "logits"} for each in entrants]
     meta = json.dumps({"stems": list(labelled), "entrants": about}, allow_nan=False)
     write_npz(path, arrays | {"meta": np.array(meta)})

@@ -2,8 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
+
+
+class Votes(TypedDict):
+    """Ties and numbers of votes of rows, as the metrics take them."""
+
+    tie: np.ndarray | None
+    weight: np.ndarray | None
+
+
+class Judged(Votes):
+    """The same with images, as metrics with an interval take them."""
+
+    images: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +40,14 @@ class LabelledRows:
     weight: np.ndarray | None = None
 
     @property
-    def votes(self) -> dict[str, np.ndarray | None]:
-        """``tie`` and ``weight``, as the metrics take them."""
-        return {"tie": self.tie, "weight": self.weight}
+    def votes(self) -> Votes:
+        """Ties and numbers of votes."""
+        return Votes(tie=self.tie, weight=self.weight)
 
     @property
-    def judged(self) -> dict[str, np.ndarray | None]:
-        """``images``, ``tie`` and ``weight``, as metrics with an interval take them."""
-        return {"images": self.images, **self.votes}
+    def judged(self) -> Judged:
+        """Images, ties and numbers of votes."""
+        return Judged(images=self.images, tie=self.tie, weight=self.weight)
 
     def take(self, which: np.ndarray) -> "LabelledRows":
         """Some rows, by mask or positions."""

@@ -218,9 +218,10 @@ def _write_permuted(path: Path, data: Judgements, rows: int, random: np.random.G
         raise InputError(f"{data.path}: has no labels; they are needed to permute them")
     if uneven_sides(data) is not None:
         data, _ = mirrored_at_random(data, 0)
+    assert data.y is not None
     if not (decided := data.decided).all() or data.y.dtype.kind == "f":
-        data = data.select(decided)
-        data = replace(data, y=(data.y > 0.5).astype(np.int8), tie=None, weight=None)
+        y = (data.y[decided] > 0.5).astype(np.int8)
+        data = replace(data.select(decided), y=y, tie=None, weight=None)
     chosen = np.sort(random.choice(len(data), min(rows, len(data)), replace=False))
     few = data.select(chosen)
     assert few.y is not None
