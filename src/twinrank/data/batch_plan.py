@@ -5,7 +5,9 @@ import numpy as np
 _IMAGES_A_PAIR = 5
 """Images of a batch are at most so many times the batch size. Pairs stored apart are two."""
 _PAIRS = 16
-"""Pairs of a batch are at most so many times the batch size, so that an epoch keeps some steps."""
+"""Pairs of a batch are at most so many times the batch size."""
+_STEPS, _FEWEST = 8, 32
+"""Steps that an epoch has at least, unless that leaves a batch fewer pairs than this."""
 
 
 def plan(
@@ -22,7 +24,7 @@ def plan(
     >>> chunks = plan(left, right, np.arange(20_000), 128, generator)
     >>> images = [len(np.unique([left[rows], right[rows]])) for rows in chunks]
     >>> len(chunks), sum(images) < 2 * 20_000 / 5
-    (10, True)
+    (11, True)
 
     Args:
         left: Numbers of the left images, int (N,).
@@ -37,10 +39,11 @@ def plan(
     images, places = np.unique(np.concatenate([left[rows], right[rows]]), return_inverse=True)
     groups = -(-2 * len(images) // (_IMAGES_A_PAIR * batch_size))
     blocks = max(1, groups * (groups - 1) // 2)
+    most = min(_PAIRS * batch_size, max(_FEWEST, len(rows) // _STEPS))
     if len(rows) < blocks * batch_size:
-        return _evenly(rows, batch_size)
+        return _evenly(rows, min(batch_size, most))
     if groups == 1:
-        return _evenly(rows, _PAIRS * batch_size)
+        return _evenly(rows, most)
     group = generator.permutation(len(images)) % groups
     first, second = group[places].reshape(2, -1)
     other = generator.integers(0, groups - 1, len(rows))
@@ -48,7 +51,7 @@ def plan(
     block = np.minimum(first, second) * groups + np.maximum(first, second)
     order = np.argsort(generator.permutation(groups * groups)[block], kind="stable")
     ends = np.flatnonzero(np.diff(block[order])) + 1
-    return [chunk for part in np.split(rows[order], ends) for chunk in _evenly(part, _PAIRS * batch_size)]
+    return [chunk for part in np.split(rows[order], ends) for chunk in _evenly(part, most)]
 
 
 def _evenly(rows: np.ndarray, most: int) -> list[np.ndarray]:

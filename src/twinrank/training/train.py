@@ -17,6 +17,7 @@ from twinrank.core.context import Context
 from twinrank.core.device import make_deterministic, pick_device, prepare_cpu
 from twinrank.core.files import sha256, write_json
 from twinrank.core.machine import available_threads
+from twinrank.core.messages import counted
 from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
@@ -275,10 +276,11 @@ def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, ho
     if not config.fresh:
         predicted = () if teacher is None else (teacher.logit, teacher.levels)
         batches = Batches(pairs, config, device, *predicted)
-        if pairs.shared and (steps := batches.steps(1)) * config.epochs < _FEW_STEPS * config.accumulate:
+        steps = batches.steps(1)
+        if pairs.shared and steps * config.epochs < _FEW_STEPS * config.accumulate:
             hooks.say(
-                f"an epoch is {steps} steps, since each image counts once; {config.epochs} epochs are few to learn"
-                f" from, so train for {-(-_FEW_STEPS * config.accumulate // steps)} or more"
+                f"an epoch is {counted(steps, 'step', 'steps')}, since each image counts once; {config.epochs} epochs"
+                f" are few to learn from, so train for {-(-_FEW_STEPS * config.accumulate // steps)} or more"
             )
         return batches
     mnist = fetch_mnist(say=hooks.say)
