@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
+from benchmarks.real_data.tables import rank_correlation
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.next_pairs import next_pairs
@@ -49,22 +49,17 @@ def correlations(
         rounds: Number of rounds.
         seed: Seed of pairs and votes.
     """
-    none = np.zeros(0)
-    votes = Comparisons(none, none, none, tie=none, rater=none.astype(str))
-    names = np.array(crowd.names)
-    found = []
+    names, found = np.array(crowd.names), []
+    left, right, y, tie = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
+    rater = np.zeros(0, names.dtype)
     for number in range(rounds + 1):
-        scores = posterior(f, prior, votes, judging)
-        found.append(float(spearmanr(scores.mean, truth).statistic))
-        left, right = choice(scores, len(f) // 10, 1000 * seed + number)
-        new = simulate_crowd(truth, left, right, crowd, 1000 * seed + number)
-        votes = Comparisons(
-            np.concatenate([votes.left, new.left]),
-            np.concatenate([votes.right, new.right]),
-            np.concatenate([votes.y, new.y]),
-            tie=np.concatenate([votes.tie, new.tie]),
-            rater=np.concatenate([votes.rater, names[new.rater]]),
-        )
+        scores = posterior(f, prior, Comparisons(left, right, y, tie=tie, rater=rater), judging)
+        found.append(rank_correlation(scores.mean, truth))
+        pairs = choice(scores, len(f) // 10, 1000 * seed + number)
+        new = simulate_crowd(truth, *pairs, crowd, 1000 * seed + number)
+        left, right = np.concatenate([left, new.left]), np.concatenate([right, new.right])
+        y, tie = np.concatenate([y, new.y]), np.concatenate([tie, new.tie])
+        rater = np.concatenate([rater, names[new.rater]])
     return found
 
 

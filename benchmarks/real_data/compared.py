@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import spearmanr
 
-from benchmarks.real_data.tables import Rows, read_table
+from benchmarks.real_data.tables import Rows, rank_correlation, read_table
 from twinrank.evaluation.compare import paired_tests
 from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.metrics import accuracy, score
@@ -80,7 +79,7 @@ def ranking(runs: Path, truth: dict[str, float], crowd: dict[str, Any]) -> dict[
             chosen = np.array([name in members for name in names])
             found[f"{stem}, {part} images"] = {
                 "images": int(chosen.sum()),
-                "rank_correlation": float(spearmanr(scores[chosen], true[chosen]).statistic),
+                "rank_correlation": rank_correlation(scores[chosen], true[chosen]),
                 "true_scores_in_95%_intervals": float(inside[chosen].mean()),
             }
     return found

@@ -1,8 +1,11 @@
-"""CSV files."""
+"""CSV files, and the rank correlation of their columns."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+from scipy.stats import rankdata
 
 Rows = list[dict[str, str]]
 
@@ -20,3 +23,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         table = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation of two columns, float (M,) each."""
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
