@@ -29,6 +29,8 @@ from twinrank.workflows.rank_page import write_page
 
 COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
 PAIR_COLUMNS = ("left", "right", "drawn", "gain")
+_ENOUGH = 100
+"""Judgements that are enough for the scale and the spread of scores."""
 _CROWD_ROWS = 100_000
 """Most judgements to which raters are fitted."""
 
@@ -69,8 +71,9 @@ def score_images(
 ) -> ScoredImages:
     """Score the images of a folder by networks and judgements.
 
-    Scale and spread of the scores are fitted to the judgements. Without these they are those of the run, which were
-    fitted to its ``val``. Raters and ties are those of the run where it knows all raters, else they are fitted, too.
+    Scale and spread of the scores are fitted to the judgements of images that training did not use. Where these are
+    few, they are those of the run, which were fitted to its ``val``. Raters and ties are those of the run where it
+    knows all raters from no fewer judgements. Else they are fitted, too.
 
     Args:
         runs: Run folders; the scores of several are averaged.
@@ -105,7 +108,8 @@ def score_images(
                 f"{given.path}: {lost} of {len(given)} judgements left out; they are not about two images here"
             )
         notes += _used_in_training(used, rows)
-        prior, judging = _fitted(network, rows, judging, seed)
+        fitted, judging = _fitted(network, rows, judging, seed)
+        prior = _prior_of_unused(network, rows, judging, used, seed) or (prior if used.any() else None) or fitted
     if prior is None:
         notes.append("no judgements, and the run has no scale of scores: intervals assume a spread of 1")
         prior = Prior()
@@ -220,6 +224,16 @@ def _fitted(network: np.ndarray, rows: Comparisons, known: Judging, seed: int) -
         some = rows.select(numpy_generator(seed, "crowd").permutation(len(rows))[:_CROWD_ROWS])
     prior, judging = fit_crowd(network, some, seed=seed)
     return (prior if some is rows else fit_prior(network, rows, judging, seed)), judging
+
+
+def _prior_of_unused(
+    network: np.ndarray, rows: Comparisons, judging: Judging, used: np.ndarray, seed: int
+) -> Prior | None:
+    """Prior of the scores from judgements of images that training did not use; None where these are few or all."""
+    unused = ~(used[rows.left] | used[rows.right])
+    if unused.all() or unused.sum() < _ENOUGH:
+        return None
+    return fit_prior(network, rows.select(unused), judging, seed)
 
 
 def _used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_images_in_words(folder: Path) -> None:
     assert ImageStore.from_folder(folder).described == "20 images, RGB, 16 x 24 pixels"
     save(folder / "odd.png", PIXELS[0, :, :9])
     assert ImageStore.from_folder(folder).described == (
-        "21 images, RGB, 128 x 128 pixels; 21 of another size (resize); choose with `size` and `fit`"
+        "21 images, RGB, 128 x 128 pixels; 21 of another size (resize)"
     )
 
 

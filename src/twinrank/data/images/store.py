@@ -85,7 +85,7 @@ class ImageStore:
         if self.cached is None or not self.cached.resized:
             return line
         resized = f"{self.cached.resized:,} of another size ({self.cached.reading.fit})"
-        return f"{line}; {resized}; choose with `size` and `fit`"
+        return f"{line}; {resized}"
 
     def name(self, image: int) -> str:
         """The name of an image, or its number as text."""
