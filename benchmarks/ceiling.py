@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 from twinrank.evaluation.calibration import fit_temperature
+from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.metrics import log_loss, share_right
 from twinrank.evaluation.predictions import Predictions
 from twinrank.runs import RunFolder
@@ -36,7 +37,8 @@ def figures(name: str, runs: list[RunFolder]) -> np.ndarray:
         assert loaded[0].y is not None, f"{runs[0].path}: not evaluated on {stem} with labels"
         return loaded[0].y, np.stack([each.logit for each in loaded]).mean(0, dtype=np.float64)
 
-    calibrate = fit_temperature(*mean("val"))
+    chosen_by, logit = mean("val")
+    calibrate = fit_temperature(LabelledRows(np.arange(len(logit)).astype(str), chosen_by), logit)
     y, logit = map(np.concatenate, zip(*map(mean, TESTS), strict=True))
     logit = calibrate(logit)
     right, sure = share_right(y, logit), expit(np.abs(logit))

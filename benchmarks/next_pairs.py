@@ -68,15 +68,17 @@ def curve(setting: Setting, seed: int, chosen: bool) -> np.ndarray:
         prior = fit_prior(f, rows, judging) if len(rows) else None
         first = prior is None
         scores = None if first else posterior(f, prior, rows, judging, seed)
-        found.append(kendalltau(f if scores is None else scores.mean, true).statistic if share or not first else 0.0)
+        found.append(kendalltau(f if scores is None else scores.mean, true)[0] if share or not first else 0.0)
         pairs = random_pairs(images, size, 1000 * seed + batch)
         if chosen and scores is not None:
             best = next_pairs(scores, size, share_random=0.1, seed=batch)
             pairs = best.left, best.right
         seen = simulate_crowd(true, *pairs, crowd, 1000 * seed + batch)
         rows = Comparisons(
-            *(np.concatenate(each) for each in ((rows.left, seen.left), (rows.right, seen.right), (rows.y, seen.y))),
-            np.concatenate([rows.tie, seen.tie]),
+            np.concatenate([rows.left, seen.left]),
+            np.concatenate([rows.right, seen.right]),
+            np.concatenate([rows.y, seen.y]),
+            np.concatenate([rows.tie, seen.tie]),  # pyright: ignore[reportArgumentType, reportCallIssue]
         )
     return np.array(found)
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,9 +179,10 @@ def test_raters_are_found_by_name_and_strangers_are_usual() -> None:
         ({"z": np.zeros(0), "y": np.zeros(0)}, "no judgement"),
     ],
 )
-def test_bent_values_are_refused(change: dict, words: str) -> None:
+def test_bent_values_are_refused(change: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"z": np.array([1.0, -1.0]), "y": np.array([1.0, 0.0])} | change
     with pytest.raises(InputError, match=words):
-        fit_judging(**{"z": np.array([1.0, -1.0]), "y": np.array([1.0, 0.0])} | change)
+        fit_judging(**given)
 
 
 def test_the_crowd_is_deterministic_and_its_votes_are_by_different_people() -> None:

@@ -50,6 +50,7 @@ def test_rows_that_share_images_are_evaluated_over_images(
 ) -> None:
     data = judgements(benchmark_folder, slice(0, 20), 90, 0, "votes.csv")
     tie = np.arange(90) % 9 == 0
+    assert data.y is not None
     data = replace(data, y=np.where(tie, 0.5, data.y).astype(np.float32), tie=tie)
     assert data.y is not None
     training = judgements(benchmark_folder, slice(15, 40), 200, 1, "train.csv")

@@ -16,7 +16,6 @@ from twinrank.inference.evaluate import predictions_of
 from twinrank.inference.form import ImageForm
 from twinrank.inference.label import write_predictions
 from twinrank.inference.network import Network
-from twinrank.inference.predictor import Predictor
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.train import train
@@ -37,7 +36,7 @@ def run(request: pytest.FixtureRequest, benchmark_folder: Path, tmp_path_factory
     )
 
 
-class Darker(Predictor):
+class Darker:
     """A predictor that needs no network."""
 
     form = ImageForm("darker", (1, 8, 8))

@@ -23,6 +23,8 @@ from twinrank.tuning.space import Range, Space
 TINY = {"epochs": 3, "batch_size": 192}
 SPACE: Space = {"train.lr": Range(1e-3, 1e-1, log=True), "options.width": [4, 6]}
 
+FILES = ("config.json", "history.jsonl", "images.npz", "lock")
+
 
 def search(folder: Path, data: Path, trials: int = 3, space: Space = SPACE, **changes: Any) -> Search:
     files = data / "train.npz", data / "val.npz"
@@ -57,7 +59,13 @@ def test_a_search_maximises_the_accuracy_and_keeps_the_weights_of_the_best(whole
         assert len(history) == outcome["epochs"] == 3
         assert outcome["accuracy"] == max(epoch["val"]["accuracy"] for epoch in history)
         assert run.train_config().lr == outcome["values"]["train.lr"]
-        kept = ["config.json", "history.jsonl", "lock", *["weights.safetensors"] * (outcome["number"] == best.number)]
+        kept = [
+            "config.json",
+            "history.jsonl",
+            "images.npz",
+            "lock",
+            *["weights.safetensors"] * (outcome["number"] == best.number),
+        ]
         assert sorted(path.name for path in run.path.iterdir()) == kept
 
 
@@ -163,7 +171,12 @@ def test_a_trial_below_the_median_is_pruned_and_leaves_nothing_half_written(
     assert (outcome["state"], outcome["epochs"]) == ("pruned", 1)
     assert outcome["reason"] == "below the median of the trials before"
     assert outcome["accuracy"] == requested.run(5).read_history()[-1]["val"]["accuracy"]
-    assert {path.name for path in requested.run(5).path.iterdir()} == {"config.json", "history.jsonl", "lock"}
+    assert {path.name for path in requested.run(5).path.iterdir()} == {
+        "config.json",
+        "history.jsonl",
+        "images.npz",
+        "lock",
+    }
     assert study.missing == 0
 
 

@@ -36,5 +36,13 @@ class PairFingerprints:
 def fingerprint(data: Judgements) -> PairFingerprints:
     """Fingerprints of all images of a file; each image is looked at once."""
     found, sides = data.images.fingerprints, np.stack([data.left, data.right], 1)
-    of_images = (values[sides] for values in (found.hashes, found.uniform, found.brightness, found.visible))
-    return PairFingerprints(data.path, data.row_ids, data.images.shape, *of_images, found.brightest)
+    return PairFingerprints(
+        data.path,
+        data.row_ids,
+        data.images.shape,
+        images=found.hashes[sides],
+        uniform=found.uniform[sides],
+        brightness=found.brightness[sides],
+        visible=found.visible[sides],
+        brightest=found.brightest,
+    )

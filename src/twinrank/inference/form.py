@@ -43,10 +43,10 @@ class ImageForm:
             channels: Channels of the network.
             shorter_side: Shorter side that the weights were trained with, in pixels.
         """
-        shape, exact = config.get("image_shape"), "image_shape" in config
+        exact = "image_shape" in config
         images = config.get("images", {})
         reading = Reading.from_json(images["reading"], "config.json: 'images'") if "reading" in images else None
-        known = tuple(shape) if exact else (channels, shorter_side, shorter_side)
+        known = tuple(config["image_shape"]) if exact else (channels, shorter_side, shorter_side)
         return cls(name, known, reading, images.get("resized", False), exact)
 
     def source(self, given: Source | None) -> Source:

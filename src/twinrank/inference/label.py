@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -9,13 +10,31 @@ from scipy.special import expit
 from twinrank.benchmark.submission import write_in_parts
 from twinrank.core.context import Context
 from twinrank.core.files import require_ending
+from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
 from twinrank.errors import InputError
-from twinrank.inference.predictor import Predictor
+from twinrank.inference.form import ImageForm
+
+
+class Labeller(Protocol):
+    """The part of a :class:`twinrank.inference.predictor.Predictor` that predictions of a file need."""
+
+    @property
+    def form(self) -> ImageForm:
+        """The form of the images that it takes."""
+        ...
+
+    def logits(self, data: Judgements) -> np.ndarray:
+        """Logits of pairs, float (N,)."""
+        ...
+
+    def ties(self, logit: np.ndarray) -> np.ndarray | None:
+        """Probabilities of ties at logits, float (N,), or None."""
+        ...
 
 
 def write_predictions(
-    predictor: Predictor,
+    predictor: Labeller,
     file: Path,
     out: Path,
     *,

@@ -107,8 +107,11 @@ def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tenso
         return
     rows = rows_a_batch(*data.images.shape[1:])
     for start in range(0, len(data), rows):
-        taken = (data.images.take(side[start : start + rows]) for side in (data.left, data.right))
-        left, right = model.embed(*(torch.from_numpy(images).to(device) for images in taken))
+        xa, xb = (
+            torch.from_numpy(data.images.take(side[start : start + rows])).to(device)
+            for side in (data.left, data.right)
+        )
+        left, right = model.embed(xa, xb)
         yield left.features, right.features
 
 

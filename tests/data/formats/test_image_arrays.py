@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,8 +44,10 @@ def test_a_file_stores_each_image_once(tmp_path: Path) -> None:
         ({"images": IMAGES[:, :2]}, "2 channels; 1 or 3 are possible"),
     ],
 )
-def test_what_is_wrong_is_refused(tmp_path: Path, changed: dict, words: str) -> None:
-    arrays = {key: value for key, value in ({"images": IMAGES} | ROWS | changed).items() if value is not None}
+def test_what_is_wrong_is_refused(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    arrays: dict[str, Any] = {
+        key: value for key, value in ({"images": IMAGES} | ROWS | changed).items() if value is not None
+    }
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(InputError, match=rf"bad\.npz: .*{words}"):
         load_pairs(tmp_path / "bad.npz")

@@ -58,9 +58,7 @@ def test_up_to_twenty_are_named(tmp_path: Path) -> None:
 def test_images_in_words(folder: Path) -> None:
     assert ImageStore.from_folder(folder).described == "20 images, RGB, 16 x 24 pixels"
     save(folder / "odd.png", PIXELS[0, :, :9])
-    assert ImageStore.from_folder(folder).described == (
-        "21 images, RGB, 128 x 128 pixels; 21 of another size (resize)"
-    )
+    assert ImageStore.from_folder(folder).described == ("21 images, RGB, 128 x 128 pixels; 21 of another size (resize)")
 
 
 def test_where_nothing_can_be_used_nothing_is_decoded(tmp_path: Path) -> None:

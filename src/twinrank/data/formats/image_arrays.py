@@ -10,7 +10,7 @@ import numpy as np
 
 from twinrank.core.messages import first_few, kind, quoted
 from twinrank.core.npz import Header
-from twinrank.data.formats.pair_arrays import Source, check_images, read_ids, read_sides
+from twinrank.data.formats.pair_arrays import Source, check_images, read_ids, read_images
 from twinrank.errors import InputError
 
 COLUMNS = {"left": "iu", "right": "iu", "y": "biuf", "tie": "biu", "weight": "iuf", "rater": "USiu", "id": "USiu"}
@@ -49,17 +49,17 @@ def read_image_arrays(source: Source) -> ImageArrays:
     path, headers = source.path, source.headers
     _check_headers(path, headers)
     count = headers["images"].shape[0]
-    sides = [_numbers(source, key, count) for key in ("left", "right")]
+    left, right = (_numbers(source, key, count) for key in ("left", "right"))
     y, tie = _outcomes(source)
     weight = source.read("weight").astype(np.float32) if "weight" in headers else None
     if weight is not None and not (np.isfinite(weight).all() and (weight > 0).all()):
         raise InputError(f"{path}: key 'weight' has values that are not above 0; leave out rows without votes")
-    ((images,),) = read_sides(source, ["images"], count, split=False)
+    (images,) = read_images(source, "images", count)
     names = _texts(source, "names")
     if names is not None and len(np.unique(names)) < len(names):
         raise InputError(f"{path}: key 'names' has a name twice; every image has a name of its own")
     rater, group = _texts(source, "rater"), _texts(source, "group")
-    return ImageArrays(images, names, *sides, y, tie, weight, rater, group, read_ids(source))
+    return ImageArrays(images, names, left, right, y, tie, weight, rater, group, read_ids(source))
 
 
 def _check_headers(path: Path, headers: dict[str, Header]) -> None:

@@ -153,30 +153,44 @@ def check_headers(source: Source, labelled_elsewhere: bool) -> dict[str, Header]
     return images
 
 
-def read_sides(
-    source: Source, keys: Collection[str], rows: int, split: bool = True
-) -> Iterator[tuple[np.ndarray, ...]]:
+def read_sides(source: Source, keys: Collection[str], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Left and right images in parts.
 
     Args:
         source: Arrays by key.
         keys: Keys of the images.
         rows: Rows of a part.
-        split: Whether one array holds both sides.
 
     Raises:
         InputError: A pixel is not a number or out of range.
     """
     # zip may keep a tuple that it has given for two turns; a list is freed at once.
     for parts in map(list, zip(*(source.read_rows(key, rows) for key in keys), strict=True)):
-        if not all(map(_in_range, parts)):
-            # The message is about the whole file, however it is read.
-            for key in keys:
-                _check_range(source, key)
-        sides = [part if part.dtype == np.uint8 else _clipped(part.astype(np.float32, copy=False)) for part in parts]
-        if len(sides) == 1 and split:
-            sides = np.split(sides[0], 2, axis=-1)
-        yield tuple(side if side.ndim == 4 else side[:, None] for side in sides)
+        sides = _checked_parts(source, keys, parts)
+        left, right = np.split(sides[0], 2, axis=-1) if len(sides) == 1 else sides
+        yield _with_channels(left), _with_channels(right)
+
+
+def read_images(source: Source, key: str, rows: int) -> Iterator[np.ndarray]:
+    """Images of one array in parts of so many rows.
+
+    Raises:
+        InputError: A pixel is not a number or out of range.
+    """
+    for part in source.read_rows(key, rows):
+        yield _with_channels(*_checked_parts(source, [key], [part]))
+
+
+def _checked_parts(source: Source, keys: Collection[str], parts: list[np.ndarray]) -> list[np.ndarray]:
+    if not all(map(_in_range, parts)):
+        # The message is about the whole file, however it is read.
+        for key in keys:
+            _check_range(source, key)
+    return [part if part.dtype == np.uint8 else _clipped(part.astype(np.float32, copy=False)) for part in parts]
+
+
+def _with_channels(images: np.ndarray) -> np.ndarray:
+    return images if images.ndim == 4 else images[:, None]
 
 
 def _check_keys(path: Path, keys: set[str], labelled_elsewhere: bool) -> None:
