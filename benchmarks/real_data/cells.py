@@ -28,7 +28,7 @@ def cells(count: int | None, seed: int) -> Iterator[Picture]:
         InputError: The package is not installed, or has fewer images.
     """
     try:
-        from elpv_dataset.utils import load_dataset
+        from elpv_dataset.utils import load_dataset  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("solar cells need the package elpv-dataset: pip install 'twinrank[real]'") from error
     images, defect, module = load_dataset()

@@ -54,7 +54,7 @@ def _sources() -> dict[str, Image.Image]:
     from sklearn.datasets import load_sample_images
 
     try:
-        from skimage import data
+        from skimage import data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("degraded photographs need scikit-image: pip install 'twinrank[real]'") from error
     sample = load_sample_images()
