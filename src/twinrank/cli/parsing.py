@@ -47,7 +47,8 @@ def flags_of(function: Callable[..., None]) -> dict[str, str]:
     """The flag, or the metavar of a positional, by the name of each parameter, and by that of the flag."""
     found: dict[str, str] = {}
     for name, hint in get_type_hints(function, include_extras=True).items():
-        _add_flags(name, hint, found)
+        if name != "return":
+            _add_flags(name, hint, found)
     return found
 
 

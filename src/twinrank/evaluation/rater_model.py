@@ -213,15 +213,15 @@ def with_intervals(
     own = np.sqrt(np.maximum(variances - 2 * covariances + of_mean, 0.0))
     bias, bias_sd = np.zeros(model.raters), np.zeros(model.raters)
     if model.bias:
-        bias, bias_sd = at.own[:, 1], np.sqrt(information.variance(1)[0])
+        bias, bias_sd = at.own[:, 1], np.sqrt(np.maximum(information.variance(1)[0], 0.0))
     nu = model.nu(at)
-    nu_sd = 0.0 if model.tie is None else float(np.sqrt(information.corner_inverse[-1, -1]))
+    nu_sd = 0.0 if model.tie is None else float(np.sqrt(max(information.corner_inverse[-1, -1], 0.0)))
     kept = slice(0, len(names))
     return Judging(
         nu=nu,
         nu_interval=_around(nu, nu_sd),
         scale=float(np.exp(log_scale)),
-        scale_interval=_around(float(np.exp(log_scale)), float(np.sqrt(of_mean))),
+        scale_interval=_around(float(np.exp(log_scale)), float(np.sqrt(max(of_mean, 0.0)))),
         raters=tuple(names),
         sharpness=np.exp(log_sharpness[kept]),
         sharpness_interval=np.exp(log_sharpness[:, None] + own[:, None] * [-_WIDTH, _WIDTH])[kept],

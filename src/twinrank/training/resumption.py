@@ -36,6 +36,8 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | J
             )
         given = Path(file["path"])
         problem = "has changed since the run began (SHA-256 differs); restore it"
+        if "source" in file:
+            problem = "the table or one of its images has changed since the run began (SHA-256 differs); restore them"
     else:
         problem = f"other pairs than the run began with (SHA-256 differs); give the same pairs with `{part}`"
     source = Source.from_json(file["source"], f"{run.config}: '{part}'") if "source" in file else None

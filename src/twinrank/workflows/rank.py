@@ -143,7 +143,7 @@ def rank(
     Raises:
         InputError: As :func:`score_images`, or ``out`` is no CSV or cannot be written.
     """
-    require_ending(out, ".csv")
+    _require_other_file(out, judgements)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     scores = scored.scores
     order = np.argsort(scores.rank)
@@ -188,7 +188,7 @@ def choose_pairs(
     Raises:
         InputError: As :func:`score_images`, a value is out of range, or ``out`` is no CSV or cannot be written.
     """
-    require_ending(out, ".csv")
+    _require_other_file(out, judgements)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     chosen = next_pairs(scored.scores, count, share_random, per_image, seed)
     drawn = np.where(chosen.random, "at random", "for its gain").tolist()
@@ -196,6 +196,14 @@ def choose_pairs(
     rows = zip(chosen.left.tolist(), chosen.right.tolist(), drawn, gains, strict=True)
     _write_csv(out, PAIR_COLUMNS, ((names[left], names[right], *more) for left, right, *more in rows))
     return chosen, scored
+
+
+def _require_other_file(out: Path, judgements: Path | Judgements | None) -> None:
+    """Make sure that a CSV can be written, and that it is not the table of judgements."""
+    require_ending(out, ".csv")
+    table = judgements.path if isinstance(judgements, Judgements) else judgements
+    if table is not None and Path(out).exists() and table.exists() and Path(out).samefile(table):
+        raise InputError(f"{out}: holds the judgements themselves; choose another name with `out`")
 
 
 def _of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:

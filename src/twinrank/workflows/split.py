@@ -50,6 +50,8 @@ def split(
     votes = read_votes(table, columns)
     for line in votes.understood:
         context.say(line)
+    if votes.y is None:
+        raise InputError(f"{votes.path}: has no outcomes; name their column with `columns`, such as winner=COLUMN")
     if by == "image" and votes.left_group is not None:
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
     found = find_images([*votes.left, *votes.right], images, votes.path)

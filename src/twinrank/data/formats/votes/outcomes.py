@@ -79,7 +79,7 @@ def read_outcomes(
     distinct = set(values)
     if role == "share":
         return _by_value(cells, values, _shares(distinct, cells.comma), "share of the votes for left")
-    by_name = _by_name(cells, values, left, right)
+    by_name = _by_name(cells, roles, values, left, right)
     if role == "winner":
         return by_name
     try:
@@ -123,10 +123,11 @@ def _by_value(cells: Cells, values: Sequence[str], meaning: Mapping[str, float],
     return _outcomes(cells, values, result, how, ("missing outcomes", "outcomes that are not understood"))
 
 
-def _by_name(cells: Cells, values: Sequence[str], left: Sequence[str], right: Sequence[str]) -> Outcomes:
+def _by_name(cells: Cells, roles: Roles, values: Sequence[str], left: Sequence[str], right: Sequence[str]) -> Outcomes:
     """Each value is the name of one of the row's images, with or without folder and ending; or it is a tie."""
     normal = {value: normal_name(value) for value in set(values)}
-    ties = {value for value in normal if plain(value) in TIES}
+    tie_words = {*TIES, plain(roles.values.get("tie_is", "tie"))}
+    ties = {value for value in normal if plain(value) in tie_words}
     result = np.full(len(values), math.nan)
     for row, (value, first, second) in enumerate(zip(values, left, right, strict=True)):
         name = normal[value]

@@ -1,7 +1,7 @@
 """Tables of judgements, whatever their form: they are recognised, read, and described in two lines."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -205,13 +205,18 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         ids = [f"{each} (ties)" if second else each for each, second in zip(ids, again.tolist(), strict=True)]
     raters = listed("rater")
     used = {*columns.values()}
+    with np.errstate(over="ignore", under="ignore"):
+        weight = rows.weight.astype(np.float32)
+    if wrong := np.flatnonzero(~(np.isfinite(weight) & (weight > 0))).tolist():
+        lines = examples("numbers of votes that are too large or too small", _places_of(cells, places, wrong))
+        raise InputError(f"{cells.path}: {'; '.join(lines)}; write numbers from 1e-30 to 1e30")
     table = VoteTable(
         path=cells.path,
         left=[left[row] for row in places],
         right=[right[row] for row in places],
         y=None if rows.value is None else np.where(tie, 0.5, rows.value).astype(np.float32),
         tie=tie,
-        weight=rows.weight.astype(np.float32),
+        weight=weight,
         rater=raters and [name or _UNKNOWN for name in raters],
         id=ids,
         left_group=listed("left_group") or both,
@@ -222,6 +227,10 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
     )
     understood = one_line(_content(table, cells, rows.skipped)), one_line(_reading(table, cells, roles, rows.how))
     return replace(table, understood=understood)
+
+
+def _places_of(cells: Cells, places: Sequence[int], rows: Iterable[int]) -> list[str]:
+    return [f"{cells.unit} {cells.lines[places[row]]}" for row in rows]
 
 
 def _content(table: VoteTable, cells: Cells, skipped: int) -> str:

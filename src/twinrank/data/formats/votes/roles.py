@@ -168,6 +168,11 @@ def _stated(cells: Cells, columns: Mapping[str, str]) -> dict[str, str]:
                 f"{cells.path}: no column {quoted(name)} for {role}; the columns are {_listed(cells.columns)}"
             )
         given[role] = name if name in cells.columns or not name else close[0]
+    roles: dict[str, str] = {}
+    for role, name in given.items():
+        other = roles.setdefault(name, role)
+        if name and other != role and not (other.endswith("group") and role.endswith("group")):
+            raise InputError(f"`columns`: {quoted(name)} is for {other} and for {role}; a column has one role")
     return given
 
 
