@@ -6,7 +6,7 @@ _IMAGES_A_PAIR = 5
 """Images of a batch are at most so many times the batch size. Pairs stored apart are two."""
 _PAIRS = 16
 """Pairs of a batch are at most so many times the batch size."""
-_STEPS, _FEWEST = 8, 32
+_STEPS, _FEWEST = 6, 32
 """Steps that an epoch has at least, unless that leaves a batch fewer pairs than this."""
 
 
@@ -24,7 +24,7 @@ def plan(
     >>> chunks = plan(left, right, np.arange(20_000), 128, generator)
     >>> images = [len(np.unique([left[rows], right[rows]])) for rows in chunks]
     >>> len(chunks), sum(images) < 2 * 20_000 / 5
-    (11, True)
+    (10, True)
 
     Args:
         left: Numbers of the left images, int (N,).
