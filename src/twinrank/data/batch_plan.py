@@ -4,7 +4,7 @@ import numpy as np
 
 _IMAGES_A_PAIR = 5
 """Images of a batch are at most so many times the batch size. Pairs stored apart are two."""
-_PAIRS = 16
+_PAIRS = 20
 """Pairs of a batch are at most so many times the batch size."""
 _STEPS, _FEWEST = 6, 32
 """Steps that an epoch has at least, unless that leaves a batch fewer pairs than this."""
