@@ -45,8 +45,14 @@ def test_a_table_is_split(table: Path, capsys: pytest.CaptureFixture[str]) -> No
             [],
             "votes.csv: no two columns of images among 'erstes', 'zweites', 'wahl', 'g1', 'g2'; name them",
         ),
-        (["--columns", "left=erstes,right=zweites", "--by", "group"], "no column of groups; name it with --columns"),
-        (["--columns", "left=erstes,right=zweites", "--shares", "0.5,0.5"], "--shares: 0.5,0.5 are not possible"),
+        (
+            ["--columns", "left=erstes,right=zweites,outcome=wahl,left_is=oben", "--by", "group"],
+            "no column of groups; name it with --columns",
+        ),
+        (
+            ["--columns", "left=erstes,right=zweites,outcome=wahl,left_is=oben", "--shares", "0.5,0.5"],
+            "--shares: 0.5,0.5 are not possible",
+        ),
         (["--columns", "left=erstes,rigt=zweites"], "--columns: unknown role 'rigt'; did you mean 'right'?"),
     ],
 )
