@@ -92,15 +92,14 @@ class Judgements:
 
     @cached_property
     def image_codes(self) -> np.ndarray:
-        """Numbers of the distinct images of each row, left and right, int64 (N, 2).
+        """Numbers of the left and the right image of each row, int64 (N, 2), the same for equal pixels in every file.
 
-        Equal pixels are one image, in whatever place they are stored. Images of one value throughout are apart: equal
-        ones are no sign that an image came twice.
+        Images of one value throughout have negative numbers, each its own: equal ones are no sign that an image came
+        twice.
         """
-        found = self.images.fingerprints
-        _, codes = np.unique(found.hashes, return_inverse=True)
-        codes = np.where(found.uniform, len(codes) + np.arange(len(codes)), codes)
-        return np.stack([codes[self.left], codes[self.right]], 1)
+        found, sides = self.images.fingerprints, np.stack([self.left, self.right], 1)
+        # One bit less makes room for the negative ones.
+        return np.where(found.uniform[sides], -1 - sides, (found.hashes[sides] >> np.uint64(1)).astype(np.int64))
 
     @cached_property
     def recurring(self) -> bool:

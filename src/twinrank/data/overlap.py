@@ -7,19 +7,6 @@ from twinrank.data.balance import label_imbalance
 from twinrank.data.judgements import Judgements
 
 
-def image_numbers(data: Judgements) -> np.ndarray:
-    """Numbers of the left and the right image of each row, int64 (N, 2), the same for equal pixels in every file.
-
-    Images of one value throughout have negative numbers, each its own: equal ones are no sign that an image came twice.
-
-    Args:
-        data: N judgements.
-    """
-    found, sides = data.images.fingerprints, np.stack([data.left, data.right], 1)
-    # One bit less makes room for the negative ones.
-    return np.where(found.uniform[sides], -1 - sides, (found.hashes[sides] >> np.uint64(1)).astype(np.int64))
-
-
 def images_in_rows(data: Judgements) -> np.ndarray:
     """Hashes of the images that rows have, each once, sorted, uint64 (K,); without images of one value throughout.
 
@@ -52,7 +39,7 @@ def training_warnings(train: Judgements, val: Judgements, antisymmetric: bool) -
     lines = []
     seen = seen_images(val, images_in_rows(train))
     if seen.any():
-        images = len(np.unique(image_numbers(val)[seen]))
+        images = len(np.unique(val.image_codes[seen]))
         lines.append(sharing_in_words(val.path, images, int(seen.any(1).sum()), len(val)))
     decided = np.empty(0) if train.y is None else train.y[train.decided] > 0.5
     if not antisymmetric and len(decided) and (imbalance := label_imbalance(decided)):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from twinrank.data.judgements import Judgements
-from twinrank.data.overlap import image_numbers
 from twinrank.data.source import REFERENCE, TABLES
 from twinrank.ensembling.base_models import LedgerFile, Unseen
 from twinrank.evaluation.metrics_record import POOLED
@@ -53,7 +52,7 @@ class LedgerRows:
         assert data.y is not None
         arrays = {"id": data.row_ids, "y": data.y}
         if self.recurring:
-            arrays["images"] = image_numbers(data)
+            arrays["images"] = data.image_codes
         optional = {"tie": data.tie, "weight": data.weight, "mirrored": self.mirrored}
         arrays |= {key: values for key, values in optional.items() if values is not None}
         return {f"{prefix}{key}": values for key, values in arrays.items()}

@@ -83,7 +83,7 @@ class Predictions:
         meta: Description as JSON values, see :class:`PredictionsMeta`; other keys are kept.
             :func:`twinrank.evaluation.metrics_record.metrics_record` needs ``data`` and ``used``.
         images: Numbers of the left and the right image, int64 (N, 2), the same for an image in every file, negative for
-            one that is like no other (:func:`twinrank.data.fingerprint.image_numbers`). None where no image recurs.
+            one that is like no other (``Judgements.image_codes``). None where no image recurs.
         tie: Whether the two were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float32 (N,); None where each row is one.
         rater: Names of those who judged, str (N,); None if unknown.

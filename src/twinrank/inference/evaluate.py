@@ -11,7 +11,7 @@ import numpy as np
 from twinrank.core.context import Context
 from twinrank.core.files import write_json
 from twinrank.data.judgements import Judgements
-from twinrank.data.overlap import image_numbers, seen_images
+from twinrank.data.overlap import seen_images
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
@@ -54,9 +54,10 @@ def evaluate(
         raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
     config = run.read_config()
     used = used_in_training(config)
-    form = Network(run).form
+    network = Network(run)
     loaded = [
-        file if isinstance(file, Judgements) else form.load(Path(file), labels, source, context) for file in files
+        file if isinstance(file, Judgements) else network.form.load(Path(file), labels, source, context)
+        for file in files
     ]
     for data in loaded:
         if data.y is None:
@@ -64,10 +65,10 @@ def evaluate(
     loaded = [_as_in_training(config, data) for data in loaded]
     made: dict[str, Predictions] = {}
     milliseconds: dict[str, float] = {}
-    together = recurs(np.concatenate(apart([image_numbers(data) for data in loaded])))
+    together = recurs(np.concatenate(apart([data.image_codes for data in loaded])))
     for key, data in zip(file_keys(run, loaded), loaded, strict=True):
         started = time.perf_counter()
-        made[key] = predictions_of(run, data, recurring=together)
+        made[key] = predictions_of(run, data, recurring=together, network=network)
         milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
     records = records_of(made, used)
     for key, duration in milliseconds.items():
@@ -109,18 +110,21 @@ def _source_of(data: Judgements) -> dict[str, Any]:
     return {} if data.source is None else {"source": data.source.to_json()}
 
 
-def predictions_of(run: RunFolder, data: Judgements, recurring: bool | None = None) -> Predictions:
+def predictions_of(
+    run: RunFolder, data: Judgements, recurring: bool | None = None, network: Network | None = None
+) -> Predictions:
     """Predictions of the best weights of a run, with what people said, and a description of pairs and run as ``meta``.
 
     Args:
         run: Run with weights.
         data: Pairs.
         recurring: Whether images are kept. By default they are where one occurs in several rows.
+        network: The best weights, where they are loaded already.
 
     Raises:
         InputError: The run has no weights, or they do not fit the images.
     """
-    network, config = Network(run), run.read_config()
+    network, config = network or Network(run), run.read_config()
     predictions = network.predictions(data)
     predictions.meta.update(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data), **_source_of(data)},
@@ -131,9 +135,8 @@ def predictions_of(run: RunFolder, data: Judgements, recurring: bool | None = No
     if config.get("warnings"):
         predictions.meta["warnings"] = config["warnings"]
     columns = {"tie": data.tie, "weight": data.weight}
-    numbers = image_numbers(data)
-    if recurs(numbers) if recurring is None else recurring:
-        columns |= {"images": numbers, "rater": data.rater}
+    if data.recurring if recurring is None else recurring:
+        columns |= {"images": data.image_codes, "rater": data.rater}
     fitted = data.sha256 == config["data"]["train"]["sha256"]
     if not fitted and (hashes := run.train_images()) is not None:
         seen = seen_images(data, hashes)

@@ -26,12 +26,9 @@ def as_comparisons(judgements: Judgements, images: ImageStore | None = None) -> 
     place = np.arange(len(judgements.images)) if images is None else _places(judgements.images, images)
     left, right = place[judgements.left], place[judgements.right]
     kept = (left >= 0) & (right >= 0) & (left != right)
-    tie, weight, rater = (None if each is None else each[kept] for each in _optional(judgements))
+    optional = judgements.tie, judgements.weight, judgements.rater
+    tie, weight, rater = (None if each is None else each[kept] for each in optional)
     return Comparisons(left[kept], right[kept], judgements.y[kept], tie, weight, rater)
-
-
-def _optional(judgements: Judgements) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    return judgements.tie, judgements.weight, judgements.rater
 
 
 def _places(judged: ImageStore, images: ImageStore) -> np.ndarray:

@@ -55,9 +55,9 @@ def read_image_npz(path: Path) -> ImageArrays | None:
     Raises:
         InputError: Anything listed in ``docs/data.md`` for such files.
     """
-    if not stores_images_once(path):
-        return None
     with Archive(path) as archive:
+        if "images" not in archive.headers:
+            return None
         require_memory(path, sum(peak_bytes(key, header) for key, header in archive.headers.items()))
         return read_image_arrays(archive)
 
