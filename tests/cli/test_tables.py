@@ -1,7 +1,11 @@
 """Commands take tables of judgements with ``--images`` and ``--columns``."""
 
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -44,6 +48,49 @@ def test_order_and_plots(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "5 images of test.csv" in capsys.readouterr().out
     main(["plot", "augmentations", table, *IMAGES, *SMALL, "--out", str(folder / "augmentations.png")])
     assert (folder / "augmentations.png").is_file()
+
+
+OVERWRITES = {
+    "data show votes.csv --images photos": "photos/word_0001.png photos/word_0002.png",
+    "data show photos": "photos/word_0001.png",
+    "plot augmentations votes.csv --images photos": "photos/word_0001.png",
+    "plot saliency run votes.csv --images photos": "photos/word_0001.png",
+    "order run cycles.csv --images photos": "photos",
+    "order run pairs.json --images photos": ".",
+    "predict --run run --data votes.csv --images photos": "votes.csv link.csv",
+    "predict --run run --data votes.pairs.json": "votes.csv",
+    "predict --run run --data photos": "photos/votes.csv",
+    "predict --data new.npz": "new_labels.csv ./new_labels.csv",
+    "rank run photos --judgements votes.csv": "votes.csv",
+    "rank run photos --judgements photos": "photos/votes.csv",
+    "next run photos --judgements votes.pairs.json": "votes.csv",
+}
+"""Outputs of commands that would replace what these read, or be read as labels afterwards."""
+
+
+def test_nothing_that_is_read_is_replaced(
+    folder: Path, tmp_path: Path, called: Callable[..., CompletedProcess[str]]
+) -> None:
+    shutil.copytree(TYPEFACES / "images", tmp_path / "photos")
+    shutil.copy(TYPEFACES / "votes.csv", tmp_path)
+    shutil.copy(TYPEFACES / "votes.csv", tmp_path / "photos")
+    shutil.copy(tmp_path / "photos" / "word_0001.png", tmp_path / "photos" / "cycles.png")
+    (tmp_path / "cycles.csv").write_text("left,right\ncycles.png,word_0001.png\n")
+    (tmp_path / "pairs.json").write_text('[{"left": "cycles.png", "right": "word_0001.png"}]')
+    (tmp_path / "order.json").hardlink_to(tmp_path / "pairs.json")
+    (tmp_path / "link.csv").symlink_to("votes.csv")
+    (tmp_path / "run").symlink_to(folder / "run")
+    (tmp_path / "new.npz").touch()
+    ImageFlags(images=tmp_path / "photos", size=(16,)).kept(tmp_path / "votes.csv", tmp_path, "votes")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "run" not in path.parts}
+    for command, outs in OVERWRITES.items():
+        for out in outs.split():
+            done = called(*command.split(), "--out", out, cwd=tmp_path)
+            assert done.returncode == 2, command
+            assert "choose another name with --out" in done.stderr, command
+            assert done.stderr.count(os.linesep) == 1
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "run" not in path.parts}
+    assert after == before
 
 
 def test_what_is_stated_is_kept_for_other_processes(tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ def test_the_seed_chooses_and_a_smaller_pool_begins_a_larger_one() -> None:
 
 def test_the_same_pixels_count_once() -> None:
     assert sorted(pool_of(pairs(5), 5).images[:, 0, 0, 0].tolist()) == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match=r"`images`: 6 is not possible, pairs.npz holds 5 different images; use fewer"):
+    with pytest.raises(InputError, match=r"^pairs.npz: 5 different images, but `number` is 6; use fewer"):
         pool_of(pairs(5), 6)
 
 
 @pytest.mark.parametrize("images", [-1, 2, 501])
 def test_impossible_sizes_are_refused(images: int) -> None:
-    with pytest.raises(InputError, match=f"`images`: {images} is not possible; use 3 to 500"):
+    with pytest.raises(InputError, match=f"`number` is {images}; use 3 to 500"):
         pool_of(pairs(5), images)

@@ -12,6 +12,7 @@ from PIL import Image
 from twinrank.core import memory
 from twinrank.data.formats import pair_arrays
 from twinrank.data.formats.selection import Selection, write_selection
+from twinrank.data.inputs import require_other_files
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
@@ -240,8 +241,6 @@ def folder(tmp_path: Path) -> Path:
 def test_folders_and_tables_are_streamed_like_the_rest(folder: Path) -> None:
     for path in (folder, folder / "pairs.csv"):
         assert_same_pairs(chunks_of(path, 4), load_pairs(path))
-        with stream_pairs(path) as stream:
-            assert stream.files == (folder / "pairs.csv",)
 
 
 def selections(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -255,8 +254,10 @@ def selections(folder: Path) -> Iterator[tuple[Path, Path]]:
 def test_selections_are_streamed_like_the_rest(folder: Path) -> None:
     for path, of in selections(folder):
         assert_same_pairs(chunks_of(path, 3), load_pairs(path))
-        with stream_pairs(path) as stream:
-            assert stream.files == (path, folder / "pairs.csv" if of == folder else of)
+        for file in (path, folder / "pairs.csv" if of == folder else of):
+            with pytest.raises(InputError, match="one of the files that are read"):
+                require_other_files([file], path)
+        require_other_files([folder / "other.csv"], path)
 
 
 def test_a_selection_of_bare_images_needs_no_labels_either(tmp_path: Path) -> None:

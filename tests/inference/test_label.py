@@ -107,7 +107,7 @@ def test_pairs_are_not_written_over(tmp_path: Path) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text("left,right\na.png,a.png\n")
     for file in (tmp_path, table):
-        with pytest.raises(InputError, match=r"pairs\.csv: holds the pairs themselves; choose another name"):
+        with pytest.raises(InputError, match=r"pairs\.csv: is one of the files that are read, and is kept; choose"):
             write_predictions(Darker(), file, table)
     with pytest.raises(InputError, match=r"a\.png: what is written there ends in \.csv"):
         write_predictions(Darker(), tmp_path, tmp_path / "a.png")

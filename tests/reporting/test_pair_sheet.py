@@ -100,11 +100,11 @@ def test_floats_look_like_their_8_bit_values(tmp_path: Path) -> None:
     assert (tmp_path / "bytes.png").read_bytes() == (tmp_path / "floats.png").read_bytes()
 
 
-@pytest.mark.parametrize("n", [0, -1, 401])
-def test_impossible_numbers_of_pairs_are_refused(tmp_path: Path, n: int) -> None:
+@pytest.mark.parametrize("number", [0, -1, 401])
+def test_impossible_numbers_of_pairs_are_refused(tmp_path: Path, number: int) -> None:
     data = pairs(tmp_path / "a.npz", 3)
-    with pytest.raises(InputError, match=f"{n} pairs cannot be drawn; 1 to 400 are possible"):
-        draw_sheet(data, tmp_path / "sheet.png", n)
+    with pytest.raises(InputError, match=f"^`pairs` is {number}; 1 to 400 are possible"):
+        draw_sheet(data, tmp_path / "sheet.png", number)
     assert not (tmp_path / "sheet.png").exists()
 
 

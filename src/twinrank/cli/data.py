@@ -103,11 +103,14 @@ def show(
         seed: Seed of the choice.
         flags: Tables: their images and columns.
     """
+    from twinrank.data.inputs import require_other_files
     from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pair_sheet import draw_sheet
 
+    source = flags.source()
+    require_other_files([out], file, source)
     with listening() as context:
-        rows = draw_sheet(load_pairs(file, None, flags.source(), context), out, pairs, seed)
+        rows = draw_sheet(load_pairs(file, None, source, context), out, pairs, seed)
     print(f"{out}: {len(rows)} pairs of {file}")
 
 

@@ -90,13 +90,16 @@ def order(
         columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
         resize: Bring images of another size to that of the training.
     """
+    from twinrank.data.inputs import require_other_files
     from twinrank.data.source import Source
     from twinrank.inference.load import load_predictor
     from twinrank.inference.order import order as measure
-    from twinrank.reporting.order import order_text, write_order
+    from twinrank.reporting.order import order_text, write_order, written_files
 
     folder, number = (None, images) if isinstance(images, int) else (images, number)
     source = Source(folder, columns or {}, resize=resize)
+    if out is not None:
+        require_other_files(written_files(out), file, source)
     with listening() as context:
         found = measure(load_predictor(*run), file, number, seed, source, context)
     print(order_text(found.report, found.rows))

@@ -45,12 +45,14 @@ def saliency(
         columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
         resize: Bring images of another size to that of the training.
     """
+    from twinrank.data.inputs import require_other_files
     from twinrank.data.source import Source
     from twinrank.inference.saliency import explain
     from twinrank.reporting.pictures import draw_saliency
     from twinrank.runs import RunFolder
 
     source = Source(images, columns or {}, resize=resize)
+    require_other_files([out], file, source)
     with listening() as context:
         explained = explain(RunFolder(run), file, pairs, seed, source, context)
     print(draw_saliency(*explained, out))
@@ -71,9 +73,12 @@ def augmentations(
         flags: Tables: their images and columns.
     """
     from twinrank.data.augmentation.examples import augmented_examples
+    from twinrank.data.inputs import require_other_files
     from twinrank.data.judgements import load_pairs
     from twinrank.reporting.pictures import draw_augmentations
 
+    source = flags.source()
+    require_other_files([out], file, source)
     with listening() as context:
-        data = load_pairs(file, None, flags.source(), context)
+        data = load_pairs(file, None, source, context)
     print(draw_augmentations(augmented_examples(data, seed), out))

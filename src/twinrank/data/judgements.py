@@ -22,6 +22,7 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
+from twinrank.data.inputs import labels_beside
 from twinrank.data.source import REFERENCE, Source, is_table, read_reference
 from twinrank.errors import InputError
 
@@ -290,7 +291,7 @@ def load_pairs(
         else:
             if source is not None and (source.images is not None or source.columns):
                 raise InputError(f"{path}: holds its own images; `images` and `columns` are for tables of judgements")
-            beside = path.with_name(f"{path.stem}_labels.csv")
+            beside = labels_beside(path)
             if (stored := read_image_npz(path)) is not None:
                 data = Judgements.of_images(stored, path, sha256(path))
             else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
@@ -34,21 +35,21 @@ class Pool:
         return len(self.images)
 
 
-def pool_of(data: Judgements, images: int, seed: int = 0) -> Pool:
+def pool_of(data: Judgements, number: int, seed: int = 0) -> Pool:
     """Different images from both sides of a pair file, taken at random and shuffled.
 
     The same pixels come once: compared with a copy of itself, an image is a tie.
 
     Args:
         data: N pairs.
-        images: Number of images, M, 3 to 500.
+        number: Number of images, M, 3 to 500.
         seed: Seed of the choice; a smaller pool is the beginning of a larger one.
 
     Raises:
-        InputError: ``images`` is impossible, or the file does not hold as many different images.
+        InputError: ``number`` is impossible, or the file does not hold as many different images.
     """
-    if not _FEWEST <= images <= _MOST:
-        raise InputError(f"`images`: {images} is not possible; use {_FEWEST} to {_MOST}")
+    if not _FEWEST <= number <= _MOST:
+        raise InputError(f"`number` is {number}; use {_FEWEST} to {_MOST}")
     sides, seen = np.stack([data.left, data.right]), np.zeros(len(data.images), bool)
     chosen: dict[bytes, tuple[int, int]] = {}
     for place in numpy_generator(seed, "pool").permutation(2 * len(data)):
@@ -58,11 +59,11 @@ def pool_of(data: Judgements, images: int, seed: int = 0) -> Pool:
             continue
         seen[image] = True
         chosen.setdefault(blake2b(data.images.take(np.array([image]))[0].tobytes()).digest(), (row, side))
-        if len(chosen) == images:
+        if len(chosen) == number:
             break
     else:
         raise InputError(
-            f"`images`: {images} is not possible, {data.path} holds {len(chosen):,} different images;"
+            f"{data.path}: {counted(len(chosen), 'different image', 'different images')}, but `number` is {number:,};"
             " use fewer, or a larger file"
         )
     places = list(chosen.values())

@@ -14,10 +14,9 @@ from twinrank.core.files import reading, sha256
 from twinrank.data.batch_sizes import rows_a_chunk
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.formats.pair_npz import open_pair_npz, stores_images_once
-from twinrank.data.formats.selection import ENDING, read_selection
-from twinrank.data.formats.votes.folders import find_table
+from twinrank.data.formats.selection import ENDING
 from twinrank.data.judgements import Judgements, load_pairs, selected
-from twinrank.data.source import REFERENCE, Source, is_table, read_reference
+from twinrank.data.source import REFERENCE, Source, is_table
 
 
 class PairStream(NamedTuple):
@@ -25,12 +24,10 @@ class PairStream(NamedTuple):
 
     Attributes:
         pairs: Number of pairs, N.
-        files: Files that hold the pairs, or name their images.
         chunks: Parts of the pairs, without labels, in order. Each has the ``path`` and ``sha256`` of the whole.
     """
 
     pairs: int
-    files: tuple[Path, ...]
     chunks: Iterator[Judgements]
 
 
@@ -58,13 +55,13 @@ def stream_pairs(
         npz = _is_npz(path) and not stores_images_once(path)
     if npz:
         with open_pair_npz(path, rows) as (pairs, ids, sides):
-            yield PairStream(pairs, (path,), _numbered(path, ids, sides))
+            yield PairStream(pairs, _numbered(path, ids, sides))
         return
     data = selected(path, _unlabelled) if path.name.endswith(ENDING) else load_pairs(path, None, source, context)
     data, rows = replace(data, y=None, id=data.row_ids), rows or _rows_a_chunk(data)
     parts = (data.select(slice(start, start + rows)) for start in range(0, len(data), rows))
     chunks = (replace(part, sha256=data.sha256) for part in parts)
-    yield PairStream(len(data), tuple(_files(path)), chunks)
+    yield PairStream(len(data), chunks)
 
 
 def _rows_a_chunk(data: Judgements) -> int:
@@ -87,14 +84,6 @@ def _unlabelled(path: Path) -> Judgements:
     with stream_pairs(path, sys.maxsize) as stream:
         (data,) = stream.chunks
     return data
-
-
-def _files(path: Path) -> list[Path]:
-    if path.name.endswith(ENDING):
-        return [path, *_files(read_selection(path).of)]
-    if path.name.endswith(REFERENCE):
-        return [path, *_files(read_reference(path)[0])]
-    return [find_table(path) if path.is_dir() else path]
 
 
 def digest_of(path: Path) -> str:

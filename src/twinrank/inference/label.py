@@ -10,9 +10,9 @@ from scipy.special import expit
 from twinrank.benchmark.submission import write_in_parts
 from twinrank.core.context import Context
 from twinrank.core.files import require_ending
+from twinrank.data.inputs import require_other_files
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
-from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
 
 
@@ -65,9 +65,8 @@ def write_predictions(
         InputError: The file or its images are refused, or ``out`` is no CSV, holds the pairs or cannot be written.
     """
     require_ending(out, ".csv")
+    require_other_files([out], file, source)
     with predictor.form.stream(file, source, context) as stream:
-        if Path(out).exists() and any(map(Path(out).samefile, stream.files)):
-            raise InputError(f"{out}: holds the pairs themselves; choose another name with `out`")
 
         def predicted() -> Iterator[list[list[object]]]:
             done = 0

@@ -33,7 +33,7 @@ class Ordered(NamedTuple):
 def order(
     predictor: Predictor,
     file: Path,
-    images: int,
+    number: int,
     seed: int = 0,
     source: Source | None = None,
     context: Context = Context(),
@@ -43,7 +43,7 @@ def order(
     Args:
         predictor: Predictor of the decisions.
         file: Pair file; its labels are not used.
-        images: Number of images, taken at random.
+        number: Number of images, taken at random.
         seed: Seed of that choice and of the resamples of the intervals.
         source: Where the images of a table are.
         context: Listeners.
@@ -51,7 +51,7 @@ def order(
     Raises:
         InputError: The file is refused, holds fewer different images, or they do not fit the predictor.
     """
-    pool = pool_of(predictor.form.load(Path(file), None, source, context), images, seed)
+    pool = pool_of(predictor.form.load(Path(file), None, source, context), number, seed)
     report = order_report(predictor.tournament(pool), seed=seed)
     meta = {"data": {"path": str(pool.path), "sha256": pool.sha256}, "seed": seed}
     return Ordered(pool, report, meta | described(predictor, pool.sha256))

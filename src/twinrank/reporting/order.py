@@ -45,6 +45,11 @@ def write_order(pool: Pool, report: OrderReport, meta: Mapping[str, Any], out: P
     Raises:
         InputError: A file cannot be written.
     """
-    data = Path(out) / "order.json"
+    data, picture = written_files(out)
     write_json(data, {**meta, **report.record(pool.names)})
-    return [data, draw_cycles(pool, report, Path(out) / "cycles.png")]
+    return [data, draw_cycles(pool, report, picture)]
+
+
+def written_files(out: Path) -> tuple[Path, Path]:
+    """``order.json`` and ``cycles.png`` in a folder."""
+    return Path(out) / "order.json", Path(out) / "cycles.png"

@@ -30,7 +30,7 @@ _LINE = 1.35
 """Line height, times the font size."""
 
 
-def draw_sheet(data: Judgements, out: Path, n: int = 40, seed: int = 0) -> np.ndarray:
+def draw_sheet(data: Judgements, out: Path, pairs: int = 40, seed: int = 0) -> np.ndarray:
     """Draw pairs taken at random, in file order, as a PNG; a bar marks the image that ranks higher.
 
     Small images are enlarged by a whole factor, so that every pixel stays visible. Large images are reduced.
@@ -38,19 +38,19 @@ def draw_sheet(data: Judgements, out: Path, n: int = 40, seed: int = 0) -> np.nd
     Args:
         data: Pairs, labelled or not.
         out: Path of the PNG.
-        n: Number of pairs; all pairs if the file has fewer.
+        pairs: Number of pairs; all pairs if the file has fewer.
         seed: Seed of the choice.
 
     Returns:
-        Rows that are drawn, int64 (min(n, N),).
+        Rows that are drawn, int64 (min(pairs, N),).
 
     Raises:
-        InputError: ``n`` is not 1 to 400, ``out`` does not end in .png, or the file cannot be written.
+        InputError: ``pairs`` is not 1 to 400, ``out`` does not end in .png, or the file cannot be written.
     """
     require_ending(out, ".png")
-    if not 1 <= n <= MOST_PAIRS:
-        raise InputError(f"`n`: {n} pairs cannot be drawn; 1 to {MOST_PAIRS} are possible")
-    rows = np.sort(numpy_generator(seed, "sheet").choice(len(data), min(n, len(data)), replace=False))
+    if not 1 <= pairs <= MOST_PAIRS:
+        raise InputError(f"`pairs` is {pairs}; 1 to {MOST_PAIRS} are possible")
+    rows = np.sort(numpy_generator(seed, "sheet").choice(len(data), min(pairs, len(data)), replace=False))
     drawn = data.select(rows)
     sheet = _Sheet.of(drawn)
     picture = Image.new("RGB", sheet.size, _PAPER)

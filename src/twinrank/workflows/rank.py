@@ -13,6 +13,7 @@ from twinrank.core.files import read_json, require_ending, write_text
 from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.images.store import ImageStore
+from twinrank.data.inputs import require_other_files
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
 from twinrank.errors import InputError
@@ -143,7 +144,8 @@ def rank(
     Raises:
         InputError: As :func:`score_images`, or ``out`` is no CSV or cannot be written.
     """
-    _require_other_file(out, judgements)
+    page = out.with_suffix(".html")
+    _require_other_files([out, page], judgements, source)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     scores = scored.scores
     order = np.argsort(scores.rank)
@@ -154,7 +156,7 @@ def rank(
         [f"{each:g}" for each in scores.comparisons[order]],
     ]
     _write_csv(out, COLUMNS, zip(*columns, strict=True))
-    write_page(scored, runs, out.with_suffix(".html"), context)
+    write_page(scored, runs, page, context)
     return scored
 
 
@@ -188,7 +190,7 @@ def choose_pairs(
     Raises:
         InputError: As :func:`score_images`, a value is out of range, or ``out`` is no CSV or cannot be written.
     """
-    _require_other_file(out, judgements)
+    _require_other_files([out], judgements, source)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     chosen = next_pairs(scored.scores, count, share_random, per_image, seed)
     drawn = np.where(chosen.random, "at random", "for its gain").tolist()
@@ -198,12 +200,16 @@ def choose_pairs(
     return chosen, scored
 
 
-def _require_other_file(out: Path, judgements: Path | Judgements | None) -> None:
-    """Make sure that a CSV can be written, and that it is not the table of judgements."""
-    require_ending(out, ".csv")
-    table = judgements.path if isinstance(judgements, Judgements) else judgements
-    if table is not None and Path(out).exists() and table.exists() and Path(out).samefile(table):
-        raise InputError(f"{out}: holds the judgements themselves; choose another name with `out`")
+def _require_other_files(outs: Sequence[Path], judgements: Path | Judgements | None, source: Source | None) -> None:
+    """Make sure that a CSV can be written, and that nothing replaces the judgements.
+
+    Raises:
+        InputError: The first has another ending, or one holds the judgements.
+    """
+    require_ending(outs[0], ".csv")
+    if judgements is not None:
+        table = judgements.path if isinstance(judgements, Judgements) else judgements
+        require_other_files(outs, table, source)
 
 
 def _of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:

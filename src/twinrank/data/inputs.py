@@ -1,0 +1,56 @@
+"""Files that a command reads, which nothing that it writes may replace."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinrank.data.formats.selection import ENDING, read_selection
+from twinrank.data.formats.votes.folders import find_table
+from twinrank.data.formats.votes.names import find_images
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.images.decode import ENDINGS
+from twinrank.data.source import REFERENCE, Source, is_table, read_reference
+from twinrank.errors import InputError
+
+
+def labels_beside(path: Path) -> Path:
+    """The CSV from which an NPZ file without ``y`` takes its labels, if it exists: ``NAME_labels.csv``."""
+    return path.with_name(f"{path.stem}_labels.csv")
+
+
+def require_other_files(outs: Sequence[Path], path: Path, source: Source | None = None) -> None:
+    """Make sure that what is written replaces nothing that is read: pairs, a table, labels, or an image.
+
+    Args:
+        outs: Files to write.
+        path: Anything that :func:`twinrank.data.judgements.load_pairs` reads.
+        source: How a table is read, and where its images are.
+
+    Raises:
+        InputError: A file to write is one of those, or would be read as labels afterwards.
+    """
+    path = Path(path)
+    files = _files(path, source or Source(), images=any(_may_be_image(out) for out in outs))
+    for out in map(Path, outs):
+        if any(out.exists() and file.exists() and out.samefile(file) for file in files):
+            raise InputError(f"{out}: is one of the files that are read, and is kept; choose another name with `out`")
+        if out.absolute() in {labels_beside(file).absolute() for file in files if file.suffix.lower() == ".npz"}:
+            raise InputError(f"{out}: would be read as the labels of the pairs; choose another name with `out`")
+
+
+def _may_be_image(out: Path) -> bool:
+    return Path(out).suffix.lower() in ENDINGS and Path(out).exists()
+
+
+def _files(path: Path, source: Source, images: bool) -> list[Path]:
+    """The files behind a path, and the image files that a table names if these are wanted."""
+    if path.name.endswith(ENDING):
+        return [path, *_files(read_selection(path).of, source, images)]
+    if path.name.endswith(REFERENCE):
+        return [path, *_files(*read_reference(path), images)]
+    if not path.exists() or not is_table(path):
+        return [path, labels_beside(path)]
+    table = find_table(path) if path.is_dir() else path
+    if not images:
+        return [table]
+    votes = read_votes(path, source.columns)
+    return [table, *find_images(dict.fromkeys([*votes.left, *votes.right]), source.images, votes.path)]
