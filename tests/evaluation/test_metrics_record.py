@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from twinrank.errors import InputError
+from twinrank.evaluation.chance import chance_warning, constant_log_loss
 from twinrank.evaluation.metrics import confusion_matrix, log_loss, score
 from twinrank.evaluation.metrics_record import KINDS, metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
@@ -120,3 +122,33 @@ def test_a_model_of_ties_is_part_of_the_log_loss() -> None:
     assert losses[1] == pytest.approx(log_loss(modelled.y, modelled.logit, tie=tie, nu=0.7))
     assert losses[0] == pytest.approx(log_loss(modelled.y, modelled.logit, tie=tie))
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("right", "size", "line"),
+    [
+        (90, 1.0, None),
+        (52, 1.0, r"no better than chance \(accuracy 52\.0%, interval 42\.3–61\.5, which includes 50%\); try more"),
+        (20, 1.0, r"worse than chance \(.*\); see whether the table names the winner or the loser"),
+        (
+            80,
+            9.0,
+            r"probabilities no better than a constant prediction \(log-loss 1\.8001, constant 0\.6931\); try more",
+        ),
+    ],
+)
+def test_predictions_at_chance_are_said_to_be(right: int, size: float, line: str | None) -> None:
+    y = np.arange(100) % 2
+    found = score(y, np.where(np.arange(100) < right, size, -size) * (2 * y - 1))
+    said = chance_warning(found["accuracy"], found["log_loss"].value, constant_log_loss())
+    assert said is None if line is None else said is not None and re.fullmatch(f"{line}.*", said)
+
+
+def test_a_constant_prediction_knows_the_share_of_ties() -> None:
+    made = voted("test", 0, tie=np.arange(200) % 4 == 0)
+    assert made.y is not None
+    plain, modelled = (metrics_record(replace(made, meta=made.meta | {"nu": nu})) for nu in (0.0, 0.5))
+    assert plain["constant_log_loss"] == constant_log_loss()
+    probability = 0.25, 0.375, 0.375
+    np.testing.assert_allclose(modelled["constant_log_loss"], -np.dot(probability, np.log(probability)))
+    assert "constant_log_loss" not in metrics_record(voted("test", 0))

@@ -17,9 +17,11 @@ from twinrank.data.overlap import images_in_rows, seen_images, training_warnings
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate
+from twinrank.inference.network import Network
 from twinrank.models.registry import create_model, entry
 from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
+from twinrank.training.finish import finish
 
 
 @pytest.fixture
@@ -76,8 +78,18 @@ def test_rows_that_share_images_are_evaluated_over_images(
         "ceiling",
         "both unseen by training: ",
         "warning: votes.csv: shares 5 images with train",
+        "    warning: no better than chance (accuracy ",
     ):
         assert part in printed
+
+
+def test_a_training_that_ends_at_chance_says_so(run: RunFolder, benchmark_folder: Path) -> None:
+    data = judgements(benchmark_folder, slice(0, 20), 90, 0, "votes.csv")
+    said = finish(run, data, data, run.train_config())
+    assert said is not None
+    assert said.startswith("warning: votes.csv: no better than chance (accuracy ")
+    logit = Network(run).logits(data)
+    assert finish(run, data, replace(data, y=(logit > 0).astype(np.int8)), run.train_config()) is None
 
 
 def test_pairs_without_common_images_keep_their_files(run: RunFolder, benchmark_folder: Path) -> None:

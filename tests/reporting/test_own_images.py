@@ -55,6 +55,13 @@ def test_mistakes_show_names_and_reduced_pictures(tmp_path: Path, judged: Judgem
     assert page.count("data:image/webp;base64,") == 2
 
 
+def test_a_network_at_chance_is_said_to_be(tmp_path: Path, judged: Judgements) -> None:
+    page = page_of(tmp_path, judged, np.where(np.arange(40) % 2, -2.0, 1.0))
+    assert " votes: no better than chance (accuracy 50.0%, interval 35.2–64.8, which includes 50%); try " in text_of(
+        page
+    )
+
+
 def test_votes_ties_raters_and_images_of_the_training_are_on_the_page(tmp_path: Path, judged: Judgements) -> None:
     tie = np.arange(40) == 3
     judged = replace(judged, y=np.where(tie, 0.5, np.where(np.arange(40) == 7, 0.75, 1)).astype(np.float32), tie=tie)

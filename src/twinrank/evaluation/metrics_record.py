@@ -12,6 +12,7 @@ from twinrank.core.records import as_record
 from twinrank.core.run_records import as_uses, sharing_in_words, uses_as_json, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.agreement import agreement
+from twinrank.evaluation.chance import constant_log_loss
 from twinrank.evaluation.metrics import confusion_matrix, score, share_right
 from twinrank.evaluation.predictions import Predictions, joined, with_uses
 from twinrank.evaluation.resampling import images_to_resample
@@ -114,6 +115,7 @@ class MetricsRecord(TypedDict):
         images: Number of distinct images; only where one occurs in several rows.
         ties: Number of rows that were judged equal; only where there are any.
         undecided: Number of rows that only the log-loss is about: ties, and even shares; only where there are any.
+        constant_log_loss: Log-loss of a constant prediction; only where there are ties, or the predictor models them.
         votes: Number of votes; only where rows have numbers of votes.
         kinds: Metrics by kind of row, see :data:`KINDS`; only where training may have used images of the rows.
         agreement: Agreement of those who judged; only where pairs were judged more than once.
@@ -132,6 +134,7 @@ class MetricsRecord(TypedDict):
     images: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
     ties: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
     undecided: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
+    constant_log_loss: NotRequired[Annotated[float, msgspec.Meta(ge=0)]]
     votes: NotRequired[Annotated[float, msgspec.Meta(ge=0)]]
     kinds: NotRequired[dict[str, KindRecord]]
     agreement: NotRequired[AgreementRecord]
@@ -256,6 +259,8 @@ def _evaluated(parts: Sequence[Predictions], path: str) -> dict[str, Any]:
         record["ties"] = int(rows.tie.sum())
     if undecided := int((~is_decided(y, rows.tie, rows.weight)).sum()):
         record["undecided"] = undecided
+    if nu or "ties" in record:
+        record["constant_log_loss"] = constant_log_loss(rows.tie if nu else None, rows.weight)
     if rows.weight is not None:
         record["votes"] = float(rows.weight.sum(dtype=np.float64))
     return record | _kinds(rows, y, nu) | _agreement(rows, y) | _warnings(parts, rows, path)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
+from twinrank.evaluation.chance import EVEN_LOG_LOSS, chance_warning
 from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.metrics_record import EstimateRecord, read_metrics, rows_in_words
 from twinrank.evaluation.predictions import Predictions
@@ -64,6 +65,7 @@ class FileMetrics:
         images: Number of distinct images, where one occurs in several rows; else None.
         ties: Number of rows that were judged equal.
         undecided: Number of rows that only the log-loss is about.
+        constant_log_loss: Log-loss of a constant prediction; None where it is unknown.
         votes: Number of votes; None where each row is one.
         kinds: Metrics by kind of row; empty where training used none of the images, or it is unknown.
         agreement: Agreement of those who judged; None where no pair was judged more than once.
@@ -79,6 +81,7 @@ class FileMetrics:
     images: int | None = None
     ties: int = 0
     undecided: int = 0
+    constant_log_loss: float | None = EVEN_LOG_LOSS
     votes: float | None = None
     kinds: Mapping[str, KindMetrics] = field(default_factory=dict)
     agreement: AgreementMetrics | None = None
@@ -88,6 +91,12 @@ class FileMetrics:
     def files(self) -> list[dict[str, Any]]:
         """Evaluated data files: one, or those that were pooled."""
         return self.data.get("files", [self.data])
+
+    @property
+    def chance(self) -> str | None:
+        """What to say where the predictions are no better than chance; None where they are better."""
+        log_loss = self.metrics["log_loss"].value if "log_loss" in self.metrics else 0.0
+        return chance_warning(self.metrics["accuracy"], log_loss, self.constant_log_loss)
 
     @property
     def is_pooled(self) -> bool:
@@ -282,6 +291,8 @@ def _file_metrics(key: str, document: dict[str, Any], config: dict[str, Any], us
     people: dict[str, Any] = {
         name: document[name] for name in ("images", "ties", "undecided", "votes") if name in document
     }
+    # An older version wrote no such number beside ties.
+    people["constant_log_loss"] = document.get("constant_log_loss", None if "ties" in document else EVEN_LOG_LOSS)
     if "agreement" in document:
         found = document["agreement"]
         parts = {name: _estimate(found[name]) for name in ("agreement", "ceiling", "accuracy")}

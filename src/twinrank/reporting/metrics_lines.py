@@ -30,6 +30,8 @@ def metrics_lines(each: FileMetrics) -> list[str]:
             accuracy = part.metrics["accuracy"]
             shown = f"accuracy {value(accuracy, 'accuracy')} ({interval(accuracy, 'accuracy')})"
         lines.append(f"    {kind} by training: {counted(part.n, 'row', 'rows')}, {shown}")
+    if each.chance is not None:
+        lines.append(f"    warning: {each.chance}")
     return [*lines, *(f"    warning: {line}" for line in each.warnings)]
 
 

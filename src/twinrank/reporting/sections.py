@@ -183,6 +183,7 @@ def warnings(contents: RunContents) -> list[str]:
     """What a reader must know before the numbers: warnings of the training and of each evaluation, each once."""
     lines = list(contents.config.get("warnings", []))
     for each in contents.metrics.values():
+        lines += [] if each.chance is None else [f"{each.key}: {each.chance}"]
         lines += each.warnings
     return list(dict.fromkeys(lines))
 

@@ -6,8 +6,10 @@ from twinrank.config import TrainConfig
 from twinrank.core.files import write_json, write_npz
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements
+from twinrank.evaluation.chance import chance_warning, constant_log_loss
 from twinrank.evaluation.fit_judging import fit_judging
 from twinrank.evaluation.judging import Judging
+from twinrank.evaluation.metrics import log_loss, share_right
 from twinrank.evaluation.score_prior import fit_prior
 from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import LOGIT_NU, Network
@@ -17,7 +19,7 @@ from twinrank.runs import RunFolder
 from twinrank.training.judging import tie_weight
 
 
-def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> None:
+def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> str | None:
     """Write what scores and probabilities need later, from the best weights.
 
     - ``panel.npz``: features of a panel of training images. Networks with latent levels need none.
@@ -32,6 +34,9 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
         val: Judgements that chose the epoch.
         config: Training values.
 
+    Returns:
+        A warning where the predictions of ``val`` are no better than chance, else None.
+
     Raises:
         InputError: A file cannot be written.
     """
@@ -39,21 +44,32 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
     if not isinstance(network.model.comparator, LatentOrder):
         panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
         write_npz(run.panel, {"features": panel.cpu().numpy()})
+    logit, nu = network.logits(val).astype(np.float64), 0.0
     if val.tie is not None or val.rater is not None or config.rater_bias:
-        _write_judging(run, network, val, config)
+        # The scale of the logits is not that of the judges, and predictions are in logits.
+        nu = tie_weight(logit, val.tie, val.weight)
+        write_json(run.judging, _judging(logit, val, config).as_json() | {LOGIT_NU: nu})
     if val.recurring:
         judging = Judging.load(run.judging) if run.judging.is_file() else None
         prior = fit_prior(network.scores(val.images), as_comparisons(val), judging, config.seed)
         write_json(run.score_prior, prior.as_json())
+    return _chance_warning(logit, val, nu)
 
 
-def _write_judging(run: RunFolder, network: Network, val: Judgements, config: TrainConfig) -> None:
+def _judging(logit: np.ndarray, val: Judgements, config: TrainConfig) -> Judging:
     names, rater = (), None
     if val.rater is not None:
         names, rater = np.unique(val.rater, return_inverse=True)
     assert val.y is not None
-    logit = network.logits(val).astype(np.float64)
-    judging = fit_judging(logit, val.y, val.tie, val.weight, rater, [str(name) for name in names], config.rater_bias)
-    # The scale of the logits is not that of the judges, and predictions are in logits.
-    nu = tie_weight(logit, val.tie, val.weight)
-    write_json(run.judging, judging.as_json() | {LOGIT_NU: nu})
+    return fit_judging(logit, val.y, val.tie, val.weight, rater, [str(name) for name in names], config.rater_bias)
+
+
+def _chance_warning(logit: np.ndarray, val: Judgements, nu: float) -> str | None:
+    assert val.y is not None
+    votes, images = {"tie": val.tie, "weight": val.weight}, val.image_codes if val.recurring else None
+    found = chance_warning(
+        share_right(val.y, logit, images=images, **votes),
+        log_loss(val.y, logit, **votes, nu=nu),
+        constant_log_loss(val.tie if nu else None, val.weight),
+    )
+    return None if found is None else f"warning: {val.path}: {found}"

@@ -268,7 +268,8 @@ def _fit(
     with following(run, configuration.get("log_to", ()), hooks.say):
         batches = _batches(pairs, config, teacher, hooks)
         Training(run, model.to(pick_device()), description, batches, val, config, hooks).fit()
-    finish(run, pairs, val, config)
+    if (warning := finish(run, pairs, val, config)) is not None:
+        hooks.say(warning)
 
 
 def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
