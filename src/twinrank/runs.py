@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "judging.json"
 
     @property
+    def calibration(self) -> Path:
+        """From logits to probabilities of votes: JSON; only where people judged, or images of ``val`` recur."""
+        return self.path / "calibration.json"
+
+    @property
     def score_prior(self) -> Path:
         """How far scores of images lie from the network's: JSON; only where images of ``val`` recur."""
         return self.path / "score_prior.json"

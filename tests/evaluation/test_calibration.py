@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from twinrank.evaluation.calibration import CALIBRATIONS, fit_isotonic, fit_temperature
+from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.labelled_rows import LabelledRows
 from twinrank.evaluation.metrics import expected_calibration_error, log_loss
+from twinrank.evaluation.vote_calibration import fit_votes
 
 
 def noisy(n: int, seed: int, sharpness: float) -> tuple[LabelledRows, np.ndarray]:
@@ -60,3 +62,19 @@ def test_a_row_of_several_votes_counts_as_so_many_rows(name: str) -> None:
     weighted = CALIBRATIONS[name](replace(rows, weight=votes.astype(np.float32)), logit)(logit)
     repeated = CALIBRATIONS[name](rows.take(np.repeat(np.arange(300), votes)), np.repeat(logit, votes))(logit)
     assert np.abs(weighted) == pytest.approx(np.abs(repeated), abs=1e-3)
+
+
+def test_the_scale_of_votes_is_found_with_ties_and_few_votes_hardly_move_it() -> None:
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 3, 20_000)
+    left, tied, _ = outcome_probabilities(0.4 * logit, 0.7)
+    draw = rng.random(20_000)
+    tie = (draw >= left) & (draw < left + tied)
+    y = np.where(tie, 0.5, draw < left)
+    found = fit_votes(logit, y, tie)
+    np.testing.assert_allclose((found.scale, found.nu), (0.4, 0.7), rtol=0.05)
+    half = fit_votes(logit[:2000], y[:2000], tie[:2000], np.full(2000, 10.0))
+    np.testing.assert_allclose((half.scale, half.nu), (0.4, 0.7), rtol=0.15)
+    sure = fit_votes(np.full(10, 1.0), np.ones(10))
+    assert 1 < sure.scale < 2.5
+    assert fit_votes(logit, y > 0.5).nu == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from tests.conftest import RECORDED
 
 from twinrank.cli.output import print_metrics
@@ -15,9 +16,14 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, seen_images, training_warnings
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics import log_loss
 from twinrank.evaluation.predictions import Predictions
-from twinrank.inference.evaluate import evaluate
+from twinrank.inference.evaluate import evaluate, predictions_of
+from twinrank.inference.label import write_predictions
+from twinrank.inference.mean import MeanPredictor
 from twinrank.inference.network import Network
+from twinrank.inference.predict import image_features
+from twinrank.models.comparators import LatentOrder
 from twinrank.models.registry import create_model, entry
 from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
@@ -90,6 +96,48 @@ def test_a_training_that_ends_at_chance_says_so(run: RunFolder, benchmark_folder
     assert said.startswith("warning: votes.csv: no better than chance (accuracy ")
     logit = Network(run).logits(data)
     assert finish(run, data, replace(data, y=(logit > 0).astype(np.int8)), run.train_config()) is None
+
+
+def test_where_people_judged_probabilities_are_calibrated(
+    run: RunFolder, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    data = judgements(benchmark_folder, slice(0, 20), 400, 0, "votes.csv")
+    model, options = Network(run).model, run.read_config()["model"]["options"]
+    assert isinstance(model.comparator, LatentOrder)
+    # A network that was not trained is sure of nothing.
+    levels = model.comparator.scores
+    levels.weight.data *= 1e5
+    levels.bias.data = -levels.weight.data @ image_features(model, data.images).mean(0)
+    save_weights(run.weights, model, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
+    votes = tmp_path / "votes.npz"
+    sides = {"left": data.left, "right": data.right}
+    np.savez(votes, images=data.images.take(np.arange(20)), y=np.zeros(400, np.int8), **sides)
+    twin = tmp_path / "swapped.npz"
+    np.savez(twin, images=data.images.take(np.arange(20)), left=data.right, right=data.left)
+
+    def written(file: Path) -> np.ndarray:
+        write_predictions(Network(run), file, tmp_path / "p.csv", probabilities=True)
+        return np.genfromtxt(tmp_path / "p.csv", delimiter=",", names=True)
+
+    raw, logit = written(votes), Network(run).logits(data).astype(float)
+    assert logit.std() > 1
+    np.testing.assert_array_equal(raw["logit"], logit)
+    # Votes that are far less sure than the network.
+    y = (np.random.default_rng(0).random(400) < expit(0.3 * logit)).astype(np.int8)
+    finish(run, data, replace(data, y=y), run.train_config())
+    found, swapped = written(votes), written(twin)
+    np.testing.assert_array_equal(found["label"], raw["label"])
+    assert ((found["probability"] > 0.5) == (found["label"] == 1)).all()
+    np.testing.assert_array_equal(found["probability"] + swapped["probability"], 1)
+    assert log_loss(y, found["logit"]) < log_loss(y, logit)
+    (record,) = evaluate(run, [replace(data, y=y)]).values()
+    np.testing.assert_allclose(record["metrics"]["log_loss"]["value"], log_loss(y, found["logit"]), rtol=1e-5)
+    np.testing.assert_array_equal(predictions_of(run, data).logit, logit)
+    both = MeanPredictor([Network(run), Network(run)])
+    np.testing.assert_array_equal(both.calibrated(logit), Network(run).calibrated(logit))
+    run.calibration.write_text('{"scale": 0, "nu": 0}')
+    with pytest.raises(InputError, match=r"calibration\.json: `scale` is 0 and"):
+        Network(run)
 
 
 def test_pairs_without_common_images_keep_their_files(run: RunFolder, benchmark_folder: Path) -> None:

@@ -47,6 +47,9 @@ class Darker:
     def ties(self, logit: np.ndarray) -> None:
         return None
 
+    def calibrated(self, logit: np.ndarray) -> None:
+        return None
+
 
 @pytest.mark.parametrize("batches", [1, 3, 100])
 def test_predictions_do_not_depend_on_chunks(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
 
 from twinrank.api.values import as_path
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.data.stream import stream_pairs
+from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import PRETRAINED
@@ -76,6 +76,9 @@ class PairPredictor:
     def predict_proba(self, xa: Pairs | Any, xb: Any = None) -> np.ndarray:
         """Probabilities of the classes 0 and 1, float64 (N, 2). Those of a swapped pair are the same, swapped.
 
+        Where people judged, they are those of votes, calibrated on the validation file. So they may be nearer to 0.5
+        than the logits of :meth:`decision_function`.
+
         >>> probability = tr.load_predictor("runs/first").predict_proba("data/val.npz")
         >>> bool((probability.sum(axis=1) == 1).all())
         True
@@ -87,7 +90,9 @@ class PairPredictor:
         Raises:
             InputError: As :meth:`decision_function`.
         """
-        return probabilities(self.decision_function(xa, xb))
+        logit = self.decision_function(xa, xb)
+        calibrated = self._predictor.calibrated(logit)
+        return probabilities(logit if calibrated is None else calibrated)
 
     def predict(self, xa: Pairs | Any, xb: Any = None) -> np.ndarray:
         """The likelier class of each pair, int64 (N,): 1 where the left image ranks higher, else 0.
@@ -134,6 +139,5 @@ def load_predictor(*folders: str | os.PathLike[str], threads: int | None = None)
 
 def probabilities(logit: np.ndarray) -> np.ndarray:
     """Probabilities of the classes 0 and 1 from logits (N,), float64 (N, 2); each row adds up to 1 exactly."""
-    likelier = expit(np.abs(logit.astype(np.float64)))
-    left = np.where(logit >= 0, likelier, 1 - likelier)
+    left = probability_of_left(logit)
     return np.stack([1 - left, left], axis=1)

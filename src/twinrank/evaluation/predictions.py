@@ -56,6 +56,7 @@ class PredictionsMeta(TypedDict):
         weights_sha256: Digest of the weights.
         model: Name of the network.
         track: Track of the predictor.
+        scale: Factor by which the logits of the network were calibrated; absent where they were not.
         nu: Parameter of ties of the predictor, see :func:`twinrank.evaluation.metrics.score`; 0 without ties.
         warnings: Lines about the training that a reader of its results must know.
     """
@@ -65,6 +66,7 @@ class PredictionsMeta(TypedDict):
     weights_sha256: NotRequired[str]
     model: NotRequired[str]
     track: NotRequired[str]
+    scale: NotRequired[Annotated[float, msgspec.Meta(gt=0)]]
     nu: NotRequired[Annotated[float, msgspec.Meta(ge=0)]]
     warnings: NotRequired[list[str]]
 

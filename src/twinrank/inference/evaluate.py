@@ -32,6 +32,8 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Score the best weights of a run on labelled files, each once.
 
+    Where the run has a calibration, the logits are those of its probabilities. Accuracy is the same.
+
     Writes ``predictions/KEY.npz`` and ``metrics/KEY.json`` for each file, see
     :func:`twinrank.inference.file_keys.file_keys`. Several files that neither the training nor that of a teacher used
     are also scored together, as ``metrics/tests.json``.
@@ -68,7 +70,7 @@ def evaluate(
     together = recurs(np.concatenate(apart([data.image_codes for data in loaded])))
     for key, data in zip(file_keys(run, loaded), loaded, strict=True):
         started = time.perf_counter()
-        made[key] = predictions_of(run, data, recurring=together, network=network)
+        made[key] = _calibrated(network, predictions_of(run, data, recurring=together, network=network))
         milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
     records = records_of(made, used)
     for key, duration in milliseconds.items():
@@ -78,6 +80,14 @@ def evaluate(
     for key, record in records.items():
         write_json(run.metrics(key), record)
     return records
+
+
+def _calibrated(network: Network, predictions: Predictions) -> Predictions:
+    """Predictions with the logits of the probabilities that are written for pairs without labels."""
+    if network.calibration is None:
+        return predictions
+    meta = predictions.meta | {"scale": network.calibration.scale, "nu": network.nu}
+    return replace(predictions, logit=network.calibration.logits(predictions.logit), meta=meta)
 
 
 def _as_in_training(config: dict[str, Any], data: Judgements) -> Judgements:
@@ -115,6 +125,8 @@ def predictions_of(
 ) -> Predictions:
     """Predictions of the best weights of a run, with what people said, and a description of pairs and run as ``meta``.
 
+    The logits are the network's own, before any calibration.
+
     Args:
         run: Run with weights.
         data: Pairs.
@@ -130,7 +142,7 @@ def predictions_of(
         data={"path": str(data.path), "sha256": data.sha256, "n": len(data), **_source_of(data)},
         **described(network, data.sha256),
     )
-    if network.nu:
+    if network.nu and network.calibration is None:
         predictions.meta["nu"] = network.nu
     if config.get("warnings"):
         predictions.meta["warnings"] = config["warnings"]

@@ -13,6 +13,7 @@ from twinrank.core.files import require_ending
 from twinrank.data.inputs import require_other_files
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
+from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference.form import ImageForm
 
 
@@ -30,6 +31,10 @@ class Labeller(Protocol):
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:
         """Probabilities of ties at logits, float (N,), or None."""
+        ...
+
+    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
+        """Logits of probabilities, float64 (N,), or None where they are the logits themselves."""
         ...
 
 
@@ -74,8 +79,7 @@ def write_predictions(
                 logit = predictor.logits(chunk)
                 columns = [chunk.row_ids, (logit > 0).astype(int)]
                 if probabilities:
-                    tie = predictor.ties(logit)
-                    columns += [expit(np.float64(logit)), *([] if tie is None else [tie]), np.float64(logit)]
+                    columns += _probabilities(predictor, logit)
                 yield [column.tolist() for column in columns]
                 done += len(chunk)
                 progress(done, stream.pairs)
@@ -83,3 +87,14 @@ def write_predictions(
         more = ("probability", *(["tie"] if predictor.ties(np.zeros(1)) is not None else []), "logit")
         write_in_parts(Path(out), predicted(), ("id", "label", *(more if probabilities else ())))
     return stream.pairs
+
+
+def _probabilities(predictor: Labeller, logit: np.ndarray) -> list[np.ndarray]:
+    """The columns that a submission has not: probability, that of a tie if ties are modelled, and logit."""
+    tie, calibrated = predictor.ties(logit), predictor.calibrated(logit)
+    if calibrated is None:
+        calibrated = np.float64(logit)
+        left = expit(calibrated)
+    else:
+        left = probability_of_left(calibrated)
+    return [left, *([] if tie is None else [tie]), calibrated]

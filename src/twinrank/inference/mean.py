@@ -57,6 +57,11 @@ class MeanPredictor:
         ties = [tie for each in self._predictors if (tie := each.ties(logit)) is not None]
         return _mean(ties) if ties else None
 
+    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
+        """See :class:`twinrank.inference.predictor.Predictor`; the mean of all, None where one of them has none."""
+        each = [calibrated for one in self._predictors if (calibrated := one.calibrated(logit)) is not None]
+        return _mean(each) if len(each) == len(self._predictors) else None
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""

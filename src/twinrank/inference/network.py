@@ -17,6 +17,7 @@ from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
 from twinrank.inference.scores import image_scores, panel_of
@@ -25,8 +26,8 @@ from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.runs import PRETRAINED, RunFolder, used_in_training
 
-LOGIT_NU = "logit_nu"
-"""Key of ``judging.json``: Davidson's nu that suits the logits of the network."""
+_LOGIT_NU = "logit_nu"
+"""Key of ``judging.json`` in a run of an older version: Davidson's nu for logits that are not calibrated."""
 
 
 class Network:
@@ -40,7 +41,8 @@ class Network:
 
     Attributes:
         model: The network.
-        nu: Davidson's nu for its logits; 0 where no ties are modelled.
+        calibration: From logits to probabilities; None where training has fitted none.
+        nu: Davidson's nu for its calibrated logits, if there are any; 0 where no ties are modelled.
         form: Form of the images that it takes.
     """
 
@@ -50,7 +52,10 @@ class Network:
         prepare_cpu(config["threads"])
         self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
-        self.nu: float = read_json(run.judging).get(LOGIT_NU, 0.0) if run.judging.is_file() else 0.0
+        self.calibration = VoteCalibration.load(run.calibration) if run.calibration.is_file() else None
+        self.nu: float = read_json(run.judging).get(_LOGIT_NU, 0.0) if run.judging.is_file() else 0.0
+        if self.calibration is not None:
+            self.nu = self.calibration.nu
         own = run.path.resolve() == PRETRAINED.resolve()
         name = "the network that comes with twinrank" if own else str(run.path)
         channels, shorter_side = self.model.encode.mean.shape[0], read_tensor_header(run.weights).state["image_size"]
@@ -102,7 +107,13 @@ class Network:
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:
         """See :class:`twinrank.inference.predictor.Predictor`."""
+        if self.calibration is not None:
+            return self.calibration.ties(logit)
         return outcome_probabilities(logit, self.nu)[1] if self.nu else None
+
+    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
+        """See :class:`twinrank.inference.predictor.Predictor`."""
+        return None if self.calibration is None else self.calibration.logits(logit)
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:

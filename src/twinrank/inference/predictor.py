@@ -46,6 +46,10 @@ class Predictor(Protocol):
         """Probabilities of ties at logits, float (N,); None where ties are not modelled."""
         ...
 
+    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
+        """Logits of probabilities, float64 (N,), with the signs of ``logit``; None where they are ``logit`` itself."""
+        ...
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """How files were used in training, by digest."""

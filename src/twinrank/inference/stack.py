@@ -87,6 +87,9 @@ class StackPredictor:
     def ties(self, logit: np.ndarray) -> None:
         """See :class:`twinrank.inference.predictor.Predictor`; a stack models no ties."""
 
+    def calibrated(self, logit: np.ndarray) -> None:
+        """See :class:`twinrank.inference.predictor.Predictor`; the logits of a stack are those of probabilities."""
+
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""

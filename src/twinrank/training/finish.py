@@ -11,12 +11,12 @@ from twinrank.evaluation.fit_judging import fit_judging
 from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.metrics import log_loss, share_right
 from twinrank.evaluation.score_prior import fit_prior
+from twinrank.evaluation.vote_calibration import fit_votes
 from twinrank.inference.judged import as_comparisons
-from twinrank.inference.network import LOGIT_NU, Network
+from twinrank.inference.network import Network
 from twinrank.inference.scores import panel_of
 from twinrank.models.comparators import LatentOrder
 from twinrank.runs import RunFolder
-from twinrank.training.judging import tie_weight
 
 
 def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> str | None:
@@ -27,6 +27,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
       occurs in several judgements; else the two could not be told apart.
     - ``judging.json``: ties and raters, fitted to the logits of ``val``. It is written where there is more to fit than
       labels.
+    - ``calibration.json``: from logits to probabilities, fitted to ``val``, too. It is written beside either.
 
     Args:
         run: Finished run.
@@ -45,10 +46,14 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
         panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
         write_npz(run.panel, {"features": panel.cpu().numpy()})
     logit, nu = network.logits(val).astype(np.float64), 0.0
-    if val.tie is not None or val.rater is not None or config.rater_bias:
-        # The scale of the logits is not that of the judges, and predictions are in logits.
-        nu = tie_weight(logit, val.tie, val.weight)
-        write_json(run.judging, _judging(logit, val, config).as_json() | {LOGIT_NU: nu})
+    assert val.y is not None
+    judged = val.tie is not None or val.rater is not None or config.rater_bias
+    if judged:
+        write_json(run.judging, _judging(logit, val, config).as_json())
+    if judged or val.recurring:
+        calibration = fit_votes(logit, val.y, val.tie, val.weight)
+        calibration.save(run.calibration)
+        logit, nu = calibration.logits(logit), calibration.nu
     if val.recurring:
         judging = Judging.load(run.judging) if run.judging.is_file() else None
         prior = fit_prior(network.scores(val.images), as_comparisons(val), judging, config.seed)
