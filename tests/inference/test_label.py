@@ -10,6 +10,7 @@ from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.data import batch_sizes
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
@@ -116,3 +117,17 @@ def test_pairs_are_not_written_over(tmp_path: Path) -> None:
         write_predictions(Darker(), tmp_path, tmp_path / "a.png")
     assert table.read_text() == "left,right\na.png,a.png\n"
     assert write_predictions(Darker(), tmp_path, tmp_path / "pred.csv") == 1
+
+
+def test_probabilities_of_a_table_come_with_its_names(tmp_path: Path) -> None:
+    for name, value in (("a.png", 0), ("b.png", 255)):
+        Image.new("L", (8, 8), value).save(tmp_path / name)
+    table, out = tmp_path / "pairs.csv", tmp_path / "p.csv"
+    table.write_text("one,two\na.png,b.png\nb.png,a.png\n")
+    write_predictions(Darker(), table, out, probabilities=True, source=Source(columns={"left": "one", "right": "two"}))
+    lines = [line.split(",") for line in out.read_text().splitlines()]
+    assert lines[0] == ["id", "label", "probability", "logit", "left", "right"]
+    assert [line[:2] + line[-2:] for line in lines[1:]] == [["0", "1", "a.png", "b.png"], ["1", "0", "b.png", "a.png"]]
+    np.savez(tmp_path / "pairs.npz", x=np.zeros((3, 8, 16), np.uint8))
+    write_predictions(Darker(), tmp_path / "pairs.npz", out, probabilities=True)
+    assert out.read_text().splitlines()[0] == "id,label,probability,logit"

@@ -61,7 +61,8 @@ def predict(
         run: Run folder or stack folder. With several, separated by commas, their mean predicts. The default is the
             network that comes with twinrank, which knows the benchmark's occluded digits.
         out: CSV.
-        probabilities: Write more columns: the probability of left, of a tie where ties are modelled, and the logit.
+        probabilities: Write more columns: the probability of left, of a tie where ties are modelled, the logit, and the
+            names of both images where a table has them.
         images: Folder of the images that a table names; that of the table by default.
         columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
         resize: Bring images of another size to that of the training.

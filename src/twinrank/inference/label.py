@@ -1,6 +1,7 @@
 """Labels and probabilities of pairs that have none, from a predictor."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -52,7 +53,8 @@ def write_predictions(
 
     The columns are ``id`` and ``label``, a submission to the benchmark. With ``probabilities`` there are also
     ``probability``, that left ranks higher where a side is decided for; ``tie``, that neither does, if the predictor
-    models ties; and ``logit``, that of ``probability``.
+    models ties; and ``logit``, that of ``probability``. Where a table names the images, their names follow, as ``left``
+    and ``right``.
 
     Args:
         predictor: Predictor; it gets the chunks of :func:`twinrank.data.stream.stream_pairs`.
@@ -73,28 +75,37 @@ def write_predictions(
     require_other_files([out], file, source)
     with predictor.form.stream(file, source, context) as stream:
 
-        def predicted() -> Iterator[list[list[object]]]:
+        def predicted() -> Iterator[dict[str, list[object]]]:
             done = 0
             for chunk in stream.chunks:
                 logit = predictor.logits(chunk)
-                columns = [chunk.row_ids, (logit > 0).astype(int)]
+                columns = {"id": chunk.row_ids, "label": (logit > 0).astype(int)}
                 if probabilities:
-                    columns += _probabilities(predictor, logit)
-                yield [column.tolist() for column in columns]
+                    columns |= _probabilities(predictor, logit) | _names(chunk)
+                yield {name: column.tolist() for name, column in columns.items()}
                 done += len(chunk)
                 progress(done, stream.pairs)
 
-        more = ("probability", *(["tie"] if predictor.ties(np.zeros(1)) is not None else []), "logit")
-        write_in_parts(Path(out), predicted(), ("id", "label", *(more if probabilities else ())))
+        parts = predicted()
+        # The first part knows the columns.
+        first = next(parts)
+        write_in_parts(Path(out), ([*part.values()] for part in chain([first], parts)), [*first])
     return stream.pairs
 
 
-def _probabilities(predictor: Labeller, logit: np.ndarray) -> list[np.ndarray]:
+def _probabilities(predictor: Labeller, logit: np.ndarray) -> dict[str, np.ndarray]:
     """The columns that a submission has not: probability, that of a tie if ties are modelled, and logit."""
     tie, calibrated = predictor.ties(logit), predictor.calibrated(logit)
     if calibrated is None:
-        calibrated = np.float64(logit)
+        calibrated = np.asarray(logit, np.float64)
         left = expit(calibrated)
     else:
         left = probability_of_left(calibrated)
-    return [left, *([] if tie is None else [tie]), calibrated]
+    return {"probability": left, **({} if tie is None else {"tie": tie}), "logit": calibrated}
+
+
+def _names(chunk: Judgements) -> dict[str, np.ndarray]:
+    """The names of both images, where a table names them."""
+    if chunk.source is None or chunk.images.names is None:
+        return {}
+    return {"left": chunk.images.names[chunk.left], "right": chunk.images.names[chunk.right]}
