@@ -10,34 +10,29 @@ It writes the folder ``OUT/images``; ``OUT/votes.csv``, a table as people have i
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from benchmarks.real_data.cells import cells
 from benchmarks.real_data.photographs import photographs
 from benchmarks.real_data.picture import Picture
 from benchmarks.real_data.tables import write_table
-from benchmarks.real_data.typefaces import find_fonts, typefaces
+from benchmarks.real_data.typefaces import LONGEST, find_fonts, typefaces
+from benchmarks.real_data.writing import write_images, write_votes
 from twinrank.errors import InputError
-from twinrank.evaluation.simulate import Crowd, make_crowd, random_pairs, simulate_crowd
-
-LONGEST = (96, 320)
-COLUMNS = ("photo_1", "photo_2", "winner", "worker")
-JUDGED_TWICE = 0.2
-"""Share of the votes that are on pairs which two people judge, so that their agreement is known."""
+from twinrank.evaluation.simulate import make_crowd
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Makes one set, as the command line says."""
     asked = _parser().parse_args(arguments)
     try:
-        scores = write_images(_pictures(asked), asked.out)
+        truth = write_images(_pictures(asked), asked.out / "images")
     except InputError as error:
         sys.exit(f"error: {error}")
+    write_table(asked.out / "truth.csv", [each.row() for each in truth])
+    scores = {each.name: each.score for each in truth}
     crowd = make_crowd(asked.raters, asked.seed, careless=asked.careless, bias=asked.bias, nu=asked.ties)
     write_votes(scores, crowd, asked.votes, asked.seed, asked.out)
     print(f"{asked.out}: {len(scores):,} images, {asked.votes:,} votes of {asked.raters} people")
@@ -67,60 +62,6 @@ def _pictures(asked: argparse.Namespace) -> Iterable[Picture]:
     if asked.fonts is None:
         raise InputError("typefaces need --fonts FOLDER")
     return typefaces(find_fonts(asked.fonts), asked.images, asked.seed, tuple(asked.longest))
-
-
-def write_images(pictures: Iterable[Picture], out: Path) -> dict[str, float]:
-    """Writes images and ``truth.csv``.
-
-    Args:
-        pictures: Images of one set.
-        out: Folder of the set.
-
-    Returns:
-        True scores by name.
-    """
-    scores = {}
-    rows = []
-    for picture in pictures:
-        path = out / "images" / picture.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.write(path)
-        scores[picture.name] = picture.score
-        rows.append({"image": picture.name, "score": round(picture.score, 4)} | picture.facts)
-    write_table(out / "truth.csv", rows)
-    return scores
-
-
-def write_votes(scores: dict[str, float], crowd: Crowd, count: int, seed: int, out: Path) -> None:
-    """Writes ``votes.csv`` and ``crowd.json``.
-
-    The sharpnesses in ``crowd.json`` have the geometric mean 1. True scores times its ``scale`` belong to these.
-
-    Args:
-        scores: True scores by name.
-        crowd: Those who vote.
-        count: Number of votes.
-        seed: Seed of the votes.
-        out: Folder of the set.
-    """
-    names = list(scores)
-    rows = []
-    for part, votes in enumerate((1, 2)):
-        share = JUDGED_TWICE if votes == 2 else 1 - JUDGED_TWICE
-        left, right = random_pairs(len(names), round(share * count) // votes, seed + part)
-        judged = simulate_crowd(np.array([*scores.values()]), left, right, crowd, seed + part, votes)
-        for first, second, y, rater in zip(judged.left, judged.right, judged.y, judged.rater, strict=True):
-            winner = {1.0: names[first], 0.0: names[second]}.get(float(y), "tie")
-            rows.append(dict(zip(COLUMNS, (names[first], names[second], winner, crowd.names[rater]), strict=True)))
-    order = np.random.default_rng(seed).permutation(len(rows))
-    write_table(out / "votes.csv", [rows[row] for row in order])
-    scale = float(np.exp(np.log(crowd.sharpness).mean()))
-    people = {
-        name: {"sharpness": round(float(sharpness) / scale, 4), "bias": round(float(bias), 4)}
-        for name, sharpness, bias in zip(crowd.names, crowd.sharpness, crowd.bias, strict=True)
-    }
-    record = {"nu": crowd.nu, "scale": round(scale, 4), "raters": people}
-    (out / "crowd.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

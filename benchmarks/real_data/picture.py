@@ -21,3 +21,7 @@ class Picture:
     score: float
     write: Callable[[Path], None]
     facts: dict[str, str | float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, str | float]:
+        """Line of ``truth.csv``."""
+        return {"image": self.name, "score": round(self.score, 4)} | self.facts

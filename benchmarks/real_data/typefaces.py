@@ -23,6 +23,7 @@ Lemon Linen Maple Marble Meadow Nectar Nutmeg Ocean Olive Onyx Opal Orchid Otter
 Raven River Robin Rowan Saffron Sage Sparrow Stone Thistle Topaz Umber Velvet Violet Walnut Willow Zephyr"""
 WEIGHT_OF_ONE_LOGIT = 75
 """Difference in weight that is worth a log-odds of 1."""
+LONGEST = (96, 320)
 SHAPES = ((4, 3), (3, 2), (1, 1), (3, 4), (2, 1))
 KINDS = ("colour.png", "alpha.png", "grey.png", "palette.png", "plain.jpg", "turned.jpg", "plain.webp", "alpha.webp")
 TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
@@ -64,7 +65,7 @@ def find_fonts(folder: Path) -> list[Font]:
     return fonts
 
 
-def typefaces(fonts: list[Font], count: int, seed: int, longest: tuple[int, int] = (96, 320)) -> Iterator[Picture]:
+def typefaces(fonts: list[Font], count: int, seed: int, longest: tuple[int, int] = LONGEST) -> Iterator[Picture]:
     """Images of words.
 
     Args:
