@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import RECORDED
 
 from twinrank.benchmark.submission import check_submission
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.data import batch_sizes
 from twinrank.data.judgements import Judgements, load_pairs
-from twinrank.data.source import Source
 from twinrank.data.stream import stream_pairs
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
@@ -124,7 +124,10 @@ def test_probabilities_of_a_table_come_with_its_names(tmp_path: Path) -> None:
         Image.new("L", (8, 8), value).save(tmp_path / name)
     table, out = tmp_path / "pairs.csv", tmp_path / "p.csv"
     table.write_text("one,two\na.png,b.png\nb.png,a.png\n")
-    write_predictions(Darker(), table, out, probabilities=True, source=Source(columns={"left": "one", "right": "two"}))
+    stated = RECORDED["data"]["train"] | {"source": {"columns": {"left": "one", "right": "two"}}}
+    predictor = Darker()
+    predictor.form = ImageForm.of_run(RECORDED | {"data": {"train": stated}}, "darker", 1, 8)
+    write_predictions(predictor, table, out, probabilities=True)
     lines = [line.split(",") for line in out.read_text().splitlines()]
     assert lines[0] == ["id", "label", "probability", "logit", "left", "right"]
     assert [line[:2] + line[-2:] for line in lines[1:]] == [["0", "1", "a.png", "b.png"], ["1", "0", "b.png", "a.png"]]

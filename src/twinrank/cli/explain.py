@@ -87,7 +87,8 @@ def order(
         number: Number of different images, taken at random from both sides.
         seed: Seed of the choice.
         out: Folder for order.json and cycles.png.
-        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
     """
     from twinrank.data.inputs import require_other_files

@@ -42,7 +42,8 @@ def saliency(
         pairs: Number of pairs, taken at random.
         seed: Seed of the choice.
         images: Folder of the images that a table names; that of the table by default.
-        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
     """
     from twinrank.data.inputs import require_other_files

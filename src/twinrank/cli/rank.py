@@ -39,7 +39,8 @@ def rank(
         out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons. A page stands beside it.
         judgements: Table of judgements of these images that training did not use.
         judged_images: Folder of the images that the table names; the folder of images by default.
-        columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
         seed: Seed of the random draws behind intervals.
     """
@@ -80,7 +81,8 @@ def next(
         share_random: Share of the pairs that is drawn at random. Only these measure accuracy honestly.
         per_image: Most pairs with one image; twice the average by default, at least 2.
         judged_images: Folder of the images that the table names; the folder of images by default.
-        columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
         seed: Seed of the choice.
     """

@@ -31,7 +31,8 @@ def evaluate(
         files: Labelled pair files. Each is evaluated once; those not used in training are also evaluated together.
         labels: CSV with the columns id,label, if it does not stand beside the file as NAME_labels.csv.
         images: Folder of the images that tables name; that of the table by default.
-        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
     """
     from twinrank.data.source import Source
@@ -64,7 +65,8 @@ def predict(
         probabilities: Write more columns: the probability of left, of a tie where ties are modelled, the logit, and the
             names of both images where a table has them.
         images: Folder of the images that a table names; that of the table by default.
-        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
+        columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2; else as in
+            training.
         resize: Bring images of another size to that of the training.
     """
     from twinrank.data.source import Source

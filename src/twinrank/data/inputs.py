@@ -52,5 +52,5 @@ def _files(path: Path, source: Source, images: bool) -> list[Path]:
     table = find_table(path) if path.is_dir() else path
     if not images:
         return [table]
-    votes = read_votes(path, source.columns)
+    votes = read_votes(path, source.columns, source.recorded)
     return [table, *find_images(dict.fromkeys([*votes.left, *votes.right]), source.images, votes.path)]

@@ -310,7 +310,7 @@ def load_pairs(
 
 
 def _load_table(path: Path, source: Source, context: Context) -> Judgements:
-    table = read_votes(path, source.columns)
+    table = read_votes(path, source.columns, source.recorded)
     for line in table.understood:
         context.say(line)
     files = find_images(table.left + table.right, source.images, table.path)
@@ -323,7 +323,8 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
         [names[file] for file in numbers], list(numbers), source.reading, table.path, progress=context.progress
     )
     context.say(f"{table.path.name}: {images.described}")
-    return Judgements.of_votes(table, images, left, right, path, replace(source, reading=images.reading or Reading()))
+    known = Source(source.images, table.stated, images.reading or Reading(), source.resize)
+    return Judgements.of_votes(table, images, left, right, path, known)
 
 
 def selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:

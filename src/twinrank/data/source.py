@@ -26,12 +26,14 @@ class Source:
         columns: What to read, see :func:`twinrank.data.formats.votes.read.read_votes`.
         reading: How image files become pixels.
         resize: Whether images of another size than a network was trained with are brought to that size.
+        recorded: What was read in training. It counts where ``columns`` is empty and a table has these columns.
     """
 
     images: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = Reading()
     resize: bool = False
+    recorded: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The values by field, as JSON has them."""

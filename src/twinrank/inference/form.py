@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class ImageForm:
         reading: How image files became pixels; None where the images were arrays.
         resized: Whether image files of several sizes were brought to this one. Then files of any size fit.
         exact: Whether height and width are known; older runs know only the shorter side.
+        columns: What was stated about the columns of the table of the training.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ImageForm:
     reading: Reading | None = None
     resized: bool = False
     exact: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], name: str, channels: int, shorter_side: int) -> "ImageForm":
@@ -47,11 +49,17 @@ class ImageForm:
         images = config.get("images", {})
         reading = Reading.from_json(images["reading"], "config.json: 'images'") if "reading" in images else None
         known = tuple(config["image_shape"]) if exact else (channels, shorter_side, shorter_side)
-        return cls(name, known, reading, images.get("resized", False), exact)
+        fitted = config["data"]["train"]
+        where = "config.json: 'source'"
+        columns = Source.from_json(fitted["source"], where).columns if "source" in fitted else {}
+        return cls(name, known, reading, images.get("resized", False), exact, columns)
 
     def source(self, given: Source | None) -> Source:
-        """How tables and folders are read for this predictor: as in training, but for where the images are."""
-        given = given or Source()
+        """How tables and folders are read for this predictor: as in training, but for where the images are.
+
+        Columns that were stated in training count where none are stated now, and the table has them.
+        """
+        given = replace(given or Source(), recorded=self.columns)
         if self.reading is not None:
             return replace(given, reading=self.reading)
         size = self.shape[1:] if given.resize else given.reading.size

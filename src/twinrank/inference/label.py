@@ -72,7 +72,7 @@ def write_predictions(
         InputError: The file or its images are refused, or ``out`` is no CSV, holds the pairs or cannot be written.
     """
     require_ending(out, ".csv")
-    require_other_files([out], file, source)
+    require_other_files([out], file, predictor.form.source(source))
     with predictor.form.stream(file, source, context) as stream:
 
         def predicted() -> Iterator[dict[str, list[object]]]:

@@ -17,7 +17,7 @@ from twinrank.data.formats.votes.folders import find_table, read_patches
 from twinrank.data.formats.votes.json_tables import read_json_table
 from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
-from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles
+from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles, known_columns
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.errors import InputError, one_line
 
@@ -29,7 +29,9 @@ _UNKNOWN = "unknown"
 """Rater of rows that name none."""
 
 
-def read_votes(path: Path, columns: Mapping[str, str] | None = None) -> VoteTable:
+def read_votes(
+    path: Path, columns: Mapping[str, str] | None = None, recorded: Mapping[str, str] | None = None
+) -> VoteTable:
     """Read a table of judgements. No image is opened.
 
     Columns are recognised by their names, and outcomes by their values. What can be read in several ways is refused,
@@ -41,16 +43,26 @@ def read_votes(path: Path, columns: Mapping[str, str] | None = None) -> VoteTabl
         columns: What to read: a column for a role, such as ``{"left": "photo_1"}``; an empty text for a role that no
             column has; how outcomes are written, ``left_is``, ``right_is`` and ``tie_is``; or the rows that count,
             ``{"only": "COLUMN=VALUE"}``.
+        recorded: What was stated for another table. It counts where ``columns`` states nothing and this table has these
+            columns.
 
     Raises:
         InputError: The table cannot be read, or not in one way; or cells are wrong, and the line counts every kind.
     """
     path = Path(path)
-    columns = columns or {}
+    columns = dict(columns or {})
     with reading(path):
         path.stat()
-        cells = chosen_rows(_cells(path, columns), columns)
-    return _votes(cells, find_roles(cells, columns))
+        cells = _cells(path, columns)
+        as_recorded = {} if columns else known_columns(cells, recorded or {})
+        if as_recorded:
+            columns, cells = as_recorded, _cells(path, as_recorded)
+        cells = chosen_rows(cells, columns)
+    table = _votes(cells, find_roles(cells, columns))
+    content, how = table.understood
+    return replace(
+        table, stated=columns, understood=(content, f"{how}; columns as stated in training" if as_recorded else how)
+    )
 
 
 def _cells(path: Path, columns: Mapping[str, str]) -> Cells:

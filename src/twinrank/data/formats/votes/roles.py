@@ -154,6 +154,23 @@ def find_roles(cells: Cells, columns: Mapping[str, str]) -> Roles:
     return Roles(used, values, marks)
 
 
+def known_columns(cells: Cells, recorded: Mapping[str, str]) -> dict[str, str]:
+    """What was stated for another table, as far as this one has the columns; nothing if it lacks an image column.
+
+    The rows that count are left out: those of a training are not those of a test.
+
+    Args:
+        cells: Table.
+        recorded: What was stated for the other table, by role.
+    """
+    there = {plain(name) for name in cells.columns}
+    columns = {role: name for role, name in recorded.items() if role in COLUMNS and plain(name) in {"", *there}}
+    if {"left", "right"} & recorded.keys() - columns.keys():
+        return {}
+    spelled = {role: value for role, value in recorded.items() if role in VALUES and role != "only"}
+    return columns | (spelled if recorded.keys() & {"outcome", "winner"} <= columns.keys() else {})
+
+
 def _stated(cells: Cells, columns: Mapping[str, str]) -> dict[str, str]:
     """Columns that the user names, as the table spells them; an empty name for a role that no column has."""
     given = {}

@@ -1,7 +1,7 @@
 """Votes about pairs of named images."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class VoteTable:
         lines: Line of the file, or number of the entry, of each judgement, counted from 1, (N,).
         understood: Two lines: what the table holds, and how its columns were read.
         ignored: Columns that were not read.
+        stated: What was stated about columns, see :func:`twinrank.data.formats.votes.read.read_votes`.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class VoteTable:
     lines: list[int]
     understood: tuple[str, str]
     ignored: tuple[str, ...]
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.left)

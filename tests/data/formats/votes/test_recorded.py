@@ -1,0 +1,24 @@
+"""Columns that were stated for another table."""
+
+from pathlib import Path
+
+from twinrank.data.formats.votes.read import read_votes
+
+
+def test_what_was_stated_for_another_table_counts_where_this_one_has_the_columns(tmp_path: Path) -> None:
+    table = tmp_path / "votes.csv"
+    recorded = {"left": "x", "right": "y", "outcome": "z", "left_is": "ja", "right_is": "nein", "only": "k=1"}
+    table.write_text("x,y,z,rater\na,b,ja,Ada\nb,c,nein,Ada\n")
+    found = read_votes(table, recorded=recorded)
+    assert found.y is not None
+    assert (found.left, found.right, found.y.tolist()) == (["a", "b"], ["b", "c"], [1, 0])
+    assert found.understood[1].endswith("; columns as stated in training")
+    assert "only" not in found.stated
+    table.write_text("x,y\na,b\n")
+    assert read_votes(table, recorded=recorded).stated == {"left": "x", "right": "y"}
+    table.write_text("left,right,outcome,rater\na,b,left,Ada\n")
+    own = read_votes(table, recorded=recorded)
+    assert (own.left, own.stated, own.rater) == (["a"], {}, ["Ada"])
+    assert "training" not in own.understood[1]
+    assert read_votes(table, recorded={"rater": ""}).rater is None
+    assert read_votes(table, {"id": "rater"}, {"left": "right", "right": "left"}).left == ["a"]
