@@ -73,5 +73,6 @@ def test_nothing_is_ever_unpickled_but_the_arrays_of_one_package() -> None:
     for path in SOURCE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "allow_pickle=True" not in text
-        assert "torch.load" not in text
+        # Public weights come as a pickle of tensors; nothing else in it is accepted.
+        assert text.count("torch.load") == text.count("weights_only=True") == (path.name == "lite0.py"), path
         assert ("import pickle" in text) == (path.name == "mnist.py"), path

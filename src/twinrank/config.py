@@ -18,6 +18,7 @@ Schedule = Literal["cosine", "one_cycle", "plateau", "constant"]
 PairLoss = Literal["bce", "focal"]
 Mode = Literal["holdout", "oof"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Freeze = Literal["none", "stages", "all"]
 
 _LOWER_IS_BETTER: set[Monitor] = {"log_loss"}
 
@@ -219,6 +220,9 @@ class TrainConfig:
     """Number of epochs without a better value after which training stops; None is never."""
     min_delta: float = 0.0
     """Improvement of the metric that patience requires."""
+    freeze: Freeze = "none"
+    """Part of the tower that training keeps as it is: none, all stages of the backbone but the last (stages), or all of
+    the tower. Features of a frozen tower are computed once and cached."""
     precision: Precision = "auto"
     """Arithmetic of the tower. auto is bfloat16 where the processor computes in it, else float32. float16 scales
     gradients, and needs CUDA."""

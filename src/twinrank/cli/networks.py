@@ -32,6 +32,7 @@ PURPOSES = {
 """What each group of flags is for."""
 VALUES: dict[str, tuple[str, ...]] = {
     "optimiser": (
+        "freeze",
         *("optimizer", "lr", "weight_decay", "beta1", "beta2", "schedule", "warmup", "plateau_factor"),
         *("plateau_patience", "clip_norm", "ema"),
     ),

@@ -41,12 +41,23 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     Raises:
         InputError: The precision is float16, and there is no CUDA.
     """
-    if precision == "float16":
-        if device.type != "cuda":
-            raise InputError("precision is float16, which needs CUDA, and there is none; use auto")
+    chosen = arithmetic(device, precision)
+    if chosen == "float16":
         return torch.autocast("cuda", torch.float16)
-    bfloat16 = precision == "bfloat16" or (precision == "auto" and _computes_in_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=chosen == "bfloat16")
+
+
+def arithmetic(device: torch.device, precision: Precision) -> Precision:
+    """The arithmetic that a precision is on a device: float32, bfloat16 or float16.
+
+    Raises:
+        InputError: The precision is float16, and there is no CUDA.
+    """
+    if precision == "float16" and device.type != "cuda":
+        raise InputError("precision is float16, which needs CUDA, and there is none; use auto")
+    if precision == "auto":
+        return "bfloat16" if _computes_in_bfloat16(device) else "float32"
+    return precision
 
 
 def make_deterministic() -> None:

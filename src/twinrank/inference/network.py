@@ -52,13 +52,14 @@ class Network:
         prepare_cpu(config["threads"])
         self.model: SiameseNet = load_weights(run.weights, config["model"]).to(pick_device())
         self.model.precision = run.train_config().precision
+        self.model.set_freeze(run.train_config().freeze)
         self.calibration = VoteCalibration.load(run.calibration) if run.calibration.is_file() else None
         self.nu: float = read_json(run.judging).get(_LOGIT_NU, 0.0) if run.judging.is_file() else 0.0
         if self.calibration is not None:
             self.nu = self.calibration.nu
         own = run.path.resolve() == PRETRAINED.resolve()
         name = "the network that comes with twinrank" if own else str(run.path)
-        channels, shorter_side = self.model.encode.mean.shape[0], read_tensor_header(run.weights).state["image_size"]
+        channels, shorter_side = self.model.encode.channels, read_tensor_header(run.weights).state["image_size"]
         self.form = ImageForm.of_run(config, name, channels, shorter_side)
 
     def predictions(self, data: Judgements) -> Predictions:

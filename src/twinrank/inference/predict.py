@@ -10,6 +10,7 @@ from twinrank.data.batch_sizes import rows_a_batch
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.features import frozen_features
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
@@ -66,11 +67,10 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
         images: Images, uint8, or float32 in [0, 1], (M, C, H, W).
     """
     device = next(model.parameters()).device
-    rows, levels = rows_a_batch(*images.shape[2:]), None
+    levels = None
     compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = model.comparator
     with torch.inference_mode():
-        batches = (torch.from_numpy(images[start : start + rows]) for start in range(0, len(images), rows))
-        compared = torch.cat([model.embed_batch(batch.to(device)).features for batch in batches])
+        compared = image_features(model, ImageStore.from_arrays(images))
         if isinstance(model.comparator, LatentOrder):
             compare, compared = model.comparator.compare, model.comparator.posterior(compared)
             levels = compared[:, model.comparator.ranking()].cpu().numpy()
@@ -84,12 +84,16 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
 def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | None = None) -> torch.Tensor:
     """Features of images, float32 (M, F), on the device of the network; each image goes through the tower once.
 
+    Those of a frozen tower come from the cache, see :func:`twinrank.inference.features.frozen_features`.
+
     Args:
         model: Network in evaluation mode, on the device to use.
         images: Store of images.
         chosen: Numbers of images, int (M,); None is all.
     """
     device = next(model.parameters()).device
+    if model.freeze == "all":
+        return torch.from_numpy(frozen_features(model, images, chosen)).to(device)
     chosen, rows = np.arange(len(images)) if chosen is None else chosen, rows_a_batch(*images.shape[1:])
     with torch.inference_mode():
         taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
@@ -99,7 +103,7 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
 def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Features of left and right images, some pairs at a time."""
     device = next(model.parameters()).device
-    if data.shared:
+    if data.shared or model.freeze == "all":
         used, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
         features = image_features(model, data.images, used)
         sides = torch.from_numpy(places.reshape(2, -1)).to(device)

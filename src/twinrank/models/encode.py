@@ -1,5 +1,7 @@
 """From images to the channels that a tower gets."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -25,6 +27,7 @@ class Encode(nn.Module):
         image_size: Shorter side of the images, in pixels; the sides are divided by one for each full 32 of it.
 
     Attributes:
+        channels: Channels of the images, C.
         out_channels: Channels that a tower gets.
     """
 
@@ -33,6 +36,7 @@ class Encode(nn.Module):
 
     def __init__(self, channels: int, mask: bool = True, image_size: int = 28) -> None:
         super().__init__()
+        self.channels = channels
         self.mask = mask
         self.fold = max(1, image_size // _LEAST_SIDE)
         self.out_channels = (channels + mask) * self.fold**2
@@ -60,3 +64,24 @@ class Encode(nn.Module):
             pixels = functional.pad(pixels, (0, -width % self.fold, 0, -height % self.fold))
             pixels = functional.pixel_unshuffle(pixels, self.fold)
         return pixels.contiguous(memory_format=torch.channels_last)
+
+
+class FixedEncode(Encode):
+    """Pixels as public weights expect them: RGB, standardised with values that are not those of the training images.
+
+    There is no mask and no fold. Grey images get three equal channels.
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        mean: Mean of each channel of RGB, on the scale from 0 to 1.
+        std: Standard deviation of each.
+    """
+
+    def __init__(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(channels, mask=False, image_size=0)
+        self.out_channels = len(mean)
+        self.mean = torch.tensor(mean, dtype=torch.float32)[:, None, None]
+        self.std = torch.tensor(std, dtype=torch.float32)[:, None, None]
+
+    def standardise(self, images: torch.Tensor) -> None:
+        """Change nothing: the values belong to the weights."""

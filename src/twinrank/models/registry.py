@@ -16,6 +16,7 @@ from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from twinrank.models.pretrained.sources import PublicWeights
     from twinrank.models.siamese import SiameseNet
 
 _BELOW_ONE = ("dropout", "drop_path")
@@ -49,6 +50,8 @@ class ModelEntry:
         stage: Stage of the training guide that it belongs to; 0 if the guide does not have it.
         source: Papers that it comes from.
         summary: Description in one line.
+        pretrained: Function that loads public weights into a new network; None for a network without any.
+        size: Pixels in height and width at which image files are read, unless a size is stated; None for no preference.
     """
 
     name: str
@@ -57,6 +60,8 @@ class ModelEntry:
     stage: int
     source: str
     summary: str
+    pretrained: "Callable[[SiameseNet], PublicWeights] | None" = None
+    size: int | tuple[int, int] | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -100,7 +105,13 @@ _ENTRIES: dict[str, ModelEntry] = {}
 
 
 def register(
-    stage: int, source: str, train: TrainConfig, name: str | None = None, summary: str | None = None
+    stage: int,
+    source: str,
+    train: TrainConfig,
+    name: str | None = None,
+    summary: str | None = None,
+    pretrained: "Callable[[SiameseNet], PublicWeights] | None" = None,
+    size: int | None = None,
 ) -> Callable[[Build], Build]:
     """Register a function. Its first argument is :class:`Images`, the others are options.
 
@@ -110,6 +121,8 @@ def register(
         train: Training values that suit it.
         name: Name; that of the function by default.
         summary: Description in one line; the first line of the docstring by default.
+        pretrained: Function that loads public weights.
+        size: Pixels at which image files are read, unless a size is stated.
     """
 
     def keep(build: Build) -> Build:
@@ -117,7 +130,7 @@ def register(
         if key in _ENTRIES:
             raise ValueError(f"model '{key}' is registered twice")
         line = summary or (inspect.getdoc(build) or "").splitlines()[0]
-        _ENTRIES[key] = ModelEntry(key, build, train, stage, source, line)
+        _ENTRIES[key] = ModelEntry(key, build, train, stage, source, line, pretrained, size)
         return build
 
     return keep

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from twinrank.config import Precision
+from twinrank.config import Freeze, Precision
 from twinrank.core.device import autocast
 from twinrank.core.pixels import mirrored
 from twinrank.models.comparators import Antisymmetric, LatentOrder
@@ -17,7 +17,7 @@ class Embedded(NamedTuple):
     """The output of a tower for N images.
 
     Attributes:
-        averages: Averages of the backbone's maps, float32 (N, A).
+        averages: Statistics of the backbone's maps, float32 (N, A), see :class:`twinrank.models.towers.tower.Tower`.
         features: Features that are compared, float32 (N, F).
     """
 
@@ -38,18 +38,50 @@ class SiameseNet(nn.Module):
         comparator: Comparator from features of both images to a logit; it always runs in float32.
         views: Test-time augmentation: number of views of an image whose features are averaged, 1 to 5. The views are
             the image itself, and the image moved by a pixel to each side; strided layers respond differently to each.
+        mirror: Whether each view is also seen mirrored, left to right.
 
     Attributes:
         precision: Arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
+        freeze: Part of the tower that training does not change, see :meth:`set_freeze`.
     """
 
-    def __init__(self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1) -> None:
+    def __init__(
+        self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1, mirror: bool = False
+    ) -> None:
         super().__init__()
         self.views = views
+        self.mirror = mirror
+        self.freeze: Freeze = "none"
         self.encode = encode
         self.tower = tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.comparator = comparator
         self.precision: Precision = "auto"
+
+    def set_freeze(self, freeze: Freeze) -> None:
+        """Choose the part of the tower that training keeps as it is.
+
+        Args:
+            freeze: ``none``; ``stages``, all stages of the backbone but the last; or ``all``, the tower. What is kept
+                gets no gradient, and its batch norms keep their statistics. Where it is all, training sees the views
+                that prediction sees.
+        """
+        self.freeze = freeze
+        for parameter in self.tower.parameters():
+            parameter.requires_grad_(freeze != "all")
+        for module in self._kept():
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "SiameseNet":
+        """As that of :class:`torch.nn.Module`; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for module in self._kept():
+            module.eval()
+        return self
+
+    def _kept(self) -> list[nn.Module]:
+        kept: dict[Freeze, list[nn.Module]] = {"stages": [*self.tower.backbone.stages][:-1], "all": [self.tower]}
+        return kept.get(self.freeze, [])
 
     @property
     def antisymmetric(self) -> bool:
@@ -80,9 +112,12 @@ class SiameseNet(nn.Module):
 
     def embed_batch(self, images: torch.Tensor, detached: bool = False) -> Embedded:
         """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
-        moved = [_moved(images, *move) for move in _MOVES[: 1 if self.training else self.views]]
+        several = self.freeze == "all" or not self.training
+        shown = [_moved(images, *move) for move in _MOVES[: self.views if several else 1]]
+        if self.mirror and several:
+            shown += [view.flip(3) for view in shown]
         with autocast(images.device, self.precision):
-            views = [self.tower(self.encode(view), detached) for view in moved]
+            views = [self.tower(self.encode(view), detached) for view in shown]
         return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:

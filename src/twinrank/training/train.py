@@ -26,6 +26,7 @@ from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
+from twinrank.models.pretrained.sources import PublicWeights
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
@@ -85,7 +86,7 @@ def train(
     pairs, stopped_on = load_data(train, val, source, context)
     if teacher is not None:
         teacher.require_rows(pairs)
-    model = _new_model(spec, pairs)
+    model, began_with = _new_model(spec, pairs)
     run = RunFolder(Path(out))
     size = parameters(model)
     description = {"name": run.path.name} | _description(spec, pairs, stopped_on, teacher, size)
@@ -95,6 +96,8 @@ def train(
         **provenance(context.command),
         "log_to": list(log_to),
     }
+    if began_with is not None:
+        description["pretrained"] = began_with._asdict()
     description |= _warned(spec, model, pairs, stopped_on)
     with run.held(_COPIES * 4 * size):
         if teacher is not None:
@@ -176,7 +179,7 @@ def resume(
             context.say(f"{folder.config}: has the new places and epochs")
         if folder.checkpoint.is_file():
             require_network(folder.checkpoint, configuration["model"] | _images(pairs))
-        model = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
+        model, _ = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
         _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder
 
@@ -256,8 +259,10 @@ def _fit(
     teacher: Teacher | None,
 ) -> None:
     model.precision = config.precision
-    # One view chooses the epoch: the others would cost a third of the training.
-    model.views = 1
+    model.set_freeze(config.freeze)
+    if config.freeze != "all":
+        # One view chooses the epoch: the others would cost a third of the training.
+        model.views, model.mirror = 1, False
     model.set_recompute(config.checkpoint_stages)
     if config.compile:
         model.tower.compile()
@@ -307,13 +312,15 @@ def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgemen
     return teacher
 
 
-def _new_model(spec: RunSpec, pairs: Judgements) -> SiameseNet:
+def _new_model(spec: RunSpec, pairs: Judgements) -> tuple[SiameseNet, PublicWeights | None]:
+    """A network before its first epoch, and the weights that it begins with, if these are public."""
     seed_torch(spec.train.seed, spec.model, "weights")
     model = create_model(spec.model, **_images(pairs), options=spec.options)
     generator = numpy_generator(spec.train.seed, "standardise")
     rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
     model.encode.standardise(torch.from_numpy(pairs.images.take(np.concatenate([pairs.left[rows], pairs.right[rows]]))))
-    return model
+    load = entry(spec.model).pretrained
+    return model, None if load is None else load(model)
 
 
 def _images(pairs: Judgements) -> dict[str, int]:

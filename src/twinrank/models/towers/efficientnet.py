@@ -1,6 +1,7 @@
 """EfficientNet for small images (Tan and Le 2019, EfficientNet, arXiv:1905.11946, table 1)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from twinrank.models.attention import SqueezeExcitation
 from twinrank.models.towers.tower import Backbone, Convolution
 
-_STAGES = (
+STAGES = (
     # expansion, channels, blocks, stride, kernel
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
@@ -18,8 +19,16 @@ _STAGES = (
     (6, 192, 4, 2, 5),
     (6, 320, 1, 1, 3),
 )
-_STEM, _TOP = 32, 1280
+STEM, TOP = 32, 1280
 _MULTIPLE = 8
+
+Layer = Callable[[int, int, int, int, int], list[nn.Module]]
+"""From channels, new channels, kernel, stride and groups to a convolution, batch norm and an activation."""
+
+
+def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    convolution = Convolution(in_channels, out_channels, kernel, stride, groups)
+    return [convolution, nn.BatchNorm2d(out_channels), nn.SiLU()]
 
 
 class EfficientNetBackbone(Backbone):
@@ -42,10 +51,10 @@ class EfficientNetBackbone(Backbone):
         drop_path: float = 0.2,
         stride: int = 1,
     ) -> None:
-        channels, top = (_rounded(width * width_mult) for width in (_STEM, _TOP))
+        channels, top = (_rounded(width * width_mult) for width in (STEM, TOP))
         stages = [nn.Sequential(*_convolution(in_channels, channels, 3, stride))]
-        depth, done = sum(math.ceil(count * depth_mult) for _, _, count, _, _ in _STAGES), 0
-        for expansion, width, count, stride, kernel in _STAGES:
+        depth, done = sum(math.ceil(count * depth_mult) for _, _, count, _, _ in STAGES), 0
+        for expansion, width, count, stride, kernel in STAGES:
             out_channels = _rounded(width * width_mult)
             blocks: list[nn.Module] = []
             for block in range(math.ceil(count * depth_mult)):
@@ -67,19 +76,30 @@ class InvertedResidual(nn.Module):
         kernel: Side of the depthwise kernel.
         stride: Stride of the depthwise convolution.
         drop_path: Probability that an image takes the shortcut alone in training.
+        squeeze: Whether it has squeeze-and-excitation.
+        layer: Maker of its layers.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, expansion: int, kernel: int, stride: int, drop_path: float
+        self,
+        in_channels: int,
+        out_channels: int,
+        expansion: int,
+        kernel: int,
+        stride: int,
+        drop_path: float = 0.0,
+        squeeze: bool = True,
+        layer: Layer = _convolution,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        expand = _convolution(in_channels, hidden, 1) if expansion > 1 else []
+        expand = layer(in_channels, hidden, 1, 1, 1) if expansion > 1 else []
+        attention = [SqueezeExcitation(hidden, max(1, in_channels // 4), nn.SiLU, bias=True)] if squeeze else []
         self.layers = nn.Sequential(
             *expand,
-            *_convolution(hidden, hidden, kernel, stride, groups=hidden),
-            SqueezeExcitation(hidden, max(1, in_channels // 4), nn.SiLU, bias=True),
-            *_convolution(hidden, out_channels, 1)[:-1],
+            *layer(hidden, hidden, kernel, stride, hidden),
+            *attention,
+            *layer(hidden, out_channels, 1, 1, 1)[:-1],
         )
         self.shortcut = stride == 1 and in_channels == out_channels
         self.drop_path = drop_path
@@ -93,11 +113,6 @@ class InvertedResidual(nn.Module):
             kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop_path
             y = y * (kept / (1 - self.drop_path)).to(y.dtype)
         return x + y
-
-
-def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    convolution = Convolution(in_channels, out_channels, kernel, stride, groups)
-    return [convolution, nn.BatchNorm2d(out_channels), nn.SiLU()]
 
 
 def _rounded(channels: float) -> int:

@@ -1,4 +1,4 @@
-"""The frame of every tower: a backbone that makes maps stage by stage, global averages of them, and a neck."""
+"""The frame of every tower: a backbone that makes maps stage by stage, statistics of them, and a neck."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,6 +9,10 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from twinrank.models.attention import FeatureAttention, global_average
+from twinrank.models.names import StatisticName
+
+_LEAST_VARIANCE = 1e-12
+"""A map of one value throughout has a deviation near 0, whose gradient is finite."""
 
 
 class Backbone(nn.Module):
@@ -83,38 +87,71 @@ class Convolution(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
         stride = [1 if side == 1 else step for side, step in zip(input.shape[2:], self.stride, strict=True)]
-        return functional.conv2d(input, self.weight, None, stride, self.padding, groups=self.groups)  # pyright: ignore[reportArgumentType]
+        return functional.conv2d(input, self.weight, self.bias, stride, self.padding, groups=self.groups)  # pyright: ignore[reportArgumentType]
 
 
 class Tower(nn.Module):
-    """Backbone, global average of each of its maps, neck.
+    """Backbone, statistics of each channel of each of its maps, neck.
 
     Args:
         backbone: Backbone from encoded images to maps.
-        neck: Layers from averages (N, sum of the widths) to features; none by default.
+        neck: Layers from statistics (N, averages) to features; none by default.
         features: Length of the neck's vectors.
+        pool: Statistics of a map over its places, in this order: its mean, its standard deviation, its maximum.
 
     Attributes:
-        averages: Number of averages.
+        averages: Number of statistics: the sum of the widths for each name in ``pool``.
         features: Length of the feature vector.
     """
 
-    def __init__(self, backbone: Backbone, neck: nn.Module | None = None, features: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: nn.Module | None = None,
+        features: int | None = None,
+        pool: Sequence[StatisticName] = ("mean",),
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck or nn.Identity()
-        self.averages = sum(backbone.widths)
+        self.pool = tuple(pool)
+        self.averages = sum(backbone.widths) * len(self.pool)
         self.features = features or self.averages
 
     def forward(self, images: torch.Tensor, detached: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encoded images (N, C, H, W) to averages (N, averages) and features (N, features).
+        """Encoded images (N, C, H, W) to statistics (N, averages) and features (N, features).
 
         Args:
             images: Encoded images.
             detached: Whether no gradient goes from the features back to the backbone.
         """
-        averages = torch.cat([global_average(each) for each in self.backbone(images)], 1)
+        averages = torch.cat([pooled(each, self.pool) for each in self.backbone(images)], 1)
         return averages, self.neck(averages.detach() if detached else averages)
+
+
+def pooled(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
+    """Statistics of each channel of a map over its places.
+
+    Deviations are of all places, and computed in float32.
+
+    Args:
+        x: Map (N, C, H, W).
+        pool: Names of the statistics.
+
+    Returns:
+        (N, C times the number of names): all channels by the first name, then by the second.
+    """
+    parts: list[torch.Tensor] = []
+    for name in pool:
+        match name:
+            case "mean":
+                parts.append(global_average(x))
+            case "std":
+                centred = x.float() - x.mean((2, 3), keepdim=True, dtype=torch.float32)
+                parts.append(centred.square().mean((2, 3)).clamp_min(_LEAST_VARIANCE).sqrt())
+            case "max":
+                parts.append(x.amax((2, 3)))
+    return parts[0] if len(parts) == 1 else torch.cat([part.float() for part in parts], 1)
 
 
 def projection(in_features: int, features: int, dropout: float) -> nn.Sequential:

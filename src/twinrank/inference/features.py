@@ -1,0 +1,111 @@
+"""Features of images by a frozen tower: computed once, and kept on disk."""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import numpy as np
+import PIL
+import torch
+
+from twinrank.core.device import arithmetic
+from twinrank.data.images.store import ImageStore
+from twinrank.inference.feature_cache import DIGEST_BYTES, FeatureCache, halved
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.towers.fold import folded
+
+Progress = Callable[[str, int, int], None]
+"""Listener: "features", the images done, and all images."""
+
+_VERSION = 1
+"""Counts up when the same network gives other features than before."""
+_PIXELS_A_BATCH = 8 * 300 * 300
+_HASHED_AT_A_TIME = 64
+
+
+def _no_progress(name: str, done: int, total: int) -> None:
+    pass
+
+
+def frozen_features(
+    model: SiameseNet, images: ImageStore, chosen: np.ndarray | None = None, progress: Progress = _no_progress
+) -> np.ndarray:
+    """Features of images by the tower of a network, float32 (M, F), with the precision of float16.
+
+    They are kept in the cache folder, by the digests of image, reading, weights, views and arithmetic. A second call
+    reads them. What is computed stays there even if the process is killed. Two processes do not compute the same
+    features twice.
+
+    Args:
+        model: Network in evaluation mode, on the device to use.
+        images: Store of images.
+        chosen: Numbers of images, int (M,); None is all.
+        progress: Listener for images whose features are computed.
+    """
+    chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
+    digests = _image_digests(images, chosen)
+    cache = FeatureCache(_network_digest(model), model.tower.features)
+    features, found = cache.read(digests)
+    if found.all():
+        return features
+    with cache.filling(len(chosen) - int(found.sum())) as kept:
+        # Another process may have computed them meanwhile.
+        features, found = cache.read(digests)
+        # Where an image occurs twice, once is enough.
+        _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+        missing = first[~found[first]]
+        network, (height, width) = folded(model), images.shape[1:]
+        rows = max(1, _PIXELS_A_BATCH // (height * width))
+        for start in range(0, len(missing), rows):
+            batch = missing[start : start + rows]
+            halves = halved(_computed(network, images.take(chosen[batch])))
+            features[batch] = halves
+            if kept:
+                cache.append(digests[batch], halves)
+            progress("features", min(start + rows, len(missing)), len(missing))
+        return features[first[place.ravel()]]
+
+
+def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        return network.embed_batch(batch).features.float().cpu().numpy()
+
+
+def _network_digest(model: SiameseNet) -> str:
+    """Digest of everything about a network that its features depend on, in hexadecimal."""
+    device = next(model.parameters()).device
+    about = {
+        "version": _VERSION,
+        "arithmetic": arithmetic(device, model.precision),
+        "views": model.views,
+        "mirror": model.mirror,
+        "pool": model.tower.pool,
+    }
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, part in (("encode", model.encode), ("tower", model.tower)):
+        for key, tensor in sorted(part.state_dict().items()):
+            digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _image_digests(images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+    """Digests of images, uint8 (M, 32): of file and reading, or of the pixels of images in memory."""
+    if images.digests is not None and images.reading is not None:
+        about = json.dumps({"pillow": PIL.__version__, **images.reading.to_json()}, sort_keys=True).encode()
+        parts = (_digest(images.digests[image].tobytes(), about) for image in chosen)
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, DIGEST_BYTES)
+    about = f"{images.dtype} {images.shape}".encode()
+    digests = []
+    for start in range(0, len(chosen), _HASHED_AT_A_TIME):
+        some = images.take(chosen[start : start + _HASHED_AT_A_TIME])
+        digests += [_digest(np.ascontiguousarray(image).data, about) for image in some]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def _digest(content: bytes | memoryview, about: bytes) -> bytes:
+    digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES)
+    digest.update(about)
+    return digest.digest()

@@ -1,0 +1,1 @@
+"""Backbones with public weights, trained on other images."""

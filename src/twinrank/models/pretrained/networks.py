@@ -1,0 +1,50 @@
+"""Networks whose towers begin with public weights."""
+
+from typing import TYPE_CHECKING
+
+from twinrank.config import TrainConfig
+from twinrank.models.names import STATISTICS, StatisticName
+from twinrank.models.pretrained.sources import PublicWeights
+from twinrank.models.registry import Images, register
+
+if TYPE_CHECKING:
+    from twinrank.models.siamese import SiameseNet
+
+_FROZEN_TRAIN = TrainConfig(epochs=10, freeze="all")
+_LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
+"""Of the pixels that the weights were trained with."""
+
+
+def _lite0_weights(model: "SiameseNet") -> PublicWeights:
+    from twinrank.models.pretrained.lite0 import load_public_weights
+
+    return load_public_weights(model)
+
+
+@register(
+    0,
+    "Tan and Le 2019, EfficientNet, arXiv:1905.11946; Google 2020, EfficientNet-Lite",
+    _FROZEN_TRAIN,
+    pretrained=_lite0_weights,
+    size=300,
+)
+def efficientnet_lite0(
+    images: Images, levels: int = 10, pool: tuple[StatisticName, ...] = STATISTICS, mirror: bool = True
+) -> "SiameseNet":
+    """EfficientNet-Lite0 with public weights for ImageNet: features of all its stages, a latent order head.
+
+    Args:
+        images: Kind of images.
+        levels: Latent levels, K.
+        pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
+        mirror: Whether features are averages of those of the image and of its mirror image.
+    """
+    from twinrank.models.comparators import LatentOrder
+    from twinrank.models.encode import FixedEncode
+    from twinrank.models.pretrained.lite0 import Lite0Backbone
+    from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.tower import Tower
+
+    encode = FixedEncode(images.channels, _LITE0_MEAN, _LITE0_STD)
+    tower = Tower(Lite0Backbone(), pool=pool)
+    return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)

