@@ -11,7 +11,9 @@ import pytest
 
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.main import main
+from twinrank.data.images.reading import Reading
 from twinrank.data.judgements import load_pairs
+from twinrank.data.source import Source, kept_references, write_reference
 from twinrank.errors import InputError
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
@@ -46,6 +48,8 @@ def test_order_and_plots(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     run, table = str(folder / "run"), str(folder / "test.csv")
     main(["order", run, table, *IMAGES, "--number", "5"])
     assert "5 images of test.csv" in capsys.readouterr().out
+    main(["plot", "saliency", run, table, *IMAGES, "--pairs", "1", "--out", str(folder / "saliency.png")])
+    assert (folder / "saliency.png").is_file()
     main(["plot", "augmentations", table, *IMAGES, *SMALL, "--out", str(folder / "augmentations.png")])
     assert (folder / "augmentations.png").is_file()
 
@@ -81,7 +85,7 @@ def test_nothing_that_is_read_is_replaced(
     (tmp_path / "link.csv").symlink_to("votes.csv")
     (tmp_path / "run").symlink_to(folder / "run")
     (tmp_path / "new.npz").touch()
-    ImageFlags(images=tmp_path / "photos", size=(16,)).kept(tmp_path / "votes.csv", tmp_path, "votes")
+    write_reference(tmp_path / "votes.pairs.json", tmp_path / "votes.csv", Source(tmp_path / "photos"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "run" not in path.parts}
     for command, outs in OVERWRITES.items():
         for out in outs.split():
@@ -94,13 +98,13 @@ def test_nothing_that_is_read_is_replaced(
 
 
 def test_what_is_stated_is_kept_for_other_processes(tmp_path: Path) -> None:
-    table, flags = TYPEFACES / "votes.csv", ImageFlags(images=TYPEFACES / "images", size=(16,))
-    kept = flags.kept(table, tmp_path, "train")
-    assert kept == tmp_path / "train.pairs.json"
+    table, source = TYPEFACES / "votes.csv", ImageFlags(images=TYPEFACES / "images", size=(16,)).source()
+    kept, other = kept_references(table, Path("val.npz"), tmp_path, source)
+    assert (kept, other) == (tmp_path / "train.pairs.json", Path("val.npz"))
     assert load_pairs(kept).images.shape[1:] == (16, 16)
-    assert flags.kept(table, tmp_path, "train") == kept
-    assert ImageFlags().kept(table, tmp_path, "val") == table
-    assert flags.kept(Path("train.npz"), tmp_path, "val") == Path("train.npz")
-    for other in (replace(flags, background="black"), replace(flags, images=TYPEFACES)):
+    assert kept_references(table, Path("val.npz"), tmp_path, source)[0] == kept
+    assert kept_references(table, table, tmp_path, Source()) == (table, table)
+    for another in (replace(source, reading=Reading(background="black")), replace(source, images=TYPEFACES)):
         with pytest.raises(InputError, match="refers to another table, or states something else; choose another `out`"):
-            other.kept(table, tmp_path, "train")
+            kept_references(table, table, tmp_path, another)
+        assert not (tmp_path / "val.pairs.json").exists()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from twinrank.errors import InputError
-from twinrank.evaluation.abstention import accuracy_at_coverage, conformal_set
+from twinrank.evaluation.abstention import accuracy_at_coverage, conformal_set, coverages_that_fit
 from twinrank.evaluation.labelled_rows import LabelledRows
 
 
@@ -60,5 +60,8 @@ def test_rows_without_a_majority_do_not_count() -> None:
 
 
 def test_too_few_rows_to_state_a_coverage_are_refused() -> None:
+    assert coverages_that_fit(noisy(9)[0]) == (0.9,)
+    assert coverages_that_fit(noisy(8)[0]) == ()
+    assert coverages_that_fit(noisy(99)[0]) == (0.9, 0.95, 0.99)
     with pytest.raises(InputError, match="9 rows are too few to state a coverage of 99%"):
         conformal_set(*noisy(9), *noisy(9), 0.99)

@@ -158,14 +158,26 @@ def test_files_that_cannot_be_stacked_are_refused_before_anything(tmp_path: Path
     np.savez(tmp_path / "bare.npz", xa=arrays["xa"][:, :, :8], xb=arrays["xb"][:, :, :8], id=np.arange(200))
     np.savez(tmp_path / "small.npz", **arrays | {"xa": arrays["xa"][:, :, :8], "xb": arrays["xb"][:, :, :8]})
     few = write(tmp_path / "few.npz", 60, 6, 2)
+    random, sides = np.random.default_rng(5), np.arange(200).reshape(2, 100)
+    tied = {"images": images_of(random, 200), "left": sides[0], "right": sides[1], "y": np.ones(100)}
+    np.savez(tmp_path / "ties.npz", **tied, tie=np.arange(100) > 0)
+    ties = tmp_path / "ties.npz"
+    tied = {key: values[100:] if key == "images" else values[:50] for key, values in tied.items()}
+    tied |= {"left": np.arange(50), "right": np.arange(50, 100)}
+    np.savez(tmp_path / "undecided.npz", **tied, tie=np.arange(50) > 1)
+    undecided = tmp_path / "undecided.npz"
+    scarce = write(tmp_path / "scarce.npz", 40, 60, 0)
     part, bare, small = (tmp_path / f"{name}.npz" for name in ("part", "bare", "small"))
     cases: tuple[tuple[Mode, tuple[Path, Path | None, tuple[Path, ...]], str], ...] = (
         ("holdout", (train, None, ()), "`val` is missing"),
-        ("oof", (train, None, (part,)), r"part\.npz: 40 of 40 rows compare images that .*a\.npz compares, too"),
+        ("oof", (train, None, (part,)), r"part\.npz: 40 rows compare images that .*a\.npz compares, too"),
         ("holdout", (train, other, (other,)), r"the same pairs as .*b\.npz"),
         ("holdout", (train, bare, ()), r"bare\.npz: no labels"),
         ("holdout", (train, small, ()), r"small\.npz: images of 1 x 8 x 12, but those of .*a\.npz are 1 x 12 x 12"),
         ("oof", (few, None, ()), "6 images are too few for 7 folds"),
+        ("oof", (scarce, None, ()), r"1 of 40 rows to choose epochs on where fold 0 is left out \(1 decided\)"),
+        ("holdout", (train, undecided, ()), r"undecided\.npz: 2 rows are decided, too few to fit meta-learners on"),
+        ("holdout", (ties, other, ()), r"of 100 rows to (fit|choose epochs on) \(0 decided\).*not ties alone"),
     )
     for mode, given, message in cases:
         with pytest.raises(InputError, match=message) as found:
@@ -178,7 +190,7 @@ def test_a_recipe_runs_on_own_files(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text("{model: compare_net, train: {epochs: 1, batch_size: 64}}")
     train, val, test = (write(tmp_path / f"{name}.npz", 60, 20, seed) for seed, name in enumerate(("a", "b", "c")))
     recipe, context = read_recipe(str(tmp_path / "tiny.yaml")), Context(threads=1)
-    own = own_files(train, val, [test], tmp_path / "run" / "data", Source(), context)
+    own = own_files(train, val, [test], tmp_path / "run" / "data", Source(), recipe, context)
     assert own == OwnFiles(train, val, (test,))
     assert run_recipe(recipe, tmp_path / "run", tmp_path / "none", own, context=context) == {}
     assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c"}

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import RECORDED
+from tests.workflows.test_grid import in_process
 
 from twinrank.cli.main import main
 from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.core.yaml_files import packaged_names
+from twinrank.data.images.reading import Reading
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.models.registry import entry
@@ -17,10 +21,12 @@ from twinrank.training.checks import holds
 from twinrank.training.jobs import Job
 from twinrank.tuning.search import Search, SharedStudy
 from twinrank.tuning.space import SPACES, Range, read_space
+from twinrank.workflows import tune as module
 from twinrank.workflows.recipe import model_spec
 from twinrank.workflows.tune import move_earlier_winner, tune
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+TYPEFACES = Path(__file__).parents[1] / "typefaces"
 TINY = ["--set", "train.epochs=2", "--set", "train.batch_size=192", "--set", "options.width=4", "--threads", "1"]
 
 
@@ -57,6 +63,23 @@ def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
     assert json.loads((tmp_path / "study.json").read_text()) == summary
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
     assert len(before) == 5, "the weights of the best trial, and weights and checkpoint of the two at the end"
+
+
+def test_a_search_on_tables_reads_all_of_them_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header, *lines = (TYPEFACES / "votes.csv").read_text().splitlines(keepends=True)
+    for name, rows in (("train", lines[:60]), ("val", lines[60:90]), ("one", lines[:1])):
+        (tmp_path / f"{name}.csv").write_text("".join([header, *rows]))
+    spec = RunSpec("order_net", replace(entry("order_net").train, epochs=1), {"width": 2})
+    source, context = Source(TYPEFACES / "images", reading=Reading(size=16, channels=1)), Context(threads=1)
+    train, val, one, out = (tmp_path / name for name in ("train.csv", "val.csv", "one.csv", "search"))
+    with pytest.raises(InputError, match=r"one\.csv: has one pair; `val` needs 2 or more"):
+        tune(spec, {"train.lr": Range(1e-3, 1e-2)}, train, one, out, source=source, context=context)
+    assert not out.exists()
+    monkeypatch.setattr(module, "run_jobs", in_process)
+    assert tune(spec, {"train.lr": Range(1e-3, 1e-2)}, train, val, out, 1, None, [7], source=source) == {}
+    assert json.loads((out / "study.json").read_text())["retrained"]["seeds"] == [7]
+    assert RunFolder(out / "winner_seed7").read_config()["image_shape"] == [1, 16, 16]
+    assert RunFolder(out / "winner_seed7").predictions("val").is_file()
 
 
 def test_an_earlier_winner_is_moved_out_of_the_way(benchmark_folder: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Flags that say where the images of tables are, and how they become pixels."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -48,33 +47,3 @@ class ImageFlags:
         size = self.size[0] if len(self.size) == 1 else self.size or None
         reading = Reading(size, self.fit, self.channels, self.background, self.range or None, self.page)
         return Source(self.images, self.columns or {}, reading)
-
-    def kept(self, path: Path, out: Path, part: str) -> Path:
-        """What processes of their own read instead of a table, so that they know of these flags.
-
-        Args:
-            path: Pair file. One that is no table is read as it is.
-            out: Folder in which a reference to the table is kept.
-            part: Name of the reference, such as ``train``.
-
-        Returns:
-            The reference, or the path itself if nothing is stated about it.
-
-        Raises:
-            InputError: A value is impossible, or ``out`` has a reference to another table.
-        """
-        from twinrank.data.source import REFERENCE, Source, is_table, read_reference, write_reference
-
-        source = self.source()
-        if source == Source() or not is_table(path):
-            return path
-        place = out / f"{part}{REFERENCE}"
-        if place.exists():
-            table, other = read_reference(place)
-            images = [each and each.resolve() for each in (source.images, other.images)]
-            same = images[0] == images[1] and replace(source, images=None) == replace(other, images=None)
-            if not same or table.resolve() != path.resolve():
-                raise InputError(f"{place}: refers to another table, or states something else; choose another `out`")
-        else:
-            write_reference(place, path, source)
-        return place

@@ -73,7 +73,7 @@ def run(
     with progress_bars() as progress, jobs_table() as show:
         context = Context(say, progress, show, given_command(), threads, workers)
         source = Source(images, columns or {})
-        own = None if train is None else own_files(train, val, test, out / "data", source, context)
+        own = None if train is None else own_files(train, val, test, out / "data", source, chosen, context)
         failed = run_recipe(chosen, out, data, own, context=context)
     if list(chosen.runs) == [""]:
         print_metrics(out)

@@ -91,10 +91,9 @@ def seeds(
     from twinrank.workflows.seeds import train_seeds
 
     out = Path("runs") / f"{model}_seeds" if out is None else out
-    train, val = flags.kept(train, out, "train"), flags.kept(val, out, "val")
     with jobs_table() as show:
-        context = Context(show=show, command=given_command(), threads=threads, workers=workers)
-        failed = train_seeds(recipe, train, val, out, context=context)
+        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        failed = train_seeds(recipe, train, val, out, source=flags.source(), context=context)
     trained = [out / name for name in recipe.runs if name not in failed]
     if trained:
         print(seeds_summary(trained))
@@ -146,10 +145,9 @@ def tune(
     from twinrank.workflows.tune import SUMMARY, tune
 
     out = Path("runs") / f"{model}_tune" if out is None else out
-    train, val = flags.kept(train, out, "train"), flags.kept(val, out, "val")
     with jobs_table() as show:
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
-        failed = tune(spec, chosen, train, val, out, trials, storage, fresh, context=context)
+        failed = tune(spec, chosen, train, val, out, trials, storage, fresh, source=flags.source(), context=context)
     print(search_text(read_json(out / SUMMARY)))
     require_all_done(failed)
 

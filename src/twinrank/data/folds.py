@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from twinrank.config import GridSpec
 from twinrank.core.files import write_npz
+from twinrank.core.messages import counted
 from twinrank.core.npz import read_written
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.fingerprint import fingerprint
@@ -168,7 +169,8 @@ def assign_folds(
             return Folds(data.path, data.sha256, data.row_ids, fold_of[groups], stops[groups])
     elif sizes.max() == 1:
         raise InputError(
-            f"{data.path}: {len(sizes)} groups of pairs that share no image, too few for {folds} folds; lower `folds`"
+            f"{data.path}: {counted(len(sizes), 'pair is', 'pairs are')} too few for {folds} folds; give more, or lower"
+            " `folds`"
         )
     return _image_folds(data, units, folds, stop_share, seed)
 
@@ -202,8 +204,8 @@ def _image_folds(data: Judgements, units: np.ndarray, folds: int, stop_share: fl
     parts, images = parts_for(folds), int(units.max()) + 1
     if images < parts:
         raise InputError(
-            f"{data.path}: {images} images are too few for {parts} folds, each of which leaves out some of them;"
-            " give more images" + (", or lower `folds`" if parts > parts_for(2) else "")
+            f"{data.path}: {counted(images, 'image is', 'images are')} too few for {parts} folds, each of which leaves"
+            " out some of them; give more images" + (", or lower `folds`" if parts > parts_for(2) else "")
         )
     fold, stop, of_images = assign_images(units, parts, stop_share, seed)
     made = Folds(data.path, data.sha256, data.row_ids, fold, stop, of_images)
@@ -212,8 +214,9 @@ def _image_folds(data: Judgements, units: np.ndarray, folds: int, stop_share: fl
         if not all(used):
             most = np.bincount(units.ravel()).max()
             raise InputError(
-                f"{data.path}: {len(data):,} rows of {images:,} images are too few for {parts} folds that leave out"
-                f" images (one image is in {most:,} rows); give more rows of different images"
+                f"{data.path}: {counted(len(data), 'row', 'rows')} of {counted(images, 'image', 'images')}, too few for"
+                f" {parts} folds that leave out images (one image is in {counted(most, 'row', 'rows')}); give more rows"
+                " of different images"
             )
     return made
 

@@ -107,3 +107,39 @@ def read_reference(path: Path) -> tuple[Path, Source]:
     if table.name.endswith(REFERENCE):
         raise InputError(f"{path}: refers to another reference, {table}; name the table itself")
     return table, replace(source, images=images)
+
+
+def kept_references(train: Path, val: Path, out: Path, source: Source | None) -> tuple[Path, Path]:
+    """What processes of their own read instead of tables, so that they read these alike.
+
+    Args:
+        train: Pair file. One that is no table is read as it is.
+        val: Pair file, likewise.
+        out: Folder in which references to the tables are kept, ``train.pairs.json`` and ``val.pairs.json``.
+        source: How tables are read, and where their images are.
+
+    Returns:
+        The references, or the paths themselves if nothing is stated about them.
+
+    Raises:
+        InputError: ``out`` has a reference to another table. Nothing is written then.
+    """
+    if source is None or source == Source():
+        return train, val
+    tables = {out / f"{part}{REFERENCE}": path for part, path in (("train", train), ("val", val)) if is_table(path)}
+    for place, path in tables.items():
+        if place.exists():
+            _require_same(place, path, source)
+    for place, path in tables.items():
+        if not place.exists():
+            write_reference(place, path, source)
+    kept = {path: place for place, path in tables.items()}
+    return kept.get(train, train), kept.get(val, val)
+
+
+def _require_same(place: Path, path: Path, source: Source) -> None:
+    table, other = read_reference(place)
+    images = [each and each.resolve() for each in (source.images, other.images)]
+    same = images[0] == images[1] and replace(source, images=None) == replace(other, images=None)
+    if not same or table.resolve() != path.resolve():
+        raise InputError(f"{place}: refers to another table, or states something else; choose another `out`")

@@ -8,7 +8,7 @@ import numpy as np
 from twinrank.ensembling.fitted import Fitted, decide
 from twinrank.ensembling.matrix import Matrix
 from twinrank.ensembling.stack import Stack, nested, without_models
-from twinrank.evaluation.abstention import STATED, ConformalSet, accuracy_at_coverage, conformal_set
+from twinrank.evaluation.abstention import ConformalSet, accuracy_at_coverage, conformal_set, coverages_that_fit
 from twinrank.evaluation.calibration import CALIBRATIONS, Temperature
 from twinrank.evaluation.compare import accuracy_difference
 from twinrank.evaluation.labelled_rows import LabelledRows, joined
@@ -65,8 +65,7 @@ def stack_figures(matrix: Matrix, stacked: Stack) -> dict[str, Any]:
     }
     figures["conformal"] = [
         _conformal(conformal_set(rows, logits[best][matrix.stem], checked.rows, checked.logits[best], stated))
-        for stated in (STATED if matrix.tests else ())
-        if stated <= len(rows.y) / (len(rows.y) + 1)
+        for stated in (coverages_that_fit(rows) if matrix.tests else ())
     ]
     return figures
 

@@ -33,8 +33,12 @@ def accuracy_at_coverage(rows: LabelledRows, logit: np.ndarray) -> dict[float, E
 
 def _with_majority(rows: LabelledRows, logit: np.ndarray) -> tuple[LabelledRows, np.ndarray]:
     """The rows where most votes are for one side, with their logits."""
-    kept = is_decided(rows.y, rows.tie, rows.weight) & (rows.y != 0.5)
+    kept = _has_majority(rows)
     return rows.take(kept), logit[kept]
+
+
+def _has_majority(rows: LabelledRows) -> np.ndarray:
+    return is_decided(rows.y, rows.tie, rows.weight) & (rows.y != 0.5)
 
 
 def _share_of(rows: LabelledRows, right: np.ndarray, which: np.ndarray) -> Estimate:
@@ -65,6 +69,12 @@ class ConformalSet:
     both: float
     neither: float
     alone: Estimate | None
+
+
+def coverages_that_fit(calibration: LabelledRows) -> tuple[float, ...]:
+    """Coverages of :data:`STATED` that so many rows of calibration can state."""
+    rows = int(_has_majority(calibration).sum())
+    return tuple(stated for stated in STATED if math.ceil((rows + 1) * stated) <= rows)
 
 
 def conformal_set(

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from twinrank.data.judgements import Judgements
+from twinrank.data.source import REFERENCE
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.evaluation.predictions import Predictions
@@ -17,8 +18,8 @@ def file_keys(run: RunFolder, files: Sequence[Judgements]) -> list[str]:
     """A key for each file that no other file has.
 
     A file that has been evaluated before keeps its key; it is known by its digest, or by its path. The key of a new
-    file is its name without .npz or .csv. Where another file has that key, the parent folder's name comes first, or a
-    number comes last.
+    file is its name without .npz, .csv or .pairs.json. Where another file has that key, the parent folder's name comes
+    first, or a number comes last.
 
     Args:
         run: Run whose folder may have results already.
@@ -58,6 +59,8 @@ def _known(run: RunFolder) -> dict[str, tuple[str | None, Path]]:
 
 
 def _name(path: Path) -> str:
+    if path.name.endswith(REFERENCE):
+        return path.name.removesuffix(REFERENCE) or "pairs"
     # A folder may have a dot in its name.
     ends = path.suffix.lower() in _ENDINGS and not path.is_dir()
     return path.stem if ends else path.resolve().name or "pairs"

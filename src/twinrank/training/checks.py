@@ -1,7 +1,10 @@
 """What a training needs before it begins. Only the check of float16 loads torch."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.machine import available_threads
@@ -10,6 +13,12 @@ from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.state import read_train_state
+
+if TYPE_CHECKING:
+    from twinrank.data.judgements import Judgements
+
+FEWEST_PAIRS = 2
+"""Pairs that a training fits at least, and chooses its epoch on."""
 
 
 def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
@@ -57,6 +66,25 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
         raise InputError(
             f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels"
         )
+
+
+def require_labelled(data: Judgements, part: str) -> None:
+    """Make sure that a network can be fitted to pairs, or choose its epoch on them.
+
+    Args:
+        data: Pairs.
+        part: ``train`` or ``val``, for messages.
+
+    Raises:
+        InputError: They have no labels, are ties alone, or too few.
+    """
+    path = data.path
+    if data.y is None:
+        raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
+    if not data.decided.any():
+        raise InputError(f"{path}: every pair is a tie; `{part}` needs pairs that were decided")
+    if len(data) < FEWEST_PAIRS:
+        raise InputError(f"{path}: has one pair; `{part}` needs {FEWEST_PAIRS} or more")
 
 
 def require_threads(threads: int) -> None:

@@ -32,7 +32,7 @@ from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import require_network
-from twinrank.training.checks import require_threads, require_trainable
+from twinrank.training.checks import require_labelled, require_threads, require_trainable
 from twinrank.training.finish import finish
 from twinrank.training.hooks import Hooks
 from twinrank.training.loop import Training
@@ -329,13 +329,7 @@ def _images(pairs: Judgements) -> dict[str, int]:
 
 def _labelled(given: Path | Judgements, part: str, source: Source | None, context: Context) -> Judgements:
     data = given if isinstance(given, Judgements) else load_pairs(Path(given), None, source, context)
-    path = data.path
-    if data.y is None:
-        raise InputError(f"{path}: has no labels; `{part}` needs key 'y', or a CSV {path.stem}_labels.csv beside it")
-    if not data.decided.any():
-        raise InputError(f"{path}: every pair is a tie; `{part}` needs pairs that were decided")
-    if len(data) < 2:
-        raise InputError(f"{path}: has one pair; `{part}` needs two or more")
+    require_labelled(data, part)
     return data
 
 

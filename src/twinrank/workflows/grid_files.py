@@ -1,13 +1,14 @@
 """The files of a grid, read and refused before anything is trained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from twinrank.config import GridSpec
+from twinrank.config import GridSpec, Mode
 from twinrank.core.context import Context
+from twinrank.core.messages import counted
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.mirror import mirrored_at_random, uneven_sides
@@ -16,7 +17,10 @@ from twinrank.data.source import REFERENCE, Source, is_table, write_reference
 from twinrank.ensembling.base_models import Unseen
 from twinrank.ensembling.ledger_rows import LedgerRows, key_of, test_keys
 from twinrank.errors import InputError
+from twinrank.training.checks import FEWEST_PAIRS
 
+_FEWEST_DECIDED_FOLDS = 3
+"""Folds with a row that was decided: where two are left out, one is left."""
 _FEWEST_ROWS = 10
 """Rows that a meta-learner is fitted on at least, where folds are made of images."""
 
@@ -67,21 +71,14 @@ def read_grid_files(
     train = load_table_or_pairs(train_file, source, context)
     # All images become pixels in the same way.
     source = source if train.source is None else train.source
-    if grid.mode == "holdout" and val_file is None:
-        raise InputError("`val` is missing: mode holdout stacks its rows; give it, or use mode oof")
+    require_val([grid], val_file)
     rows = train if grid.mode == "oof" or val_file is None else load_table_or_pairs(val_file, source, context)
     loaded = [load_table_or_pairs(path, source, context) for path in test_files]
     tests = dict(zip(test_keys(test_files, rows.path), loaded, strict=True))
     files = {"train": train, **({} if rows is train else {"val": rows}), **tests}
     refuse_unfit(files)
     refuse_shared_pairs([*files.values()])
-    assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
-    if not assignment.stop.any():
-        raise InputError(
-            f"`stop_share` of {grid.stop_share} of {len(train):,} rows leaves none to choose epochs on; use more"
-        )
-    row_folds = assignment if rows is train else assign_folds(rows, grid.folds, 0, grid.seed)
-    _require_rest(rows, row_folds)
+    assignment, row_folds = assigned(grid, train, rows)
     for data, folds in ((train, assignment), *(() if rows is train else ((rows, row_folds),))):
         if folds.images is not None:
             say(_about_images(data, folds))
@@ -89,6 +86,39 @@ def read_grid_files(
     stacked = _ledger_rows(rows, None if rows is train else train, recurring, grid.seed, say)
     tested = {key: _ledger_rows(data, train, recurring, grid.seed, say) for key, data in tests.items()}
     return _referred(GridFiles(assignment, uneven_sides(train), stacked, row_folds, tested), train, folder)
+
+
+def require_val(grids: Iterable[GridSpec], val: object) -> None:
+    """Refuse a grid that stacks the rows of ``val`` where there is none.
+
+    Raises:
+        InputError: ``val`` is None, and a grid needs it.
+    """
+    if val is None and any(grid.mode == "holdout" for grid in grids):
+        raise InputError("`val` is missing: mode holdout stacks its rows; give it, or use mode oof")
+
+
+def assigned(grid: GridSpec, train: Judgements, rows: Judgements) -> tuple[Folds, Folds]:
+    """The folds of the pairs that networks are trained on, and of the rows that are stacked.
+
+    Args:
+        grid: Mode and folds.
+        train: Labelled pairs that networks are trained on.
+        rows: Rows that are stacked: the same with ``oof``.
+
+    Raises:
+        InputError: A network would have too little to fit or to choose its epoch on, or a meta-learner to fit.
+    """
+    assignment = assign_folds(train, grid.folds, grid.stop_share, grid.seed)
+    if not assignment.stop.any():
+        raise InputError(
+            f"{train.path}: `stop_share` of {grid.stop_share} leaves none of"
+            f" {counted(len(train), 'row', 'rows')} to choose epochs on; use more"
+        )
+    _require_trainable(train, assignment, grid.mode)
+    row_folds = assignment if rows is train else assign_folds(rows, grid.folds, 0, grid.seed)
+    _require_rest(rows, row_folds)
+    return assignment, row_folds
 
 
 def load_table_or_pairs(path: Path, source: Source | None, context: Context) -> Judgements:
@@ -131,7 +161,7 @@ def _referred(files: GridFiles, train: Judgements, folder: Path) -> GridFiles:
 def refuse_unfit(files: Mapping[str, Judgements]) -> None:
     """Refuse files without labels or decisions, with images of several sizes, or given twice."""
     if missing := [str(data.path) for data in files.values() if data.y is None]:
-        raise InputError(f"{', '.join(missing)}: no labels, which stacking needs; add them")
+        raise InputError(f"{', '.join(missing)}: no labels; add them")
     if tied := [str(data.path) for data in files.values() if not data.decided.any()]:
         raise InputError(f"{', '.join(tied)}: every row is a tie, so nothing can be learned; give decided rows")
     first, *others = files.values()
@@ -164,22 +194,41 @@ def refuse_shared_pairs(files: Sequence[Judgements]) -> None:
             shared = np.flatnonzero(np.isin(keys[place], keys[earlier][keys[earlier] >= 0]))
             if len(shared):
                 raise InputError(
-                    f"{data.path}: {len(shared):,} of {len(data):,} rows compare images that {files[earlier].path}"
-                    f" compares, too, the first of them row '{data.row_ids[shared[0]]}'; divide the rows with"
-                    " 'twinrank data split'"
+                    f"{data.path}: {counted(len(shared), 'row compares', 'rows compare')} images that"
+                    f" {files[earlier].path} compares, too, the first of them row '{data.row_ids[shared[0]]}'; divide"
+                    " the rows with 'twinrank data split'"
+                )
+
+
+def _require_trainable(data: Judgements, folds: Folds, mode: Mode) -> None:
+    """Refuse folds that would leave a network too little to fit, or to choose its epoch on."""
+    for fold in range(folds.count) if mode == "oof" else (None,):
+        for use, selected in (("to fit", folds.fitted(fold)), ("to choose epochs on", folds.stopped_on(fold))):
+            if len(selected.rows) < FEWEST_PAIRS or not data.decided[selected.rows].any():
+                left_out = "" if fold is None else f" where fold {fold} is left out"
+                raise InputError(
+                    f"{data.path}: {len(selected.rows):,} of {counted(len(data), 'row', 'rows')} {use}{left_out}"
+                    f" ({int(data.decided[selected.rows].sum()):,} decided); a network needs {FEWEST_PAIRS} or more,"
+                    " and not ties alone; give more rows, or another `stop_share`"
                 )
 
 
 def _require_rest(data: Judgements, folds: Folds) -> None:
-    """Refuse rows of which a meta-learner would be fitted on too few, once a fold's images are left out."""
+    """Refuse rows of which a meta-learner would be fitted on too few, once a fold or two are left out."""
+    if len(np.unique(folds.fold[data.decided])) < _FEWEST_DECIDED_FOLDS:
+        raise InputError(
+            f"{data.path}: {counted(int(data.decided.sum()), 'row is', 'rows are')} decided, too few to fit"
+            " meta-learners on; give more"
+        )
     if folds.images is None:
         return
     for fold in range(folds.count):
         rest = folds.fold[folds.apart(fold)]
         if len(rest) < _FEWEST_ROWS or len(np.unique(rest)) < 2:
             raise InputError(
-                f"{data.path}: {len(rest)} of {len(data):,} rows are left without the images of fold {fold}, too few to"
-                f" fit meta-learners on; give more rows, at least {_FEWEST_ROWS} without each fold"
+                f"{data.path}: {counted(len(rest), 'row is', 'rows are')} left of {len(data):,} without the images of"
+                f" fold {fold}, too few to fit meta-learners on; give more rows, at least {_FEWEST_ROWS} without each"
+                " fold"
             )
 
 

@@ -7,7 +7,27 @@ from pathlib import Path
 from twinrank.core.context import Context
 from twinrank.data.source import REFERENCE, Source, write_reference
 from twinrank.ensembling.ledger_rows import key_of, test_keys
-from twinrank.workflows.grid_files import load_table_or_pairs, refuse_shared_pairs, refuse_unfit
+from twinrank.errors import InputError
+from twinrank.training.checks import require_labelled
+from twinrank.workflows.grid_files import (
+    assigned,
+    load_table_or_pairs,
+    refuse_shared_pairs,
+    refuse_unfit,
+    require_val,
+)
+from twinrank.workflows.recipe import Recipe
+
+
+def require_val_for(recipe: Recipe, val: Path | None) -> None:
+    """Refuse a recipe without the pairs that choose its epochs, or that it stacks.
+
+    Raises:
+        InputError: ``val`` is None, and the recipe needs it.
+    """
+    if val is None and recipe.runs:
+        raise InputError("`val` is missing: the recipe needs it to choose epochs; give it")
+    require_val(recipe.grids.values(), val)
 
 
 @dataclass(frozen=True)
@@ -31,9 +51,10 @@ def own_files(
     tests: Sequence[Path],
     folder: Path,
     source: Source,
+    recipe: Recipe,
     context: Context = Context(),
 ) -> OwnFiles:
-    """Check files, and write a reference for each table, from which processes of their own read it alike.
+    """Check files for a recipe, and write a reference for each table, from which processes of their own read it alike.
 
     Args:
         train: Labelled pairs that are fitted.
@@ -41,11 +62,14 @@ def own_files(
         tests: Labelled pairs of the tests.
         folder: Folder for the references; it comes to be with the first.
         source: How tables are read, and where their images are.
+        recipe: Trainings or grids that the files are for.
         context: Listeners.
 
     Raises:
-        InputError: A file is refused, has no labels or images of another size, or has pairs of another one.
+        InputError: A file is refused, has no labels or images of another size, or has pairs of another one; or the
+            recipe needs ``val``, or more rows. Nothing is written then.
     """
+    require_val_for(recipe, val)
     first = load_table_or_pairs(train, source, context)
     source = first.source or source
     paths = {"train": train, **({} if val is None else {"val": val})}
@@ -55,6 +79,10 @@ def own_files(
     }
     refuse_unfit(files)
     refuse_shared_pairs([*files.values()])
+    for part in ("train", "val") if recipe.runs else ():
+        require_labelled(files[part], part)
+    for grid in recipe.grids.values():
+        assigned(grid, first, first if grid.mode == "oof" else files["val"])
     known: dict[str, Path] = {}
     for part, data in files.items():
         known[part] = Path(paths[part])

@@ -17,7 +17,6 @@ from twinrank.core.steps import Steps, digests
 from twinrank.data.judgements import load_pairs
 from twinrank.data.stream import digest_of
 from twinrank.ensembling.stack_folder import StackFolder
-from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.file_keys import file_keys
@@ -33,7 +32,7 @@ from twinrank.training.jobs import Job, refuse_other_settings, require_all_done,
 from twinrank.workflows.audit import audit
 from twinrank.workflows.distill import train_or_distill
 from twinrank.workflows.grid import LEDGER, fill_ledger
-from twinrank.workflows.own_files import OwnFiles
+from twinrank.workflows.own_files import OwnFiles, require_val_for
 from twinrank.workflows.report import report
 from twinrank.workflows.stack import finish_stack, make_stack
 
@@ -68,9 +67,7 @@ def run_recipe(
     require_workers(context.workers)
     out = Path(out)
     files = _Benchmark(Path(data)) if own is None else own
-    needs_val = bool(recipe.runs) or any(grid.mode == "holdout" for grid in recipe.grids.values())
-    if files.val is None and needs_val:
-        raise InputError("`val` is missing: the recipe needs it to choose epochs, or to stack its rows; give it")
+    require_val_for(recipe, files.val)
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
     for job in jobs:
         refuse_other_settings(job)

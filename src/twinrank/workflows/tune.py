@@ -12,12 +12,15 @@ from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import write_json
 from twinrank.core.locks import is_locked, locked
+from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source, kept_references
 from twinrank.errors import InputError
 from twinrank.evaluation.compare import accuracy_difference
 from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.metrics_record import rows_in_words
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate
+from twinrank.inference.file_keys import file_keys
 from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
 from twinrank.runs import RunFolder
 from twinrank.training.checks import divided, holds, require_workers
@@ -41,6 +44,7 @@ def tune(
     storage: str | None = None,
     retrain_seeds: Sequence[int] = (1, 2),
     *,
+    source: Source | None = None,
     context: Context = Context(),
 ) -> dict[str, str]:
     """Search for the values with the highest accuracy on ``val``, then train the best and the defaults on fresh seeds.
@@ -58,6 +62,7 @@ def tune(
         trials: Number of trials to finish, with those that are pruned.
         storage: Database URL, see Optuna; a journal in the folder by default.
         retrain_seeds: Fresh seeds; without any, nothing is trained again.
+        source: How tables are read, and where their images are. The folder keeps it for trials.
         context: Listeners, command, threads and workers.
 
     Returns:
@@ -75,7 +80,8 @@ def tune(
     share = divided(context.threads, min(context.workers, trials))
     files, out = (Path(train_file), Path(val_file)), Path(out)
     # Read for what may be wrong with them, and not kept: each trial reads its own.
-    data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files), strict=True)}
+    data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files, source, context), strict=True)}
+    files = kept_references(*files, out, source)
     search = Search(out, *files, data, spec, space, trials, storage, context.for_worker(share))
     study = run_search(search, context.workers)
     with _alone(out / _LOCK, context.say):
@@ -100,7 +106,7 @@ def _retrain(
         move_earlier_winner(job, search, ranked, context.say)
     failed = run_jobs([job for each in jobs.values() for job in each], context=context)
     if not failed:
-        write_json(search.out / SUMMARY, summary | {"retrained": _compared(jobs, search.val_file.stem)})
+        write_json(search.out / SUMMARY, summary | {"retrained": _compared(jobs, load_pairs(search.val_file))})
     return failed
 
 
@@ -151,8 +157,8 @@ def move_earlier_winner(job: Job, search: Search, trials: Sequence[FrozenTrial],
             return
 
 
-def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
-    predictions = {name: [_predictions(job, stem) for job in each] for name, each in jobs.items()}
+def _compared(jobs: dict[str, list[Job]], val: Judgements) -> dict[str, Any]:
+    predictions = {name: [_predictions(job, val) for job in each] for name, each in jobs.items()}
     difference = accuracy_difference(predictions[DEFAULT], predictions[WINNER])
     return {
         "rows": rows_in_words(predictions[WINNER][0].meta),
@@ -168,8 +174,9 @@ def _compared(jobs: dict[str, list[Job]], stem: str) -> dict[str, Any]:
     }
 
 
-def _predictions(job: Job, stem: str) -> Predictions:
+def _predictions(job: Job, val: Judgements) -> Predictions:
     run = RunFolder(job.folder)
-    if not run.predictions(stem).is_file():
+    (key,) = file_keys(run, [val])
+    if not run.predictions(key).is_file():
         evaluate(run, [job.val_file])
-    return Predictions.load(run.predictions(stem))
+    return Predictions.load(run.predictions(key))
