@@ -11,7 +11,9 @@ import pytest
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import sha256
+from twinrank.data.images.reading import Reading
 from twinrank.data.judgements import load_pairs
+from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
 from twinrank.models.weights import read_tensors, write_tensors
@@ -20,6 +22,7 @@ from twinrank.training.checks import finished
 from twinrank.training.hooks import Hooks
 from twinrank.training.train import resume, train
 
+TYPEFACES = Path(__file__).parents[1] / "typefaces"
 CONSTANT = {"schedule": "constant", "warmup": 0.0, "easy_share": 1.0, "augment_from": 0.0}
 ONE = Context(threads=1)
 
@@ -60,6 +63,8 @@ def test_a_run_whose_data_has_moved_goes_on_with_the_new_place(
         resume(run)
     with pytest.raises(InputError, match=r"val.npz: other pairs than the run began with .* with `train`"):
         resume(run, train=new / "val.npz", val=new / "val.npz")
+    with pytest.raises(InputError, match=r"run: was trained on no tables, so `images` has no meaning"):
+        resume(run, images=new)
     lines: list[str] = []
     again = resume(run, train=new / "train.npz", val=load_pairs(new / "val.npz"), context=Context(lines.append))
     assert sha256(again.weights) == sha256(whole.weights)
@@ -67,6 +72,26 @@ def test_a_run_whose_data_has_moved_goes_on_with_the_new_place(
     assert places == [str(new / "train.npz"), str(new / "val.npz")]
     assert len(lines) == 1
     resume(run)
+
+
+def test_images_of_tables_may_move(tmp_path: Path) -> None:
+    header, *lines = (TYPEFACES / "votes.csv").read_text().splitlines(keepends=True)
+    for name, rows in (("train", lines[:40]), ("val", lines[40:60])):
+        (tmp_path / f"{name}.csv").write_text("".join([header, *rows]))
+    shutil.copytree(TYPEFACES / "images", tmp_path / "photos")
+    spec = RunSpec("order_net", replace(entry("order_net").train, epochs=2), {"width": 2})
+    source = Source(tmp_path / "photos", reading=Reading(size=16, channels=1))
+    files = tmp_path / "train.csv", tmp_path / "val.csv"
+    whole = train(spec, *files, tmp_path / "whole", source=source, context=ONE)
+    with pytest.raises(Interrupted):
+        train(spec, *files, tmp_path / "run", source=source, hooks=StopAfter(1), context=ONE)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"photos: no such folder .*config.json names it, give .* with `images`"):
+        resume(tmp_path / "run")
+    again = resume(tmp_path / "run", images=tmp_path / "moved")
+    assert sha256(again.weights) == sha256(whole.weights)
+    assert {part["source"]["images"] for part in again.read_config()["data"].values()} == {str(tmp_path / "moved")}
+    resume(tmp_path / "run")
 
 
 def test_more_epochs_give_the_bits_of_a_run_that_had_them_from_the_start(trained: Train) -> None:

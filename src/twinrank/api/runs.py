@@ -171,6 +171,7 @@ def resume(
     *,
     train: Pairs | None = None,
     val: Pairs | None = None,
+    images: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     hooks: Hooks | None = None,
 ) -> Run:
@@ -183,6 +184,7 @@ def resume(
         run: Run, or its folder.
         train: The pairs that are fitted, where the run began with arrays, or where their file has moved.
         val: The pairs that choose the epoch, likewise. Both must be the same pairs as before.
+        images: The folder of the images that tables name, where it has moved.
         epochs: New number of epochs of the whole run, to train longer. The schedule must not depend on it: "constant"
             or "plateau".
         hooks: Object that follows the training, as for :func:`train`.
@@ -194,7 +196,9 @@ def resume(
     """
     fitted = None if train is None else as_pairs(train, "train")
     chooses = None if val is None else as_pairs(val, "val")
-    return Run(library.resume(as_path(run, "run"), train=fitted, val=chooses, epochs=epochs, hooks=hooks).path)
+    where = None if images is None else as_path(images, "images")
+    files = {"train": fitted, "val": chooses, "images": where}
+    return Run(library.resume(as_path(run, "run"), **files, epochs=epochs, hooks=hooks).path)
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from twinrank.cli.arguments import (
     ModelArgument,
     OptionalFile,
     OptionalFolder,
+    OptionalImages,
     OptionalNumber,
     OptionalText,
     OutFolder,
@@ -25,7 +26,11 @@ Seeds = Annotated[str, tyro.conf.arg(metavar="SEED[,SEED]")]
 
 
 def resume(
-    run: RunArgument, train: OptionalFile = None, val: OptionalFile = None, epochs: OptionalNumber = None
+    run: RunArgument,
+    train: OptionalFile = None,
+    val: OptionalFile = None,
+    images: OptionalImages = None,
+    epochs: OptionalNumber = None,
 ) -> None:
     """Continue a training that was stopped; the result is the same, bit for bit.
 
@@ -36,11 +41,12 @@ def resume(
         run: Run folder.
         train: New place of the pairs that are fitted; that in config.json by default.
         val: New place of the pairs that choose the epoch; that in config.json by default.
+        images: New place of the images that tables name; that in config.json by default.
         epochs: New number of epochs of the whole run; that in config.json by default.
     """
     from twinrank.training.train import resume
 
-    resume(run, train=train, val=val, epochs=epochs, context=Context(say))
+    resume(run, train=train, val=val, images=images, epochs=epochs, context=Context(say))
 
 
 def watch(run: RunArgument) -> None:

@@ -284,8 +284,9 @@ def load_pairs(
     with reading(path):
         if path.name.endswith(REFERENCE):
             table, kept = read_reference(path)
-            data = _load_table(table, kept if source is None else replace(kept, reading=source.reading), context)
-            data, own = replace(data, path=path), "outcomes"
+            if source is not None:
+                kept = replace(kept, reading=source.reading, images=source.images or kept.images)
+            data, own = replace(_load_table(table, kept, context), path=path), "outcomes"
         elif is_table(path):
             data, own = _load_table(path, source or Source(), context), "outcomes"
         else:

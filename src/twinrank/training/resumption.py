@@ -1,12 +1,13 @@
 """What may differ when a run goes on: where its data is, and how many epochs it has."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twinrank.config import TrainConfig
 from twinrank.data.judgements import Judgements, load_pairs
-from twinrank.data.source import Source
+from twinrank.data.source import REFERENCE, Source
 from twinrank.errors import InputError
 from twinrank.runs import RunFolder
 from twinrank.training.state import TrainState, read_train_state
@@ -15,7 +16,9 @@ EARLIER_EPOCHS = "earlier_epochs"
 """Key of ``config.json``: the numbers of epochs that a run had before it was given others."""
 
 
-def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | Judgements | None) -> Judgements:
+def find_data(
+    run: RunFolder, config: dict[str, Any], part: str, given: Path | Judgements | None, images: Path | None = None
+) -> Judgements:
     """The pairs that a run began with, wherever they are now.
 
     Args:
@@ -23,16 +26,17 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | J
         config: Run configuration.
         part: Part of the data, ``train`` or ``val``.
         given: New place; None is the place in the run configuration.
+        images: New place of the images that a table names; None is the place in the run configuration.
 
     Raises:
-        InputError: The pairs are not there, or are others.
+        InputError: The pairs or their images are not there, or are others.
     """
     file = config["data"][part]
     if given is None:
         if not Path(file["path"]).exists():
             raise InputError(
                 f"{file['path']}: no such file or folder below {Path.cwd()}; {run.config} names it,"
-                f" give its new place, or the arrays, with `{part}`"
+                f" give its new place with `{part}`"
             )
         given = Path(file["path"])
         problem = "has changed since the run began (SHA-256 differs); restore it"
@@ -40,11 +44,30 @@ def find_data(run: RunFolder, config: dict[str, Any], part: str, given: Path | J
             problem = "the table or one of its images has changed since the run began (SHA-256 differs); restore them"
     else:
         problem = f"other pairs than the run began with (SHA-256 differs); give the same pairs with `{part}`"
-    source = Source.from_json(file["source"], f"{run.config}: '{part}'") if "source" in file else None
+    source = _source(run, file, part, given, images)
     data = given if isinstance(given, Judgements) else load_pairs(Path(given), None, source)
     if file["sha256"] != data.sha256 and file.get("content_sha256") != data.content_sha256:
         raise InputError(f"{data.path}: {problem}")
     return replace(data, sha256=file["sha256"])
+
+
+def _source(
+    run: RunFolder, file: Mapping[str, Any], part: str, given: Path | Judgements, images: Path | None
+) -> Source | None:
+    """How a table is read, with its images where they are now; None for other pairs."""
+    if "source" not in file or isinstance(given, Judgements):
+        return None
+    source = Source.from_json(file["source"], f"{run.config}: '{part}'")
+    if images is not None:
+        return replace(source, images=images)
+    if Path(given).name.endswith(REFERENCE):  # It says itself where they are.
+        return replace(source, images=None)
+    if source.images is not None and not source.images.exists():
+        raise InputError(
+            f"{source.images}: no such folder below {Path.cwd()}; {run.config} names it, give its new place with"
+            " `images`"
+        )
+    return source
 
 
 def with_epochs(run: RunFolder, config: TrainConfig, epochs: int) -> TrainConfig:

@@ -140,6 +140,7 @@ def resume(
     *,
     train: Path | Judgements | None = None,
     val: Path | Judgements | None = None,
+    images: Path | None = None,
     epochs: int | None = None,
     hooks: Hooks | None = None,
     context: Context = Context(),
@@ -150,6 +151,7 @@ def resume(
         run: Run folder.
         train: New place of the pairs that are fitted; None is where they were.
         val: New place of the pairs that choose the epoch; None is where they were.
+        images: New place of the images that tables name; None is where they were.
         epochs: New number of epochs of the whole run; None keeps it. A schedule or a curriculum that depends on the
             length of the run allows no other number.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
@@ -168,12 +170,14 @@ def resume(
     prepare_cpu(configuration["threads"])
     with folder.held(_COPIES * 4 * configuration.get("parameters", 0)):
         given = {"train": train, "val": val}
-        data = {part: find_data(folder, configuration, part, place) for part, place in given.items()}
+        if images is not None and not any("source" in file for file in configuration["data"].values()):
+            raise InputError(f"{folder.path}: was trained on no tables, so `images` has no meaning; leave it out")
+        data = {part: find_data(folder, configuration, part, place, images) for part, place in given.items()}
         pairs, stopped_on = load_data(data["train"], data["val"])
         teacher = _kept_teacher(folder, configuration, pairs)
         if epochs is not None:
             config = with_epochs(folder, config, epochs)
-        changed = _changed_configuration(configuration, data, config)
+        changed = _changed_configuration(configuration, data, config, images)
         if changed != configuration:
             write_json(folder.config, changed)
             context.say(f"{folder.config}: has the new places and epochs")
@@ -185,10 +189,13 @@ def resume(
 
 
 def _changed_configuration(
-    configuration: dict[str, Any], data: dict[str, Judgements], config: TrainConfig
+    configuration: dict[str, Any], data: dict[str, Judgements], config: TrainConfig, images: Path | None
 ) -> dict[str, Any]:
     """A run configuration with the places of its data and the number of its epochs as they are now."""
     places = {part: {**configuration["data"][part], "path": str(pairs.path)} for part, pairs in data.items()}
+    for file in places.values():
+        if images is not None and "source" in file:
+            file["source"] = file["source"] | {"images": str(images)}
     changed = configuration | {"data": configuration["data"] | places}
     before = configuration["train"].get("epochs", TrainConfig.epochs)
     if config.epochs != before:
