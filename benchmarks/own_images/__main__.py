@@ -51,9 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _measure(set_name: str, given: Set, seed: int, name: str, enter: Callable[..., Answers], out: Path) -> None:
     """Adds the figures of one entrant to the file of results, unless they are there."""
-    results = json.loads(out.read_text()) if out.exists() else {"set": set_name, "mean": {}, "seeds": {}}
-    of_seed = results["seeds"].setdefault(str(seed), {"made": _made(given), "entrants": {}})
-    if name in of_seed["entrants"]:
+    if name in _of_seed(_results(set_name, out), seed, given)["entrants"]:
         return
     work = given.folder / "runs" / given.votes.stem / name
     work.mkdir(parents=True, exist_ok=True)
@@ -61,11 +59,22 @@ def _measure(set_name: str, given: Set, seed: int, name: str, enter: Callable[..
     answers = enter(given, work)
     seconds = round(time.perf_counter() - begin, 1)
     record = figures(given, answers) | {"seconds": seconds}
+    # Another process may have measured another entrant meanwhile.
+    results = _results(set_name, out)
     command = shlex.join(["python", "-m", "benchmarks.own_images", *sys.argv[1:]])
-    of_seed["entrants"][name] = record | answers.facts | provenance(command)
+    _of_seed(results, seed, given)["entrants"][name] = record | answers.facts | provenance(command)
     results["mean"] = means(results["seeds"])
     write_json(out, results)
     print(f"{set_name}, seed {seed}, {name}: {_line(record)}, {seconds:,.0f} s", flush=True)
+
+
+def _results(set_name: str, out: Path) -> dict[str, Any]:
+    """The file of results, or what a new one has."""
+    return json.loads(out.read_text()) if out.exists() else {"set": set_name, "mean": {}, "seeds": {}}
+
+
+def _of_seed(results: dict[str, Any], seed: int, given: Set) -> dict[str, Any]:
+    return results["seeds"].setdefault(str(seed), {"made": _made(given), "entrants": {}})
 
 
 def _made(given: Set) -> dict[str, Any]:

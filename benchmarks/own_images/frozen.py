@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks.own_images.judged import Answers, Judged
 from benchmarks.own_images.sets import Set
@@ -24,10 +23,10 @@ def frozen_linear(given: Set, work: Path) -> Answers:
     """
     train, test = Judged.load(given.votes).decided(), Judged.load(given.pairs)
     of_train, of_test = _last_stage(given.train, train.names), _last_stage(given.test, test.names)
-    scaler = StandardScaler().fit(of_train)
+    centre, scale = of_train.mean(0), of_train.std(0) + 1e-9
     regression = LogisticRegression(fit_intercept=False, max_iter=1000)
-    regression.fit(train.differences(scaler.transform(of_train)), train.y)
-    score = scaler.transform(of_test) @ regression.coef_[0]
+    regression.fit(train.differences((of_train - centre) / scale), train.y)
+    score = (of_test - centre) / scale @ regression.coef_[0]
     facts = {"network": NETWORK, "features": of_train.shape[1]}
     return Answers(test.differences(score), dict(zip(test.names, score.tolist(), strict=True)), facts)
 
@@ -43,7 +42,8 @@ def _last_stage(folder: Path, names: list[str]) -> np.ndarray:
     store = ImageStore.from_folder(folder, Reading(size=known.size, channels=3))
     model = create_model(NETWORK, 3, min(store.shape[1:]), {"pool": ("mean",), "mirror": False})
     assert known.pretrained is not None
+    assert store.names is not None
     known.pretrained(model)
-    place = {name: number for number, name in enumerate(store.names)}
+    place = {name: number for number, name in enumerate(store.names.tolist())}
     features = frozen_features(model.eval(), store, np.array([place[name] for name in names]))
     return features[:, -model.tower.backbone.widths[-1] :]
