@@ -30,7 +30,7 @@ def votes_of(pairs: np.ndarray, groups: list[str] | None = None) -> VoteTable:
         left_group=groups and [groups[image] for image in left],
         right_group=groups and [groups[image] for image in right],
         lines=[*range(2, count + 2)],
-        understood=("", ""),
+        summary=("", "", ""),
         ignored=(),
     )
 

@@ -48,7 +48,15 @@ def text_of(page: str) -> str:
 
 
 def test_mistakes_show_names_and_reduced_pictures(tmp_path: Path, judged: Judgements) -> None:
-    page = page_of(tmp_path, judged, np.where(np.arange(40) == 7, -2.0, 1.0))
+    # Another judged the same pair in the other order.
+    left, right = (
+        np.where(np.arange(40) == 8, other[7], own)
+        for own, other in ((judged.left, judged.right), (judged.right, judged.left))
+    )
+    y = np.where(np.arange(40) == 8, 0, 1).astype(np.int8)
+    judged = replace(judged, left=left, right=right, y=y)
+    logit = np.where(np.arange(40) == 7, -2.0, np.where(np.arange(40) == 8, 2.0, 1.0))
+    page = page_of(tmp_path, judged, logit)
     higher, lower = NAMES[judged.left[7]], NAMES[judged.right[7]]
     assert f"{higher} is higher predicted {lower} , 88.1%" in text_of(page)
     assert f'alt="{higher}"' in page

@@ -33,8 +33,8 @@ def rank(
     Args:
         run: Run, or its folder; the scores of several are averaged.
         images: Folder of images, or an array, uint8 or float32 in [0, 1], (M, H, W) or (M, C, H, W).
-        judgements: Judgements of these images that training did not use: a path that :func:`load_pairs` reads, or what
-            it gave. Names in a table are looked for in the folder of images.
+        judgements: Judgements of these images: a path that :func:`load_pairs` reads, or what it gave. Names in a table
+            are looked for in the folder of images. Those that training used count twice, so intervals are too narrow.
         seed: Seed of the random draws behind intervals.
 
     Returns:

@@ -37,7 +37,8 @@ def rank(
         run: Run folder. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
         out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons. A page stands beside it.
-        judgements: Table of judgements of these images that training did not use.
+        judgements: Table of judgements of these images. Those that training used count twice, so their intervals are too
+            narrow.
         judged_images: Folder of the images that the table names; the folder of images by default.
         columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2; else as in
             training.
@@ -76,7 +77,7 @@ def next(
         run: Run folder. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
         out: CSV: left, right, drawn (for its gain, or at random), gain (in bits).
-        judgements: Table of judgements so far that training did not use.
+        judgements: Table of the judgements so far. Those that training used count twice, as for rank.
         count: Number of pairs.
         share_random: Share of the pairs that is drawn at random. Only these measure accuracy honestly.
         per_image: Most pairs with one image; twice the average by default, at least 2.

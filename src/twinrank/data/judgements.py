@@ -17,7 +17,7 @@ from twinrank.data.formats.labels import read_labels
 from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import read_image_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
-from twinrank.data.formats.votes.names import find_images
+from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.images.reading import Reading
@@ -312,9 +312,7 @@ def load_pairs(
 
 def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     table = read_votes(path, source.columns, source.recorded)
-    for line in table.understood:
-        context.say(line)
-    files = find_images(table.left + table.right, source.images, table.path)
+    files = image_files(table, source.images, context.say)
     numbers: dict[Path, int] = {}
     places = np.array([numbers.setdefault(file, len(numbers)) for file in files], np.int64)
     left, right = np.split(places, 2)

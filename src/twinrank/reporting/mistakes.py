@@ -40,7 +40,9 @@ class Mistake:
 
 
 def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digits: np.ndarray | None) -> list[Mistake]:
-    """The wrong decisions with the largest absolute logits, surest first. Ties have no right decision.
+    """The wrong decisions with the largest absolute logits, surest first, each pair of images once.
+
+    Ties have no right decision.
 
     Args:
         predictions: Predictions with labels.
@@ -54,16 +56,20 @@ def most_confident_mistakes(predictions: Predictions, pictures: Judgements, digi
         return []
     y, logit = predictions.y, predictions.logit
     wrong = np.flatnonzero((y != 0.5) & ((logit > 0) != (y > 0.5)))
-    worst = wrong[np.argsort(-np.abs(logit[wrong]), kind="stable")][:_MOST_SHOWN]
     place = {str(row): position for position, row in enumerate(pictures.row_ids)}
-    mistakes = []
-    for row in worst:
+    mistakes, shown = [], set()
+    for row in wrong[np.argsort(-np.abs(logit[wrong]), kind="stable")]:
+        if len(mistakes) == _MOST_SHOWN:
+            break
         name = str(predictions.id[row])
         if name not in place:
             raise InputError(
                 f"row id {quoted(name)} has a prediction but no picture; give the pictures of the same file"
             )
         sides = (int(pictures.left[place[name]]), int(pictures.right[place[name]]))
+        if frozenset(sides) in shown:
+            continue
+        shown.add(frozenset(sides))
         left, right = (data_uri(pictures.images.take(np.array([side]))[0]) for side in sides)
         mistakes.append(
             Mistake(

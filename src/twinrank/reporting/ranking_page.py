@@ -52,6 +52,7 @@ class Ranking:
         agreement: Share of pairs on which two raters agree; None where none was judged twice.
         ceiling: Bound that the raters' noise puts on the accuracy of any predictor; None where unknown.
         curve: Learning curve over the number of judgements; None without.
+        not_in_curve: Number of judgements that the curve leaves out, since training used an image of them.
         notes: Warnings, a line each.
         about: Facts for the head of the page, by term.
         version: Version of twinrank.
@@ -67,6 +68,7 @@ class Ranking:
     agreement: Estimate | None = None
     ceiling: Estimate | None = None
     curve: LearningCurve | None = None
+    not_in_curve: int = 0
     notes: Sequence[str] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
@@ -287,8 +289,13 @@ def verdict(curve: LearningCurve) -> str:
     return f"{first} ({between}). {shares} {advice}"
 
 
-def method(curve: LearningCurve) -> str:
-    """How a learning curve was measured."""
+def method(curve: LearningCurve, left_out: int = 0) -> str:
+    """How a learning curve was measured.
+
+    Args:
+        curve: Learning curve.
+        left_out: Number of judgements of images that training used.
+    """
     rows = curve.points[0].log_loss.n
     held_out = (
         f"Each of five parts of the judged pairs was held out once, {rows:,} judgements in all"
@@ -297,8 +304,15 @@ def method(curve: LearningCurve) -> str:
     )
     return (
         f"{held_out}. Scores are made from some of the other judgements and the network's scores; the network is not"
-        " trained again. Pairs are held out, images are not. Intervals resample images."
+        f" trained again. Pairs are held out, images are not. Intervals resample images.{_left_out(left_out)}"
     )
+
+
+def _left_out(judgements: int) -> str:
+    if not judgements:
+        return ""
+    are = "1 judgement is" if judgements == 1 else f"{judgements:,} judgements are"
+    return f" Another {are} left out: training used an image of theirs, so the network may know the outcome."
 
 
 def number(value: float, decimals: int = 2) -> str:

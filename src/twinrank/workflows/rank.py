@@ -79,7 +79,7 @@ def score_images(
     Args:
         runs: Run folders; the scores of several are averaged.
         images: Folder of images, or a store of them.
-        judgements: Judgements of them that training did not use, or None.
+        judgements: Judgements of them, or None. Those that training used count twice, so intervals are too narrow.
         source: How the judgements are read; the folder of their images is ``images`` unless it says otherwise.
         seed: Root seed of the draws.
         context: Listeners.
@@ -136,7 +136,7 @@ def rank(
         runs: Run folders; the scores of several are averaged.
         images: Folder of images, or a store of them.
         out: CSV with the columns :data:`COLUMNS`. Intervals are of 95%. The page has its name, with the ending .html.
-        judgements: Judgements of these images that training did not use, or None.
+        judgements: Judgements of these images, or None, as of :func:`score_images`.
         source: How the judgements are read.
         seed: Root seed of the draws.
         context: Listeners.
@@ -179,7 +179,7 @@ def choose_pairs(
         runs: Run folders; the scores of several are averaged.
         images: Folder of images, or a store of them.
         out: CSV with the columns :data:`PAIR_COLUMNS`: ``drawn`` is "at random" or "for its gain", which is in bits.
-        judgements: Judgements so far that training did not use, or None.
+        judgements: Judgements so far, or None, as of :func:`score_images`.
         count: Number of pairs.
         share_random: Share of the pairs that is drawn at random, for honest evaluation.
         per_image: Most pairs with one image; None for twice the average, at least 2.

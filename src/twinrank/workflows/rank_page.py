@@ -62,5 +62,5 @@ def _told_by_judgements(scored: "ScoredImages") -> dict[str, Any]:
     unused = rows.select(~(scored.used[rows.left] | scored.used[rows.right]))
     scores = scored.scores
     if (curve := score_curve(scored.network, scores.prior.tau, unused, scores.judging)) is not None:
-        told["curve"] = curve
+        told |= {"curve": curve, "not_in_curve": len(rows) - len(unused)}
     return told

@@ -11,7 +11,8 @@ import numpy as np
 from twinrank.core.context import Context
 from twinrank.core.files import read_bytes, replacing
 from twinrank.core.messages import counted
-from twinrank.data.formats.votes.names import find_images, normal_name
+from twinrank.data.formats.votes.files import image_files
+from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.formats.votes.write import votes_as_csv
@@ -48,13 +49,11 @@ def split(
             Nothing is written then.
     """
     votes = read_votes(table, columns)
-    for line in votes.understood:
-        context.say(line)
+    found = image_files(votes, images, context.say)
     if votes.y is None:
         raise InputError(f"{votes.path}: has no outcomes; name their column with `columns`, such as winner=COLUMN")
     if by == "image" and votes.left_group is not None:
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
-    found = find_images([*votes.left, *votes.right], images, votes.path)
     files = found[: len(votes)], found[len(votes) :]
     made = split_votes(votes, by, shares, seed, files)
     spelled = {file: _name(file, images, out) for file in dict.fromkeys(found)}

@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn) -> VoteTable:
         left_group=column(st.one_of(TEXTS, st.just(""))) if groups else None,
         right_group=column(st.one_of(TEXTS, st.just(""))) if groups else None,
         lines=[*range(2, count + 2)],
-        understood=("", ""),
+        summary=("", "", ""),
         ignored=(),
     )
 

@@ -59,10 +59,9 @@ def read_votes(
             columns, cells = as_recorded, _cells(path, as_recorded)
         cells = chosen_rows(cells, columns)
     table = _votes(cells, find_roles(cells, columns))
-    content, how = table.understood
-    return replace(
-        table, stated=columns, understood=(content, f"{how}; columns as stated in training" if as_recorded else how)
-    )
+    *content, how = table.summary
+    how = f"{how}; columns as stated in training" if as_recorded else how
+    return replace(table, stated=columns, summary=(*content, how))
 
 
 def _cells(path: Path, columns: Mapping[str, str]) -> Cells:
@@ -234,24 +233,21 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         left_group=listed("left_group") or both,
         right_group=listed("right_group") or both,
         lines=[cells.lines[row] for row in places],
-        understood=("", ""),
+        summary=("", "", ""),
         ignored=tuple(name for name in cells.columns if name not in used),
     )
-    understood = one_line(_content(table, cells, rows.skipped)), one_line(_reading(table, cells, roles, rows.how))
-    return replace(table, understood=understood)
+    before, after = map(one_line, _content(table, cells, rows.skipped))
+    return replace(table, summary=(before, after, one_line(_reading(table, cells, roles, rows.how))))
 
 
 def _places_of(cells: Cells, places: Sequence[int], rows: Iterable[int]) -> list[str]:
     return [f"{cells.unit} {cells.lines[places[row]]}" for row in rows]
 
 
-def _content(table: VoteTable, cells: Cells, skipped: int) -> str:
-    """What the table holds, in a line."""
+def _content(table: VoteTable, cells: Cells, skipped: int) -> tuple[str, str]:
+    """What the table holds, before and after the number of images."""
     what = ("judgement", "judgements") if table.y is not None else ("pair", "pairs")
-    images = counted(len({*table.left, *table.right}), "image", "images")
-    text = f"{table.path.name}: {counted(len(table), *what)} of {images}"
-    if table.rater:
-        text += f" by {counted(len({*table.rater}), 'rater', 'raters')}"
+    by = f" by {counted(len({*table.rater}), 'rater', 'raters')}" if table.rater else ""
     parts = list(cells.notes)
     if table.y is None:
         parts.append("no outcomes")
@@ -265,7 +261,7 @@ def _content(table: VoteTable, cells: Cells, skipped: int) -> str:
     unknown = (table.rater or []).count(_UNKNOWN)
     if unknown:
         parts.append(f"{counted(unknown, 'row names', 'rows name')} no rater")
-    return "; ".join([text, *parts])
+    return f"{table.path.name}: {counted(len(table), *what)} of ", "; ".join([by, *parts])
 
 
 def _reading(table: VoteTable, cells: Cells, roles: Roles, how: str) -> str:

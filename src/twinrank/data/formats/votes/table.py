@@ -26,7 +26,7 @@ class VoteTable:
         left_group: Group of the left image, such as a patient or a place, (N,); None without groups.
         right_group: Group of the right image, (N,).
         lines: Line of the file, or number of the entry, of each judgement, counted from 1, (N,).
-        understood: Two lines: what the table holds, and how its columns were read.
+        summary: What the table holds, in words before and after the number of images; and how its columns were read.
         ignored: Columns that were not read.
         stated: What was stated about columns, see :func:`twinrank.data.formats.votes.read.read_votes`.
     """
@@ -42,12 +42,22 @@ class VoteTable:
     left_group: list[str] | None
     right_group: list[str] | None
     lines: list[int]
-    understood: tuple[str, str]
+    summary: tuple[str, str, str]
     ignored: tuple[str, ...]
     stated: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.left)
+
+    @property
+    def understood(self) -> tuple[str, str]:
+        """Two lines: what the table holds, each name as an image of its own, and how its columns were read."""
+        return self.described(len({*self.left, *self.right}))
+
+    def described(self, images: int) -> tuple[str, str]:
+        """The same with the number of different images, where it is known."""
+        before, after, how = self.summary
+        return f"{before}{counted(images, 'image', 'images')}{after}", how
 
     def select(self, rows: np.ndarray) -> "VoteTable":
         """Some judgements, in the order given.

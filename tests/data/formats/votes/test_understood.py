@@ -1,8 +1,12 @@
-"""Columns that were stated for another table."""
+"""Columns that were stated for another table, and the lines about a table."""
 
 from pathlib import Path
 
+import pytest
+
+from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
+from twinrank.errors import InputError
 
 
 def test_what_was_stated_for_another_table_counts_where_this_one_has_the_columns(tmp_path: Path) -> None:
@@ -22,3 +26,17 @@ def test_what_was_stated_for_another_table_counts_where_this_one_has_the_columns
     assert "training" not in own.understood[1]
     assert read_votes(table, recorded={"rater": ""}).rater is None
     assert read_votes(table, {"id": "rater"}, {"left": "right", "right": "left"}).left == ["a"]
+
+
+def test_files_are_counted_as_images_not_the_ways_to_write_their_names(tmp_path: Path) -> None:
+    for name in ("A.png", "b.png"):
+        (tmp_path / name).touch()
+    table, said = tmp_path / "votes.csv", []
+    table.write_text("left,right\nA.png,b.png\nb,a.PNG\n")
+    files = image_files(read_votes(table), None, said.append)
+    assert [file.name for file in files] == ["A.png", "b.png", "b.png", "A.png"]
+    assert said == ["votes.csv: 2 pairs of 2 images; no outcomes", "left = left, right = right"]
+    table.write_text("left,right\nA.png,c.png\n")
+    with pytest.raises(InputError, match="images that are not in"):
+        image_files(read_votes(table), None, said.append)
+    assert said[2] == "votes.csv: 1 pair of 2 images; no outcomes"
