@@ -134,3 +134,6 @@ def test_probabilities_of_a_table_come_with_its_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "pairs.npz", x=np.zeros((3, 8, 16), np.uint8))
     write_predictions(Darker(), tmp_path / "pairs.npz", out, probabilities=True)
     assert out.read_text().splitlines()[0] == "id,label,probability,logit"
+    out.write_text("id,label,mine\n")
+    with pytest.raises(InputError, match=r"p\.csv: has columns that are not written here, 'mine', and is kept"):
+        write_predictions(Darker(), tmp_path / "pairs.npz", out)

@@ -127,3 +127,12 @@ def test_nothing_is_written_where_something_is_refused(photos: Path, tmp_path: P
     with pytest.raises(InputError, match="`count` is 0"):
         choose_pairs([tmp_path], photos, tmp_path / "next.csv", count=0)
     assert not (tmp_path / "next.csv").exists()
+    for command, name in ((rank, "ranking.csv"), (choose_pairs, "next.csv")):
+        command([tmp_path], photos, tmp_path / name)
+        command([tmp_path], photos, tmp_path / name)
+        header, *lines = (tmp_path / name).read_text().splitlines()
+        voted = "\n".join([f"{header},winner", *(f"{line},{line.split(',')[0]}" for line in lines)])
+        (tmp_path / name).write_text(voted)
+        with pytest.raises(InputError, match=rf"{name}: has columns that are not written here, 'winner', and is kept"):
+            command([tmp_path], photos, tmp_path / name)
+        assert (tmp_path / name).read_text() == voted

@@ -37,8 +37,8 @@ def rank(
         run: Run folder. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
         out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons. A page stands beside it.
-        judgements: Table of judgements of these images. Those that training used count twice, so their intervals are too
-            narrow.
+        judgements: Table of judgements of these images. Those that training used count twice, so their intervals are
+            too narrow.
         judged_images: Folder of the images that the table names; the folder of images by default.
         columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2; else as in
             training.

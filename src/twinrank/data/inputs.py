@@ -1,8 +1,11 @@
 """Files that a command reads, which nothing that it writes may replace."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from twinrank.core.files import open_file
+from twinrank.core.messages import first_few, quoted
 from twinrank.data.formats.selection import ENDING, read_selection
 from twinrank.data.formats.votes.folders import find_table
 from twinrank.data.formats.votes.names import find_images
@@ -10,6 +13,8 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.decode import ENDINGS
 from twinrank.data.source import REFERENCE, Source, is_table, read_reference
 from twinrank.errors import InputError
+
+_LONGEST_HEADER = 10_000
 
 
 def labels_beside(path: Path) -> Path:
@@ -35,6 +40,27 @@ def require_other_files(outs: Sequence[Path], path: Path, source: Source | None 
             raise InputError(f"{out}: is one of the files that are read, and is kept; choose another name with `out`")
         if out.absolute() in {labels_beside(file).absolute() for file in files if file.suffix.lower() == ".npz"}:
             raise InputError(f"{out}: would be read as the labels of the pairs; choose another name with `out`")
+
+
+def require_own_columns(out: Path, columns: Sequence[str]) -> None:
+    """Make sure that a CSV replaces at most an earlier one of the same kind, and none to which people added columns.
+
+    Args:
+        out: CSV to write.
+        columns: Names of all columns that it may have.
+
+    Raises:
+        InputError: A file is there and has other columns.
+    """
+    if not out.exists():
+        return
+    with open_file(out) as file:
+        header = next(csv.reader([file.readline(_LONGEST_HEADER).decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
+    if other := [name for name in header if name not in columns]:
+        raise InputError(
+            f"{out}: has columns that are not written here, {first_few([quoted(name) for name in other])}, and is kept;"
+            " choose another name with `out`"
+        )
 
 
 def _may_be_image(out: Path) -> bool:

@@ -11,11 +11,14 @@ from scipy.special import expit
 from twinrank.benchmark.submission import write_in_parts
 from twinrank.core.context import Context
 from twinrank.core.files import require_ending
-from twinrank.data.inputs import require_other_files
+from twinrank.data.inputs import require_other_files, require_own_columns
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
 from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference.form import ImageForm
+
+COLUMNS = ("id", "label", "probability", "tie", "logit", "left", "right")
+"""All columns that predictions may have."""
 
 
 class Labeller(Protocol):
@@ -73,6 +76,7 @@ def write_predictions(
     """
     require_ending(out, ".csv")
     require_other_files([out], file, predictor.form.source(source))
+    require_own_columns(Path(out), COLUMNS)
     with predictor.form.stream(file, source, context) as stream:
 
         def predicted() -> Iterator[dict[str, list[object]]]:

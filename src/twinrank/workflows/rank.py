@@ -13,7 +13,7 @@ from twinrank.core.files import read_json, require_ending, write_text
 from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.images.store import ImageStore
-from twinrank.data.inputs import require_other_files
+from twinrank.data.inputs import require_other_files, require_own_columns
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
 from twinrank.errors import InputError
@@ -142,10 +142,11 @@ def rank(
         context: Listeners.
 
     Raises:
-        InputError: As :func:`score_images`, or ``out`` is no CSV or cannot be written.
+        InputError: As :func:`score_images`, ``out`` is no CSV or has columns of others, or it cannot be written.
     """
     page = out.with_suffix(".html")
     _require_other_files([out, page], judgements, source)
+    require_own_columns(out, COLUMNS)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     scores = scored.scores
     order = np.argsort(scores.rank)
@@ -188,9 +189,11 @@ def choose_pairs(
         context: Listeners.
 
     Raises:
-        InputError: As :func:`score_images`, a value is out of range, or ``out`` is no CSV or cannot be written.
+        InputError: As :func:`score_images`, a value is out of range, ``out`` is no CSV or has columns of others, or
+            it cannot be written.
     """
     _require_other_files([out], judgements, source)
+    require_own_columns(out, PAIR_COLUMNS)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
     chosen = next_pairs(scored.scores, count, share_random, per_image, seed)
     drawn = np.where(chosen.random, "at random", "for its gain").tolist()
