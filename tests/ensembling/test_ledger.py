@@ -124,7 +124,7 @@ def test_a_missing_row_is_named(tmp_path: Path) -> None:
     logit = whole.logit.copy()
     logit[4] = np.nan
     ledger.add(replace(whole, logit=logit))
-    assert refused(ledger.path).startswith("first: has no prediction for row 'train_4' (1 rows in all)")
+    assert refused(ledger.path).startswith("first: has no prediction for row 'train_4' (1 row in all)")
 
 
 def test_a_row_that_a_network_used_in_training_is_named(tmp_path: Path) -> None:

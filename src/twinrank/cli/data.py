@@ -18,6 +18,7 @@ from twinrank.cli.arguments import (
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening, progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, require_splits
+from twinrank.core.messages import counted
 
 
 def fetch(source: Annotated[OptionalFile, tyro.conf.arg(name="from")] = None) -> None:
@@ -70,7 +71,7 @@ def fresh(out: OutFile, config: Annotated[FreshConfig, tyro.conf.arg(name="")]) 
     refuse_other_place(out)
     with progress_bars() as progress:
         write_fresh(fetch_mnist(say=say), out, config, lambda done: progress(out.stem, done, config.pairs))
-    print(f"{out}: {config.pairs:,} pairs of the open track")
+    print(f"{out}: {counted(config.pairs, 'pair', 'pairs')} of the open track")
 
 
 def check(files: FileArguments, flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags()) -> None:
@@ -111,7 +112,7 @@ def show(
     require_other_files([out], file, source)
     with listening() as context:
         rows = draw_sheet(load_pairs(file, None, source, context), out, pairs, seed)
-    print(f"{out}: {len(rows)} pairs of {file}")
+    print(f"{out}: {counted(len(rows), 'pair', 'pairs')} of {file}")
 
 
 def split(

@@ -15,6 +15,7 @@ from twinrank.cli.arguments import (
     RunsArgument,
 )
 from twinrank.cli.output import listening, say
+from twinrank.core.messages import counted
 
 ImagesArgument = tyro.conf.Positional[Annotated[File, tyro.conf.arg(metavar="DIR")]]
 
@@ -54,7 +55,8 @@ def rank(
     for note in scored.notes:
         say(f"note: {note}")
     rows = 0 if scored.comparisons is None else len(scored.comparisons)
-    print(f"{out}: {len(scored.names):,} images ranked, {rows:,} judgements used")
+    ranked = counted(len(scored.names), "image", "images")
+    print(f"{out}: {ranked} ranked, {counted(rows, 'judgement', 'judgements')} used")
     print(out.with_suffix(".html"))
 
 
@@ -105,7 +107,7 @@ def next(
         )
     for note in scored.notes:
         say(f"note: {note}")
-    print(f"{out}: {len(chosen):,} pairs, {int(chosen.random.sum()):,} of them at random")
+    print(f"{out}: {counted(len(chosen), 'pair', 'pairs')}, {int(chosen.random.sum()):,} of them at random")
     print(
         f"the ranking is expected to order {chosen.right_now:.1%} of all pairs rightly, "
         f"and {chosen.right_after:.1%} after these judgements; it has {'' if chosen.settled else 'not '}settled"

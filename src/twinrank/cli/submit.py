@@ -1,6 +1,7 @@
 """Check a submission to the benchmark."""
 
 from twinrank.cli.arguments import File, FileArgument
+from twinrank.core.messages import counted
 
 
 def check(submission: FileArgument, test: File) -> None:
@@ -13,4 +14,5 @@ def check(submission: FileArgument, test: File) -> None:
     from twinrank.benchmark.submission import check_submission
 
     summary = check_submission(submission, test)
-    print(f"{submission}: fits {test}; {summary.rows:,} rows, left ranks higher in {summary.left_higher:,} of them")
+    rows = counted(summary.rows, "row", "rows")
+    print(f"{submission}: fits {test}; {rows}, left ranks higher in {summary.left_higher:,} of them")

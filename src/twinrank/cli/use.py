@@ -14,6 +14,7 @@ from twinrank.cli.arguments import (
     RunArgument,
 )
 from twinrank.cli.output import listening, print_metrics
+from twinrank.core.messages import counted
 
 
 def evaluate(
@@ -81,4 +82,5 @@ def predict(
         count = write_predictions(
             predictor, data, out, probabilities=probabilities, source=source, context=context, progress=progress
         )
-    print(f"{out}: {count:,} {'probabilities' if probabilities else 'labels'} for {data}")
+    words = ("probability", "probabilities") if probabilities else ("label", "labels")
+    print(f"{out}: {counted(count, *words)} for {data}")

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from twinrank.core.context import Context
 from twinrank.core.files import reading, sha256
+from twinrank.core.messages import counted
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.formats.image_arrays import ImageArrays, read_image_arrays
 from twinrank.data.formats.labels import read_labels
@@ -345,5 +346,6 @@ def selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:
             f"{path}: {selection.of} has changed since its rows were selected (SHA-256 differs); restore it"
         )
     if selection.rows[-1] >= len(data):
-        raise InputError(f"{path}: row {selection.rows[-1]} is beyond the {len(data):,} rows of {selection.of}")
+        rows = counted(len(data), "row", "rows")
+        raise InputError(f"{path}: row {selection.rows[-1]} is beyond the {rows} of {selection.of}")
     return replace(data.select(selection.rows), path=path, sha256=selection.sha256)

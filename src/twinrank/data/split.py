@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.errors import InputError
@@ -156,7 +157,8 @@ def _best(votes: VoteTable, pairs: np.ndarray, blocks: np.ndarray, shares: Seque
         empty = [name for name, most in zip(PARTS, fewest, strict=True) if most == 0]
         which = f"none has judgements for {' and '.join(empty)}" if empty else "each leaves a part without judgements"
         raise InputError(
-            f"{votes.path}: {len(blocks):,} images with {pairs.shape[1]:,} judgements cannot be divided so; of {_DRAWS}"
+            f"{votes.path}: {counted(len(blocks), 'image', 'images')} with"
+            f" {counted(pairs.shape[1], 'judgement', 'judgements')} cannot be divided so; of {_DRAWS}"
             f" divisions {which}; choose larger shares for the small parts with `shares`, such as 0.4,0.3,0.3, or judge"
             " more pairs"
         )

@@ -21,6 +21,7 @@ import numpy as np
 
 from twinrank.config import Mode
 from twinrank.core.files import sha256, write_json, write_npz
+from twinrank.core.messages import counted
 from twinrank.core.npz import Archive
 from twinrank.core.records import read_record
 from twinrank.data.folds import Folds, image_arrays, images_of
@@ -238,8 +239,8 @@ class Ledger:
         missing = np.flatnonzero(~np.isfinite(arrays["logit"]))
         if len(missing):
             raise InputError(
-                f"{name}: has no prediction for row '{rows['id'][missing[0]]}' ({len(missing):,} rows in all);"
-                " finish it with 'twinrank grid', or leave it out with `models`"
+                f"{name}: has no prediction for row '{rows['id'][missing[0]]}' ({counted(len(missing), 'row', 'rows')}"
+                " in all); finish it with 'twinrank grid', or leave it out with `models`"
             )
         wrong = np.flatnonzero((arrays["fold"] != expected) | ~np.isin(expected, [cell.fold for cell in cells]))
         if len(wrong):

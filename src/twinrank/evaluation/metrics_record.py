@@ -225,9 +225,13 @@ def rows_in_words(record: Mapping[str, Any]) -> str:
         record: Mapping with ``data`` and ``used``.
     """
     files = record["data"].get("files", [record["data"]])
-    rows = "; ".join(f"all {file['n']:,} rows of {Path(file['path']).name}" for file in files)
+    rows = "; ".join(f"{_all_rows(file['n'])} of {Path(file['path']).name}" for file in files)
     words = uses_in_words(as_uses(record["used"], "the record"))
     return f"{rows}, {words}" if words else rows
+
+
+def _all_rows(count: int) -> str:
+    return "the only row" if count == 1 else f"all {count:,} rows"
 
 
 def _source(predictions: Predictions) -> tuple[dict[str, Any], list[dict[str, Any]]]:

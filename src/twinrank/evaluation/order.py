@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from scipy.special import expit
 
+from twinrank.core.messages import counted
 from twinrank.core.run_records import DataFile, as_uses, uses_in_words
 from twinrank.errors import InputError
 from twinrank.evaluation.estimates import Estimate
@@ -81,7 +82,7 @@ def images_in_words(record: Mapping[str, Any]) -> str:
         record: Mapping with ``data``, ``images`` and ``used``.
     """
     words = uses_in_words(as_uses(record["used"], "the order"))
-    images = f"{record['images']:,} images of {Path(record['data']['path']).name}"
+    images = f"{counted(record['images'], 'image', 'images')} of {Path(record['data']['path']).name}"
     return f"{images}, {words}" if words else images
 
 

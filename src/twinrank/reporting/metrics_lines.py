@@ -50,7 +50,7 @@ def _rows(each: FileMetrics) -> Iterator[str]:
 
 
 def _metric(name: str, estimate: Estimate, unit: str = "") -> str:
-    images = "" if estimate.images is None else f", {estimate.images:,} images"
+    images = "" if estimate.images is None else f", {counted(estimate.images, 'image', 'images')}"
     return (
         f"    {metric_name(name):<18} {value(estimate, name):>8}   {interval(estimate, name)}"
         f"   ({estimate.interval}, n = {estimate.n:,}{f' {unit}' if unit else ''}{images})"

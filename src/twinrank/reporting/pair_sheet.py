@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from twinrank.core.files import replacing, require_ending
+from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
@@ -105,7 +106,7 @@ class _Sheet:
 def _draw_heading(draw: ImageDraw.ImageDraw, sheet: _Sheet, drawn: Judgements, total: int) -> None:
     channels, height, width = drawn.images.shape
     colour = "grey" if channels == 1 else "RGB"
-    summary = f"{len(drawn):,} of {total:,} pairs, {height} × {width} {colour}"
+    summary = f"{len(drawn):,} of {counted(total, 'pair', 'pairs')}, {height} × {width} {colour}"
     if drawn.y is not None:
         summary += "; the bar marks the image that ranks higher"
     room = sheet.size[0] - 2 * _MARGIN

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from twinrank.core.messages import counted
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.judging import RaterRecord
@@ -298,9 +299,10 @@ def method(curve: LearningCurve, left_out: int = 0) -> str:
     """
     rows = curve.points[0].log_loss.n
     held_out = (
-        f"Each of five parts of the judged pairs was held out once, {rows:,} judgements in all"
+        f"Each of five parts of the judged pairs was held out once, {counted(rows, 'judgement', 'judgements')} in all"
         if curve.folds > 1
-        else f"{rows:,} judgements of pairs drawn at random were held out"
+        else counted(rows, "judgement of pairs drawn at random was", "judgements of pairs drawn at random were")
+        + " held out"
     )
     return (
         f"{held_out}. Scores are made from some of the other judgements and the network's scores; the network is not"

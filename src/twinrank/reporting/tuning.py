@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from twinrank.core.messages import counted
 from twinrank.reporting.canvas import GRID, HEAT, INK, MUTED, SERIES, blank_axes, save_picture
 from twinrank.reporting.formats import duration, table_line
 
@@ -29,7 +30,8 @@ def search_text(study: Mapping[str, Any]) -> str:
     pruned = sum(trial["state"] == "pruned" for trial in trials)
     spent = duration(sum(trial["seconds"] or 0.0 for trial in trials))
     lines = [
-        f"{study['model']}: {len(complete) + pruned} trials in {spent} of training, {pruned} of them pruned.",
+        f"{study['model']}: {counted(len(complete) + pruned, 'trial', 'trials')} in {spent} of training,"
+        f" {pruned} of them pruned.",
         "",
         table_line(["trial", "accuracy on val", *keys]),
         table_line(["---"] * (2 + len(keys))),

@@ -9,6 +9,7 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
+from twinrank.core.messages import counted
 from twinrank.core.run_records import uses_as_json, uses_in_words
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
@@ -146,7 +147,8 @@ def _predicted(
     logit, levels = predictor.logits_and_levels(pairs)
     if (missing := np.flatnonzero(np.isnan(logit))).size:
         raise InputError(
-            f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}' ({missing.size:,} rows in all)"
+            f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}'"
+            f" ({counted(missing.size, 'row', 'rows')} in all)"
         )
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],

@@ -106,7 +106,8 @@ def score_images(
             raise InputError(f"{given.path}: none of its judgements is about two images in {store.path}; name others")
         if lost := len(given) - len(rows):
             notes.append(
-                f"{given.path}: {lost} of {len(given)} judgements left out; they are not about two images here"
+                f"{given.path}: {lost:,} of {counted(len(given), 'judgement', 'judgements')} left out; they are not"
+                " about two images here"
             )
         notes += _used_in_training(used, rows)
         fitted, judging = _fitted(network, rows, judging, seed)

@@ -130,7 +130,7 @@ def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int
             write_order(*found, folder.order)
     with steps.step("audit", digests(folder.config, folder.entrants), [folder.audit]) as todo:
         if todo:
-            for check in audit(folder):
+            for check in audit(folder, context=context):
                 context.say(f"    {check}")
     finish_stack(folder, context=context)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.files import read_json, read_text, sha256
+from twinrank.core.messages import counted
 from twinrank.ensembling.figures import stack_figures
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack import stack
@@ -106,7 +107,7 @@ def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
             yield from _differences(
                 run.metrics(key), {name: written[name] for name in written if name != _TIMED}, computed
             )
-    say(f"{run.path}: metrics of {len(contents.predictions)} files computed again from predictions")
+    say(f"{run.path}: metrics of {counted(len(contents.predictions), 'file', 'files')} computed again from predictions")
     gone = [key for key, each in contents.predictions.items() if unchanged(each) is None]
     if gone:
         say(f"{run.report}: not made again, since the data file of {run.predictions(gone[0])} is not there as it was")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from twinrank.core.messages import counted
 from twinrank.data.images.cache import CachedImages, Progress, read_images
 from twinrank.data.images.files import image_files
 from twinrank.data.images.fingerprints import Fingerprints, look_through
@@ -81,7 +82,8 @@ class ImageStore:
     def described(self) -> str:
         """What is known of the images in a few words: how many, of which size, and how they got that size."""
         channels, height, width = self.shape
-        line = f"{len(self):,} images, {'grey' if channels == 1 else 'RGB'}, {height} x {width} pixels"
+        images, kind = counted(len(self), "image", "images"), "grey" if channels == 1 else "RGB"
+        line = f"{images}, {kind}, {height} x {width} pixels"
         if self.cached is None or not self.cached.resized:
             return line
         resized = f"{self.cached.resized:,} of another size ({self.cached.reading.fit})"
