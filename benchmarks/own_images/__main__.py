@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.own_images.commands import fit, order_net
-from benchmarks.own_images.frozen import frozen_linear
+from benchmarks.own_images.frozen import frozen_linear, frozen_tuned
 from benchmarks.own_images.judged import Answers
 from benchmarks.own_images.measure import figures, means
 from benchmarks.own_images.sets import SETS, Set, make_set
@@ -30,6 +30,7 @@ from twinrank.errors import InputError
 ENTRANTS: dict[str, Callable[..., Answers]] = {
     "simple_feature": simple_feature,
     "frozen_linear": frozen_linear,
+    "frozen_tuned": frozen_tuned,
     "order_net": order_net,
     "fit": fit,
 }

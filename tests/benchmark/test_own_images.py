@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from benchmarks.own_images import __main__ as own_images
 from benchmarks.own_images import sets
+from benchmarks.own_images.frozen import best_penalty
+from benchmarks.own_images.judged import Judged
 from benchmarks.real_data.photographs import AMOUNTS, WAYS, degrade
 from benchmarks.real_data.picture import Picture
 from benchmarks.real_data.tables import read_table
@@ -77,6 +79,18 @@ def test_a_larger_amount_degrades_more(way: str) -> None:
     ]
     assert errors == sorted(errors)
     assert len(set(errors)) == 4
+
+
+def test_the_penalty_is_the_stronger_the_noisier_the_votes() -> None:
+    rng = np.random.default_rng(0)
+    features, pairs = rng.normal(size=(60, 20)), rng.integers(60, size=(1500, 2))
+    names = [str(number) for number in range(60)]
+    truth = features[pairs[:, 0], 0] > features[pairs[:, 1], 0]
+    chosen = [
+        best_penalty(features, Judged(names, pairs, np.where(rng.random(1500) < noise, ~truth, truth).astype(float)))
+        for noise in (0.0, 0.5)
+    ]
+    assert chosen[0] > chosen[1]
 
 
 def test_what_was_measured_is_kept(made: sets.Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
