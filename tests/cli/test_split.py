@@ -6,7 +6,7 @@ import pytest
 
 from twinrank.cli.main import main
 
-ROWS = [(row % 40, (row * 7 + row // 40 + 1) % 40) for row in range(600)]
+ROWS = [(row % 40, (row + 1 + (row * 7 + row // 40) % 39) % 40) for row in range(600)]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from PIL import Image
 
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.simulate import make_crowd, random_pairs, simulate_crowd
@@ -124,6 +125,8 @@ def test_images_of_training_are_mentioned(photos: Path, tmp_path: Path) -> None:
 def test_nothing_is_written_where_something_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.csv"):
         rank([tmp_path], photos, tmp_path / "ranking.txt")
+    with pytest.raises(InputError, match="`judgements` is missing, the table that `columns`"):
+        rank([tmp_path], photos, tmp_path / "ranking.csv", source=Source(columns={"left": "a"}))
     with pytest.raises(InputError, match="`count` is 0"):
         choose_pairs([tmp_path], photos, tmp_path / "next.csv", count=0)
     assert not (tmp_path / "next.csv").exists()

@@ -28,9 +28,9 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
         (tmp_path / folder).mkdir()
         for image in range(images):
             (tmp_path / folder / f"{image}.png").touch()
+        sides = [(row, row + 1 + (row * 7 + row // images) % (images - 1)) for row in range(rows)]
         lines = [
-            f"{named.format(row % images)},{named.format((row * 7 + row // images + 1) % images)},left,{row % 3}"
-            for row in range(rows)
+            f"{named.format(left % images)},{named.format(right % images)},left,{left % 3}" for left, right in sides
         ]
         table = tmp_path / "votes.csv"
         table.write_text("\n".join(("left,right,outcome,user", *lines)) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Pairs of images from anyone: an NPZ file, a folder of images with a CSV, such a CSV, or a selection of such rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from twinrank.core.context import Context
 from twinrank.core.files import reading, sha256
-from twinrank.core.messages import counted
+from twinrank.core.messages import counted, first_few
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.formats.image_arrays import ImageArrays, read_image_arrays
 from twinrank.data.formats.labels import read_labels
@@ -19,7 +19,7 @@ from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array,
 from twinrank.data.formats.pair_npz import read_image_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
 from twinrank.data.formats.votes.files import image_files
-from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.formats.votes.read import WITH_ITSELF, read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
@@ -314,6 +314,8 @@ def load_pairs(
 def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     table = read_votes(path, source.columns, source.recorded)
     files = image_files(table, source.images, context.say)
+    if table.y is not None:
+        _refuse_same_files(table, files)
     numbers: dict[Path, int] = {}
     places = np.array([numbers.setdefault(file, len(numbers)) for file in files], np.int64)
     left, right = np.split(places, 2)
@@ -325,6 +327,13 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     context.say(f"{table.path.name}: {images.described}")
     known = Source(source.images, table.stated, images.reading or Reading(), source.resize)
     return Judgements.of_votes(table, images, left, right, path, known)
+
+
+def _refuse_same_files(table: VoteTable, files: Sequence[Path]) -> None:
+    """Refuse judgements whose two names lead to one file."""
+    pairs = zip(table.lines, files[: len(table)], files[len(table) :], strict=True)
+    if same := [f"line {line}: {one.name}" for line, one, other in pairs if one == other]:
+        raise InputError(f"{table.path}: {WITH_ITSELF}: {len(same):,} ({first_few(same)}); leave these out")
 
 
 def selected(path: Path, load: Callable[[Path], Judgements]) -> Judgements:

@@ -1,8 +1,6 @@
 """``twinrank rank`` and ``twinrank next``: score the images of a folder, rank them, choose pairs to judge."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from twinrank.core.context import Context
 from twinrank.core.files import read_json, require_ending, write_text
 from twinrank.core.messages import counted
 from twinrank.core.randomness import numpy_generator
+from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.store import ImageStore
 from twinrank.data.inputs import require_other_files, require_own_columns
 from twinrank.data.judgements import Judgements
@@ -87,7 +86,10 @@ def score_images(
     Raises:
         InputError: A run, an image or the judgements are refused, or no judgement is about these images.
     """
-    predictor, source = load_predictor(*runs), source or Source()
+    source = source or Source()
+    if judgements is None and (source.columns or source.images is not None):
+        raise InputError("`judgements` is missing, the table that `columns` and `judged_images` are about; give it")
+    predictor = load_predictor(*runs)
     if isinstance(images, ImageStore):
         store = predictor.form.fitted(images, images.path, source.resize)
     else:
@@ -157,7 +159,7 @@ def rank(
         *(part[order].tolist() for part in (scores.rank, scores.rank_low, scores.rank_high)),
         [f"{each:g}" for each in scores.comparisons[order]],
     ]
-    _write_csv(out, COLUMNS, zip(*columns, strict=True))
+    write_text(out, as_csv(COLUMNS, [*zip(*columns, strict=True)]))
     write_page(scored, runs, page, context)
     return scored
 
@@ -200,7 +202,7 @@ def choose_pairs(
     drawn = np.where(chosen.random, "at random", "for its gain").tolist()
     names, gains = scored.names, [f"{gain:.4f}" for gain in chosen.gain]
     rows = zip(chosen.left.tolist(), chosen.right.tolist(), drawn, gains, strict=True)
-    _write_csv(out, PAIR_COLUMNS, ((names[left], names[right], *more) for left, right, *more in rows))
+    write_text(out, as_csv(PAIR_COLUMNS, [(names[left], names[right], *more) for left, right, *more in rows]))
     return chosen, scored
 
 
@@ -269,11 +271,3 @@ def _used_in_training(used: np.ndarray, rows: Comparisons) -> list[str]:
         return []
     images = counted(int(seen.sum()), "judged image was", "judged images were")
     return [f"{images} used in training; if their judgements were, too, these count twice and intervals are too narrow"]
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -34,6 +34,7 @@ def test_a_file_stores_each_image_once(tmp_path: Path) -> None:
     ("changed", "words"),
     [
         ({"left": [0, 1, 2, 5]}, r"key 'left' names images that there are not \(5 in row 3\); numbers are 0 to 4"),
+        ({"right": [1, 1, 2, 4]}, r"judgements that compare an image with itself: 2 \(row 1, row 2\); leave these out"),
         ({"right": [0, 1]}, r"key 'right' has shape \(2,\), not \(4,\)"),
         ({"y": [1, 2, 0, 0]}, r"key 'y' has values out of 0 to 1 \(2.0 in row 1\)"),
         ({"weight": [1, 0, 1, 1]}, "key 'weight' has values that are not above 0"),

@@ -85,7 +85,7 @@ def test_lossless_formats(tmp_path: Path, suffix: str) -> None:
 )
 def test_other_formats_and_modes(tmp_path: Path, name: str, image: Image.Image, channels: int) -> None:
     image.save(tmp_path / f"a.{name}")
-    table(tmp_path, f"a.{name},a.{name},1")
+    table(tmp_path, f"a.{name},a.{name}", header="left,right")
     data = load_pairs(tmp_path)
     expected = np.asarray(image.convert("L" if channels == 1 else "RGB"), float).reshape(10, 12, channels)
     assert data.xa.shape == (1, channels, 10, 12)
@@ -96,7 +96,7 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(GREY[0]).save(tmp_path / "a.png", exif=exif)
-    table(tmp_path, "a.png,a.png,1")
+    table(tmp_path, "a.png,a.png", header="left,right")
     np.testing.assert_array_equal(load_pairs(tmp_path).xa[0, 0], np.rot90(GREY[0], -1))
 
 
@@ -133,6 +133,11 @@ def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal)
         (("0.png,1.png,2",), "left,right,label", "column 'label' has 2, which can be read in several ways"),
         (("0.png,1.png,3",), "left,right,label", "outcomes that are not understood: 1 ('3' in line 2); an outcome is"),
         (("0.png,1.png,",), "left,right,label", "missing outcomes: 1 (line 2)"),
+        (
+            ("0.png,1.png,1", "1.png,1,0"),
+            "left,right,label",
+            "judgements that compare an image with itself: 1 (line 3: 1.png); leave these out",
+        ),
         (("0.png,1.png,a", "1.png,0.png,a"), "left,right,id", "ids that occur again: 1 ('a' in line 3)"),
         (("0.png,1.png,",), "left,right,id", "missing ids: 1 (line 2); an id occurs once"),
         (("0.png,,1",), "left,right,label", "missing right images: 1 (line 2); name both images"),
@@ -206,7 +211,7 @@ def damaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp(request.param)
     path = folder / f"a.{request.param}"
     Image.fromarray(RGB[0]).save(path)
-    table(folder, f"{path.name},{path.name},1")
+    table(folder, f"{path.name},{path.name}", header="left,right")
     return path, path.read_bytes()
 
 

@@ -51,6 +51,11 @@ def read_image_arrays(source: Source) -> ImageArrays:
     count = headers["images"].shape[0]
     left, right = (_numbers(source, key, count) for key in ("left", "right"))
     y, tie = _outcomes(source)
+    if y is not None and len(same := np.flatnonzero(left == right)):
+        rows = first_few([f"row {row}" for row in same])
+        raise InputError(
+            f"{path}: judgements that compare an image with itself: {len(same):,} ({rows}); leave these out"
+        )
     weight = source.read("weight").astype(np.float32) if "weight" in headers else None
     if weight is not None and not (np.isfinite(weight).all() and (weight > 0).all()):
         raise InputError(f"{path}: key 'weight' has values that are not above 0; leave out rows without votes")

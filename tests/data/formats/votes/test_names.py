@@ -1,11 +1,16 @@
 """Names of images, and the files that they mean."""
 
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twinrank.data.formats.votes.names import find_images, normal_name
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.formats.votes.write import as_csv
 from twinrank.errors import InputError
 
 DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "é.png") for form in ("NFD", "NFC"))
@@ -119,3 +124,36 @@ def test_macos_metadata_is_no_image(photos: Path, tmp_path: Path) -> None:
     (photos / "sub" / "._z2.png").touch()
     assert found(photos, "a", home=tmp_path) == ["a.png"]
     assert "images that are not in" in refused(photos, "https://h/z2.png", home=tmp_path)
+
+
+PARTS = st.one_of(
+    st.sampled_from(
+        [" a", "a ", "a\\b", "\\a", ".\\a", "a", "A", "http:", "C:", "a?d=b", "\ta", "a\r", "é", "e\u0301", "~"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=6),
+).filter(lambda part: part.replace("\\", "").replace(".", "").strip())
+PATHS = st.lists(PARTS, min_size=1, max_size=2).map("/".join).map(lambda path: f"{path}.png")
+
+
+@settings(max_examples=60)
+@given(paths=st.lists(PATHS, min_size=2, max_size=3, unique=True))
+def test_names_that_are_written_lead_back_to_their_files(paths: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for path in paths:
+            file = Path(folder) / "photos" / path
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+            except OSError:  # a file where another needs a folder
+                continue
+            files.append(file)
+        table = Path(folder) / "next.csv"
+        names = [file.relative_to(Path(folder) / "photos").as_posix() for file in files]
+        table.write_bytes(as_csv(["left", "right"], [(name, names[0]) for name in names]).encode())
+        reason = ""
+        try:
+            read = find_images(read_votes(table).left, Path(folder) / "photos", table)
+        except InputError as error:
+            read, reason = None, str(error)
+        assert read == files if read is not None else "fit several files" in reason or "lead to one file" in reason

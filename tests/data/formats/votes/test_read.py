@@ -278,6 +278,10 @@ def test_a_choice_settles_it(write: Write) -> None:
             ],
         ),
         ("left,right,winner\na,b,a\nb,c,d\n", ["winners that are not one of the two images: 1 ('d' in line 3)"]),
+        (
+            "left,right,winner\na,a,left\nb,c,b\n./c,c,left\n",
+            ["judgements that compare an image with itself: 2 (line 2, line 4); leave these out"],
+        ),
         ("left,right,share\na,b,1.5\n", ["outcomes that are not understood: 1 ('1.5' in line 2)"]),
         ("left,right,share\na,b,nan\n", ["outcomes that are not understood: 1 ('nan' in line 2)"]),
         (

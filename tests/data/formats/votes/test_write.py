@@ -29,6 +29,9 @@ def tables(draw: st.DrawFn) -> VoteTable:
     def column(values: st.SearchStrategy[str]) -> list[str]:
         return draw(st.lists(values, min_size=count, max_size=count))
 
+    left, right = column(NAMES), column(NAMES)
+    # An image is not compared with itself.
+    right = [f"{other}_" if one == other else other for one, other in zip(left, right, strict=True)]
     outcomes = draw(st.lists(st.one_of(SHARES, st.none()), min_size=count, max_size=count))
     labelled = draw(st.booleans())
     y = np.array([0.5 if share is None else share for share in outcomes], np.float32)
@@ -36,8 +39,8 @@ def tables(draw: st.DrawFn) -> VoteTable:
     groups = draw(st.booleans())
     return VoteTable(
         path=Path("made"),
-        left=column(NAMES),
-        right=column(NAMES),
+        left=left,
+        right=right,
         y=y if labelled else None,
         tie=tie,
         weight=np.array(draw(st.lists(WEIGHTS, min_size=count, max_size=count)), np.float32),

@@ -118,12 +118,15 @@ def _shared(found: dict[str, _Place]) -> list[str]:
 def _find(name: str, trees: list["_Tree"]) -> _Place:
     path = _path_of(name)
     absolute = bool(_ABSOLUTE.match(path))
-    if not absolute and path == name:
+    if not _ABSOLUTE.match(name):  # A file may also be called like an address.
         for tree in trees:
-            files = tree.exact(path) or tree.exact(path.removeprefix(f"{tree.root.resolve().name}/"))
+            files = tree.exact(name)
+            if not files and path == name:
+                files = tree.exact(path.removeprefix(f"{tree.root.resolve().name}/"))
             if files:
                 return _Place(files)
-        return _Place([])
+        if path == name:
+            return _Place([])
     if absolute and os.path.isfile(path):  # noqa: PTH113 (a Path would fail where the name is too long)
         return _Place([Path(path)])
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
@@ -155,6 +158,12 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def _key(entry: str) -> str:
+    """A file's own name as tables have it: without blanks at its ends, and ``/`` for a backslash."""
+    plain = "\\" not in entry and entry == entry.strip()
+    return _folded(entry if plain else normal_name(entry).strip("/"))
+
+
 def _stem(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     return stem if dot + ending.lower() in ENDINGS and stem else name
@@ -169,17 +178,23 @@ class _Tree:
 
     def exact(self, name: str) -> list[Path]:
         """Files that a path from the root means; several only where case, Unicode or a missing ending leave it open."""
-        *parents, last = PurePosixPath(name).parts or ("",)
-        folders = [self.root]
-        for part in parents:
-            folders = [folder / entry for folder in folders for entry in self._entries(folder, part)]
-        if ".." in parents:  # so that a file has one path
-            folders = [folder.resolve() for folder in folders]
-        files = [folder / entry for folder in folders for entry in self._entries(folder, last)]
-        files = [file for file in files if file.is_file()]
+        parts = PurePosixPath(name).parts or ("",)
+        *parents, last = parts
+        files = [file for file in self._below(self.root, parts) if file.is_file()]
         if files:
-            return files
+            return [file.parent.resolve() / file.name for file in files] if ".." in parents else files
+        folders = self._below(self.root, tuple(parents)) if parents else [self.root]
+        if ".." in parents:
+            folders = [folder.resolve() for folder in folders]
         return [folder / entry for folder in folders for entry in self._without_ending(folder, last)]
+
+    def _below(self, folder: Path, parts: tuple[str, ...]) -> list[Path]:
+        """Where a path leads from a folder. The name of a file or a folder may have several parts, as ``a\\b.png``."""
+        found = []
+        for end in range(1, len(parts) + 1):
+            places = [folder / entry for entry in self._entries(folder, "/".join(parts[:end]))]
+            found += places if end == len(parts) else [e for place in places for e in self._below(place, parts[end:])]
+        return found
 
     def anywhere(self, end: str) -> list[Path]:
         """Files below the root whose path ends so; their ending may be missing."""
@@ -200,8 +215,8 @@ class _Tree:
     def _entries(self, folder: Path, name: str) -> list[str]:
         if name in ("", ".", ".."):
             return [name] if name else []
-        alike = self._listed(folder)[0].get(_folded(name), [])
-        return [entry for entry in alike if unicodedata.normalize("NFC", entry) == name] or alike
+        alike = self._listed(folder)[0].get(_folded(name.strip()), [])
+        return [entry for entry in alike if normal_name(entry).strip("/") == name.strip()] or alike
 
     def _without_ending(self, folder: Path, name: str) -> list[str]:
         alike = [entry for entry in self._listed(folder)[1].get(_folded(name), []) if (folder / entry).is_file()]
@@ -215,7 +230,7 @@ class _Tree:
                 with reading(folder):
                     entries = sorted(os.listdir(folder))  # noqa: PTH208 (names alone, of maybe 100,000 files)
                 for entry in entries:
-                    whole[_folded(entry)].append(entry)
+                    whole[_key(entry)].append(entry)
                     if _stem(entry) != entry and not entry.startswith("._"):
                         stems[_folded(_stem(entry))].append(entry)
             self._listings[folder] = (dict(whole), dict(stems))

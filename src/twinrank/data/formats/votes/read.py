@@ -25,6 +25,8 @@ _MEMORY_PER_BYTE = 12
 """Lists of short cells, equal ones stored once, take about this many times the bytes of the file."""
 _PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+WITH_ITSELF = "judgements that compare an image with itself"
+"""A kind of defect: neither side can rank higher."""
 _UNKNOWN = "unknown"
 """Rater of rows that name none."""
 
@@ -98,6 +100,9 @@ def _votes(cells: Cells, roles: Roles) -> VoteTable:
     defects += _unwritable(cells, column)
     rows = _counted(cells, column) if "left_votes" in column else _single(cells, roles, left, right)
     defects += rows.defects
+    if rows.value is not None:
+        same = [one == other != "" for one, other in zip(left, right, strict=True)]
+        defects += examples(WITH_ITSELF, _places(cells, same))
     if "id" in column:
         defects += id_defects(column["id"], cells.unit, cells.lines)
     if defects:
@@ -185,6 +190,7 @@ def _remedy(defects: list[str]) -> str:
     """What to do about defects, by a word that only their kind has."""
     remedies = {
         "images": "name both images",
+        "itself": "leave these out",
         "outcomes": "an outcome is left or right, 1 or 0, the winner's name, tie, or a share of the votes for left",
         "winners": "name one of the two images, or tie",
         "votes": "numbers of votes are above 0",

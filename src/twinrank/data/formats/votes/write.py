@@ -27,12 +27,22 @@ def votes_as_csv(votes: VoteTable) -> str:
         values = getattr(votes, name)
         if values is not None:
             columns[name] = values
+    return as_csv([*columns], [*zip(*columns.values(), strict=True)])
+
+
+def as_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """The text of a CSV, which can be read back whatever is in its cells.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row.
+    """
     text = io.StringIO(newline="")
     # By itself, the writer does not quote a lone carriage return.
-    returns = any("\r" in cell for values in columns.values() for cell in values)
+    returns = any("\r" in cell for row in rows for cell in row if isinstance(cell, str))
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(header)
+    writer.writerows(rows)
     return text.getvalue()
 
 
