@@ -306,14 +306,17 @@ def teacher_identities(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def used_in_training(config: Mapping[str, Any]) -> dict[str, tuple[FileUse, ...]]:
-    """How files were used in the training of a run and of its teachers, by digest.
+    """How files were used in the training of a run, of its teachers and of the weights that it began with, by digest.
 
     Raises:
-        InputError: How the teacher used a file is damaged.
+        InputError: How one of these used a file is damaged.
     """
     roles: dict[str, FileUse] = {"train": FileUse("fitted"), "val": FileUse("stopped on")}
     uses: dict[str, tuple[FileUse, ...]] = {}
     uses |= {file["sha256"]: (roles[part],) for part, file in config["data"].items() if part in roles}
+    for digest, earlier in config.get("pretrained", {}).get("used_in_training", {}).items():
+        before = as_uses(earlier, "the run's pretrained weights")
+        uses[digest] = tuple(dict.fromkeys([*uses.get(digest, ()), *before]))
     if "teacher" in config:
         for digest, taught in config["teacher"]["used_in_training"].items():
             of_teacher = (FileUse(use.role, use.by, True) for use in as_uses(taught, "the run's teacher"))

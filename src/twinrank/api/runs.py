@@ -16,6 +16,7 @@ from twinrank.data.given import Pairs, as_pairs
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
+from twinrank.models.names import folder_name
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training import train as library
@@ -246,5 +247,6 @@ def evaluate(
 
 def _free_folder(model: str) -> Path:
     """``runs/MODEL``, or the first of ``runs/MODEL_2``, ... that nothing is in."""
-    later = (_RUNS / f"{model}_{number}" for number in itertools.count(2))
-    return next(folder for folder in itertools.chain([_RUNS / model], later) if not folder.exists())
+    name = folder_name(model)
+    later = (_RUNS / f"{name}_{number}" for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([_RUNS / name], later) if not folder.exists())

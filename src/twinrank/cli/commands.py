@@ -88,8 +88,10 @@ def find(arguments: list[str]) -> Found | str:
     if name not in _MODULES:
         raise unknown("command", name, _MODULES, "twinrank")
     if name == "train":
-        from twinrank.cli.networks import networks
+        from twinrank.cli.networks import networks, with_source
 
+        if rest and (command := with_source(rest[0])) is not None:
+            return Found(f"twinrank train {rest[0]}", command, rest[1:])
         return _member(name, networks(), rest, "model")
     if name in FAMILIES:
         return _member(name, {"": {each: function(name, each) for each in FAMILIES[name]}}, rest, "command")

@@ -14,6 +14,7 @@ from twinrank.cli.arguments import File, OptionalFolder, Threads, flag_type, sho
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening
 from twinrank.config import RunSpec, TrainConfig
+from twinrank.models.names import folder_name
 
 if TYPE_CHECKING:
     from twinrank.models.registry import ModelEntry
@@ -70,9 +71,26 @@ def networks() -> dict[str, dict[str, Callable[..., None]]]:
     return groups
 
 
-def _train_command(entry: "ModelEntry") -> Callable[..., None]:
-    """The command that trains a network, with its options and its values as defaults."""
-    run = _run_flags(entry)
+def with_source(name: str) -> Callable[..., None] | None:
+    """The command for a network whose weights come from elsewhere, such as ``run:runs/a``; None for other names.
+
+    Raises:
+        InputError: The weights are not there.
+    """
+    from twinrank.models.registry import entry, is_source
+
+    return _train_command(entry(name), name) if is_source(name) else None
+
+
+def _train_command(entry: "ModelEntry", name: str | None = None) -> Callable[..., None]:
+    """The command that trains a network, with its options and its values as defaults.
+
+    Args:
+        entry: Network.
+        name: Name by which it is chosen, if that is not its own.
+    """
+    name = name or entry.name
+    run = _run_flags(entry, folder_name(name))
     groups = {"run": run, "images": ImageFlags, "network": _network_flags(entry)}
     groups |= {group: _value_flags(group, names, entry) for group, names in VALUES.items()}
     types = [(name, _grouped(kind, name), _default(kind, name)) for name, kind in groups.items()]
@@ -80,7 +98,7 @@ def _train_command(entry: "ModelEntry") -> Callable[..., None]:
 
     def train(flags: Annotated[Flags, tyro.conf.arg(name="")]) -> None:  # pyright: ignore[reportInvalidTypeForm]
         given = {name: value for group in vars(flags).values() for name, value in vars(group).items()}
-        _train(entry, given, vars(flags)["images"])
+        _train(name, entry, given, vars(flags)["images"])
 
     train.__doc__ = entry.summary
     return train
@@ -95,12 +113,12 @@ def _default(kind: type, name: str) -> Any:
     return field() if name == "run" else field(default_factory=kind)
 
 
-def _run_flags(entry: "ModelEntry") -> type:
+def _run_flags(entry: "ModelEntry", folder: str) -> type:
     files: list[Any] = [
         ("train", Annotated[File, tyro.conf.arg(help="Labelled pairs to fit.")]),
         ("val", Annotated[File, tyro.conf.arg(help="Labelled pairs that choose the epoch.")]),
     ]
-    out = f"Run folder, new; runs/{entry.name} by default."
+    out = f"Run folder, new; runs/{folder} by default."
     others: list[Any] = [
         ("out", Annotated[OptionalFolder, tyro.conf.arg(help=out, metavar="FOLDER", help_behavior_hint="")], None),
         *_fields(RUN, entry),
@@ -127,7 +145,10 @@ def _run_flags(entry: "ModelEntry") -> type:
 
 def _network_flags(entry: "ModelEntry") -> type:
     types = entry.option_types
-    options = [(name, flag_type(types[name]), field(default=value)) for name, value in entry.options.items()]
+    kinds = {name: flag_type(types[name]) for name in types}
+    # What a network of another library is built from comes with its name.
+    kinds |= {name: tyro.conf.Suppress[kinds[name]] for name in kinds if name == "config"}
+    options = [(name, kinds[name], field(default=value)) for name, value in entry.options.items()]
     return make_dataclass("Network", options, namespace={"__doc__": entry.documentation})
 
 
@@ -160,14 +181,14 @@ def descriptions() -> dict[str, str]:
     }
 
 
-def _train(entry: "ModelEntry", given: dict[str, Any], images: ImageFlags) -> None:
+def _train(name: str, entry: "ModelEntry", given: dict[str, Any], images: ImageFlags) -> None:
     config = TrainConfig(**{each.name: given[each.name] for each in fields(TrainConfig)})
     options = {name: given[name] for name in entry.options}
     from twinrank.training.sinks import parse_sinks
     from twinrank.training.train import train
 
-    folder, sinks = given["out"] or Path("runs") / entry.name, parse_sinks(given["log_to"])
+    folder, sinks = given["out"] or Path("runs") / folder_name(name), parse_sinks(given["log_to"])
     with listening() as context:
         context = replace(context, threads=given["threads"])
-        spec, files = RunSpec(entry.name, config, options), (given["train"], given["val"])
+        spec, files = RunSpec(name, config, options), (given["train"], given["val"])
         train(spec, *files, folder, source=images.source(), log_to=sinks, context=context)

@@ -21,6 +21,7 @@ from twinrank.cli.arguments import (
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
 from twinrank.core.context import Context
+from twinrank.models.names import folder_name
 
 Seeds = Annotated[str, tyro.conf.arg(metavar="SEED[,SEED]")]
 
@@ -96,7 +97,7 @@ def seeds(
     from twinrank.training.watch import jobs_table
     from twinrank.workflows.seeds import train_seeds
 
-    out = Path("runs") / f"{model}_seeds" if out is None else out
+    out = Path("runs") / f"{folder_name(model)}_seeds" if out is None else out
     with jobs_table() as show:
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
         failed = train_seeds(recipe, train, val, out, source=flags.source(), context=context)
@@ -150,7 +151,7 @@ def tune(
     from twinrank.training.watch import jobs_table
     from twinrank.workflows.tune import SUMMARY, tune
 
-    out = Path("runs") / f"{model}_tune" if out is None else out
+    out = Path("runs") / f"{folder_name(model)}_tune" if out is None else out
     with jobs_table() as show:
         context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
         failed = tune(spec, chosen, train, val, out, trials, storage, fresh, source=flags.source(), context=context)

@@ -71,6 +71,16 @@ class TeacherRecord(TypedDict):
     sha256: NotRequired[str]
 
 
+class PretrainedRecord(TypedDict):
+    """Weights that a run began with, see :class:`twinrank.models.pretrained.sources.PretrainedWeights`."""
+
+    source: str
+    sha256: str
+    licence: NotRequired[str | None]
+    track: NotRequired[str]
+    used_in_training: NotRequired[dict[str, list[dict[str, Any]]]]
+
+
 class RunConfig(TypedDict):
     """Run configuration, ``config.json``.
 
@@ -91,6 +101,7 @@ class RunConfig(TypedDict):
         command: Command that began the run.
         log_to: Sinks that follow the run.
         teacher: Teacher of the run, if it has one.
+        pretrained: Weights that the run began with, if they were not random.
         warnings: Lines that a reader of the run's results must know, see
             :func:`twinrank.data.overlap.training_warnings`; absent where there are none.
     """
@@ -111,6 +122,7 @@ class RunConfig(TypedDict):
     command: NotRequired[str]
     log_to: NotRequired[list[str]]
     teacher: NotRequired[TeacherRecord]
+    pretrained: NotRequired[PretrainedRecord]
     warnings: NotRequired[list[str]]
 
 

@@ -286,7 +286,7 @@ def load_pairs(
         if path.name.endswith(REFERENCE):
             table, kept = read_reference(path)
             if source is not None:
-                kept = replace(kept, reading=source.reading, images=source.images or kept.images)
+                kept = _as_stated(kept, source)
             data, own = replace(_load_table(table, kept, context), path=path), "outcomes"
         elif is_table(path):
             data, own = _load_table(path, source or Source(), context), "outcomes"
@@ -311,6 +311,12 @@ def load_pairs(
     return replace(data, y=read_labels(Path(labels), data.row_ids, path))
 
 
+def _as_stated(kept: Source, stated: Source) -> Source:
+    """A reference's source, read as stated; where nothing is stated, as the reference has it."""
+    reading = kept.reading if stated.reading == Reading() else stated.reading
+    return replace(kept, reading=reading, images=stated.images or kept.images, preferred_size=stated.preferred_size)
+
+
 def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     table = read_votes(path, source.columns, source.recorded)
     files = image_files(table, source.images, context.say)
@@ -322,7 +328,7 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     # The first name of each file.
     names = dict(zip(reversed(files), reversed(table.left + table.right), strict=True))
     images = ImageStore.from_files(
-        [names[file] for file in numbers], list(numbers), source.reading, table.path, progress=context.progress
+        [names[file] for file in numbers], list(numbers), source.sized, table.path, progress=context.progress
     )
     context.say(f"{table.path.name}: {images.described}")
     known = Source(source.images, table.stated, images.reading or Reading(), source.resize)

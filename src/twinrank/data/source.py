@@ -27,6 +27,7 @@ class Source:
         reading: How image files become pixels.
         resize: Whether images of another size than a network was trained with are brought to that size.
         recorded: What was read in training. It counts where ``columns`` is empty and a table has these columns.
+        preferred_size: Pixels in height and width where ``reading`` states no size; None is the common size.
     """
 
     images: Path | None = None
@@ -34,6 +35,12 @@ class Source:
     reading: Reading = Reading()
     resize: bool = False
     recorded: Mapping[str, str] = field(default_factory=dict)
+    preferred_size: int | tuple[int, int] | None = None
+
+    @property
+    def sized(self) -> Reading:
+        """The reading, at the preferred size where it states none."""
+        return replace(self.reading, size=self.preferred_size) if self.reading.size is None else self.reading
 
     def to_json(self) -> dict[str, Any]:
         """The values by field, as JSON has them."""

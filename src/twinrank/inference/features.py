@@ -13,6 +13,7 @@ from twinrank.data.images.store import ImageStore
 from twinrank.inference.feature_cache import DIGEST_BYTES, FeatureCache, halved
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.fold import folded
+from twinrank.models.weights import tensors_sha256
 
 Progress = Callable[[str, int, int], None]
 """Listener: "features", the images done, and all images."""
@@ -83,12 +84,8 @@ def _network_digest(model: SiameseNet) -> str:
         "mirror": model.mirror,
         "pool": model.tower.pool,
     }
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name, part in (("encode", model.encode), ("tower", model.tower)):
-        for key, tensor in sorted(part.state_dict().items()):
-            digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    parts = [tensors_sha256(part.state_dict()) for part in (model.encode, model.tower)]
+    return hashlib.sha256(json.dumps([about, *parts], sort_keys=True).encode()).hexdigest()
 
 
 def _image_digests(images: ImageStore, chosen: np.ndarray) -> np.ndarray:

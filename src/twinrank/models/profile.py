@@ -43,8 +43,9 @@ def describe_models(channels: int = 1, image_size: int = 28, name: str | None = 
     """
     described = []
     for each in entries() if name is None else [entry(name)]:
-        model = create_model(each.name, channels, image_size)
+        chosen = name or each.name
+        model = create_model(chosen, channels, image_size)
         cost = {"parameters": parameters(model), "macs": multiply_adds(model, channels, image_size)}
         about = {"source": each.source, "summary": each.summary, "options": each.options}
-        described.append({"name": each.name, "stage": each.stage or None} | cost | about)
+        described.append({"name": chosen, "stage": each.stage or None} | cost | about)
     return described

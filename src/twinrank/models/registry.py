@@ -16,7 +16,7 @@ from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from twinrank.models.pretrained.sources import PublicWeights
+    from twinrank.models.pretrained.sources import Load
     from twinrank.models.siamese import SiameseNet
 
 _BELOW_ONE = ("dropout", "drop_path")
@@ -52,6 +52,7 @@ class ModelEntry:
         summary: Description in one line.
         pretrained: Function that loads public weights into a new network; None for a network without any.
         size: Pixels in height and width at which image files are read, unless a size is stated; None for no preference.
+        listed: Whether it is one of the networks that :func:`entries` lists.
     """
 
     name: str
@@ -60,8 +61,9 @@ class ModelEntry:
     stage: int
     source: str
     summary: str
-    pretrained: "Callable[[SiameseNet], PublicWeights] | None" = None
+    pretrained: "Load | None" = None
     size: int | tuple[int, int] | None = None
+    listed: bool = True
 
     @property
     def options(self) -> dict[str, Any]:
@@ -102,6 +104,8 @@ class ModelEntry:
 
 
 _ENTRIES: dict[str, ModelEntry] = {}
+_SOURCES: dict[str, Callable[[str], ModelEntry]] = {}
+"""Functions from what follows a prefix and a colon, such as ``hf:``, to a network."""
 
 
 def register(
@@ -110,8 +114,9 @@ def register(
     train: TrainConfig,
     name: str | None = None,
     summary: str | None = None,
-    pretrained: "Callable[[SiameseNet], PublicWeights] | None" = None,
+    pretrained: "Load | None" = None,
     size: int | None = None,
+    listed: bool = True,
 ) -> Callable[[Build], Build]:
     """Register a function. Its first argument is :class:`Images`, the others are options.
 
@@ -123,6 +128,7 @@ def register(
         summary: Description in one line; the first line of the docstring by default.
         pretrained: Function that loads public weights.
         size: Pixels at which image files are read, unless a size is stated.
+        listed: Whether :func:`entries` lists it.
     """
 
     def keep(build: Build) -> Build:
@@ -130,10 +136,20 @@ def register(
         if key in _ENTRIES:
             raise ValueError(f"model '{key}' is registered twice")
         line = summary or (inspect.getdoc(build) or "").splitlines()[0]
-        _ENTRIES[key] = ModelEntry(key, build, train, stage, source, line, pretrained, size)
+        _ENTRIES[key] = ModelEntry(key, build, train, stage, source, line, pretrained, size, listed)
         return build
 
     return keep
+
+
+def register_source(prefix: str, resolve: Callable[[str], ModelEntry]) -> None:
+    """Register where networks with pretrained weights come from.
+
+    Args:
+        prefix: What stands before the colon in their names.
+        resolve: Function from what stands behind it to the network.
+    """
+    _SOURCES[prefix] = resolve
 
 
 def register_variant(name: str, of: str, summary: str, **options: Any) -> None:
@@ -150,16 +166,29 @@ def register_variant(name: str, of: str, summary: str, **options: Any) -> None:
 
 
 def entries() -> list[ModelEntry]:
-    """All registered networks, by stage and name."""
-    return sorted(_ENTRIES.values(), key=lambda entry: (entry.stage or math.inf, entry.name))
+    """All registered networks that are chosen by their own name, by stage and name."""
+    listed = (each for each in _ENTRIES.values() if each.listed)
+    return sorted(listed, key=lambda entry: (entry.stage or math.inf, entry.name))
+
+
+def is_source(name: str) -> bool:
+    """Whether a name is one with a known prefix, such as ``run:runs/first``."""
+    prefix, colon, _ = name.partition(":")
+    return bool(colon) and prefix in _SOURCES
 
 
 def entry(name: str) -> ModelEntry:
-    """A registered network.
+    """A registered network, or one with pretrained weights of another source.
+
+    Args:
+        name: Name of a registered network; else ``run:FOLDER``, ``hf:NAME`` or ``hf:FOLDER``, ``timm:NAME``.
 
     Raises:
         InputError: There is none of that name.
     """
+    if isinstance(name, str) and is_source(name):
+        prefix, _, rest = name.partition(":")
+        return _SOURCES[prefix](rest)
     if not isinstance(name, str) or name not in _ENTRIES:
         raise InputError(f"model {quoted(name)} does not exist{nearest(str(name), [each.name for each in entries()])}")
     return _ENTRIES[name]

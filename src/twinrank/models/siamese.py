@@ -80,7 +80,7 @@ class SiameseNet(nn.Module):
         return self
 
     def _kept(self) -> list[nn.Module]:
-        kept: dict[Freeze, list[nn.Module]] = {"stages": [*self.tower.backbone.stages][:-1], "all": [self.tower]}
+        kept: dict[Freeze, list[nn.Module]] = {"stages": self.tower.backbone.early_modules(), "all": [self.tower]}
         return kept.get(self.freeze, [])
 
     @property

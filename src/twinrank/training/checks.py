@@ -125,7 +125,8 @@ def divided(threads: int | None, workers: int) -> int:
 def holds(run: RunFolder, spec: RunSpec) -> bool:
     """Whether a run folder holds a training of this network, these options and these training values."""
     config = run.read_config()
-    model = {"name": spec.model, "options": entry(spec.model).complete(spec.options)}
+    found = entry(spec.model)
+    model = {"name": found.name, "options": found.complete(spec.options)}
     # JSON has no tuples, and a run of an older version none of the newer values.
     return config["model"] == json.loads(json.dumps(model)) and run.train_config() == spec.train
 

@@ -26,7 +26,7 @@ from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
-from twinrank.models.pretrained.sources import PublicWeights
+from twinrank.models.pretrained.sources import PretrainedWeights, require_same
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
@@ -83,21 +83,16 @@ def train(
     require_sinks(log_to)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
-    pairs, stopped_on = load_data(train, val, source, context)
+    pairs, stopped_on = load_data(train, val, preferring(entry(spec.model).size, source), context)
     if teacher is not None:
         teacher.require_rows(pairs)
-    model, began_with = _new_model(spec, pairs)
-    run = RunFolder(Path(out))
-    size = parameters(model)
-    description = {"name": run.path.name} | _description(spec, pairs, stopped_on, teacher, size)
-    description |= {
-        "threads": threads,
-        "device": str(pick_device()),
-        **provenance(context.command),
-        "log_to": list(log_to),
-    }
-    if began_with is not None:
-        description["pretrained"] = began_with._asdict()
+    model, load = _new_model(spec, pairs), entry(spec.model).pretrained
+    began_with = None if load is None else load(model)
+    run, size = RunFolder(Path(out)), parameters(model)
+    description = {"name": run.path.name}
+    description |= _description(spec, pairs, stopped_on, teacher, size, began_with)
+    description |= {"threads": threads, "device": str(pick_device()), **provenance(context.command)}
+    description["log_to"] = list(log_to)
     description |= _warned(spec, model, pairs, stopped_on)
     with run.held(_COPIES * 4 * size):
         if teacher is not None:
@@ -183,7 +178,9 @@ def resume(
             context.say(f"{folder.config}: has the new places and epochs")
         if folder.checkpoint.is_file():
             require_network(folder.checkpoint, configuration["model"] | _images(pairs))
-        model, _ = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
+        model = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
+        if "pretrained" in configuration and not folder.checkpoint.is_file():
+            _begin_again(model, configuration["pretrained"])
         _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder
 
@@ -205,13 +202,21 @@ def _changed_configuration(
 
 
 def _description(
-    spec: RunSpec, pairs: Judgements, val: Judgements, teacher: Teacher | None, size: int
+    spec: RunSpec,
+    pairs: Judgements,
+    val: Judgements,
+    teacher: Teacher | None,
+    size: int,
+    began_with: PretrainedWeights | None,
 ) -> dict[str, Any]:
     """The part of a run configuration that does not depend on where and how the training runs."""
+    found = entry(spec.model)
+    more = spec.train.fresh or (began_with is not None and began_with.track != PAIRS_ONLY)
     return {
-        "track": _track(pairs, val, teacher=teacher, fresh=spec.train.fresh),
+        "track": _track(pairs, val, teacher=teacher, fresh=more),
         "seed": spec.train.seed,
-        "model": {"name": spec.model, "options": entry(spec.model).complete(spec.options)},
+        "model": {"name": found.name, "options": found.complete(spec.options)},
+        **({} if began_with is None else {"pretrained": began_with._asdict()}),
         "train": asdict(spec.train),
         "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
         "image_shape": list(pairs.images.shape),
@@ -225,6 +230,16 @@ def _images_read(pairs: Judgements) -> dict[str, Any]:
     if pairs.images.reading is None:
         return {}
     return {"images": {"reading": pairs.images.reading.to_json(), "resized": pairs.images.resized}}
+
+
+def preferring(size: int | tuple[int, int] | None, source: Source | None) -> Source | None:
+    """How tables are read for a network that prefers a size; one that is stated comes first.
+
+    Args:
+        size: Size that the network prefers, see :attr:`twinrank.models.registry.ModelEntry.size`.
+        source: Where the images of tables are, and how they are read.
+    """
+    return source if size is None else replace(source or Source(), preferred_size=size)
 
 
 def load_data(
@@ -319,15 +334,22 @@ def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgemen
     return teacher
 
 
-def _new_model(spec: RunSpec, pairs: Judgements) -> tuple[SiameseNet, PublicWeights | None]:
-    """A network before its first epoch, and the weights that it begins with, if these are public."""
-    seed_torch(spec.train.seed, spec.model, "weights")
+def _begin_again(model: SiameseNet, recorded: dict[str, Any]) -> None:
+    """Load the weights that a run began with, since no epoch of it has ended."""
+    load = entry(recorded["source"]).pretrained
+    if load is None:
+        raise InputError(f"{recorded['source']}: has no pretrained weights; train again")
+    require_same(load(model), recorded)
+
+
+def _new_model(spec: RunSpec, pairs: Judgements) -> SiameseNet:
+    """A network with random weights, whose encoding knows the images."""
+    seed_torch(spec.train.seed, entry(spec.model).name, "weights")
     model = create_model(spec.model, **_images(pairs), options=spec.options)
     generator = numpy_generator(spec.train.seed, "standardise")
     rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
     model.encode.standardise(torch.from_numpy(pairs.images.take(np.concatenate([pairs.left[rows], pairs.right[rows]]))))
-    load = entry(spec.model).pretrained
-    return model, None if load is None else load(model)
+    return model
 
 
 def _images(pairs: Judgements) -> dict[str, int]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
-from twinrank.models.pretrained.sources import PublicWeights
+from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.efficientnet import STAGES, STEM, TOP, InvertedResidual
 from twinrank.models.towers.tower import Backbone
@@ -60,7 +60,7 @@ class SameConvolution(nn.Conv2d):
         return super().forward(input)
 
 
-def load_public_weights(model: SiameseNet) -> PublicWeights:
+def load_public_weights(model: SiameseNet) -> PretrainedWeights:
     """Load Google's weights into the tower of a network.
 
     Args:
@@ -83,7 +83,7 @@ def load_public_weights(model: SiameseNet) -> PublicWeights:
         if own.rpartition(".")[2] == name.rpartition(".")[2]
     }
     backbone.load_state_dict(named)
-    return PublicWeights("efficientnet_lite0", digest, "Apache-2.0")
+    return PretrainedWeights("efficientnet_lite0", digest, "Apache-2.0")
 
 
 def _weights_file() -> Path:

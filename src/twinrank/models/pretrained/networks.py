@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from twinrank.config import TrainConfig
 from twinrank.models.names import STATISTICS, StatisticName
-from twinrank.models.pretrained.sources import PublicWeights
-from twinrank.models.registry import Images, register
+from twinrank.models.pretrained.huggingface import entry_of_huggingface
+from twinrank.models.pretrained.run_folder import entry_of_run
+from twinrank.models.pretrained.sources import PretrainedWeights
+from twinrank.models.registry import Images, register, register_source
 
 if TYPE_CHECKING:
     from twinrank.models.siamese import SiameseNet
@@ -15,7 +17,7 @@ _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the pixels that the weights were trained with."""
 
 
-def _lite0_weights(model: "SiameseNet") -> PublicWeights:
+def _lite0_weights(model: "SiameseNet") -> PretrainedWeights:
     from twinrank.models.pretrained.lite0 import load_public_weights
 
     return load_public_weights(model)
@@ -48,3 +50,38 @@ def efficientnet_lite0(
     encode = FixedEncode(images.channels, _LITE0_MEAN, _LITE0_STD)
     tower = Tower(Lite0Backbone(), pool=pool)
     return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)
+
+
+@register(0, "Wolf et al. 2020, Transformers, arXiv:1910.03771", _FROZEN_TRAIN, listed=False)
+def huggingface(
+    images: Images,
+    config: str = "",
+    maps: int = 4,
+    levels: int = 10,
+    pool: tuple[StatisticName, ...] = STATISTICS,
+    mirror: bool = True,
+) -> "SiameseNet":
+    """A vision model of transformers: features of several of its layers, a latent order head.
+
+    Args:
+        images: Kind of images.
+        config: Configuration of the model, mean and standard deviation of its pixels, as JSON.
+        maps: Number of layers whose maps give features, evenly spaced, the last one among them.
+        levels: Latent levels, K.
+        pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
+        mirror: Whether features are averages of those of the image and of its mirror image.
+    """
+    from twinrank.models.comparators import LatentOrder
+    from twinrank.models.encode import FixedEncode
+    from twinrank.models.pretrained.vision import VisionBackbone, vision_config
+    from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.tower import Tower
+
+    stated = vision_config(config)
+    encode = FixedEncode(images.channels, stated["mean"], stated["std"])
+    tower = Tower(VisionBackbone(stated["model"], maps, images.size), pool=pool)
+    return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)
+
+
+register_source("run", entry_of_run)
+register_source("hf", entry_of_huggingface)

@@ -13,6 +13,8 @@ from twinrank.models.names import StatisticName
 
 _LEAST_VARIANCE = 1e-12
 """A map of one value throughout has a deviation near 0, whose gradient is finite."""
+_CACHED = 1 << 18
+"""Numbers of a map that fit into a processor's cache."""
 
 
 class Backbone(nn.Module):
@@ -35,6 +37,10 @@ class Backbone(nn.Module):
         self.widths = tuple(widths)
         self.every_stage = every_stage
         self.recompute = False
+
+    def early_modules(self) -> list[nn.Module]:
+        """Everything before the last stage."""
+        return [*self.stages][:-1]
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Encoded images (N, C, H, W) to maps (N, C', H', W'), the largest first."""
@@ -132,7 +138,8 @@ class Tower(nn.Module):
 def pooled(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
     """Statistics of each channel of a map over its places.
 
-    Deviations are of all places, and computed in float32.
+    Where there is more than the mean, they are computed in float32, a few images at a time, which stay in the
+    processor's cache. Deviations are of all places, without Bessel's correction.
 
     Args:
         x: Map (N, C, H, W).
@@ -141,17 +148,26 @@ def pooled(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
     Returns:
         (N, C times the number of names): all channels by the first name, then by the second.
     """
+    if tuple(pool) == ("mean",):
+        return global_average(x)
+    some = max(1, _CACHED // x[0].numel())
+    return torch.cat([_statistics(each, pool) for each in x.split(some)])
+
+
+def _statistics(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
+    # Of a map in channels-last format, it is a view.
+    places = x.permute(0, 2, 3, 1).flatten(1, 2).float()
     parts: list[torch.Tensor] = []
     for name in pool:
         match name:
             case "mean":
-                parts.append(global_average(x))
+                parts.append(places.mean(1))
             case "std":
-                centred = x.float() - x.mean((2, 3), keepdim=True, dtype=torch.float32)
-                parts.append(centred.square().mean((2, 3)).clamp_min(_LEAST_VARIANCE).sqrt())
+                variance = (places - places.mean(1, keepdim=True)).square().mean(1)
+                parts.append(variance.clamp_min(_LEAST_VARIANCE).sqrt())
             case "max":
-                parts.append(x.amax((2, 3)))
-    return parts[0] if len(parts) == 1 else torch.cat([part.float() for part in parts], 1)
+                parts.append(places.amax(1))
+    return torch.cat(parts, 1)
 
 
 def projection(in_features: int, features: int, dropout: float) -> nn.Sequential:
