@@ -89,7 +89,7 @@ def train(
     model, load = _new_model(spec, pairs), entry(spec.model).pretrained
     began_with = None if load is None else load(model)
     run, size = RunFolder(Path(out)), parameters(model)
-    description = {"name": run.path.name}
+    description: dict[str, Any] = {"name": run.path.name}
     description |= _description(spec, pairs, stopped_on, teacher, size, began_with)
     description |= {"threads": threads, "device": str(pick_device()), **provenance(context.command)}
     description["log_to"] = list(log_to)
