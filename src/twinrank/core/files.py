@@ -164,6 +164,36 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
         np.savez_compressed(file, **arrays)
 
 
+def folders_below(folder: Path, *, must_read: bool = True) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """A folder and all folders below it, with the names of folders and of files in each; links are followed.
+
+    Each folder comes once, so that a link to a folder above is no loop. Links come last: where a folder is below, too,
+    that is its place. The caller may remove names of folders from the list, to leave these out.
+
+    Args:
+        folder: Where to begin.
+        must_read: Whether a folder that cannot be read is an error; otherwise it is left out.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    seen: set[Path] = set()
+    roots = [Path(folder)]
+    for root in roots:
+        for parent, folders, names in os.walk(root, onerror=_raise if must_read else None):
+            place = Path(parent).resolve()
+            if place in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            yield Path(parent), folders, names
+            roots += [link for name in folders if (link := Path(parent, name)).is_symlink()]
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """A block that reads a file or a folder.

@@ -146,10 +146,8 @@ def _predicted(
     say(f"predicting {rows} with {path}")
     logit, levels = predictor.logits_and_levels(pairs)
     if (missing := np.flatnonzero(np.isnan(logit))).size:
-        raise InputError(
-            f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}'"
-            f" ({counted(missing.size, 'row', 'rows')} in all)"
-        )
+        rows = counted(missing.size, "row", "rows")
+        raise InputError(f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}' ({rows} in all)")
     about = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
         "track": predictor.track,

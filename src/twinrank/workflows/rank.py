@@ -87,8 +87,7 @@ def score_images(
         InputError: A run, an image or the judgements are refused, or no judgement is about these images.
     """
     source = source or Source()
-    if judgements is None and (source.columns or source.images is not None):
-        raise InputError("`judgements` is missing, the table that `columns` and `judged_images` are about; give it")
+    _require_judgements(judgements, source)
     predictor = load_predictor(*runs)
     if isinstance(images, ImageStore):
         store = predictor.form.fitted(images, images.path, source.resize)
@@ -204,6 +203,12 @@ def choose_pairs(
     rows = zip(chosen.left.tolist(), chosen.right.tolist(), drawn, gains, strict=True)
     write_text(out, as_csv(PAIR_COLUMNS, [(names[left], names[right], *more) for left, right, *more in rows]))
     return chosen, scored
+
+
+def _require_judgements(judgements: Path | Judgements | None, source: Source) -> None:
+    """Refuse what is stated about a table that is missing."""
+    if judgements is None and (source.columns or source.images is not None):
+        raise InputError("`judgements` is missing, the table that `columns` and `judged_images` are about; give it")
 
 
 def _require_other_files(outs: Sequence[Path], judgements: Path | Judgements | None, source: Source | None) -> None:

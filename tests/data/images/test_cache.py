@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from tests.data.images.conftest import PIXELS, Opened, pixels_of, save
 
+from twinrank.data.formats.votes.names import find_images
 from twinrank.data.images import cache, room, segments
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.segments import Segment
@@ -39,6 +40,19 @@ def test_a_second_run_opens_nothing(folder: Path, counts: Opened) -> None:
     assert len(again) == len(in_memory)
     for cached, computed in zip(again.fingerprints, in_memory.fingerprints, strict=True):
         np.testing.assert_array_equal(cached, computed)
+
+
+def test_links_to_folders_are_followed_once(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (folder / "right").rename(outside)
+    (folder / "a link").symlink_to(folder / "left")
+    (folder / "more").symlink_to(outside)
+    (outside / "back").symlink_to(folder)
+    store = ImageStore.from_folder(folder)
+    assert store.names is not None
+    assert store.names[[0, 10]].tolist() == ["left/00.png", "more/10.png"]
+    np.testing.assert_array_equal(pixels_of(store), PIXELS)
+    assert find_images(["C:/there/19.png"], folder, tmp_path / "votes.csv") == [folder / "more" / "19.png"]
 
 
 def test_overlapping_sets_share_their_pixels(folder: Path, root: Path, counts: Opened) -> None:

@@ -1,6 +1,5 @@
 """Work on many image files, in threads; what is wrong with a file is a result like any other."""
 
-import os
 import stat
 import warnings
 from collections import deque
@@ -11,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from twinrank.core.files import open_file, reading
+from twinrank.core.files import folders_below, open_file, reading
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import cause
 from twinrank.data.images.decode import ENDINGS, OTHER_ENDINGS, UnusableImage
@@ -24,9 +23,10 @@ _BLOCK = 32
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files in a folder and its subfolders, by their endings, sorted; hidden ones are left out.
+    """All image files in a folder and its subfolders, by their endings, sorted. Hidden ones are left out.
 
-    Images of formats that are not read are among them, so that they are refused, and not missing without a word.
+    Links to folders are followed, see :func:`twinrank.core.files.folders_below`. Images of formats that are not read
+    are among them, so that they are refused, and not missing without a word.
 
     Raises:
         InputError: The folder cannot be read, or there is none in it.
@@ -35,19 +35,15 @@ def image_files(folder: Path) -> list[Path]:
         if not stat.S_ISDIR(folder.stat().st_mode):
             raise InputError(f"{folder}: is no folder; give a folder of images")
         found = []
-        for parent, folders, names in os.walk(folder, onerror=_raise):
+        for parent, folders, names in folders_below(folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
             images = (
                 name for name in names if not name.startswith(".") and name.lower().endswith((*ENDINGS, *OTHER_ENDINGS))
             )
-            found += [Path(parent, name) for name in images]
+            found += [parent / name for name in images]
     if not found:
         raise InputError(f"{folder}: no image in it; images end in {', '.join(ENDINGS)}")
     return sorted(found)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 @contextmanager

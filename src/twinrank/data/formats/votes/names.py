@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from twinrank.core.files import reading
+from twinrank.core.files import folders_below, reading
 from twinrank.core.messages import first_few, quoted
 from twinrank.data.images.decode import ENDINGS
 from twinrank.errors import InputError
@@ -239,7 +239,7 @@ class _Tree:
     @cached_property
     def _everywhere(self) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
         whole, stems, seen = defaultdict(list), defaultdict(list), 0
-        for folder, _, files in os.walk(self.root):
+        for folder, _, files in folders_below(self.root, must_read=False):
             seen += len(files) + 1
             if seen > _MOST_FILES:  # What is found in a part of them might be there twice.
                 return {}, {}
