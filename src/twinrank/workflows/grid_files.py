@@ -215,7 +215,7 @@ def _require_trainable(data: Judgements, folds: Folds, mode: Mode) -> None:
 
 def _require_rest(data: Judgements, folds: Folds) -> None:
     """Refuse rows of which a meta-learner would be fitted on too few, once a fold or two are left out."""
-    if len(np.unique(folds.fold[data.decided])) < _FEWEST_DECIDED_FOLDS:
+    if len(np.unique(folds.fold[data.decided])) < min(_FEWEST_DECIDED_FOLDS, folds.count):
         raise InputError(
             f"{data.path}: {counted(int(data.decided.sum()), 'row is', 'rows are')} decided, too few to fit"
             " meta-learners on; give more"
