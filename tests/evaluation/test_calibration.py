@@ -77,4 +77,8 @@ def test_the_scale_of_votes_is_found_with_ties_and_few_votes_hardly_move_it() ->
     np.testing.assert_allclose((half.scale, half.nu), (0.4, 0.7), rtol=0.15)
     sure = fit_votes(np.full(10, 1.0), np.ones(10))
     assert 1 < sure.scale < 2.5
+    few = np.stack([np.zeros(10, int), np.arange(1, 11)], 1) % 4
+    assert 1 < fit_votes(np.full(10, 1.0), np.ones(10), images=few).scale < sure.scale
+    apart = np.arange(20).reshape(10, 2)
+    assert fit_votes(np.full(10, 1.0), np.ones(10), images=apart) == sure
     assert fit_votes(logit, y > 0.5).nu == 0

@@ -80,9 +80,16 @@ class VoteCalibration:
 
 
 def fit_votes(
-    logit: np.ndarray, y: np.ndarray, tie: np.ndarray | None = None, weight: np.ndarray | None = None
+    logit: np.ndarray,
+    y: np.ndarray,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    images: np.ndarray | None = None,
 ) -> VoteCalibration:
     """Fit scale and nu to votes, by maximum likelihood with weak priors.
+
+    Rows that share images err together. So where images recur, all rows together count as half as many as there are
+    images: each image then is in one row.
 
     >>> random = np.random.default_rng(0)
     >>> z = random.normal(0, 2, 4000)
@@ -95,9 +102,12 @@ def fit_votes(
         y: Labels, or shares of the votes for left, float (N,).
         tie: Whether the two were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float (N,); None where each row is one.
+        images: Numbers of the images of each row, int (N, 2); None where none recurs.
     """
     z, y = np.asarray(logit, np.float64), np.asarray(y, np.float64)
     votes = np.ones(len(z)) if weight is None else np.asarray(weight, np.float64)
+    if images is not None:
+        votes = votes * min(1.0, len(np.unique(images)) / images.size)
     tied = tie if tie is not None and tie.any() else None
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:

@@ -51,7 +51,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
     if judged:
         write_json(run.judging, _judging(logit, val, config).as_json())
     if judged or val.recurring:
-        calibration = fit_votes(logit, val.y, val.tie, val.weight)
+        calibration = fit_votes(logit, val.y, val.tie, val.weight, val.image_codes)
         calibration.save(run.calibration)
         logit, nu = calibration.logits(logit), calibration.nu
     if val.recurring:
