@@ -135,7 +135,7 @@ def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder:
 
 def test_a_slice_of_no_rows_is_refused_and_nothing_is_written(benchmark_folder: Path, tmp_path: Path) -> None:
     fitted, val, *tests = (benchmark_folder / f"{split}.npz" for split in SPLITS)
-    with pytest.raises(InputError, match="`stop_share` of 0 of 384 rows leaves none to choose epochs on"):
+    with pytest.raises(InputError, match="`stop_share` of 0 leaves none of 384 rows to choose epochs on"):
         fill_ledger(GridSpec("oof", RUNS, stop_share=0), tmp_path, fitted, val, tests)
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="`models`: the recipe has no runs by name"):
