@@ -222,7 +222,7 @@ class TrainConfig:
     """Improvement of the metric that patience requires."""
     freeze: Freeze = "none"
     """Part of the tower that training keeps as it is: none, all stages of the backbone but the last (stages), or all of
-    the tower. Features of a frozen tower are computed once and cached."""
+    the tower. Features of a frozen tower are computed once, and cached."""
     precision: Precision = "auto"
     """Arithmetic of the tower. auto is bfloat16 where the processor computes in it, else float32. float16 scales
     gradients, and needs CUDA."""

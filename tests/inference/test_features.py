@@ -50,7 +50,7 @@ def test_features_are_computed_once(model: SiameseNet, images: np.ndarray, compu
     with torch.inference_mode():
         expected = model.embed_batch(torch.from_numpy(images)).features.numpy()
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.05)  # The second is in bfloat16 where that is fast.
     assert np.array_equal(frozen_features(model, store, np.array([7, 7, 2])), found[[7, 7, 2]])
     assert np.array_equal(image_features(model, store).numpy(), found)
     pairwise_logits(model, images)
@@ -66,7 +66,7 @@ def test_other_weights_views_and_arithmetic_have_other_features(
 ) -> None:
     store = ImageStore.from_arrays(images)
     frozen_features(model, store)
-    for name, value in (("mirror", False), ("views", 5), ("precision", "float32")):
+    for name, value in (("mirror", False), ("views", 5), ("precision", "bfloat16")):
         setattr(model, name, value)
         frozen_features(model, store)
     with torch.no_grad():

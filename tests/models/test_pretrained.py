@@ -1,8 +1,10 @@
 """Backbones with public weights."""
 
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -203,12 +205,59 @@ def test_what_is_no_model_of_transformers_is_one_line(tmp_path: Path, monkeypatc
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(InputError, match=message):
             create_model(f"hf:{tmp_path}", 3, 32)
-    with pytest.raises(InputError, match="choose one by hf:NAME"):
+    with pytest.raises(InputError, match="choose a model by hf:NAME"):
         create_model("huggingface", 3, 32)
 
     def unreachable(*address: object) -> None:
         raise OSError("Name or service not known")
 
     monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
     with pytest.raises(InputError, match="give its folder as hf:FOLDER"):
         entry("hf:nobody/nothing")
+
+
+class StagesOfTimm(torch.nn.Module):
+    """What timm makes of a name with features_only: here two stages, the second with its channels last."""
+
+    feature_info = SimpleNamespace(channels=lambda: [4, 6])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.Conv2d(4, 6, 3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        first = self.first(x)
+        return [first, self.second(first).permute(0, 2, 3, 1)]
+
+
+def test_networks_of_timm_are_towers(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 64, 64), "license": "mit", "hf_hub_id": None}
+    public = StagesOfTimm()
+    made: list[dict[str, object]] = []
+
+    def create_timm(name: str, pretrained: bool, **options: object) -> torch.nn.Module:
+        made.append(options)
+        return public if pretrained else StagesOfTimm()
+
+    known = {"tiny": SimpleNamespace(**about, fixed_input_size=True)}
+    fake = SimpleNamespace(create_model=create_timm, get_pretrained_cfg=known.get, list_models=lambda: ["tiny"])
+    monkeypatch.setitem(sys.modules, "timm", fake)
+    found = entry("timm:tiny")
+    assert (found.name, found.size) == ("timm", 64)
+    model = create_model("timm", 1, 32, found.complete({})).eval()
+    assert found.pretrained is not None
+    weights = found.pretrained(model)
+    assert weights[0] == "timm:tiny"
+    assert weights.licence == "mit"
+    assert made == [{"features_only": True, "img_size": 32}] * 2
+    images = torch.rand(2, 1, 32, 32)
+    assert model.embed_batch(images).features.shape == (2, 30)
+    assert torch.equal(model.state_dict()["tower.backbone.model.first.weight"], public.first.weight)
+    model.set_freeze("stages")
+    assert [each.requires_grad for each in model.tower.parameters()] == [False, False, True, True]
+    with pytest.raises(InputError, match="timm has no network 'tini'; did you mean 'tiny'"):
+        entry("timm:tini")
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match="install timm, and a torchvision that fits torch"):
+        entry("timm:tiny")

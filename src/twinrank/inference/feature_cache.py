@@ -79,7 +79,7 @@ class FeatureCache:
             os.utime(self._file)
         return features, found
 
-    def append(self, digests: np.ndarray, features: np.ndarray) -> np.ndarray:
+    def append(self, digests: np.ndarray, features: np.ndarray) -> None:
         """Keep features, inside :meth:`filling`; a full disk keeps none.
 
         Args:
@@ -104,7 +104,7 @@ def halved(features: np.ndarray) -> np.ndarray:
 
 
 def _check(features: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(features))
+    return zlib.crc32(np.ascontiguousarray(features).data)
 
 
 def _room(folder: Path, needed: int) -> bool:

@@ -1,5 +1,6 @@
 """Features of images by a frozen tower: computed once, and kept on disk."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import numpy as np
 import PIL
 import torch
 
+from twinrank.config import Precision
 from twinrank.core.device import arithmetic
 from twinrank.data.images.store import ImageStore
 from twinrank.inference.feature_cache import DIGEST_BYTES, FeatureCache, halved
@@ -55,7 +57,7 @@ def frozen_features(
         # Where an image occurs twice, once is enough.
         _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
         missing = first[~found[first]]
-        network, (height, width) = folded(model), images.shape[1:]
+        network, (height, width) = _for_prediction(model), images.shape[1:]
         rows = max(1, _PIXELS_A_BATCH // (height * width))
         for start in range(0, len(missing), rows):
             batch = missing[start : start + rows]
@@ -67,6 +69,17 @@ def frozen_features(
         return features[first[place.ravel()]]
 
 
+def _arithmetic(model: SiameseNet) -> Precision:
+    """That of frozen features: float32 unless another one is stated, since rounding hides small differences."""
+    return arithmetic(next(model.parameters()).device, "float32" if model.precision == "auto" else model.precision)
+
+
+def _for_prediction(model: SiameseNet) -> SiameseNet:
+    network = copy.copy(folded(model))
+    network.precision = _arithmetic(model)
+    return network
+
+
 def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:
     device = next(network.parameters()).device
     with torch.inference_mode():
@@ -76,10 +89,9 @@ def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:
 
 def _network_digest(model: SiameseNet) -> str:
     """Digest of everything about a network that its features depend on, in hexadecimal."""
-    device = next(model.parameters()).device
     about = {
         "version": _VERSION,
-        "arithmetic": arithmetic(device, model.precision),
+        "arithmetic": _arithmetic(model),
         "views": model.views,
         "mirror": model.mirror,
         "pool": model.tower.pool,

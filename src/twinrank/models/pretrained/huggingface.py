@@ -4,9 +4,6 @@ Configurations are read as JSON, weights from safetensors files alone, and no co
 """
 
 import json
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinrank.core.files import read_json
 from twinrank.errors import InputError
+from twinrank.models.pretrained.hub import fetched
 from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.registry import ModelEntry, entry
 
@@ -25,7 +23,6 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for models that do not state their own."""
 _SIZE = 224
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
-_MISSING = "transformers is not installed; install it with: pip install 'twinrank[backbones]'"
 
 
 def entry_of_huggingface(name: str) -> ModelEntry:
@@ -78,41 +75,19 @@ def _read(name: str, file: str) -> dict[str, Any] | None:
                 raise InputError(f"hf:{name}: the folder has no {file}; give that of a model of transformers")
             return None
     else:
-        found = _fetched(name, file)
+        try:
+            found = fetched(name, file)
+        except (OSError, ValueError) as error:
+            raise _unreachable(name) from error
         if found is None:
+            if file == _CONFIG:
+                raise _unreachable(name)
             return None
         path = found
     values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: is no JSON object; restore it")
     return values
-
-
-def _fetched(name: str, file: str) -> Path | None:
-    """A file of a model of the Hub, from its cache or the network; None if the model has none of that name."""
-    try:
-        from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise InputError(_MISSING) from error
-    try:
-        cached = try_to_load_from_cache(name, file)
-        if isinstance(cached, str):
-            return Path(cached)
-        _require_network(constants.ENDPOINT)
-        return Path(hf_hub_download(name, file))
-    except EntryNotFoundError as error:
-        if file != _CONFIG and not isinstance(error, LocalEntryNotFoundError):
-            return None
-        raise _unreachable(name) from error
-    except (OSError, ValueError) as error:
-        raise _unreachable(name) from error
-
-
-def _require_network(address: str) -> None:
-    """Find out at once whether the Hub has an address here: its library would try for half a minute."""
-    if not urllib.request.getproxies():
-        socket.getaddrinfo(urllib.parse.urlsplit(address).hostname, 443)
 
 
 def _unreachable(name: str) -> InputError:

@@ -1,16 +1,19 @@
 """Networks whose towers begin with public weights."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twinrank.config import TrainConfig
 from twinrank.models.names import STATISTICS, StatisticName
 from twinrank.models.pretrained.huggingface import entry_of_huggingface
+from twinrank.models.pretrained.pytorch_image_models import entry_of_timm
 from twinrank.models.pretrained.run_folder import entry_of_run
-from twinrank.models.pretrained.sources import PretrainedWeights
+from twinrank.models.pretrained.sources import PretrainedWeights, model_config
 from twinrank.models.registry import Images, register, register_source
 
 if TYPE_CHECKING:
     from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.tower import Backbone
 
 _FROZEN_TRAIN = TrainConfig(epochs=10, freeze="all")
 _LITE0_MEAN, _LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -41,15 +44,9 @@ def efficientnet_lite0(
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
     """
-    from twinrank.models.comparators import LatentOrder
-    from twinrank.models.encode import FixedEncode
     from twinrank.models.pretrained.lite0 import Lite0Backbone
-    from twinrank.models.siamese import SiameseNet
-    from twinrank.models.towers.tower import Tower
 
-    encode = FixedEncode(images.channels, _LITE0_MEAN, _LITE0_STD)
-    tower = Tower(Lite0Backbone(), pool=pool)
-    return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)
+    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), levels, pool, mirror)
 
 
 @register(0, "Wolf et al. 2020, Transformers, arXiv:1910.03771", _FROZEN_TRAIN, listed=False)
@@ -71,17 +68,57 @@ def huggingface(
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
     """
+    from twinrank.models.pretrained.vision import VisionBackbone
+
+    stated = model_config(config, "hf:NAME or hf:FOLDER")
+    backbone = VisionBackbone(stated["model"], maps, images.size)
+    return _compared(images, stated["mean"], stated["std"], backbone, levels, pool, mirror)
+
+
+@register(0, "Wightman 2019, PyTorch image models", _FROZEN_TRAIN, listed=False)
+def timm(
+    images: Images,
+    config: str = "",
+    levels: int = 10,
+    pool: tuple[StatisticName, ...] = STATISTICS,
+    mirror: bool = True,
+) -> "SiameseNet":
+    """A network of timm: features of all its stages, a latent order head.
+
+    Args:
+        images: Kind of images.
+        config: Name of the network, mean and standard deviation of its pixels, as JSON.
+        levels: Latent levels, K.
+        pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
+        mirror: Whether features are averages of those of the image and of its mirror image.
+    """
+    from twinrank.models.pretrained.timm_backbone import TimmBackbone
+
+    stated = model_config(config, "timm:NAME")
+    backbone = TimmBackbone(str(stated["model"].get("name")), images.size)
+    return _compared(images, stated["mean"], stated["std"], backbone, levels, pool, mirror)
+
+
+def _compared(
+    images: Images,
+    mean: Sequence[float],
+    std: Sequence[float],
+    backbone: "Backbone",
+    levels: int,
+    pool: tuple[StatisticName, ...],
+    mirror: bool,
+) -> "SiameseNet":
+    """A network with a pretrained backbone, and what all of these have in common."""
     from twinrank.models.comparators import LatentOrder
     from twinrank.models.encode import FixedEncode
-    from twinrank.models.pretrained.vision import VisionBackbone, vision_config
     from twinrank.models.siamese import SiameseNet
     from twinrank.models.towers.tower import Tower
 
-    stated = vision_config(config)
-    encode = FixedEncode(images.channels, stated["mean"], stated["std"])
-    tower = Tower(VisionBackbone(stated["model"], maps, images.size), pool=pool)
+    tower = Tower(backbone, pool=pool)
+    encode = FixedEncode(images.channels, mean, std)
     return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)
 
 
 register_source("run", entry_of_run)
 register_source("hf", entry_of_huggingface)
+register_source("timm", entry_of_timm)

@@ -1,5 +1,6 @@
 """Where pretrained weights come from: public networks, models of other libraries, runs of twinrank."""
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,3 +47,22 @@ def require_same(found: PretrainedWeights, recorded: dict[str, Any]) -> None:
             f"{found.source}: the weights have changed since the run began (SHA-256 differs); restore them, or train"
             " again"
         )
+
+
+def model_config(config: str, names: str) -> dict[str, Any]:
+    """The option ``config`` of a network of another library, decoded: its keys are model, mean and std.
+
+    Args:
+        config: JSON.
+        names: Names by which such networks are chosen, for the message.
+
+    Raises:
+        InputError: It is empty or damaged.
+    """
+    try:
+        values = json.loads(config)
+        if isinstance(values["model"], dict) and len(values["mean"]) == len(values["std"]) == 3:
+            return values
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise InputError(f"the configuration of a model is missing or damaged; choose a model by {names}")

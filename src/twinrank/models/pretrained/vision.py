@@ -1,7 +1,6 @@
 """Models of transformers as backbones."""
 
 import inspect
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ from torch import nn
 
 from twinrank.core.messages import shown
 from twinrank.errors import InputError
-from twinrank.models.towers.tower import Backbone
+from twinrank.models.towers.tower import Backbone, modules_before
 
 _MOST_LAYERS = 1_000
 
@@ -63,7 +62,7 @@ class VisionBackbone(Backbone):
         """Everything before the last layer or stage of the model."""
         lists = (each for each in self.model.modules() if isinstance(each, nn.ModuleList) and len(each) > 1)
         found = next(lists, None)
-        return [] if found is None else [*_before(self.model, found[-1])]
+        return [] if found is None else [*modules_before(self.model, found[-1])]
 
     def pretrained_tensors(self, name: str) -> dict[str, torch.Tensor]:
         """Tensors of the weights of a model with this configuration, float32, by their names in ``model``.
@@ -95,24 +94,6 @@ class VisionBackbone(Backbone):
         height, width = images.shape[2] // down, images.shape[3] // across
         patches = hidden[:, hidden.shape[1] - height * width :]
         return patches.transpose(1, 2).unflatten(2, (height, width))
-
-
-def vision_config(config: str) -> dict[str, Any]:
-    """The option ``config`` of a network, decoded: its keys are model, mean and std.
-
-    Args:
-        config: JSON.
-
-    Raises:
-        InputError: It is empty or damaged.
-    """
-    try:
-        values = json.loads(config)
-        if isinstance(values["model"], dict) and len(values["mean"]) == len(values["std"]) == 3:
-            return values
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise InputError("a network 'huggingface' needs the configuration of a model; choose one by hf:NAME or hf:FOLDER")
 
 
 def _made(config: Mapping[str, Any]) -> Any:
@@ -157,14 +138,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _before(module: nn.Module, last: nn.Module) -> Iterator[nn.Module]:
-    """The largest modules that come before ``last`` in the order in which they are used."""
-    for child in module.children():
-        if child is last:
-            return
-        if any(each is last for each in child.modules()):
-            yield from _before(child, last)
-            return
-        yield child

@@ -73,6 +73,22 @@ def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked -= 1
 
 
+def modules_before(module: nn.Module, last: nn.Module) -> Iterator[nn.Module]:
+    """The largest modules that come before one of their kind, in the order in which a network has them.
+
+    Args:
+        module: Module that holds it.
+        last: Module at which to stop.
+    """
+    for child in module.children():
+        if child is last:
+            return
+        if any(each is last for each in child.modules()):
+            yield from modules_before(child, last)
+            return
+        yield child
+
+
 class Convolution(nn.Conv2d):
     """A convolution without bias whose padding keeps the size, but for the stride.
 
