@@ -1,0 +1,222 @@
+"""Scores that are linear in features of images, fitted to judgements to the optimum, with a ridge that is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from twinrank.errors import InputError
+from twinrank.evaluation.comparisons import Comparisons
+from twinrank.evaluation.fit_judging import fit_judging
+from twinrank.evaluation.judging import Judging, log_likelihood, slopes
+from twinrank.evaluation.principal_axes import PrincipalAxes
+
+SPREADS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Standard deviations of scores, in logits, that a prior may give them. The ridge is one over their square."""
+_STACKED_SPREAD = 1.0
+"""Of the weight of a block in the sum of blocks."""
+_ROUNDS = 3
+"""Rounds of scores and raters at most."""
+_CLOSE = 0.05
+"""Change of a log sharpness or of log nu below which the rounds end."""
+_MOST_STEPS, _GRADIENT = 300, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class FoldMasks:
+    """Which judgements cross-validation fits and predicts.
+
+    Attributes:
+        fold: Fold that predicts each judgement, int (N,), 0 to K - 1.
+        fitted: Judgements that share no image with those of a fold, bool (K, N).
+    """
+
+    fold: np.ndarray
+    fitted: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LinearScores:
+    """Scores s(x) = (x - mean) @ weight, in logits.
+
+    Attributes:
+        mean: Features of an image whose score is 0, float32 (F,).
+        weight: Weights, float32 (F,).
+        judging: How people judge, fitted to out-of-fold scores; its scale is in ``weight`` already, and 1.
+        out_of_fold: Difference of the scores of left and right, float64 (N,), scaled alike. Each is predicted by
+            scores that were fitted without both images.
+        log_loss: Out-of-fold log-loss of the judgements, in nats a vote.
+        blocks: Of each block of features: its spread, its own out-of-fold log-loss, and its weight in the sum.
+    """
+
+    mean: np.ndarray
+    weight: np.ndarray
+    judging: Judging
+    out_of_fold: np.ndarray
+    log_loss: float
+    blocks: list[tuple[float, float, float]]
+
+
+def fit_linear_scores(
+    features: np.ndarray,
+    comparisons: Comparisons,
+    folds: FoldMasks,
+    blocks: Sequence[slice] = (slice(None),),
+    spreads: Sequence[float] = SPREADS,
+    seed: int = 0,
+) -> LinearScores:
+    """Fit scores to judgements by penalised maximum likelihood.
+
+    The model is Bradley and Terry's with ties and raters, see :mod:`twinrank.evaluation.judging`. Each block of features
+    has scores of its own. Given the raters they are a convex problem, which L-BFGS solves to its optimum. Their spread
+    is the one of least out-of-fold log-loss. The sum of the blocks is weighted by what their out-of-fold scores tell
+    together (stacking, Wolpert 1992), with weights of at least 0 (Breiman 1996, Stacked regressions). Ties and raters
+    are fitted to out-of-fold scores. Scores and raters take turns until the raters stay.
+
+    Args:
+        features: Features of M images, float (M, F); may be a memory map.
+        comparisons: N judgements of these images.
+        folds: Folds of images for cross-validation.
+        blocks: Blocks of features, such as those of one stage of a network; they may overlap.
+        spreads: Spreads to choose from, ascending.
+        seed: Root seed.
+
+    Raises:
+        InputError: A fold leaves nothing to fit.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> features = random.normal(size=(60, 3))
+        >>> pairs = np.array([random.choice(60, 2, replace=False) for _ in range(900)])
+        >>> better = features[pairs[:, 0], 0] > features[pairs[:, 1], 0]
+        >>> part = np.arange(60)[pairs] % 3
+        >>> fitted = np.stack([(part != fold).all(1) for fold in range(3)])
+        >>> rows = Comparisons(*pairs.T, better.astype(float))
+        >>> scores = fit_linear_scores(features, rows, FoldMasks(part[:, 0], fitted))
+        >>> bool(scores.weight[0] > 10 * abs(scores.weight[1:]).max())
+        True
+    """
+    if not folds.fitted.any(1).all():
+        raise InputError("a fold leaves no judgement to fit; give more judgements of different images")
+    images, rows = comparisons.renumbered()
+    used = features if len(images) == len(features) else features[images]
+    axes = [PrincipalAxes.of(used[:, block], seed) for block in blocks]
+    fits = [_Block(each.coordinates(used[:, block]), rows, folds) for each, block in zip(axes, blocks, strict=True)]
+    names, codes = _raters(rows)
+    crowd, judging = bool(names) or (rows.tie is not None and bool(rows.tie.any())), Judging()
+    for _ in range(_ROUNDS if crowd else 1):
+        chosen = [fit.best(judging, spreads) for fit in fits]
+        each = np.stack([out_of_fold for _, _, out_of_fold in chosen], 1)
+        shares = _stacked(each, rows, judging)
+        before, judging = judging, fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
+        if _same(before, judging):
+            break
+    # The scale belongs to the scores from now on.
+    shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
+    weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
+    for one, block, fit, (spread, _, _), share in zip(axes, blocks, fits, chosen, shares, strict=True):
+        mean[block] = one.mean
+        if share:
+            weight[block] += one.weights(share * fit.weights(spread, judging, np.ones(len(rows), bool)))
+    out_of_fold = each @ shares
+    described = [(spread, loss, float(share)) for (spread, loss, _), share in zip(chosen, shares, strict=True)]
+    return LinearScores(mean, weight, judging, out_of_fold, _log_loss(out_of_fold, rows, judging), described)
+
+
+def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
+    """Names of the raters, and each row's place among them; none where there is one kind of rater."""
+    if rows.rater is None:
+        return [], None
+    names, codes = np.unique(rows.rater, return_inverse=True)
+    return [str(name) for name in names], codes
+
+
+def _same(one: Judging, other: Judging) -> bool:
+    """Whether raters and ties hardly differ."""
+    if one.raters != other.raters or (one.nu > 0) != (other.nu > 0):
+        return False
+    changes = [np.abs(np.log(one.sharpness / other.sharpness)).max(initial=0.0)]
+    if one.nu:
+        changes.append(abs(np.log(one.nu / other.nu)))
+    return max(changes) < _CLOSE
+
+
+def _log_loss(z: np.ndarray, rows: Comparisons, judging: Judging) -> float:
+    """Log-loss of judgements by differences of scores, in nats a vote."""
+    sharpness, bias = judging.of_raters(rows.rater, len(rows))
+    likelihood = log_likelihood(sharpness * z + bias, rows.y, rows.tie, rows.votes, judging.nu)
+    return -float(likelihood.sum() / rows.votes.sum())
+
+
+def _minimised(
+    inputs: np.ndarray, rows: Comparisons, judging: Judging, spread: float, start: np.ndarray, stacked: bool = False
+) -> np.ndarray:
+    """Weights of greatest penalised likelihood.
+
+    Args:
+        inputs: What is weighted: coordinates of each image, float (M, R); or where blocks are stacked, their differences
+            of scores of each row, float (N, R).
+        rows: N judgements.
+        judging: How people judge.
+        spread: Standard deviation of the normal prior of the weights.
+        start: Weights to begin with, float (R,).
+        stacked: Whether blocks are stacked: their weights are at least 0, and their prior has its mean at ``start``.
+    """
+    sharpness, bias = judging.of_raters(rows.rater, len(rows))
+    votes, centre = rows.votes, start if stacked else 0.0
+    total = votes.sum()
+
+    def objective(weight: np.ndarray) -> tuple[float, np.ndarray]:
+        score = inputs @ weight
+        u = sharpness * (score if stacked else score[rows.left] - score[rows.right]) + bias
+        slope = votes * sharpness * slopes(u, rows.y, rows.tie, judging.nu)[0]
+        if not stacked:
+            slope = np.bincount(rows.left, slope, len(score)) - np.bincount(rows.right, slope, len(score))
+        pull = (weight - centre) / spread**2
+        value = pull @ (weight - centre) / 2 - log_likelihood(u, rows.y, rows.tie, votes, judging.nu).sum()
+        return value / total, (pull - inputs.T @ slope) / total
+
+    bounds = [(0.0, None)] * len(start) if stacked else None
+    options = {"maxiter": _MOST_STEPS, "maxcor": 20, "gtol": _GRADIENT / np.sqrt(total), "ftol": 1e-9}
+    return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+
+
+def _stacked(each: np.ndarray, rows: Comparisons, judging: Judging) -> np.ndarray:
+    """Weights of the blocks, float64 (B,), of at least 0, from their out-of-fold scores (N, B)."""
+    count = each.shape[1]
+    if count == 1:
+        return np.ones(1)
+    return _minimised(each, rows, judging, _STACKED_SPREAD, np.full(count, 1 / count), stacked=True)
+
+
+class _Block:
+    """Judgements of J images whose features have coordinates (J, R)."""
+
+    def __init__(self, coordinates: np.ndarray, rows: Comparisons, folds: FoldMasks) -> None:
+        self._coordinates, self._rows, self._folds = coordinates, rows, folds
+
+    def best(self, judging: Judging, spreads: Sequence[float]) -> tuple[float, float, np.ndarray]:
+        """The spread of least out-of-fold log-loss, that loss, and the out-of-fold differences, float64 (N,)."""
+        found: list[tuple[float, float, np.ndarray]] = []
+        weights = [np.zeros(self._coordinates.shape[1])] * len(self._folds.fitted)
+        for spread in spreads:
+            out_of_fold = np.empty(len(self._rows))
+            for fold, fitted in enumerate(self._folds.fitted):
+                # From the strongest penalty on, each fit begins where the last one ended.
+                weights[fold] = self.weights(spread, judging, fitted, weights[fold])
+                score, predicted = self._coordinates @ weights[fold], self._folds.fold == fold
+                difference = score[self._rows.left] - score[self._rows.right]
+                out_of_fold[predicted] = difference[predicted]
+            found.append((spread, _log_loss(out_of_fold, self._rows, judging), out_of_fold))
+            if len(found) > 1 and found[-1][1] > found[-2][1]:
+                break
+        return min(found, key=lambda each: each[1])
+
+    def weights(
+        self, spread: float, judging: Judging, fitted: np.ndarray, start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Weights of the coordinates, float64 (R,), fitted to some rows, bool (N,)."""
+        images, rows = self._rows.select(fitted).renumbered()
+        start = np.zeros(self._coordinates.shape[1]) if start is None else start
+        return _minimised(self._coordinates[images], rows, judging, spread, start)
