@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "weights.safetensors"
 
     @property
+    def out_of_fold(self) -> Path:
+        """Predictions for the fitted rows and their images, by heads that were fitted without them."""
+        return self.path / "out_of_fold.npz"
+
+    @property
     def panel(self) -> Path:
         """Features of the images that others are compared with for their scores: NPZ; not with latent levels."""
         return self.path / "panel.npz"
@@ -201,8 +206,8 @@ class RunFolder:
         if isinstance(values, dict) and "teacher" in values:
             values = values | {"teacher": current_teacher(values["teacher"], where)}
         config = as_record(values, RunConfig, where, "the configuration of a run")
-        if not {"train", "val"} <= config["data"].keys():
-            raise InputError(f"{where}: not the configuration of a run ('data' needs 'train' and 'val'); restore it")
+        if "train" not in config["data"]:
+            raise InputError(f"{where}: not the configuration of a run ('data' needs 'train'); restore it")
         return dict(config)
 
     def train_config(self) -> TrainConfig:
@@ -221,7 +226,7 @@ class RunFolder:
             InputError: It is not a run folder.
         """
         config = self.read_config()
-        data = {part: {"sha256": config["data"][part]["sha256"]} for part in ("train", "val")}
+        data = {part: {"sha256": config["data"][part]["sha256"]} for part in ("train", "val") if part in config["data"]}
         requested = {"model": config["model"], "train": config["train"], "data": data}
         return requested | ({"teacher": {"sha256": config["teacher"].get("sha256")}} if "teacher" in config else {})
 

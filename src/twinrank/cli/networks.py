@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 
-from twinrank.cli.arguments import File, OptionalFolder, Threads, flag_type, shown_default
+from twinrank.cli.arguments import File, OptionalFile, OptionalFolder, Threads, flag_type, shown_default
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening
 from twinrank.config import RunSpec, TrainConfig
@@ -116,7 +116,7 @@ def _default(kind: type, name: str) -> Any:
 def _run_flags(entry: "ModelEntry", folder: str) -> type:
     files: list[Any] = [
         ("train", Annotated[File, tyro.conf.arg(help="Labelled pairs to fit.")]),
-        ("val", Annotated[File, tyro.conf.arg(help="Labelled pairs that choose the epoch.")]),
+        _val_flag(entry),
     ]
     out = f"Run folder, new; runs/{folder} by default."
     others: list[Any] = [
@@ -141,6 +141,13 @@ def _run_flags(entry: "ModelEntry", folder: str) -> type:
         ),
     ]
     return make_dataclass("Run", [*files, *others], namespace={"__doc__": PURPOSES["run"]})
+
+
+def _val_flag(entry: "ModelEntry") -> Any:
+    help = "Labelled pairs that choose the epoch."
+    if "head" not in entry.options:
+        return ("val", Annotated[File, tyro.conf.arg(help=help)])
+    return ("val", Annotated[OptionalFile, tyro.conf.arg(help=f"{help} A linear head needs none.")], None)
 
 
 def _network_flags(entry: "ModelEntry") -> type:

@@ -90,7 +90,8 @@ class RunConfig(TypedDict):
         seed: Seed of the training.
         model: Network and its options.
         train: Training values, see :class:`twinrank.config.TrainConfig`.
-        data: Files of the training: "train", which is fitted, and "val", which chooses the epoch.
+        data: Files of the training: "train", which is fitted, and "val", which chooses the epoch. A
+            linear head has no epochs, and may do without "val".
         image_shape: (C, H, W) of the images; older runs lack it.
         images: How image files became pixels: their "reading", and whether several sizes were "resized" to one.
         parameters: Number of parameters.

@@ -28,17 +28,16 @@ def seen_images(data: Judgements, hashes: np.ndarray) -> np.ndarray:
     return (np.isin(found.hashes, hashes) & ~found.uniform)[sides]
 
 
-def training_warnings(train: Judgements, val: Judgements, antisymmetric: bool) -> list[str]:
+def training_warnings(train: Judgements, val: Judgements | None, antisymmetric: bool) -> list[str]:
     """What a reader of the results of a training must know of its files, a line each; empty where all is well.
 
     Args:
         train: Labelled pairs that are fitted.
-        val: Labelled pairs that choose the epoch.
+        val: Labelled pairs that choose the epoch, or None.
         antisymmetric: Whether the network takes both sides alike. One that does not learns which side wins more often.
     """
     lines = []
-    seen = seen_images(val, images_in_rows(train))
-    if seen.any():
+    if val is not None and (seen := seen_images(val, images_in_rows(train))).any():
         images = len(np.unique(val.image_codes[seen]))
         lines.append(sharing_in_words(val.path, images, int(seen.any(1).sum()), len(val)))
     decided = np.empty(0) if train.y is None else train.y[train.decided] > 0.5

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -46,6 +47,8 @@ class LinearScores:
         judging: How people judge, fitted to out-of-fold scores; its scale is in ``weight`` already, and 1.
         out_of_fold: Difference of the scores of left and right, float64 (N,), scaled alike. Each is predicted by
             scores that were fitted without both images.
+        unseen: Scores of the images, float64 (M,), scaled alike: the mean of those that were fitted without the image;
+            NaN for an image that was not judged.
         log_loss: Out-of-fold log-loss of the judgements, in nats a vote.
         blocks: Of each block of features: its spread, its own out-of-fold log-loss, and its weight in the sum.
     """
@@ -54,6 +57,7 @@ class LinearScores:
     weight: np.ndarray
     judging: Judging
     out_of_fold: np.ndarray
+    unseen: np.ndarray
     log_loss: float
     blocks: list[tuple[float, float, float]]
 
@@ -68,11 +72,11 @@ def fit_linear_scores(
 ) -> LinearScores:
     """Fit scores to judgements by penalised maximum likelihood.
 
-    The model is Bradley and Terry's with ties and raters, see :mod:`twinrank.evaluation.judging`. Each block of features
-    has scores of its own. Given the raters they are a convex problem, which L-BFGS solves to its optimum. Their spread
-    is the one of least out-of-fold log-loss. The sum of the blocks is weighted by what their out-of-fold scores tell
-    together (stacking, Wolpert 1992), with weights of at least 0 (Breiman 1996, Stacked regressions). Ties and raters
-    are fitted to out-of-fold scores. Scores and raters take turns until the raters stay.
+    The model is Bradley and Terry's with ties and raters, see :mod:`twinrank.evaluation.judging`. Each block of
+    features has scores of its own. Given the raters they are a convex problem, which L-BFGS solves to its optimum.
+    Their spread is the one of least out-of-fold log-loss. The sum of the blocks is weighted by what their out-of-fold
+    scores tell together (stacking, Wolpert 1992), with weights of at least 0 (Breiman 1996, Stacked regressions). Ties
+    and raters are fitted to out-of-fold scores. Scores and raters take turns until the raters stay.
 
     Args:
         features: Features of M images, float (M, F); may be a memory map.
@@ -107,7 +111,7 @@ def fit_linear_scores(
     crowd, judging = bool(names) or (rows.tie is not None and bool(rows.tie.any())), Judging()
     for _ in range(_ROUNDS if crowd else 1):
         chosen = [fit.best(judging, spreads) for fit in fits]
-        each = np.stack([out_of_fold for _, _, out_of_fold in chosen], 1)
+        each = np.stack([block.out_of_fold for block in chosen], 1)
         shares = _stacked(each, rows, judging)
         before, judging = judging, fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
         if _same(before, judging):
@@ -115,13 +119,14 @@ def fit_linear_scores(
     # The scale belongs to the scores from now on.
     shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
     weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
-    for one, block, fit, (spread, _, _), share in zip(axes, blocks, fits, chosen, shares, strict=True):
+    for one, block, fit, best, share in zip(axes, blocks, fits, chosen, shares, strict=True):
         mean[block] = one.mean
         if share:
-            weight[block] += one.weights(share * fit.weights(spread, judging, np.ones(len(rows), bool)))
-    out_of_fold = each @ shares
-    described = [(spread, loss, float(share)) for (spread, loss, _), share in zip(chosen, shares, strict=True)]
-    return LinearScores(mean, weight, judging, out_of_fold, _log_loss(out_of_fold, rows, judging), described)
+            weight[block] += one.weights(share * fit.weights(best.spread, judging, np.ones(len(rows), bool)))
+    out_of_fold, unseen = each @ shares, np.full(len(features), np.nan)
+    unseen[images] = np.stack([block.unseen for block in chosen], 1) @ shares
+    described = [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)]
+    return LinearScores(mean, weight, judging, out_of_fold, unseen, _log_loss(out_of_fold, rows, judging), described)
 
 
 def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
@@ -155,8 +160,8 @@ def _minimised(
     """Weights of greatest penalised likelihood.
 
     Args:
-        inputs: What is weighted: coordinates of each image, float (M, R); or where blocks are stacked, their differences
-            of scores of each row, float (N, R).
+        inputs: What is weighted: coordinates of each image, float (M, R); or where blocks are stacked, the differences
+            of their scores for each row, float (N, R).
         rows: N judgements.
         judging: How people judge.
         spread: Standard deviation of the normal prior of the weights.
@@ -190,28 +195,38 @@ def _stacked(each: np.ndarray, rows: Comparisons, judging: Judging) -> np.ndarra
     return _minimised(each, rows, judging, _STACKED_SPREAD, np.full(count, 1 / count), stacked=True)
 
 
+class _Chosen(NamedTuple):
+    """A spread of a block: its out-of-fold log-loss, differences (N,), and scores of the images (J,)."""
+
+    spread: float
+    log_loss: float
+    out_of_fold: np.ndarray
+    unseen: np.ndarray
+
+
 class _Block:
     """Judgements of J images whose features have coordinates (J, R)."""
 
     def __init__(self, coordinates: np.ndarray, rows: Comparisons, folds: FoldMasks) -> None:
         self._coordinates, self._rows, self._folds = coordinates, rows, folds
 
-    def best(self, judging: Judging, spreads: Sequence[float]) -> tuple[float, float, np.ndarray]:
-        """The spread of least out-of-fold log-loss, that loss, and the out-of-fold differences, float64 (N,)."""
-        found: list[tuple[float, float, np.ndarray]] = []
+    def best(self, judging: Judging, spreads: Sequence[float]) -> _Chosen:
+        """The spread of least out-of-fold log-loss."""
+        rows, found = self._rows, list[_Chosen]()
         weights = [np.zeros(self._coordinates.shape[1])] * len(self._folds.fitted)
         for spread in spreads:
-            out_of_fold = np.empty(len(self._rows))
+            out_of_fold, total, times = np.empty(len(rows)), np.zeros(len(self._coordinates)), 0
             for fold, fitted in enumerate(self._folds.fitted):
                 # From the strongest penalty on, each fit begins where the last one ended.
                 weights[fold] = self.weights(spread, judging, fitted, weights[fold])
                 score, predicted = self._coordinates @ weights[fold], self._folds.fold == fold
-                difference = score[self._rows.left] - score[self._rows.right]
-                out_of_fold[predicted] = difference[predicted]
-            found.append((spread, _log_loss(out_of_fold, self._rows, judging), out_of_fold))
-            if len(found) > 1 and found[-1][1] > found[-2][1]:
+                out_of_fold[predicted] = (score[rows.left] - score[rows.right])[predicted]
+                unseen = rows.select(fitted).counts(len(score)) == 0
+                total, times = total + np.where(unseen, score, 0.0), times + unseen
+            found.append(_Chosen(spread, _log_loss(out_of_fold, rows, judging), out_of_fold, total / times))
+            if len(found) > 1 and found[-1].log_loss > found[-2].log_loss:
                 break
-        return min(found, key=lambda each: each[1])
+        return min(found, key=lambda each: each.log_loss)
 
     def weights(
         self, spread: float, judging: Judging, fitted: np.ndarray, start: np.ndarray | None = None

@@ -40,8 +40,9 @@ class PrincipalAxes:
     def of(cls, features: np.ndarray, seed: int = 0) -> "PrincipalAxes":
         """Axes of M images. All of them are found for up to 3,000 images or features, else the 1,024 leading ones.
 
-        The leading axes are found by randomised subspace iterations (Halko, Martinsson and Tropp 2011, Finding structure
-        with randomness, algorithm 4.4). They read the features a block at a time, so these may be a memory map.
+        The leading axes are found by randomised subspace iterations (Halko, Martinsson and Tropp 2011, Finding
+        structure with randomness, algorithm 4.4). They read the features a block at a time, so these may be a memory
+        map.
 
         Args:
             features: float (M, F), of two images or more.
@@ -89,7 +90,7 @@ class PrincipalAxes:
 
 
 def _leading(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors of a positive matrix as columns, and its eigenvalues, float32, the largest first; no rounding alone."""
+    """Eigenvectors of a positive matrix as columns, and its eigenvalues, float32, the largest first."""
     values, vectors = np.linalg.eigh(symmetric.astype(np.float64))
     kept = values > values[-1] * _NEGLIGIBLE
     return vectors[:, kept][:, ::-1].astype(np.float32), values[kept][::-1].astype(np.float32)

@@ -19,9 +19,9 @@ from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.form import ImageForm
+from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.inference.predict import Pairwise, pairwise_logits, predict
-from twinrank.inference.scores import image_scores, panel_of
-from twinrank.models.comparators import LatentOrder
+from twinrank.inference.scores import image_scores, panel_of, scores_by_itself
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights
 from twinrank.runs import PRETRAINED, RunFolder, used_in_training
@@ -88,17 +88,22 @@ class Network:
     def scores(self, images: ImageStore) -> np.ndarray:
         """Scores of images, float64 (M,), before they are scaled, see :func:`twinrank.inference.scores.image_scores`.
 
-        A run of an older version has no panel. Then the panel is of the images themselves.
+        An image that a linear head was fitted to has its out-of-fold score. So it is as uncertain as any other, and the
+        judgements behind it may sharpen it. A run of an older version has no panel. Then the panel is of the
+        images themselves.
         """
         self.form.require(images.shape, images.path)
         panel = None
-        if not isinstance(self.model.comparator, LatentOrder):
+        if not scores_by_itself(self.model):
             kept = self._run.panel
             if kept.is_file():
                 panel = torch.from_numpy(read_written(kept, {"features": "f"}, "the features of a panel")["features"])
             else:
                 panel = panel_of(self.model, images, numpy_generator(0, "panel"))
         scores = image_scores(self.model, images, panel)
+        if self._run.out_of_fold.is_file():
+            unseen = OutOfFold.load(self._run.out_of_fold).of_images(images.hashes)
+            scores = np.where(np.isnan(unseen), scores, unseen)
         self._require_numbers(scores)
         return scores
 

@@ -6,7 +6,7 @@ from scipy.special import logit
 
 from twinrank.data.images.store import ImageStore
 from twinrank.inference.predict import image_features
-from twinrank.models.comparators import LatentOrder
+from twinrank.models.comparators import LatentOrder, LinearScore
 from twinrank.models.siamese import SiameseNet
 
 _WIDTH = 0.5
@@ -20,15 +20,18 @@ PANEL = 64
 def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | None) -> np.ndarray:
     """Scores of images, float64 (M,), before they are scaled. Each image goes through the tower once.
 
-    A network with latent levels scores an image by its level, see :func:`level_scores`. Any other network scores it by
-    its mean logit against a panel of images.
+    A linear head gives scores itself. A network with latent levels scores an image by its level, see
+    :func:`level_scores`. Any other network scores it by its mean logit against a panel of images.
 
     Args:
         model: Network in evaluation mode, on the device to use.
         images: M images.
-        panel: Features of the panel, float32 (P, F); not needed with latent levels.
+        panel: Features of the panel, float32 (P, F); not needed with :func:`scores_by_itself`.
     """
     features = image_features(model, images)
+    if isinstance(model.comparator, LinearScore):
+        with torch.inference_mode():
+            return model.comparator.score(features).double().cpu().numpy()
     if isinstance(model.comparator, LatentOrder):
         with torch.inference_mode():
             posterior = model.comparator.posterior(features)[:, model.comparator.ranking()].exp()
@@ -42,6 +45,11 @@ def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | No
             logits = model.comparator(left, panel.repeat(len(some), 1))
             means.append(logits.view(len(some), len(panel)).double().mean(1))
     return torch.cat(means).cpu().numpy()
+
+
+def scores_by_itself(model: SiameseNet) -> bool:
+    """Whether a network scores an image without a panel of others."""
+    return isinstance(model.comparator, LatentOrder | LinearScore)
 
 
 def level_scores(posterior: np.ndarray) -> np.ndarray:

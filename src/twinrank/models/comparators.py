@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from twinrank.models.names import HeadName
+
 _HIDDEN, _DROPOUT = 256, 0.2
 """Width and dropout of the training guide's baseline head."""
 
@@ -50,6 +52,31 @@ class Antisymmetric(nn.Module):
             forth, back = self.comparator(left, right), self.comparator(right, left)
         logit = (forth - back) / 2
         return logit if self.confidence is None else logit * (2 * self.confidence(left, right).sigmoid())
+
+
+class LinearScore(nn.Module):
+    """The difference of two scores that are linear in the features. Antisymmetric by construction.
+
+    It is fitted by :func:`twinrank.evaluation.linear_scores.fit_linear_scores`, and not by steps of a gradient.
+
+    Args:
+        features: Length of one feature vector.
+    """
+
+    mean: torch.Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.weight = nn.Parameter(torch.zeros(features))
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to scores in logits, float32 (N,)."""
+        return (features - self.mean) @ self.weight
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits (N,)."""
+        return self.score(left) - self.score(right)
 
 
 class LatentOrder(nn.Module):
@@ -122,3 +149,14 @@ class LatentOrder(nn.Module):
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of both images to logits (N,)."""
         return self.compare(self.posterior(left), self.posterior(right))
+
+
+def head_of(name: HeadName, features: int, levels: int) -> LinearScore | LatentOrder:
+    """The head of a network with public weights, by name.
+
+    Args:
+        name: Name of the head.
+        features: Length of one feature vector.
+        levels: Latent levels of the latent one.
+    """
+    return LinearScore(features) if name == "linear" else LatentOrder(features, levels)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 AttentionName = Literal["se", "cbam", "none"]
 FusionName = Literal["difference", "concatenation", "product", "cosine", "distance", "bilinear"]
 
+HeadName = Literal["linear", "latent"]
 StatisticName = Literal["mean", "std", "max"]
 
 FUSIONS: tuple[FusionName, ...] = get_args(FusionName)

@@ -8,7 +8,7 @@ from torch import nn
 from twinrank.config import Freeze, Precision
 from twinrank.core.device import autocast
 from twinrank.core.pixels import mirrored
-from twinrank.models.comparators import Antisymmetric, LatentOrder
+from twinrank.models.comparators import Antisymmetric, LatentOrder, LinearScore
 from twinrank.models.encode import Encode
 from twinrank.models.towers.tower import Tower
 
@@ -86,7 +86,7 @@ class SiameseNet(nn.Module):
     @property
     def antisymmetric(self) -> bool:
         """Swapping the images negates the logit."""
-        return isinstance(self.comparator, Antisymmetric | LatentOrder)
+        return isinstance(self.comparator, Antisymmetric | LatentOrder | LinearScore)
 
     def set_recompute(self, recompute: bool) -> None:
         """Choose whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""

@@ -164,9 +164,20 @@ class RunContents:
     def _evaluated(
         self, files: Sequence[tuple[str, dict[str, Any]]], kind: Literal["predictions", "metrics"]
     ) -> Evaluated:
-        val, can = self.config["data"]["val"], RunFolder(self.path).weights.is_file()
+        val, can = self.val_file, RunFolder(self.path).weights.is_file()
         found = (EvaluatedFile(key, data["path"], data["sha256"], self.role(data["sha256"])) for key, data in files)
         return Evaluated(self.path, val["path"], val["sha256"], tuple(found), can, kind)
+
+    @property
+    def val_file(self) -> dict[str, Any]:
+        """The file that chose the epoch.
+
+        Raises:
+            InputError: The run has none, since it was cross-validated.
+        """
+        if "val" not in self.config["data"]:
+            raise InputError(f"{self.path}: was cross-validated, without a val file to compare runs by; leave it out")
+        return self.config["data"]["val"]
 
 
 def role_of(config: dict[str, Any], digest: str | None, used: Collection[str]) -> Role:
@@ -177,7 +188,7 @@ def role_of(config: dict[str, Any], digest: str | None, used: Collection[str]) -
         digest: Digest of the file.
         used: Digests of all files used in its training and in its teachers'.
     """
-    if digest == config["data"]["val"]["sha256"]:
+    if "val" in config["data"] and digest == config["data"]["val"]["sha256"]:
         return "val"
     return "used" if digest in used else "test"
 

@@ -27,7 +27,7 @@ def seeds_summary(runs: Sequence[Path]) -> str:
     for run in map(Path, runs):
         contents = read_run(run)
         values = {"val": RunFolder(run).best_epoch()["val"]["accuracy"]}
-        n, val = contents.config["data"]["val"]["n"], contents.val_metrics
+        n, val = contents.val_file["n"], contents.val_metrics
         known = rate(values["val"] * n, n) if val is None else val.metrics["accuracy"]
         estimates.setdefault("val", []).append(replace(known, value=values["val"]))
         for each in contents.metrics.values():

@@ -68,6 +68,26 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
         )
 
 
+def require_val(spec: RunSpec, given: bool, taught: bool) -> None:
+    """Make sure that what chooses the epoch is there, and that a linear head has what it needs.
+
+    Args:
+        spec: Network, options and training values.
+        given: Whether there is ``val``.
+        taught: Whether there is a teacher.
+
+    Raises:
+        InputError: ``val`` is missing, or a linear head could not be fitted.
+    """
+    linear = entry(spec.model).complete(spec.options).get("head") == "linear"
+    if linear and spec.train.freeze != "all":
+        raise InputError("option 'head' is linear, which needs a frozen tower; use `freeze` all, or another `head`")
+    if linear and taught:
+        raise InputError("option 'head' is linear, which learns from judgements alone; use another `head`")
+    if not given and not linear:
+        raise InputError("`val` is missing: it chooses the epoch; only a linear head does without it")
+
+
 def require_labelled(data: Judgements, part: str) -> None:
     """Make sure that a network can be fitted to pairs, or choose its epoch on them.
 

@@ -1,5 +1,8 @@
 """What a finished training leaves besides its weights: a panel of images, and how people judged."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from twinrank.config import TrainConfig
@@ -14,12 +17,13 @@ from twinrank.evaluation.score_prior import fit_prior
 from twinrank.evaluation.vote_calibration import fit_votes
 from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import Network
-from twinrank.inference.scores import panel_of
-from twinrank.models.comparators import LatentOrder
+from twinrank.inference.out_of_fold import OutOfFold
+from twinrank.inference.scores import panel_of, scores_by_itself
+from twinrank.models.comparators import LinearScore
 from twinrank.runs import RunFolder
 
 
-def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConfig) -> str | None:
+def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: TrainConfig) -> str | None:
     """Write what scores and probabilities need later, from the best weights.
 
     - ``panel.npz``: features of a panel of training images. Networks with latent levels need none.
@@ -32,7 +36,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
     Args:
         run: Finished run.
         train: Judgements that were fitted.
-        val: Judgements that chose the epoch.
+        val: Judgements that chose the epoch. A linear head has out-of-fold predictions of ``train`` in their place.
         config: Training values.
 
     Returns:
@@ -42,23 +46,49 @@ def finish(run: RunFolder, train: Judgements, val: Judgements, config: TrainConf
         InputError: A file cannot be written.
     """
     network = Network(run)
-    if not isinstance(network.model.comparator, LatentOrder):
+    if not scores_by_itself(network.model):
         panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
         write_npz(run.panel, {"features": panel.cpu().numpy()})
-    logit, nu = network.logits(val).astype(np.float64), 0.0
-    assert val.y is not None
-    judged = val.tie is not None or val.rater is not None or config.rater_bias
+    if isinstance(network.model.comparator, LinearScore):
+        unseen = _out_of_fold(run, train)
+    else:
+        assert val is not None
+        unseen = _Unseen(val, network.logits(val).astype(np.float64), lambda: network.scores(val.images))
+    return _fit_to_unseen(run, unseen, config)
+
+
+class _Unseen(NamedTuple):
+    """Judgements with logits and scores of networks that were not fitted to them."""
+
+    rows: Judgements
+    logit: np.ndarray
+    scores: Callable[[], np.ndarray]
+
+
+def _out_of_fold(run: RunFolder, train: Judgements) -> _Unseen:
+    """The fitted rows, as heads saw them that were fitted without them."""
+    kept = OutOfFold.load(run.out_of_fold)
+    judged = np.unique(np.concatenate([train.left, train.right]))
+    scores = np.zeros(len(train.images))
+    scores[judged] = kept.of_images(train.images.hashes[judged])
+    return _Unseen(train, kept.logit.astype(np.float64), lambda: scores)
+
+
+def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> str | None:
+    rows, logit, nu = unseen.rows, unseen.logit, 0.0
+    assert rows.y is not None
+    judged = rows.tie is not None or rows.rater is not None or config.rater_bias
     if judged:
-        write_json(run.judging, _judging(logit, val, config).as_json())
-    if judged or val.recurring:
-        calibration = fit_votes(logit, val.y, val.tie, val.weight, val.image_codes)
+        write_json(run.judging, _judging(logit, rows, config).as_json())
+    if judged or rows.recurring:
+        calibration = fit_votes(logit, rows.y, rows.tie, rows.weight, rows.image_codes)
         calibration.save(run.calibration)
         logit, nu = calibration.logits(logit), calibration.nu
-    if val.recurring:
+    if rows.recurring:
         judging = Judging.load(run.judging) if run.judging.is_file() else None
-        prior = fit_prior(network.scores(val.images), as_comparisons(val), judging, config.seed)
+        prior = fit_prior(unseen.scores(), as_comparisons(rows), judging, config.seed)
         write_json(run.score_prior, prior.as_json())
-    return _chance_warning(logit, val, nu)
+    return _chance_warning(logit, rows, nu)
 
 
 def _judging(logit: np.ndarray, val: Judgements, config: TrainConfig) -> Judging:

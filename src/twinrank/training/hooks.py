@@ -29,6 +29,15 @@ class Hooks:
         """
         yield from batches
 
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Called while something other than an epoch goes on.
+
+        Args:
+            name: What is counted, such as "features".
+            done: Number that is done.
+            total: Number in all.
+        """
+
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Called after an epoch, when all of it is on the disk.
 

@@ -26,9 +26,20 @@ class EpochProgress(Hooks):
         with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
             yield from bar.track(batches, total, description=f"epoch {epoch:>3}/{self._epochs}")
 
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Show how far it is, if this is a terminal."""
+        if self._console.is_terminal:
+            self._console.print(f"{name}: {done:,} of {total:,} images", end="\n" if done == total else "\r")
+
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Show one line about an epoch."""
         train, val = entry["train"], entry["val"]
+        if "grad_norm" not in train:
+            self._console.print(
+                f"fitted in {entry['seconds']:.1f} s  out-of-fold accuracy {val['accuracy']:.2%}  log-loss"
+                f" {val['log_loss']:.4f}"
+            )
+            return
         self._console.print(
             f"epoch {entry['epoch']:>3}/{self._epochs}  loss {train['loss']:.4f}  val accuracy {val['accuracy']:.2%}"
             f"  log-loss {val['log_loss']:.4f}  lr {entry['learning_rate']:.2e}  gradient {train['grad_norm']:.2f}"

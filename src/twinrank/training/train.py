@@ -26,15 +26,17 @@ from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
+from twinrank.models.comparators import LinearScore
 from twinrank.models.pretrained.sources import PretrainedWeights, require_same
 from twinrank.models.profile import parameters
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import require_network
-from twinrank.training.checks import require_labelled, require_threads, require_trainable
+from twinrank.training.checks import require_labelled, require_threads, require_trainable, require_val
 from twinrank.training.finish import finish
 from twinrank.training.hooks import Hooks
+from twinrank.training.linear_head import fit_linear_head
 from twinrank.training.loop import Training
 from twinrank.training.progress import EpochProgress
 from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
@@ -51,7 +53,7 @@ _COPIES = 12
 def train(
     spec: RunSpec,
     train: Path | Judgements,
-    val: Path | Judgements,
+    val: Path | Judgements | None,
     out: Path,
     *,
     teacher: Teacher | None = None,
@@ -65,7 +67,8 @@ def train(
     Args:
         spec: Network, options and training values.
         train: Labelled pairs that are fitted.
-        val: Labelled pairs that choose the epoch.
+        val: Labelled pairs that choose the epoch. None only for a linear head on a frozen tower, which is
+            cross-validated.
         out: Run folder, new.
         teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
         source: Where the images of tables are, and how they are read.
@@ -81,9 +84,10 @@ def train(
     threads = available_threads() if context.threads is None else context.threads
     require_trainable(spec.train, teacher is not None, threads)
     require_sinks(log_to)
+    require_val(spec, val is not None, teacher is not None)
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
-    pairs, stopped_on = load_data(train, val, preferring(entry(spec.model).size, source), context)
+    pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
     if teacher is not None:
         teacher.require_rows(pairs)
     model, load = _new_model(spec, pairs), entry(spec.model).pretrained
@@ -106,7 +110,7 @@ def train(
     return run
 
 
-def _warned(spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements) -> dict[str, list[str]]:
+def _warned(spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements | None) -> dict[str, list[str]]:
     """Print what a reader of the results must know, and give it for the run configuration."""
     warnings = training_warnings(pairs, val, model.antisymmetric or spec.train.swap)
     for line in warnings:
@@ -167,8 +171,9 @@ def resume(
         given = {"train": train, "val": val}
         if images is not None and not any("source" in file for file in configuration["data"].values()):
             raise InputError(f"{folder.path}: was trained on no tables, so `images` has no meaning; leave it out")
-        data = {part: find_data(folder, configuration, part, place, images) for part, place in given.items()}
-        pairs, stopped_on = load_data(data["train"], data["val"])
+        parts = configuration["data"]
+        data = {part: find_data(folder, configuration, part, given[part], images) for part in parts}
+        pairs, stopped_on = _loaded(data["train"], data.get("val"))
         teacher = _kept_teacher(folder, configuration, pairs)
         if epochs is not None:
             config = with_epochs(folder, config, epochs)
@@ -204,7 +209,7 @@ def _changed_configuration(
 def _description(
     spec: RunSpec,
     pairs: Judgements,
-    val: Judgements,
+    val: Judgements | None,
     teacher: Teacher | None,
     size: int,
     began_with: PretrainedWeights | None,
@@ -213,12 +218,12 @@ def _description(
     found = entry(spec.model)
     more = spec.train.fresh or (began_with is not None and began_with.track != PAIRS_ONLY)
     return {
-        "track": _track(pairs, val, teacher=teacher, fresh=more),
+        "track": _track(pairs, *([] if val is None else [val]), teacher=teacher, fresh=more),
         "seed": spec.train.seed,
         "model": {"name": found.name, "options": found.complete(spec.options)},
         **({} if began_with is None else {"pretrained": began_with._asdict()}),
         "train": asdict(spec.train),
-        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val))},
+        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val)) if data is not None},
         "image_shape": list(pairs.images.shape),
         **_images_read(pairs),
         "parameters": size,
@@ -240,6 +245,14 @@ def preferring(size: int | tuple[int, int] | None, source: Source | None) -> Sou
         source: Where the images of tables are, and how they are read.
     """
     return source if size is None else replace(source or Source(), preferred_size=size)
+
+
+def _loaded(
+    train: Path | Judgements, val: Path | Judgements | None, source: Source | None = None, context: Context = Context()
+) -> tuple[Judgements, Judgements | None]:
+    if val is None:
+        return _labelled(train, "train", source, context), None
+    return load_data(train, val, source, context)
 
 
 def load_data(
@@ -274,7 +287,7 @@ def _fit(
     run: RunFolder,
     model: SiameseNet,
     pairs: Judgements,
-    val: Judgements,
+    val: Judgements | None,
     config: TrainConfig,
     configuration: dict[str, Any],
     hooks: Hooks | None,
@@ -292,9 +305,13 @@ def _fit(
         make_deterministic()
     description = configuration["model"] | _images(pairs)
     hooks = EpochProgress(config.epochs) if hooks is None else hooks
+    model = model.to(pick_device())
     with following(run, configuration.get("log_to", ()), hooks.say):
-        batches = _batches(pairs, config, teacher, hooks)
-        Training(run, model.to(pick_device()), description, batches, val, config, hooks).fit()
+        if isinstance(model.comparator, LinearScore):
+            fit_linear_head(run, model, description, pairs, config, hooks)
+        else:
+            assert val is not None
+            Training(run, model, description, _batches(pairs, config, teacher, hooks), val, config, hooks).fit()
     if (warning := finish(run, pairs, val, config)) is not None:
         hooks.say(warning)
 

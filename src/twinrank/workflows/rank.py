@@ -262,10 +262,11 @@ def _prior_of_unused(
 
 
 def _used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
-    """Whether the training of a run used each image, bool (M,)."""
+    """Whether the training of a run used each image for its score, bool (M,)."""
     used = np.zeros(len(store), bool)
-    for run in runs:
-        if (hashes := RunFolder(run).train_images()) is not None:
+    for folder in map(RunFolder, runs):
+        # Out-of-fold scores used no judgement of the image.
+        if not folder.out_of_fold.is_file() and (hashes := folder.train_images()) is not None:
             used |= np.isin(store.hashes, hashes)
     return used
 

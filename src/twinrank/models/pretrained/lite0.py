@@ -27,19 +27,18 @@ _EPSILON, _MOMENTUM = 1e-3, 0.01
 
 
 class Lite0Backbone(Backbone):
-    """The stem, seven stages and the top of EfficientNet-Lite0; the map of each is given, 2,096 channels in all."""
+    """The stem, the blocks and the top of EfficientNet-Lite0; the map of each is given, 3,120 channels in all."""
 
     def __init__(self) -> None:
-        channels, stages = STEM, [nn.Sequential(*_layer(3, STEM, 3, 2, 1))]
+        stages, widths = [nn.Sequential(*_layer(3, STEM, 3, 2, 1))], [STEM]
         for expansion, width, count, stride, kernel in STAGES:
-            blocks: list[nn.Module] = []
             for block in range(count):
                 step = 1 if block else stride
-                blocks.append(InvertedResidual(channels, width, expansion, kernel, step, squeeze=False, layer=_layer))
-                channels = width
-            stages.append(nn.Sequential(*blocks))
-        widths = [STEM, *(width for _, width, _, _, _ in STAGES), TOP]
-        super().__init__([*stages, nn.Sequential(*_layer(channels, TOP, 1, 1, 1))], widths, every_stage=True)
+                layers = InvertedResidual(widths[-1], width, expansion, kernel, step, squeeze=False, layer=_layer)
+                stages.append(nn.Sequential(layers))
+                widths.append(width)
+        stages.append(nn.Sequential(*_layer(widths[-1], TOP, 1, 1, 1)))
+        super().__init__(stages, [*widths, TOP], every_stage=True)
 
 
 class SameConvolution(nn.Conv2d):

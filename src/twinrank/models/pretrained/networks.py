@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twinrank.config import TrainConfig
-from twinrank.models.names import STATISTICS, StatisticName
+from twinrank.models.names import STATISTICS, HeadName, StatisticName
 from twinrank.models.pretrained.huggingface import entry_of_huggingface
 from twinrank.models.pretrained.pytorch_image_models import entry_of_timm
 from twinrank.models.pretrained.run_folder import entry_of_run
@@ -34,19 +34,25 @@ def _lite0_weights(model: "SiameseNet") -> PretrainedWeights:
     size=300,
 )
 def efficientnet_lite0(
-    images: Images, levels: int = 10, pool: tuple[StatisticName, ...] = STATISTICS, mirror: bool = True
+    images: Images,
+    head: HeadName = "linear",
+    levels: int = 10,
+    pool: tuple[StatisticName, ...] = STATISTICS,
+    mirror: bool = True,
 ) -> "SiameseNet":
-    """EfficientNet-Lite0 with public weights for ImageNet: features of all its stages, a latent order head.
+    """EfficientNet-Lite0 with public weights for ImageNet: features of all its stages, and a head.
 
     Args:
         images: Kind of images.
-        levels: Latent levels, K.
+        head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
+            is fitted to the optimum instead of by epochs. latent is a latent order.
+        levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
     """
     from twinrank.models.pretrained.lite0 import Lite0Backbone
 
-    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), levels, pool, mirror)
+    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), head, levels, pool, mirror)
 
 
 @register(0, "Wolf et al. 2020, Transformers, arXiv:1910.03771", _FROZEN_TRAIN, listed=False)
@@ -54,17 +60,20 @@ def huggingface(
     images: Images,
     config: str = "",
     maps: int = 4,
+    head: HeadName = "linear",
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
 ) -> "SiameseNet":
-    """A vision model of transformers: features of several of its layers, a latent order head.
+    """A vision model of transformers: features of several of its layers, and a head.
 
     Args:
         images: Kind of images.
         config: Configuration of the model, mean and standard deviation of its pixels, as JSON.
         maps: Number of layers whose maps give features, evenly spaced, the last one among them.
-        levels: Latent levels, K.
+        head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
+            is fitted to the optimum instead of by epochs. latent is a latent order.
+        levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
     """
@@ -72,23 +81,26 @@ def huggingface(
 
     stated = model_config(config, "hf:NAME or hf:FOLDER")
     backbone = VisionBackbone(stated["model"], maps, images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, levels, pool, mirror)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror)
 
 
 @register(0, "Wightman 2019, PyTorch image models", _FROZEN_TRAIN, listed=False)
 def timm(
     images: Images,
     config: str = "",
+    head: HeadName = "linear",
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
 ) -> "SiameseNet":
-    """A network of timm: features of all its stages, a latent order head.
+    """A network of timm: features of all its stages, and a head.
 
     Args:
         images: Kind of images.
         config: Name of the network, mean and standard deviation of its pixels, as JSON.
-        levels: Latent levels, K.
+        head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
+            is fitted to the optimum instead of by epochs. latent is a latent order.
+        levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
     """
@@ -96,7 +108,7 @@ def timm(
 
     stated = model_config(config, "timm:NAME")
     backbone = TimmBackbone(str(stated["model"].get("name")), images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, levels, pool, mirror)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror)
 
 
 def _compared(
@@ -104,19 +116,20 @@ def _compared(
     mean: Sequence[float],
     std: Sequence[float],
     backbone: "Backbone",
+    head: HeadName,
     levels: int,
     pool: tuple[StatisticName, ...],
     mirror: bool,
 ) -> "SiameseNet":
     """A network with a pretrained backbone, and what all of these have in common."""
-    from twinrank.models.comparators import LatentOrder
+    from twinrank.models.comparators import head_of
     from twinrank.models.encode import FixedEncode
     from twinrank.models.siamese import SiameseNet
     from twinrank.models.towers.tower import Tower
 
     tower = Tower(backbone, pool=pool)
     encode = FixedEncode(images.channels, mean, std)
-    return SiameseNet(encode, tower, LatentOrder(tower.features, levels), mirror=mirror)
+    return SiameseNet(encode, tower, head_of(head, tower.features, levels), mirror=mirror)
 
 
 register_source("run", entry_of_run)

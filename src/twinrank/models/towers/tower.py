@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -139,6 +141,12 @@ class Tower(nn.Module):
         self.pool = tuple(pool)
         self.averages = sum(backbone.widths) * len(self.pool)
         self.features = features or self.averages
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Places of the statistics of each map."""
+        ends = np.cumsum([0, *self.backbone.widths]) * len(self.pool)
+        return [slice(int(start), int(end)) for start, end in pairwise(ends)]
 
     def forward(self, images: torch.Tensor, detached: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Encoded images (N, C, H, W) to statistics (N, averages) and features (N, features).

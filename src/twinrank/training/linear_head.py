@@ -1,0 +1,98 @@
+"""The linear head of a frozen network, fitted to judgements to the optimum."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+
+from twinrank.config import TrainConfig
+from twinrank.core.steps import peak_memory
+from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.judgements import Judgements
+from twinrank.errors import InputError
+from twinrank.evaluation import metrics
+from twinrank.evaluation.comparisons import Comparisons
+from twinrank.evaluation.linear_scores import FoldMasks, LinearScores, fit_linear_scores
+from twinrank.inference.features import frozen_features
+from twinrank.inference.out_of_fold import OutOfFold
+from twinrank.models.comparators import LinearScore
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.weights import save_weights
+from twinrank.runs import RunFolder
+from twinrank.training.hooks import Hooks
+
+_FOLDS = 13, 7
+"""Of cross-validation. Where images recur, a fold leaves out 4 of 13 parts of the images, or 3 of 7 if they are few."""
+
+
+def fit_linear_head(
+    run: RunFolder,
+    model: SiameseNet,
+    description: dict[str, Any],
+    pairs: Judgements,
+    config: TrainConfig,
+    hooks: Hooks,
+) -> None:
+    """Fit the head, and write weights, a history of one entry, and the out-of-fold predictions.
+
+    The ridge of each block of features, one for each map of the backbone and one for all, is chosen by
+    cross-validation over images. The metrics of the entry are those of the out-of-fold predictions.
+
+    Args:
+        run: Run folder.
+        model: Network with a frozen tower and a :class:`LinearScore`, on the device to use.
+        description: Values of a :class:`twinrank.models.weights.Description`.
+        pairs: Judgements to fit.
+        config: Training values.
+        hooks: Calls to the outside.
+
+    Raises:
+        InputError: There are too few images, or a file cannot be written.
+    """
+    hooks.epoch_started(1)
+    started = time.perf_counter()
+    features = frozen_features(model.eval(), pairs.images, progress=hooks.progress)
+    computed = time.perf_counter() - started
+    assert pairs.y is not None
+    rows = Comparisons(pairs.left, pairs.right, pairs.y, pairs.tie, pairs.weight, pairs.rater)
+    folds = _folds(pairs, config.seed)
+    masks = FoldMasks(folds.fold, np.stack([folds.apart(fold) for fold in range(folds.count)]))
+    blocks = [*model.tower.blocks, slice(0, model.tower.features)]
+    fitted = fit_linear_scores(features, rows, masks, blocks, seed=config.seed)
+    head = model.comparator
+    assert isinstance(head, LinearScore)
+    with torch.no_grad():
+        head.mean.copy_(torch.from_numpy(fitted.mean))
+        head.weight.copy_(torch.from_numpy(fitted.weight))
+    entry = _entry(pairs, fitted, time.perf_counter() - started, len(features) / computed)
+    OutOfFold.of(pairs.row_ids, fitted.out_of_fold, pairs.images.hashes, fitted.unseen).save(run.out_of_fold)
+    run.write_history([entry])
+    save_weights(run.weights, model, description)
+    hooks.epoch_ended(entry, True)
+
+
+def _folds(pairs: Judgements, seed: int) -> Folds:
+    for number in _FOLDS[:-1]:
+        with suppress(InputError):
+            return assign_folds(pairs, number, 0, seed)
+    return assign_folds(pairs, _FOLDS[-1], 0, seed)
+
+
+def _entry(pairs: Judgements, fitted: LinearScores, seconds: float, speed: float) -> dict[str, Any]:
+    y, logit, votes = pairs.y, fitted.out_of_fold, {"tie": pairs.tie, "weight": pairs.weight}
+    assert y is not None
+    return {
+        "epoch": 1,
+        "seconds": round(seconds, 3),
+        "learning_rate": 0.0,
+        "train": {"loss": fitted.log_loss},
+        "val": {
+            "accuracy": metrics.accuracy(y, logit, **votes),
+            "f1": metrics.macro_f1(y, logit, **votes),
+            "log_loss": metrics.log_loss(y, logit, **votes, nu=fitted.judging.nu),
+        },
+        "images_per_second": round(speed, 1),
+        "memory_mb": round(peak_memory() / 1e6, 1),
+    }
