@@ -107,15 +107,7 @@ def fit_linear_scores(
     used = features if len(images) == len(features) else features[images]
     axes = [PrincipalAxes.of(used[:, block], seed) for block in blocks]
     fits = [_Block(each.coordinates(used[:, block]), rows, folds) for each, block in zip(axes, blocks, strict=True)]
-    names, codes = _raters(rows)
-    crowd, judging = bool(names) or (rows.tie is not None and bool(rows.tie.any())), Judging()
-    for _ in range(_ROUNDS if crowd else 1):
-        chosen = [fit.best(judging, spreads) for fit in fits]
-        each = np.stack([block.out_of_fold for block in chosen], 1)
-        shares = _stacked(each, rows, judging)
-        before, judging = judging, fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
-        if _same(before, judging):
-            break
+    chosen, shares, judging = _taken_in_turns(fits, rows, spreads)
     # The scale belongs to the scores from now on.
     shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
     weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
@@ -123,10 +115,26 @@ def fit_linear_scores(
         mean[block] = one.mean
         if share:
             weight[block] += one.weights(share * fit.weights(best.spread, judging, np.ones(len(rows), bool)))
-    out_of_fold, unseen = each @ shares, np.full(len(features), np.nan)
+    unseen = np.full(len(features), np.nan)
     unseen[images] = np.stack([block.unseen for block in chosen], 1) @ shares
+    out_of_fold = np.stack([block.out_of_fold for block in chosen], 1) @ shares
     described = [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)]
     return LinearScores(mean, weight, judging, out_of_fold, unseen, _log_loss(out_of_fold, rows, judging), described)
+
+
+def _taken_in_turns(
+    fits: "Sequence[_Block]", rows: Comparisons, spreads: Sequence[float]
+) -> "tuple[list[_Chosen], np.ndarray, Judging]":
+    """Blocks, the weights of their sum, and how people judge, each fitted given the others."""
+    names, codes = _raters(rows)
+    crowd, judging, rounds = bool(names) or (rows.tie is not None and bool(rows.tie.any())), Judging(), 0
+    while True:
+        chosen, before, rounds = [fit.best(judging, spreads) for fit in fits], judging, rounds + 1
+        each = np.stack([block.out_of_fold for block in chosen], 1)
+        shares = _stacked(each, rows, judging)
+        judging = fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
+        if not crowd or rounds == _ROUNDS or _same(before, judging):
+            return chosen, shares, judging
 
 
 def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:

