@@ -108,8 +108,6 @@ def fit_linear_scores(
     axes = [PrincipalAxes.of(used[:, block], seed) for block in blocks]
     fits = [_Block(each.coordinates(used[:, block]), rows, folds) for each, block in zip(axes, blocks, strict=True)]
     chosen, shares, judging = _taken_in_turns(fits, rows, spreads)
-    # The scale belongs to the scores from now on.
-    shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
     weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
     for one, block, fit, best, share in zip(axes, blocks, fits, chosen, shares, strict=True):
         mean[block] = one.mean
@@ -118,8 +116,15 @@ def fit_linear_scores(
     unseen = np.full(len(features), np.nan)
     unseen[images] = np.stack([block.unseen for block in chosen], 1) @ shares
     out_of_fold = np.stack([block.out_of_fold for block in chosen], 1) @ shares
-    described = [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)]
-    return LinearScores(mean, weight, judging, out_of_fold, unseen, _log_loss(out_of_fold, rows, judging), described)
+    return LinearScores(
+        mean,
+        weight,
+        judging,
+        out_of_fold,
+        unseen,
+        _log_loss(out_of_fold, rows, judging),
+        [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)],
+    )
 
 
 def _taken_in_turns(
@@ -134,7 +139,8 @@ def _taken_in_turns(
         shares = _stacked(each, rows, judging)
         judging = fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
         if not crowd or rounds == _ROUNDS or _same(before, judging):
-            return chosen, shares, judging
+            # The scale belongs to the scores from now on.
+            return chosen, judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
 
 
 def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
