@@ -18,9 +18,9 @@ _WIDTH = 1.959963984540054
 _NODES, _SHARES = np.polynomial.hermite_e.hermegauss(15)
 
 
-def without_raters(run: Path, other: Path) -> dict[str, Any]:
+def without_raters(run: Path, other: Path, key: str = "true") -> dict[str, Any]:
     """A network that models raters against one that ignores them, on pairs in their true order, over images."""
-    ours, theirs = (Predictions.load(RunFolder(path).predictions("true")) for path in (run, other))
+    ours, theirs = (Predictions.load(RunFolder(path).predictions(key)) for path in (run, other))
     assert ours.y is not None
     (test,) = paired_tests(ours.y, ours.logit, [theirs.logit], images=ours.images)
     difference = accuracy(ours.y, ours.logit) - accuracy(ours.y, theirs.logit)
