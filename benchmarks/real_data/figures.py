@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("set", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--fit", choices=("resize", "crop", "pad"), default="resize")
+    parser.add_argument("--fit", choices=("resize", "crop", "pad", "native"), default="resize")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--width", type=int, default=8)

@@ -22,8 +22,8 @@ class ImageFlags:
     """Columns of a table where their names do not tell, such as left=photo_1,right=photo_2."""
     size: listed(int) = ()  # pyright: ignore[reportInvalidTypeForm]
     """Pixels that images are brought to: one number, or height and width. By default their common size, else 128."""
-    fit: Literal["resize", "crop", "pad"] = "resize"
-    """How an image of another shape is brought to that size."""
+    fit: Literal["resize", "crop", "pad", "native"] = "resize"
+    """How an image of another size is brought to that size: rescaled, or (native) its middle at its own resolution."""
     channels: OptionalNumber = None
     """1 for grey, 3 for RGB. By default 1 if all images are grey, else 3."""
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white"

@@ -113,11 +113,11 @@ class ImageForm:
             resize: Whether images of another size are resized.
 
         Raises:
-            InputError: They have another form.
+            InputError: They have another form. Arrays are not resized where the training rescaled no image.
         """
         if self.fits(images.shape) and (self.resized or not images.resized or resize):
             return images
-        if resize and images.shape[0] == self.shape[0] and self.exact:
+        if resize and images.shape[0] == self.shape[0] and self.exact and not self._native:
             return images.at_size(*self.shape[1:])
         self.require(images.shape, path, images.resized)
         return images
@@ -148,4 +148,12 @@ class ImageForm:
             found = f"images of {shape[1]} x {shape[2]} pixels"
         else:
             return
-        raise InputError(f"{path}: {found}; {self.name} was trained on {known}; resize them, or let `resize` do it")
+        remedy = "resize them, or let `resize` do it"
+        if self._native:
+            remedy = "let `resize` take their middle" if resized else "cut them, or add margins; do not rescale them"
+        raise InputError(f"{path}: {found}; {self.name} was trained on {known}; {remedy}")
+
+    @property
+    def _native(self) -> bool:
+        """Whether files were read without being rescaled."""
+        return self.reading is not None and self.reading.fit == "native"

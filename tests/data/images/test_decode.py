@@ -223,6 +223,46 @@ def test_fits(shape: tuple[int, int]) -> None:
     assert np.abs(np.array(inner.shape) - (height * scale, width * scale)).max() <= 1.5
 
 
+NATIVE = {
+    "larger": ((31, 40), (8, 11), np.s_[11:19, 14:25], np.s_[:, :]),
+    "smaller": ((9, 10), (16, 13), np.s_[:, :], np.s_[3:12, 1:11]),
+    "taller, narrower": ((40, 11), (9, 16), np.s_[15:24, :], np.s_[:, 2:13]),
+    "lower, wider": ((7, 20), (16, 8), np.s_[:, 6:14], np.s_[4:11, :]),
+    "of that size": ((10, 12), (10, 12), np.s_[:, :], np.s_[:, :]),
+}
+"""Sizes of an image and of the result, what is shown, and where."""
+
+
+@pytest.mark.parametrize("case", NATIVE)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_native_pixels_are_those_of_the_middle(case: str, mode: str) -> None:
+    shape, size, shown, place = NATIVE[case]
+    values = np.random.default_rng(1).integers(0, 256, (*shape, 4), np.uint8)
+    values[..., 3] = np.where(values[..., 3] > 127, 255, 0)
+    behind = np.array([255, 128, 0], np.uint8)
+    if mode == "L":
+        behind = np.asarray(Image.new("RGB", (1, 1), "#ff8000").convert("L"))[0]
+        values, image = values[..., :1], Image.fromarray(values[..., 0])
+    else:
+        image = Image.fromarray(values if mode == "RGBA" else values[..., :3])
+    expected = np.empty((*size, len(behind)), np.uint8)
+    expected[:] = behind
+    expected[place] = values[shown][..., : len(behind)]
+    if mode == "RGBA":
+        expected[place][values[shown][..., 3] == 0] = behind
+    pixels = read(file_of(image), size=size, fit="native", background="#ff8000")
+    np.testing.assert_array_equal(pixels, expected.transpose(2, 0, 1))
+
+
+def test_native_pixels_of_a_photograph_are_decoded_whole_and_turned() -> None:
+    noise = Image.fromarray(RNG.integers(0, 256, (300, 500), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = file_of(noise, "jpeg", quality=95, exif=exif)
+    turned = np.rot90(np.asarray(Image.open(io.BytesIO(content))), -1)
+    np.testing.assert_array_equal(read(content, size=(20, 16), fit="native")[0], turned[240:260, 142:158])
+
+
 def test_what_is_made_smaller_shows_no_false_patterns() -> None:
     stripes = np.zeros((256, 256), np.uint8)
     stripes[:, ::2] = 255

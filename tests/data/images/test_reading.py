@@ -12,6 +12,7 @@ from twinrank.errors import InputError
         Reading(),
         Reading(size=64, fit="pad", channels=1, background="#102030", range=(0, 4095.5), page=3),
         Reading(size=(8, 512), fit="crop", channels=3),
+        Reading(size=224, fit="native"),
     ],
 )
 def test_it_comes_back_from_json(reading: Reading) -> None:
@@ -25,7 +26,7 @@ def test_it_comes_back_from_json(reading: Reading) -> None:
         ({"size": [64, 513]}, "size is (64, 513); it must be 8 to 512 pixels"),
         ({"size": [64]}, "size is [64]; it must have two values"),
         ({"size": "64"}, "'size' is '64'; it must be a whole number or a list, each a whole number or null"),
-        ({"fit": "stretch"}, "'fit' is 'stretch'; it must be one of resize, crop, pad"),
+        ({"fit": "stretch"}, "'fit' is 'stretch'; it must be one of resize, crop, pad, native"),
         ({"channels": 2}, "channels is 2; it must be 1 (grey) or 3 (RGB)"),
         ({"background": "whitish"}, "background is 'whitish'; it must be a colour, such as 'white' or '#ff8000'"),
         ({"background": "#11223344"}, "it must be a colour"),

@@ -90,9 +90,10 @@ def decode(content: bytes, reading: Reading) -> np.ndarray:
     """
     height, width = reading.shape
     with _opened(io.BytesIO(content), reading) as image, _turn(image):
-        # A JPEG file is decoded at a fraction of its size where that is at least twice what is needed.
-        longest = 2 * max(height, width)
-        image.draft(image.mode, (longest, longest))
+        if reading.fit != "native":
+            # A JPEG file is decoded at a fraction of its size where that is at least twice what is needed.
+            longest = 2 * max(height, width)
+            image.draft(image.mode, (longest, longest))
         ImageOps.exif_transpose(image, in_place=True)
         plain = _opaque(_eight_bits(image, reading), reading.background)
         pixels = np.asarray(_fitted(plain.convert("L" if reading.channels == 1 else "RGB"), reading))
@@ -215,9 +216,12 @@ def _fitted(image: Image.Image, reading: Reading) -> Image.Image:
         inner = min(width / max(scales), image.width), min(height / max(scales), image.height)
         left, top = (image.width - inner[0]) / 2, (image.height - inner[1]) / 2
         return _resized(image, (width, height), (left, top, left + inner[0], top + inner[1]))
-    outer = max(1, round(image.width * min(scales))), max(1, round(image.height * min(scales)))
+    scale = 1 if reading.fit == "native" else min(scales)
+    outer = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    # A negative place cuts off what lies beyond the canvas; an odd pixel more falls to the right and the bottom.
+    place = int((width - outer[0]) / 2), int((height - outer[1]) / 2)
     padded = Image.new(image.mode, (width, height), ImageColor.getcolor(reading.background, image.mode))
-    padded.paste(_resized(image, outer, (0, 0, *image.size)), ((width - outer[0]) // 2, (height - outer[1]) // 2))
+    padded.paste(_resized(image, outer, (0, 0, *image.size)), place)
     return padded
 
 

@@ -11,7 +11,7 @@ from twinrank.core.messages import shown
 from twinrank.core.values import require_range, require_types, with_values
 from twinrank.errors import InputError
 
-Fit = Literal["resize", "crop", "pad"]
+Fit = Literal["resize", "crop", "pad", "native"]
 DEFAULT_SIZE = 128
 """Pixels in height and width where images of several sizes are read and no size is stated."""
 
@@ -46,7 +46,8 @@ class Reading:
     they have none, or if it is out of that range, it is 128."""
     fit: Fit = "resize"
     """How an image of another size is brought to that size. ``resize`` changes its aspect ratio, ``crop`` cuts the
-    middle out, and ``pad`` adds margins of the background."""
+    middle out, and ``pad`` adds margins of the background. These three rescale. ``native`` takes the middle at the
+    image's own resolution, with such margins where the image is smaller."""
     channels: int | None = None
     """1 for grey, 3 for RGB. None is 1 if all images are grey, else 3."""
     background: str = "white"
