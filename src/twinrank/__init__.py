@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from twinrank.api.benchmark import make_benchmark
     from twinrank.api.classifier import PairClassifier
+    from twinrank.api.fitting import fit
     from twinrank.api.networks import create_model, list_models
     from twinrank.api.pairs import PairData, load_pairs
     from twinrank.api.predictor import PairPredictor, load_predictor
@@ -34,6 +35,7 @@ __all__ = [
     "TrainConfig",
     "create_model",
     "evaluate",
+    "fit",
     "list_models",
     "load_pairs",
     "load_predictor",
@@ -56,6 +58,7 @@ _MODULES = {
     "TrainConfig": "twinrank.config",
     "create_model": "twinrank.api.networks",
     "evaluate": "twinrank.api.runs",
+    "fit": "twinrank.api.fitting",
     "list_models": "twinrank.api.networks",
     "load_pairs": "twinrank.api.pairs",
     "load_predictor": "twinrank.api.predictor",

@@ -296,6 +296,17 @@ class RunFolder:
         write_text(self.history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
 
+FIT = "fit.json"
+"""What ``twinrank fit`` found, in its folder."""
+FITTED = "model"
+"""The run folder in the folder of ``twinrank fit``."""
+
+
+def fitted_run(folder: Path) -> Path:
+    """The run folder that is meant by a folder: the model in one of ``twinrank fit``, else the folder itself."""
+    return folder / FITTED if (folder / FIT).is_file() else folder
+
+
 def teacher_folders(config: Mapping[str, Any]) -> list[Path]:
     """Folders of the teachers of a run, as they were named then; several teach by their mean."""
     path = config["teacher"]["path"] if "teacher" in config else []

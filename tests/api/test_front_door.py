@@ -31,7 +31,7 @@ def test_every_name_is_there_and_documented(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'twinrank' has no attribute 'fit'"):
+    with pytest.raises(AttributeError, match="module 'twinrank' has no attribute 'fitted'"):
         _ = tr.fit  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -18,7 +18,7 @@ from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
 from twinrank.models.names import folder_name
 from twinrank.models.registry import entry
-from twinrank.runs import RunFolder
+from twinrank.runs import RunFolder, fitted_run
 from twinrank.training import train as library
 from twinrank.training.hooks import Hooks
 from twinrank.workflows.distill import distill
@@ -44,7 +44,7 @@ class Run:
     True
 
     Args:
-        path: Run folder.
+        path: Run folder, or a folder of :func:`fit`.
 
     Attributes:
         path: Run folder.
@@ -54,7 +54,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = as_path(path, "path")
+        self.path = fitted_run(as_path(path, "path"))
         self._folder = RunFolder(self.path)
         self._folder.read_config()
 

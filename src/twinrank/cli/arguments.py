@@ -16,6 +16,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from twinrank.core.files import reading
 from twinrank.core.messages import quoted
 from twinrank.errors import InputError
+from twinrank.runs import fitted_run
 
 _WORDS = {int: "a whole number", float: "a number"}
 
@@ -57,7 +58,7 @@ def existing_run(text: str) -> Path:
     Raises:
         InputError: It is neither.
     """
-    path = existing_path(text)
+    path = fitted_run(existing_path(text))
     if not any((path / name).is_file() for name in ("config.json", "stack.json")):
         raise InputError(f"{path}: not a run folder (no config.json), nor a stack folder (no stack.json)")
     return path

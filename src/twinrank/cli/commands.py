@@ -12,7 +12,7 @@ from twinrank.errors import InputError
 Function = Callable[..., None]
 
 GROUPS: dict[str, dict[str, str]] = {
-    "Start here": {"run": "start", "models": "start"},
+    "Start here": {"fit": "start", "run": "start", "models": "start"},
     "Your own images": {"data": "data", "evaluate": "use", "predict": "use", "rank": "rank", "next": "rank"},
     "Train": {
         "train": "networks",

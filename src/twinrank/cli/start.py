@@ -2,26 +2,73 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from twinrank.cli.arguments import (
     Changes,
     Columns,
+    FileArgument,
     Files,
     OptionalFile,
     OptionalFolder,
     OptionalImages,
+    OptionalNumber,
     OptionalText,
     OutFolder,
     Threads,
     require_train,
 )
-from twinrank.cli.output import given_command, print_metrics, progress_bars, say
+from twinrank.cli.output import given_command, listening, print_metrics, progress_bars, say
 from twinrank.core.context import Context
+
+
+def fit(
+    judgements: FileArgument,
+    images: OptionalImages = None,
+    out: OutFolder = Path("runs/fit"),
+    minutes: float = 15.0,
+    groups: OptionalText = None,
+    columns: Columns = None,
+    size: OptionalNumber = None,
+    fit: Literal["resize", "crop", "pad", "native"] = "resize",
+    background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white",
+    seed: int = 0,
+    threads: Threads = None,
+) -> None:
+    """Fit what suits your judgements, rank all images, and say how good it is.
+
+    Some images are held out as a test. What is done already is not done again.
+
+    Args:
+        judgements: Table of judgements, or a folder with one.
+        images: Folder of the images that the table names; that of the table by default.
+        out: Folder of everything that is made: model, ranking, report.
+        minutes: Time for trying several ways; the first one is always finished.
+        groups: Column of groups of images, such as patients or places, which are held out whole.
+        columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
+        size: Pixels in height and width; by default what suits the images.
+        fit: How an image of another shape is brought to that size; by default, several ways are tried.
+        background: Colour behind transparent pixels, and of margins.
+        seed: Seed of all random numbers.
+        threads: CPU threads; all cores by default.
+    """
+    from twinrank.data.images.reading import Reading
+    from twinrank.data.source import Source
+    from twinrank.workflows.fit import fit as fit_judgements
+
+    stated = (columns or {}) | ({} if groups is None else {"group": groups})
+    source = Source(images, stated, Reading(size, fit, background=background))
+    with listening() as context:
+        context = replace(context, threads=threads)
+        made = fit_judgements(judgements, out, source, minutes=minutes, seed=seed, context=context)
+    for line in made.found["said"]:
+        print(line)
+    for name in ("ranking.csv", "ranking.html", "report.html"):
+        print(out / name)
 
 
 def run(

@@ -29,12 +29,14 @@ class Split:
 
     Attributes:
         part: Part of each judgement, int8 (N,): 0 train, 1 val, 2 test, where both of its images belong to it; else -1.
+        sides: Part of its left and its right image, int8 (2, N).
         crossing: Judgements of a training image and a test image, bool (N,).
         images: Number of images of each part.
         lost: Number of judgements of images of two parts, by the parts' names.
     """
 
     part: np.ndarray
+    sides: np.ndarray
     crossing: np.ndarray
     images: dict[str, int]
     lost: dict[tuple[str, str], int]
@@ -91,6 +93,7 @@ def split_votes(
     }
     return Split(
         part=np.where(same, sides[0], -1).astype(np.int8),
+        sides=sides,
         crossing=(low == 0) & (high == 2),
         images={name: int((part == place).sum()) for place, name in enumerate(PARTS)},
         lost=counts,

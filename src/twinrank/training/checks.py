@@ -154,6 +154,9 @@ def holds(run: RunFolder, spec: RunSpec) -> bool:
 def finished(path: Path) -> bool:
     """Whether there is a run in this folder with nothing left to train."""
     run = RunFolder(Path(path))
-    if not (run.config.is_file() and run.checkpoint.is_file() and run.weights.is_file()):
+    if not (run.config.is_file() and run.weights.is_file()):
         return False
+    if not run.checkpoint.is_file():
+        # A linear head has no epochs; its calibration is written last.
+        return run.out_of_fold.is_file() and run.score_prior.is_file()
     return read_train_state(run.checkpoint).finished(run.train_config())

@@ -130,6 +130,7 @@ def rank(
     *,
     source: Source | None = None,
     seed: int = 0,
+    notes: Sequence[str] = (),
     context: Context = Context(),
 ) -> ScoredImages:
     """Rank the images of a folder; write the ranking as a CSV, the highest first, and a page beside it.
@@ -141,6 +142,7 @@ def rank(
         judgements: Judgements of these images, or None, as of :func:`score_images`.
         source: How the judgements are read.
         seed: Root seed of the draws.
+        notes: More that a reader must know, a line each.
         context: Listeners.
 
     Raises:
@@ -150,6 +152,7 @@ def rank(
     _require_other_files([out, page], judgements, source)
     require_own_columns(out, COLUMNS)
     scored = score_images(runs, images, judgements, source=source, seed=seed, context=context)
+    scored = replace(scored, notes=(*notes, *scored.notes))
     scores = scored.scores
     order = np.argsort(scores.rank)
     columns = [

@@ -56,13 +56,35 @@ def split(
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
     files = found[: len(votes)], found[len(votes) :]
     made = split_votes(votes, by, shares, seed, files)
-    spelled = {file: _name(file, images, out) for file in dict.fromkeys(found)}
-    named = replace(votes, left=[spelled[file] for file in files[0]], right=[spelled[file] for file in files[1]])
     rows = {part: made.rows(part) for part in PARTS} | {"crossing": np.flatnonzero(made.crossing)}
-    _write({out / f"{name}.csv": votes_as_csv(named.select(places)) for name, places in rows.items()})
+    write_parts(votes, files, images, out, rows)
     for line in _lines(votes, made, out):
         context.say(line)
     return made
+
+
+def write_parts(
+    votes: VoteTable,
+    files: tuple[Sequence[Path], Sequence[Path]],
+    images: Path | None,
+    out: Path,
+    rows: Mapping[str, np.ndarray],
+) -> None:
+    """Write tables of some judgements, all or none; a file that is there stays if it is equal.
+
+    Args:
+        votes: N judgements.
+        files: Files of their left and right images, (N,) each.
+        images: Folder from which the images are named; None for ``out``.
+        out: Folder of the tables.
+        rows: Positions of the judgements of each table, by its name without ``.csv``.
+
+    Raises:
+        InputError: A file is there and differs, or cannot be written.
+    """
+    spelled = {file: _name(file, images, out) for file in dict.fromkeys([*files[0], *files[1]])}
+    named = replace(votes, left=[spelled[file] for file in files[0]], right=[spelled[file] for file in files[1]])
+    _write({out / f"{name}.csv": votes_as_csv(named.select(places)) for name, places in rows.items()})
 
 
 def _name(file: Path, images: Path | None, out: Path) -> str:

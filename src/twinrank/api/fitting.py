@@ -1,0 +1,45 @@
+"""From judgements to a network and a ranking, without an option."""
+
+import os
+from pathlib import Path
+
+from twinrank.api.values import as_path
+from twinrank.data.source import Source
+from twinrank.workflows.fit import Fitted
+from twinrank.workflows.fit import fit as fit_judgements
+
+__all__ = ["fit"]
+
+
+def fit(
+    judgements: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] = "runs/fit",
+    minutes: float = 15.0,
+    groups: str | None = None,
+    seed: int = 0,
+) -> Fitted:
+    """Fit what suits judgements, and rank all images. It needs the extra ``backbones``.
+
+    >>> fitted = tr.fit("votes.csv", "photos")  # doctest: +SKIP
+    >>> print(*fitted.found["said"], sep="\\n")  # doctest: +SKIP
+    >>> fitted.ranking.names[fitted.ranking.scores.mean.argmax()]  # doctest: +SKIP
+
+    Args:
+        judgements: Table of judgements, or a folder with one.
+        images: Folder of the images that the table names; that of the table by default.
+        out: Folder of everything that is made: model, ranking, report.
+        minutes: Time for trying several ways; the first one is always finished.
+        groups: Column of groups of images, such as patients or places, which are held out whole.
+        seed: Seed of all random numbers.
+
+    Returns:
+        ``model``, the run folder, and ``ranking``, what :func:`rank` gives. ``found`` has what ``fit.json`` has:
+        figures of the test and of cross-validation, and three sentences, ``said``.
+
+    Raises:
+        InputError: The table or the images are refused, or there are too few judgements.
+    """
+    where = None if images is None else as_path(images, "images")
+    source = Source(where, {} if groups is None else {"group": groups})
+    return fit_judgements(as_path(judgements, "judgements"), Path(out), source, minutes=minutes, seed=seed)

