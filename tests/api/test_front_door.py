@@ -32,7 +32,7 @@ def test_every_name_is_there_and_documented(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'twinrank' has no attribute 'fitted'"):
-        _ = tr.fit  # pyright: ignore[reportAttributeAccessIssue]
+        _ = tr.fitted  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_all_names_are_sorted_and_each_has_a_module() -> None:
