@@ -4,15 +4,19 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo demo-photos test lint bench clean
 
 help:  ## list these targets
 	@echo "usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r target text; do \
-		printf '  %-6s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r target text; do \
+		printf '  %-12s %s\n' "$$target" "$$text"; done
 
 demo: .venv/installed  ## make the benchmark, train a network, score it, write its page and a submission
 	$(BIN)/twinrank run demo
+
+demo-photos: .venv/installed-photos  ## rank 2,000 photographs of solar cells by the votes of a simulated crowd
+	test -e data/cells/votes.csv || $(BIN)/python -m benchmarks.real_data cells data/cells --images 2000 --votes 10000
+	$(BIN)/twinrank fit data/cells/votes.csv --images data/cells/images --out runs/cells --minutes 10
 
 test: .venv/installed-dev lint  ## run the linters, the type checker and every test
 	$(BIN)/python -m pytest -n 2 --dist loadscope
@@ -37,6 +41,10 @@ clean:  ## remove what the targets above have made
 .venv/installed: pyproject.toml constraints/cpu.txt | .venv/bin/python
 	@echo "installing into .venv, which takes about a minute"
 	$(INSTALL) -e .
+	touch $@
+
+.venv/installed-photos: .venv/installed
+	$(INSTALL) -e '.[backbones,real]'
 	touch $@
 
 .venv/installed-dev: .venv/installed

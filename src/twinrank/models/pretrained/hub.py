@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twinrank.errors import InputError
 
-_MISSING = "huggingface_hub is not installed; install it with: pip install 'twinrank[backbones]'"
+_MISSING = "huggingface_hub is not installed; install it with: pip install 'twinrank[transformers]'"
 
 
 def fetched(name: str, file: str) -> Path | None:
