@@ -102,7 +102,8 @@ def _made(config: Mapping[str, Any]) -> Any:
     try:
         from transformers import AutoConfig, AutoModel
     except ImportError as error:
-        raise InputError("transformers is not installed; install it with: pip install 'twinrank[transformers]'") from error
+        message = "transformers is not installed; install it with: pip install 'twinrank[transformers]'"
+        raise InputError(message) from error
     values = {key: value for key, value in config.items() if key not in ("model_type", "auto_map")}
     try:
         with _quiet():
