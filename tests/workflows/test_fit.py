@@ -60,6 +60,13 @@ def test_a_second_call_does_nothing_again(folder: Path, capsys: pytest.CaptureFi
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")} == before
 
 
+def test_other_values_need_another_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(folder), "--size", "48"])
+    assert stopped.value.code == 2
+    assert "another --size; choose another folder with --out" in capsys.readouterr().err
+
+
 def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "twinrank.api.fitting.Source", lambda images, columns: fit_module.Source(images, columns, Reading(size=32))

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
-from twinrank.core.files import write_json
+from twinrank.core.files import read_json, write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.formats.votes.files import image_files
@@ -32,6 +32,7 @@ from twinrank.workflows.split import write_parts
 MODEL = "efficientnet_lite0"
 _TRIED, _SPLIT, _HALF = "tried", "split", "half"
 _FITTED_ALL, _DEVELOPMENT, _TEST, _PARTLY = "judgements", "development", "test", "one_unseen"
+_REQUESTED = "requested.json"
 _LEAST_HALF = 200
 """Judgements from which on half of them are fitted, too."""
 
@@ -84,9 +85,8 @@ def fit(
     began, source = time.monotonic(), source or Source()
     work = _Fit(Path(table), Path(out), source, seed, context)
     best = work.tried(began + 60 * minutes)
-    records = evaluate(
-        RunFolder(best), [work.part(_TEST), work.part(_PARTLY)], source=work.source_of(best), context=context
-    )
+    tests = [work.part(_TEST), work.part(_PARTLY)]
+    records = evaluate(RunFolder(best), tests, source=work.source_of(best), context=work.quiet)
     halved = work.halved(best)
     model = work.trained(out / FITTED, _FITTED_ALL, work.source_of(best))
     found = _found(work, best, records, halved)
@@ -97,8 +97,8 @@ def fit(
         out / "ranking.csv",
         work.part(_FITTED_ALL),
         seed=seed,
-        context=context,
         notes=found["said"],
+        context=work.quiet,
     )
     report(best, out / "report.html")
     return Fitted(out, model, ranking, found)
@@ -109,6 +109,8 @@ class _Fit:
 
     def __init__(self, table: Path, out: Path, source: Source, seed: int, context: Context) -> None:
         self.out, self.seed, self.context = out, seed, context
+        # The lines about a table are said once.
+        self.quiet = replace(context, say=_nothing)
         votes = read_votes(table, source.columns)
         files = image_files(votes, source.images, context.say)
         if votes.y is None:
@@ -128,6 +130,9 @@ class _Fit:
         self.counts = {name: len(places) for name, places in rows.items()}
         self.counts["images"] = len(set(files))
         write_parts(votes, sides, self.images, out / _SPLIT, rows)
+        _require_same(
+            out / _REQUESTED, {"seed": seed, "images": str(self.images.resolve()), **source.reading.to_json()}
+        )
         pairs = np.unique(np.array([str(file) for file in files]), return_inverse=True)[1].reshape(2, -1).T
         rater = None if votes.rater is None else np.array(votes.rater)
         assert votes.y is not None
@@ -184,12 +189,25 @@ class _Fit:
             resume(run, context=self.context)
             return run
         spec = RunSpec(MODEL, replace(entry(MODEL).train, seed=self.seed))
-        train(spec, self.part(part), None, run, source=source, context=replace(self.context, say=_quiet))
+        train(spec, self.part(part), None, run, source=source, context=self.quiet)
         return run
 
 
-def _quiet(line: str) -> None:
-    """The lines about a table were said once."""
+def _nothing(line: str) -> None:
+    pass
+
+
+def _require_same(path: Path, requested: dict[str, Any]) -> None:
+    """Keep what was requested, or make sure that it is what the folder was begun with."""
+    if not path.exists():
+        write_json(path, requested)
+        return
+    before = read_json(path)
+    if changed := [
+        name for name, value in requested.items() if not isinstance(before, dict) or before.get(name) != value
+    ]:
+        names = ", ".join(f"`{name}`" for name in changed)
+        raise InputError(f"{path.parent}: was begun with another {names}; choose another folder with `out`")
 
 
 def _words(candidate: Candidate) -> str:
