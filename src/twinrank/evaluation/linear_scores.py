@@ -48,7 +48,7 @@ class LinearScores:
         out_of_fold: Difference of the scores of left and right, float64 (N,), scaled alike. Each is predicted by
             scores that were fitted without both images.
         unseen: Scores of the images, float64 (M,), scaled alike: the mean of those that were fitted without the image;
-            NaN for an image that was not judged.
+            NaN for an image that was not judged, or was fitted in every fold.
         log_loss: Out-of-fold log-loss of the judgements, in nats a vote.
         blocks: Of each block of features: its spread, its own out-of-fold log-loss, and its weight in the sum.
     """
@@ -91,13 +91,10 @@ def fit_linear_scores(
 
     Example:
         >>> random = np.random.default_rng(0)
-        >>> features = random.normal(size=(60, 3))
-        >>> pairs = np.array([random.choice(60, 2, replace=False) for _ in range(900)])
-        >>> better = features[pairs[:, 0], 0] > features[pairs[:, 1], 0]
-        >>> part = np.arange(60)[pairs] % 3
-        >>> fitted = np.stack([(part != fold).all(1) for fold in range(3)])
-        >>> rows = Comparisons(*pairs.T, better.astype(float))
-        >>> scores = fit_linear_scores(features, rows, FoldMasks(part[:, 0], fitted))
+        >>> features, left, right = random.normal(size=(60, 3)), *random.integers(0, 30, (2, 900))
+        >>> rows = Comparisons(left, right + 30, features[left, 0] > features[right + 30, 0])
+        >>> fitted = np.stack([left % 3 != fold for fold in range(3)])
+        >>> scores = fit_linear_scores(features, rows, FoldMasks(left % 3, fitted))
         >>> bool(scores.weight[0] > 10 * abs(scores.weight[1:]).max())
         True
     """
@@ -229,7 +226,7 @@ class _Block:
         rows, found = self._rows, list[_Chosen]()
         weights = [np.zeros(self._coordinates.shape[1])] * len(self._folds.fitted)
         for spread in spreads:
-            out_of_fold, total, times = np.empty(len(rows)), np.zeros(len(self._coordinates)), 0
+            out_of_fold, (total, times) = np.empty(len(rows)), np.zeros((2, len(self._coordinates)))
             for fold, fitted in enumerate(self._folds.fitted):
                 # From the strongest penalty on, each fit begins where the last one ended.
                 weights[fold] = self.weights(spread, judging, fitted, weights[fold])
@@ -237,7 +234,8 @@ class _Block:
                 out_of_fold[predicted] = (score[rows.left] - score[rows.right])[predicted]
                 unseen = rows.select(fitted).counts(len(score)) == 0
                 total, times = total + np.where(unseen, score, 0.0), times + unseen
-            found.append(_Chosen(spread, _log_loss(out_of_fold, rows, judging), out_of_fold, total / times))
+            mean = np.where(times > 0, total / np.maximum(times, 1), np.nan)
+            found.append(_Chosen(spread, _log_loss(out_of_fold, rows, judging), out_of_fold, mean))
             if len(found) > 1 and found[-1].log_loss > found[-2].log_loss:
                 break
         return min(found, key=lambda each: each.log_loss)
