@@ -14,7 +14,7 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.reading import Reading
 from twinrank.errors import InputError
 from twinrank.workflows import fit as fit_module
-from twinrank.workflows.fit_plan import candidates, divided
+from twinrank.workflows.fit_plan import Candidate, affordable, candidates, divided
 from twinrank.workflows.fit_words import sentences
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
@@ -134,10 +134,19 @@ def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatc
     begun, said = list[str](), list[str]()
     work = object.__new__(fit_module._Fit)
     work.out, work.context = tmp_path, Context(say=said.append)
-    work._candidates = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
+    work._plan = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
     work._source = fit_module.Source()
     monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
     monkeypatch.setattr(fit_module._Fit, "log_loss", lambda self, run: 0.5)
-    assert work.tried(until=0.0).name == "whole"
+    assert work.tried(work._plan, until=0.0).name == "whole"
     assert begun == ["whole"]
     assert "left out for want of time" in said[-1]
+
+
+def test_many_images_are_read_smaller() -> None:
+    said = list[str]()
+    candidate = Candidate("whole", "pad", 96)
+    assert affordable(candidate, 10, 1e6, Context(said.append)) == candidate
+    assert not said
+    assert affordable(candidate, 10**6, 60.0, Context(said.append)).size == 64
+    assert "64 pixels instead of 96" in said[0]

@@ -1,8 +1,8 @@
 """``twinrank fit``: from a table of judgements to a network, a ranking and a page, without an option."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from twinrank.core.context import Context
 from twinrank.core.files import read_json, write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.randomness import numpy_generator
+from twinrank.core.records import as_record
 from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.images.files import image_files as found_images
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.agreement import agreement
@@ -23,16 +25,17 @@ from twinrank.models.registry import entry
 from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.training.checks import finished
 from twinrank.training.train import resume, train
-from twinrank.workflows.fit_plan import Candidate, candidates, divided
+from twinrank.workflows.fit_plan import MODEL, Candidate, affordable, candidates, divided
 from twinrank.workflows.fit_words import sentences
 from twinrank.workflows.rank import ScoredImages, rank
 from twinrank.workflows.report import report
 from twinrank.workflows.split import write_parts
 
-MODEL = "efficientnet_lite0"
 _TRIED, _SPLIT, _HALF = "tried", "split", "half"
 _FITTED_ALL, _DEVELOPMENT, _TEST, _PARTLY = "judgements", "development", "test", "one_unseen"
-_REQUESTED = "requested.json"
+_REQUESTED, _PLAN = "requested.json", "plan.json"
+_FEATURES = 0.5
+"""Share of the time that the features of all images may take in one way of reading them."""
 _LEAST_HALF = 200
 """Judgements from which on half of them are fitted, too."""
 
@@ -84,7 +87,7 @@ def fit(
     """
     began, source = time.monotonic(), source or Source()
     work = _Fit(Path(table), Path(out), source, seed, context)
-    best = work.tried(began + 60 * minutes)
+    best = work.tried(work.planned(60 * minutes), began + 60 * minutes)
     tests = [work.part(_TEST), work.part(_PARTLY)]
     records = evaluate(RunFolder(best), tests, source=work.source_of(best), context=work.quiet)
     halved = work.halved(best)
@@ -138,7 +141,7 @@ class _Fit:
         assert votes.y is not None
         self.agreement = agreement(votes.y, pairs, tie=votes.tie, weight=votes.weight, rater=rater)
         self._source = Source(images=self.images, reading=source.reading)
-        self._candidates = candidates(files, source.reading)
+        self._files, self._plan = files, list[Candidate]()
 
     def part(self, name: str) -> Path:
         """Table of some judgements."""
@@ -146,19 +149,36 @@ class _Fit:
 
     def source_of(self, run: Path) -> Source:
         """How a run reads its images."""
-        chosen = next((each for each in self._candidates if each.name == run.name), self._candidates[0])
+        chosen = next((each for each in self._plan if each.name == run.name), self._plan[0])
         return replace(self._source, reading=chosen.reading(self._source.reading))
 
-    def tried(self, until: float) -> Path:
+    def planned(self, seconds: float) -> list[Candidate]:
+        """What is tried, at sizes for which there is time; kept for the next call, which may have other time.
+
+        Args:
+            seconds: Time for everything.
+        """
+        kept = self.out / _PLAN
+        if not kept.exists():
+            images = max(len(set(self._files)), len(found_images(self.images)))
+            wanted = candidates(self._files, self._source.reading)
+            fitting = [affordable(each, images, _FEATURES * seconds, self.context) for each in wanted]
+            write_json(kept, [asdict(each) for each in fitting])
+        plan: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
+        self._plan = [Candidate(**each) for each in plan]
+        return self._plan
+
+    def tried(self, plan: Sequence[Candidate], until: float) -> Path:
         """The run of the candidate with the least out-of-fold log-loss.
 
         Args:
+            plan: Candidates, the most promising first.
             until: Time after which nothing new is begun, on the monotonic clock, in seconds. A candidate is left out if
                 it would take longer than what is left, as the last one did.
         """
         losses: dict[Path, float] = {}
         seconds = 0.0
-        for candidate in self._candidates:
+        for candidate in plan:
             run = self.out / _TRIED / candidate.name
             if losses and not finished(run) and time.monotonic() + seconds > until:
                 self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` to try it")

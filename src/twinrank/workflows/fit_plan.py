@@ -1,5 +1,6 @@
 """What ``twinrank fit`` tries: how judgements are divided, and what their images suggest."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from twinrank.core.context import Context
+from twinrank.core.machine import available_threads
 from twinrank.core.messages import counted
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.images.reading import Fit, Reading
@@ -23,6 +26,9 @@ _SIZES_SEEN = 500
 _LEAST_NATIVE = 0.75
 """Share of the images that fill a native crop, from which on it is tried."""
 _LEAST_TEST = 10
+_TIMED, _SMALLEST = 4, 64
+MODEL = "efficientnet_lite0"
+"""The network with public weights."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,40 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(sides.max(), 64, _LARGE)))
     native = [Candidate("native", "native", _NATIVE)] if np.mean(sides >= _NATIVE) >= _LEAST_NATIVE else []
     return [whole, *native] if len(sizes) > 1 or sides.max() > _LARGE else [whole]
+
+
+def affordable(candidate: Candidate, images: int, seconds: float, context: Context) -> Candidate:
+    """A candidate at a smaller size, where the features of all images would take too long.
+
+    Args:
+        candidate: Candidate.
+        images: Number of images.
+        seconds: Time for their features.
+        context: Listener, and threads.
+    """
+    import torch
+
+    from twinrank.core.device import prepare_cpu
+    from twinrank.models.registry import create_model
+
+    prepare_cpu(available_threads() if context.threads is None else context.threads)
+    model = create_model(MODEL, 3, candidate.size).eval()
+    model.precision = "float32"
+    batch = torch.rand(_TIMED, 3, candidate.size, candidate.size)
+    with torch.inference_mode():
+        model.embed_batch(batch[:1])
+        began = time.perf_counter()
+        model.embed_batch(batch)
+    needed = images * (time.perf_counter() - began) / _TIMED
+    if needed <= seconds:
+        return candidate
+    size = max(_SMALLEST, int(candidate.size * (seconds / needed) ** 0.5) // 8 * 8)
+    if size < candidate.size:
+        context.say(
+            f"{candidate.name}: {size} pixels instead of {candidate.size}, since features of"
+            f" {counted(images, 'image', 'images')} would take {needed / 60:.0f} minutes; give more `minutes` for more"
+        )
+    return replace(candidate, size=min(size, candidate.size))
 
 
 def _size(path: Path) -> tuple[int, int] | None:
