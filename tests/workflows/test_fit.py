@@ -36,7 +36,7 @@ def test_it_leaves_a_model_a_ranking_and_pages(folder: Path) -> None:
     assert found["test"]["metrics"]["accuracy"]["n"] > 0
     assert len(found["said"]) == 3
     assert len((folder / "ranking.csv").read_text().splitlines()) == 61
-    assert found["said"][0].split(" decides ")[0] in (folder / "ranking.html").read_text()
+    assert found["said"][0].split(",")[0] in (folder / "ranking.html").read_text()
     assert (folder / "report.html").is_file()
 
 
@@ -123,7 +123,8 @@ def test_sentences_say_what_the_figures_say() -> None:
         "agreement": {"agreement": estimate | {"n": 40}, "ceiling": estimate},
     }
     good, could, more = sentences(found)
-    assert "80.0% (70.0–90.0) of 100 judgements" in good
+    assert "On 100 decided judgements" in good
+    assert "right in 80.0% (70.0–90.0)" in good
     assert "agree in 80.0%" in could
     assert more.startswith("More judgements would help:")
     assert "hardly help" in sentences(found | {"half": found["half"] | {"log_loss": 0.40}})[2]

@@ -20,12 +20,11 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
 
 def _how_good(found: Mapping[str, Any]) -> str:
     accuracy = found["test"]["metrics"]["accuracy"]
-    line = (
-        f"The network decides {_percent(accuracy)} of {counted(accuracy['n'], 'judgement', 'judgements')} rightly whose"
-        " images it had never seen"
+    judgements = counted(accuracy["n"], "decided judgement", "decided judgements")
+    return (
+        f"On {judgements} of images that it had never seen, the network is right in {_percent(accuracy)}; in"
+        f" cross-validation over the other images, in {found['out_of_fold']['accuracy']:.1%}."
     )
-    out = found["out_of_fold"]
-    return f"{line}; in cross-validation over the other images, {out['accuracy']:.1%} of {out['n']:,}."
 
 
 def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
