@@ -4,25 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from twinrank.benchmark.generator import make_benchmark
 from twinrank.benchmark.mnist import Mnist, fetch_mnist
 from twinrank.cli.main import main
 from twinrank.config import BenchmarkConfig
+from twinrank.core import machine
 from twinrank.core.cache_folder import cache_folder
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
-
-# One thread: small networks gain nothing from more, and results do not depend on the machine.
-torch.set_num_threads(1)
 
 # The shell of a background job ignores Ctrl-C, and tested processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,9 +43,36 @@ RECORDED = {
 """What every run's ``config.json`` has."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let trainings here have one thread, and processes start fast.
+
+    Small networks gain nothing from more threads, which wait for each other where other tests run beside. Results do
+    not depend on the machine then. Bytecode of the session is kept in a folder of its own where none may be written.
+    """
+    machine.available_threads = lambda: 1
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    if not os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="twinrank-bytecode-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder.name
+    sys.dont_write_bytecode = False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """What no training does has one thread, too: libraries may have read the environment before."""
+    import torch  # Not above: the process that hands out tests to others needs none.
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
 @pytest.fixture(autouse=True)
-def denormals() -> None:
+def denormals(one_thread: None) -> None:
     """Training flushes them for the whole process, and hypothesis does not work without them."""
+    import torch
+
     torch.set_flush_denormal(False)
 
 

@@ -89,16 +89,16 @@ def test_a_folder_of_another_run_is_not_overwritten(called: Call, done: Path) ->
     assert "data: holds another benchmark" in one_line(other)
 
 
-def test_the_submission_passes_and_is_what_predict_writes(twinrank: Call, done: Path) -> None:
+def test_the_submission_passes_and_is_what_predict_writes(called: Call, done: Path) -> None:
     submission, test = "runs/demo/pred_private.csv", "data/test_private.npz"
-    checked = twinrank("submit", "check", submission, "--test", test, cwd=done)
+    checked = called("submit", "check", submission, "--test", test, cwd=done)
     assert checked.returncode == 0
     assert "60 rows" in checked.stdout
-    predicted = twinrank("predict", "--run", "runs/demo", "--data", test, "--out", "again.csv", cwd=done)
+    predicted = called("predict", "--run", "runs/demo", "--data", test, "--out", "again.csv", cwd=done)
     assert predicted.stdout == f"again.csv: 60 labels for {test}\n"
     assert predicted.stderr == ""
     assert (done / "again.csv").read_bytes() == (done / submission).read_bytes()
-    one_line(twinrank("submit", "check", submission, "--test", "data/test_public.npz", cwd=done))
+    one_line(called("submit", "check", submission, "--test", "data/test_public.npz", cwd=done))
 
 
 def test_predict_agrees_with_evaluate(done: Path) -> None:

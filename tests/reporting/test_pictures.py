@@ -132,7 +132,7 @@ def test_a_covered_spot_counts_by_what_it_changes() -> None:
         def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
             return left[:, 0]
 
-    model.embed = lambda xa, xb: (Side(xa), Side(xb))  # pyright: ignore[reportAttributeAccessIssue]
+    model.embed_batch = lambda images, detached=False: Side(images)  # pyright: ignore[reportAttributeAccessIssue]
     model.comparator = Spot()
     images = np.full((2, 1, 28, 28), 255, np.uint8)
     data = Judgements.of_pairs(PairArrays(images, images.copy(), None, None), Path("pairs.npz"), "")

@@ -88,7 +88,7 @@ def test_a_student_learns_a_sure_teachers_predictions_and_not_the_labels(digits:
     pairs = load_pairs(tmp_path / "coin.npz")
     about = {"path": "sure", "of_sha256": pairs.sha256, "track": "open", "identity": {}, "used_in_training": {}}
     sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
-    config = replace(TINY, epochs=8, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
+    config = replace(TINY, epochs=6, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
     run = train(RunSpec("order_net", config, {"width": 4}), *files, tmp_path / "run", teacher=sure, context=ONE)
     history = run.read_history()

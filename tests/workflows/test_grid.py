@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from twinrank.errors import InputError
 from twinrank.inference.evaluate import predictions_of
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.training.jobs import Job
-from twinrank.training.train import train
+from twinrank.training.checks import finished
+from twinrank.training.jobs import Job, train_job
 from twinrank.workflows import grid as stacking
 from twinrank.workflows.grid import fill_ledger
 from twinrank.workflows.recipe import choose_models
@@ -42,8 +42,8 @@ runs:
 def in_process(jobs: Sequence[Job], *_: object, **__: object) -> dict[str, str]:
     """Train as a grid does, without processes, whose start takes longer than everything here."""
     for job in jobs:
-        if not RunFolder(job.folder).weights.is_file():
-            train(job.spec, job.train_file, job.val_file, job.folder, context=Context(threads=1))
+        if not finished(job.folder):
+            train_job(job, Context(threads=1))
     return {}
 
 
@@ -117,7 +117,13 @@ def test_holdout_stacks_val_and_stops_on_a_slice_of_train(holdout: Path, benchma
     assert recorded["val"]["n"] == 36
 
 
-def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_grid_ends_with_the_same_bytes(
+    holdout: Path,
+    benchmark_folder: Path,
+    tmp_path: Path,
+    called: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     command = [sys.executable, "-m", "twinrank", "grid", "--mode", "holdout", "--recipe", "recipe.yaml", "--folds", "4"]
     command += ["--out", ".", "--data", str(benchmark_folder), "--threads", "1", "--models", "order"]
@@ -126,7 +132,8 @@ def test_a_killed_grid_ends_with_the_same_bytes(holdout: Path, benchmark_folder:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, text=True)
+    monkeypatch.setattr(stacking, "run_jobs", in_process)
+    done = called(*command[3:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "order: 1 of 1 networks are in ledger" in done.stdout
     for file in ("ledger/rows.npz", "ledger/folds.npz", "ledger/order.npz", "cells/order/weights.safetensors"):

@@ -36,8 +36,9 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_a_search_ends_with_the_winner_and_the_defaults_on_fresh_seeds(
-    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "run_jobs", in_process)
     arguments = command(benchmark_folder, tmp_path, "--trials", "2", "--retrain-seeds", "7")
     main(arguments)
     output = capsys.readouterr()

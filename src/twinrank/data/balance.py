@@ -3,7 +3,6 @@
 from math import erfc, sqrt
 
 import numpy as np
-from scipy.stats import binomtest
 
 _P_VALUE = 1e-3
 _EVEN = (0.45, 0.55)
@@ -24,7 +23,11 @@ def label_imbalance(y: np.ndarray) -> str | None:
     if rows > 1 and ones in (0, rows):
         return f"every label is {ones // rows}"
     share = ones / rows
-    if _EVEN[0] <= share <= _EVEN[1] or binomtest(ones, rows).pvalue >= _P_VALUE:
+    if _EVEN[0] <= share <= _EVEN[1]:
+        return None
+    from scipy.stats import binomtest  # Its import takes longer than a command should start.
+
+    if binomtest(ones, rows).pvalue >= _P_VALUE:
         return None
     return f"{share:.1%} of the labels are 1, far from one half"
 

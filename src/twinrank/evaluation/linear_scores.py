@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
@@ -104,7 +105,9 @@ def fit_linear_scores(
     used = features if len(images) == len(features) else features[images]
     axes = [PrincipalAxes.of(used[:, block], seed) for block in blocks]
     fits = [_Block(each.coordinates(used[:, block]), rows, folds) for each, block in zip(axes, blocks, strict=True)]
-    chosen, shares, judging = _taken_in_turns(fits, rows, spreads)
+    # Thousands of steps, each too small to share: threads would wait for each other far longer than they compute.
+    with threadpool_limits(1, "blas"):
+        chosen, shares, judging = _taken_in_turns(fits, rows, spreads)
     weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
     for one, block, fit, best, share in zip(axes, blocks, fits, chosen, shares, strict=True):
         mean[block] = one.mean

@@ -63,15 +63,22 @@ def occlusion_saliency(model: SiameseNet, data: Judgements) -> Saliency:
     spots = [(top, left) for top in tops for left in lefts]
     logit = predict_logits(model, data)
     device = next(model.parameters()).device
+    sides = data.xa, data.xb
+
+    def embedded(images: np.ndarray) -> torch.Tensor:
+        return model.embed_batch(torch.from_numpy(images).to(device)).features
+
     maps = []
-    for place in range(2):
+    for place, side_images in enumerate(sides):
         total, times = np.zeros((len(data), height, width), np.float32), np.zeros((height, width), np.float32)
+        with torch.inference_mode():
+            other = embedded(sides[1 - place])
         for top, left in spots:
-            images = [data.xa, data.xb]
-            images[place] = images[place].copy()
-            images[place][:, :, top : top + side, left : left + side] = 0
+            images = side_images.copy()
+            images[:, :, top : top + side, left : left + side] = 0
             with torch.inference_mode():
-                covered = model(*(torch.from_numpy(each).to(device) for each in images)).cpu().numpy()
+                own = embedded(images)
+                covered = model.comparator(*((own, other) if place == 0 else (other, own))).cpu().numpy()
             total[:, top : top + side, left : left + side] += (logit - covered)[:, None, None]
             times[top : top + side, left : left + side] += 1
         maps.append(total / np.maximum(times, 1))
