@@ -60,11 +60,29 @@ def test_a_second_call_does_nothing_again(folder: Path, capsys: pytest.CaptureFi
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")} == before
 
 
-def test_other_values_need_another_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def refused(capsys: pytest.CaptureFixture[str], *words: str | Path | int) -> str:
     with pytest.raises(SystemExit) as stopped:
-        main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(folder), "--size", "48"])
+        main(["fit", *map(str, words)])
     assert stopped.value.code == 2
-    assert "another --size; choose another folder with --out" in capsys.readouterr().err
+    return capsys.readouterr().err
+
+
+def test_other_values_and_other_votes_need_another_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = "--images", IMAGES, "--out", folder
+    assert "begun with other --size; choose another folder with --out" in refused(capsys, VOTES, *given, "--size", 48)
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:-1]))
+    assert "begun with other" in refused(capsys, fewer, *given, "--size", 32)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    assert "holds other files" in refused(capsys, VOTES, "--images", IMAGES, "--out", tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    for minutes in ("-1", "nan"):
+        message = refused(capsys, VOTES, "--images", IMAGES, "--out", tmp_path / "new", f"--minutes={minutes}")
+        assert "--minutes is" in message
+    assert not (tmp_path / "new").exists()
 
 
 def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

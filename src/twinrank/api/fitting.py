@@ -1,11 +1,11 @@
 """From judgements to a network and a ranking, without an option."""
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 
 from twinrank.api.values import as_path
 from twinrank.data.source import Source
-from twinrank.workflows.fit import Fitted
+from twinrank.workflows.fit import NO_GROUPS, Fitted, group_columns
 from twinrank.workflows.fit import fit as fit_judgements
 
 __all__ = ["fit"]
@@ -17,6 +17,7 @@ def fit(
     out: str | os.PathLike[str] = "runs/fit",
     minutes: float = 15.0,
     groups: str | None = None,
+    columns: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Fitted:
     """Fit what suits judgements, and rank all images. It needs the extra ``backbones``.
@@ -30,7 +31,9 @@ def fit(
         images: Folder of the images that the table names; that of the table by default.
         out: Folder of everything that is made: model, ranking, report.
         minutes: Time for trying several ways; the first one is always finished.
-        groups: Column of groups of images, such as patients or places, which are held out whole.
+        groups: Column of groups of images, such as patients or places, which are held out whole; or two, separated by a
+            comma. "none" holds out images, also where they lie in several folders.
+        columns: Columns of the table where their names do not tell, such as ``{"left": "photo_1"}``.
         seed: Seed of all random numbers.
 
     Returns:
@@ -41,5 +44,6 @@ def fit(
         InputError: The table or the images are refused, or there are too few judgements.
     """
     where = None if images is None else as_path(images, "images")
-    source = Source(where, {} if groups is None else {"group": groups})
-    return fit_judgements(as_path(judgements, "judgements"), Path(out), source, minutes=minutes, seed=seed)
+    source = Source(where, {**(columns or {}), **group_columns(groups)})
+    values = {"minutes": minutes, "seed": seed, "groups": groups != NO_GROUPS}
+    return fit_judgements(as_path(judgements, "judgements"), as_path(out, "out"), source, **values)

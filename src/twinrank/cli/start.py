@@ -34,7 +34,7 @@ def fit(
     groups: OptionalText = None,
     columns: Columns = None,
     size: OptionalNumber = None,
-    fit: Literal["resize", "crop", "pad", "native"] = "resize",
+    fit: Literal["resize", "crop", "pad", "native"] | None = None,
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white",
     seed: int = 0,
     threads: Threads = None,
@@ -48,23 +48,28 @@ def fit(
         images: Folder of the images that the table names; that of the table by default.
         out: Folder of everything that is made: model, ranking, report.
         minutes: Time for trying several ways; the first one is always finished.
-        groups: Column of groups of images, such as patients or places, which are held out whole.
+        groups: Column of groups of images, such as patients or places, which are held out whole; or two, of the left
+            and the right image. "none" holds out images, also where they lie in several folders.
         columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
         size: Pixels in height and width; by default what suits the images.
-        fit: How an image of another shape is brought to that size; by default, several ways are tried.
+        fit: How an image of another shape is brought to that size; by default, what suits the images.
         background: Colour behind transparent pixels, and of margins.
         seed: Seed of all random numbers.
         threads: CPU threads; all cores by default.
     """
     from twinrank.data.images.reading import Reading
     from twinrank.data.source import Source
+    from twinrank.workflows.fit import NO_GROUPS, group_columns
     from twinrank.workflows.fit import fit as fit_judgements
 
-    stated = (columns or {}) | ({} if groups is None else {"group": groups})
-    source = Source(images, stated, Reading(size, fit, background=background))
+    stated = (columns or {}) | group_columns(groups)
+    # A stated fit is the only one that is tried.
+    size = 300 if size is None and fit is not None else size
+    source = Source(images, stated, Reading(size, fit or "resize", background=background))
     with listening() as context:
         context = replace(context, threads=threads)
-        made = fit_judgements(judgements, out, source, minutes=minutes, seed=seed, context=context)
+        values = {"minutes": minutes, "seed": seed, "groups": groups != NO_GROUPS}
+        made = fit_judgements(judgements, out, source, **values, context=context)
     for line in made.found["said"]:
         print(line)
     for name in ("ranking.csv", "ranking.html", "report.html"):

@@ -110,7 +110,9 @@ def uses(contents: RunContents) -> list[Use]:
 
 
 def learning_curves(contents: RunContents) -> list[Drawing]:
-    """The learning curves."""
+    """The learning curves; none where there were no epochs, as for a linear head."""
+    if "val" not in contents.config["data"]:
+        return []
     figures = plots.learning_curves(contents.history)
     return [Drawing(title, "", figure) for title, figure in figures.items()]
 

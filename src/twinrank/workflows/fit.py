@@ -1,5 +1,7 @@
 """``twinrank fit``: from a table of judgements to a network, a ranking and a page, without an option."""
 
+import hashlib
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +18,7 @@ from twinrank.core.randomness import numpy_generator
 from twinrank.core.records import as_record
 from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.formats.votes.write import votes_as_csv
 from twinrank.data.images.files import image_files as found_images
 from twinrank.data.source import Source
 from twinrank.errors import InputError
@@ -23,7 +26,8 @@ from twinrank.evaluation.agreement import agreement
 from twinrank.inference.evaluate import evaluate
 from twinrank.models.registry import entry
 from twinrank.runs import FIT, FITTED, RunFolder
-from twinrank.training.checks import finished
+from twinrank.training.checks import finished, require_threads
+from twinrank.training.progress import EpochProgress
 from twinrank.training.train import resume, train
 from twinrank.workflows.fit_plan import MODEL, Candidate, affordable, candidates, divided
 from twinrank.workflows.fit_words import sentences
@@ -31,8 +35,10 @@ from twinrank.workflows.rank import ScoredImages, rank
 from twinrank.workflows.report import report
 from twinrank.workflows.split import write_parts
 
+NO_GROUPS = "none"
+"""In place of a column of groups: images are held out, whatever their folders are."""
 _TRIED, _SPLIT, _HALF = "tried", "split", "half"
-_FITTED_ALL, _DEVELOPMENT, _TEST, _PARTLY = "judgements", "development", "test", "one_unseen"
+_FITTED_ALL, _DEVELOPMENT, _TEST = "judgements", "development", "test"
 _REQUESTED, _PLAN = "requested.json", "plan.json"
 _FEATURES = 0.5
 """Share of the time that the features of all images may take in one way of reading them."""
@@ -40,7 +46,7 @@ _LEAST_HALF = 200
 """Judgements from which on half of them are fitted, too."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fitted:
     """What ``twinrank fit`` has made.
 
@@ -56,6 +62,9 @@ class Fitted:
     ranking: ScoredImages
     found: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Fitted({self.folder}: {len(self.ranking.names):,} images ranked)"
+
 
 def fit(
     table: Path,
@@ -64,6 +73,7 @@ def fit(
     *,
     minutes: float = 15.0,
     seed: int = 0,
+    groups: bool = True,
     context: Context = Context(),
 ) -> Fitted:
     """Fit what suits the judgements of a table, and rank all images.
@@ -79,20 +89,24 @@ def fit(
         source: Where the images are, and how the table is read. Groups of its columns are held out whole.
         minutes: Time for trying; what is tried first is always finished.
         seed: Root seed.
+        groups: Whether images that lie in several folders are held out by folder, where the table has no groups.
         context: Listeners and command.
 
     Raises:
         InputError: The table or the images are refused, there are too few judgements, or the folder holds something
             else.
     """
+    if not 0 <= minutes < math.inf:
+        raise InputError(f"`minutes` is {minutes}; it must be a number of at least 0")
+    if context.threads is not None:
+        require_threads(context.threads)
     began, source = time.monotonic(), source or Source()
-    work = _Fit(Path(table), Path(out), source, seed, context)
+    work = _Fit(Path(table), Path(out), source, seed, groups, context)
     best = work.tried(work.planned(60 * minutes), began + 60 * minutes)
-    tests = [work.part(_TEST), work.part(_PARTLY)]
-    records = evaluate(RunFolder(best), tests, source=work.source_of(best), context=work.quiet)
+    test = evaluate(RunFolder(best), [work.part(_TEST)], source=work.source_of(best), context=work.quiet)[_TEST]
     halved = work.halved(best)
     model = work.trained(out / FITTED, _FITTED_ALL, work.source_of(best))
-    found = _found(work, best, records, halved)
+    found = _found(work, best, test, halved)
     write_json(out / FIT, found | provenance(context.command))
     ranking = rank(
         [model],
@@ -110,7 +124,7 @@ def fit(
 class _Fit:
     """Judgements of a table, divided into parts that lie in ``out``."""
 
-    def __init__(self, table: Path, out: Path, source: Source, seed: int, context: Context) -> None:
+    def __init__(self, table: Path, out: Path, source: Source, seed: int, groups: bool, context: Context) -> None:
         self.out, self.seed, self.context = out, seed, context
         # The lines about a table are said once.
         self.quiet = replace(context, say=_nothing)
@@ -120,22 +134,22 @@ class _Fit:
             raise InputError(f"{votes.path}: has no outcomes; name their column with `columns`, such as winner=COLUMN")
         self.images = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
         sides = files[: len(votes)], files[len(votes) :]
-        votes, split = divided(votes, sides, self.images, seed, context.say)
+        requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
+        requested |= {"images": str(self.images.resolve()), "groups": groups, **source.reading.to_json()}
+        _require_same(out / _REQUESTED, requested)
+        votes, split = divided(votes, sides, self.images, seed, context.say, by_folder=groups)
         tested = (split.sides == 2).sum(0)
         half = numpy_generator(seed, _HALF).permutation(np.flatnonzero(tested == 0))
         rows = {
             _FITTED_ALL: np.arange(len(votes)),
             _DEVELOPMENT: np.flatnonzero(tested == 0),
             _TEST: np.flatnonzero(tested == 2),
-            _PARTLY: np.flatnonzero(tested == 1),
             _HALF: np.sort(half[: len(half) // 2]),
         }
         self.counts = {name: len(places) for name, places in rows.items()}
+        self.counts["one_unseen"] = int((tested == 1).sum())
         self.counts["images"] = len(set(files))
         write_parts(votes, sides, self.images, out / _SPLIT, rows)
-        _require_same(
-            out / _REQUESTED, {"seed": seed, "images": str(self.images.resolve()), **source.reading.to_json()}
-        )
         pairs = np.unique(np.array([str(file) for file in files]), return_inverse=True)[1].reshape(2, -1).T
         rater = None if votes.rater is None else np.array(votes.rater)
         assert votes.y is not None
@@ -206,11 +220,27 @@ class _Fit:
             self.context.say(f"{run}: done before")
             return run
         if RunFolder(run).config.is_file():
-            resume(run, context=self.context)
+            resume(run, hooks=_Progress(1), context=self.quiet)
             return run
         spec = RunSpec(MODEL, replace(entry(MODEL).train, seed=self.seed))
-        train(spec, self.part(part), None, run, source=source, context=self.quiet)
+        train(spec, self.part(part), None, run, source=source, hooks=_Progress(1), context=self.quiet)
+        self.context.say(f"{run}: fitted to {self.counts[part]:,} judgements")
         return run
+
+
+def group_columns(groups: str | None) -> dict[str, str]:
+    """What a name of a column of groups, or two such names, states about the columns of a table."""
+    if groups is None or groups == NO_GROUPS:
+        return {}
+    left, comma, right = groups.partition(",")
+    return {"left_group": left.strip(), "right_group": right.strip()} if comma else {"group": groups}
+
+
+class _Progress(EpochProgress):
+    """How far the features are; what was fitted is said by the command itself."""
+
+    def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
+        """Nothing: the only epoch is no news."""
 
 
 def _nothing(line: str) -> None:
@@ -220,14 +250,18 @@ def _nothing(line: str) -> None:
 def _require_same(path: Path, requested: dict[str, Any]) -> None:
     """Keep what was requested, or make sure that it is what the folder was begun with."""
     if not path.exists():
+        if path.parent.exists() and (not path.parent.is_dir() or any(path.parent.iterdir())):
+            raise InputError(f"{path.parent}: holds other files; choose a new folder with `out`")
         write_json(path, requested)
         return
     before = read_json(path)
-    if changed := [
-        name for name, value in requested.items() if not isinstance(before, dict) or before.get(name) != value
-    ]:
+    before = before if isinstance(before, dict) else {}
+    if changed := [name for name, value in requested.items() if before.get(name) != value]:
         names = ", ".join(f"`{name}`" for name in changed)
-        raise InputError(f"{path.parent}: was begun with another {names}; choose another folder with `out`")
+        raise InputError(
+            f"{path.parent}: was begun with other {names}; choose another folder with `out` (features that were"
+            " computed are found again)"
+        )
 
 
 def _words(candidate: Candidate) -> str:
@@ -235,7 +269,7 @@ def _words(candidate: Candidate) -> str:
     return f"{ways.get(candidate.fit, candidate.fit)}, {candidate.size} pixels"
 
 
-def _found(work: _Fit, best: Path, records: Mapping[str, Any], halved: Path | None) -> dict[str, Any]:
+def _found(work: _Fit, best: Path, test: Mapping[str, Any], halved: Path | None) -> dict[str, Any]:
     """What was found, for ``fit.json``."""
     tried = {run.name: work.log_loss(run) for run in sorted((work.out / _TRIED).iterdir()) if run.name != _HALF}
     accuracy = {run: RunFolder(run).best_epoch()["val"]["accuracy"] for run in (best, halved) if run is not None}
@@ -243,8 +277,7 @@ def _found(work: _Fit, best: Path, records: Mapping[str, Any], halved: Path | No
         "judgements": work.counts,
         "tried": {"out_of_fold_log_loss": tried, "best": best.name},
         "out_of_fold": {"accuracy": accuracy[best], "log_loss": work.log_loss(best), "n": work.counts[_DEVELOPMENT]},
-        "test": records[_TEST],
-        "one_unseen": records[_PARTLY],
+        "test": test,
     }
     if halved is not None:
         found["half"] = {"accuracy": accuracy[halved], "log_loss": work.log_loss(halved), "n": work.counts[_HALF]}

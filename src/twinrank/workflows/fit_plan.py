@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,7 +118,12 @@ def _size(path: Path) -> tuple[int, int] | None:
 
 
 def divided(
-    votes: VoteTable, files: tuple[Sequence[Path], Sequence[Path]], folder: Path, seed: int, say: Callable[[str], None]
+    votes: VoteTable,
+    files: tuple[Sequence[Path], Sequence[Path]],
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None],
+    by_folder: bool = True,
 ) -> tuple[VoteTable, Split]:
     """Hold out images, or groups of images, for the test.
 
@@ -130,6 +136,7 @@ def divided(
         folder: Folder of the images.
         seed: Seed of the division.
         say: Listener.
+        by_folder: Whether folders may be groups.
 
     Returns:
         The judgements, with their groups, and the division.
@@ -137,13 +144,27 @@ def divided(
     Raises:
         InputError: There are too few judgements or images to hold any out.
     """
-    if votes.left_group is None and (folders := _folders(files, folder)) is not None:
+    stated = votes.left_group is not None or votes.right_group is not None
+    folders = None if stated or not by_folder else _folders(files, folder)
+    made = None
+    if folders is not None:
         of = dict(zip([*files[0], *files[1]], folders, strict=True))
-        votes = replace(votes, left_group=[of[file] for file in files[0]], right_group=[of[file] for file in files[1]])
-        count = len(set(folders))
-        say(f"the images lie in {count} folders, which are held out whole; name a column of groups if that is wrong")
-    by = "image" if votes.left_group is None and votes.right_group is None else "group"
-    made = split_votes(votes, by, SHARES, seed, files)
+        sides = [[of[file] for file in side] for side in files]
+        grouped, count = replace(votes, left_group=sides[0], right_group=sides[1]), len(set(folders))
+        with suppress(InputError):
+            made = split_votes(grouped, "group", SHARES, seed, files)
+        if made is None or len(made.rows(PARTS[2])) < _LEAST_TEST:
+            made = None
+            say(f"the images lie in {count} folders, too few judgements to hold folders out; images are held out")
+        else:
+            votes = grouped
+            say(f"the images lie in {count} folders, which are held out whole (`groups` none holds out images)")
+    if made is None:
+        try:
+            made = split_votes(votes, "group" if stated else "image", SHARES, seed, files)
+        except InputError as error:
+            count = counted(len(votes), "judgement", "judgements")
+            raise InputError(f"{votes.path}: {count} leave none to test on; judge more pairs") from error
     test = len(made.rows(PARTS[2]))
     if test < _LEAST_TEST:
         raise InputError(

@@ -33,14 +33,14 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
     agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
     pairs = counted(agreement["n"], "pair", "pairs")
     return (
-        f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once, so no"
-        f" predictor can be right on more than {_percent(ceiling)} of single votes."
+        f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once. So"
+        f" any predictor can be right on {_percent(ceiling)} of single votes at most."
     )
 
 
 def _more(found: Mapping[str, Any]) -> str:
     if "half" not in found:
-        return "Whether more judgements would help cannot be told from so few: they nearly always do."
+        return "Whether more judgements would help cannot be told from so few."
     out, half = found["out_of_fold"], found["half"]
     gain = half["log_loss"] - out["log_loss"]
     change = f"with half of the judgements {half['accuracy']:.1%} are right, with all {out['accuracy']:.1%}"
