@@ -110,10 +110,10 @@ def test_where_people_judged_probabilities_are_calibrated(
     levels.bias.data = -levels.weight.data @ image_features(model, data.images).mean(0)
     save_weights(run.weights, model, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
     votes = tmp_path / "votes.npz"
-    sides = {"left": data.left, "right": data.right}
-    np.savez(votes, images=data.images.take(np.arange(20)), y=np.zeros(400, np.int8), **sides)
+    images, y = data.images.take(np.arange(20)), np.zeros(400, np.int8)
+    np.savez(votes, images=images, y=y, left=data.left, right=data.right)
     twin = tmp_path / "swapped.npz"
-    np.savez(twin, images=data.images.take(np.arange(20)), left=data.right, right=data.left)
+    np.savez(twin, images=images, left=data.right, right=data.left)
 
     def written(file: Path) -> np.ndarray:
         write_predictions(Network(run), file, tmp_path / "p.csv", probabilities=True)
