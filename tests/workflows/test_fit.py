@@ -19,6 +19,7 @@ from twinrank.workflows.fit_words import sentences
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
 VOTES, IMAGES = TYPEFACES / "votes.csv", TYPEFACES / "images"
+NAMES = sorted(path.name for path in IMAGES.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,12 @@ def test_other_values_and_other_votes_need_another_folder(
     for minutes in ("-1", "nan"):
         message = refused(capsys, VOTES, "--images", IMAGES, "--out", tmp_path / "new", f"--minutes={minutes}")
         assert "--minutes is" in message
+    ties = tmp_path / "ties.csv"
+    ties.write_text(f"left,right,winner\n{NAMES[0]},{NAMES[1]},tie\n")
+    few = tmp_path / "few.csv"
+    few.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:9]))
+    for table, message in ((ties, "every judgement is a tie"), (few, "judge ")):
+        assert message in refused(capsys, table, "--images", IMAGES, "--out", tmp_path / "new", "--size", 32)
     assert not (tmp_path / "new").exists()
 
 
@@ -128,7 +135,7 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
         part_of.setdefault(name.split("/")[0], set()).add(part)
     assert all(len(parts) == 1 for parts in part_of.values())
     few = votes.select(np.arange(12)), (sides[0][:12], sides[1][:12])
-    with pytest.raises(InputError, match="judge more pairs"):
+    with pytest.raises(InputError, match="leave none to test on; judge pairs of more images"):
         divided(*few, tmp_path / "elsewhere", 0, said.append)
 
 

@@ -116,15 +116,9 @@ def fit_linear_scores(
     unseen = np.full(len(features), np.nan)
     unseen[images] = np.stack([block.unseen for block in chosen], 1) @ shares
     out_of_fold = np.stack([block.out_of_fold for block in chosen], 1) @ shares
-    return LinearScores(
-        mean,
-        weight,
-        judging,
-        out_of_fold,
-        unseen,
-        _log_loss(out_of_fold, rows, judging),
-        [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)],
-    )
+    log_loss = _log_loss(out_of_fold, rows, judging)
+    described = [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)]
+    return LinearScores(mean, weight, judging, out_of_fold, unseen, log_loss, described)
 
 
 def _taken_in_turns(

@@ -20,6 +20,7 @@ from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.write import votes_as_csv
 from twinrank.data.images.files import image_files as found_images
+from twinrank.data.images.store import ImageStore
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.agreement import agreement
@@ -132,12 +133,14 @@ class _Fit:
         files = image_files(votes, source.images, context.say)
         if votes.y is None:
             raise InputError(f"{votes.path}: has no outcomes; name their column with `columns`, such as winner=COLUMN")
+        if votes.tie.all():
+            raise InputError(f"{votes.path}: every judgement is a tie, so nothing can be learned; judge other pairs")
         self.images = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
         sides = files[: len(votes)], files[len(votes) :]
         requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
         requested |= {"images": str(self.images.resolve()), "groups": groups, **source.reading.to_json()}
-        _require_same(out / _REQUESTED, requested)
         votes, split = divided(votes, sides, self.images, seed, context.say, by_folder=groups)
+        _require_same(out / _REQUESTED, requested)
         tested = (split.sides == 2).sum(0)
         half = numpy_generator(seed, _HALF).permutation(np.flatnonzero(tested == 0))
         rows = {
@@ -180,6 +183,9 @@ class _Fit:
             write_json(kept, [asdict(each) for each in fitting])
         plan: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
         self._plan = [Candidate(**each) for each in plan]
+        # Images that nobody judged are ranked, too: what cannot be used is said before anything is fitted.
+        reading = self._plan[0].reading(self._source.reading)
+        ImageStore.from_folder(self.images, reading, self.context.progress, self.context.threads)
         return self._plan
 
     def tried(self, plan: Sequence[Candidate], until: float) -> Path:

@@ -175,7 +175,10 @@ def divided(
             made = split_votes(votes, "group" if stated else "image", SHARES, seed, files)
         except InputError as error:
             count = counted(len(votes), "judgement", "judgements")
-            raise InputError(f"{votes.path}: {count} leave none to test on; judge more pairs") from error
+            raise InputError(
+                f"{votes.path}: {count} of so few images, or so connected, leave none to test on; judge"
+                " pairs of more images"
+            ) from error
     test = len(made.rows(PARTS[2]))
     if test < _LEAST_TEST:
         raise InputError(

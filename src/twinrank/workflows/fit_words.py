@@ -29,7 +29,7 @@ def _how_good(found: Mapping[str, Any]) -> str:
 
 def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
     if "agreement" not in found:
-        return "How good it could be is not known: no pair was judged twice."
+        return "How good it could be is not known: no two people judged the same pair."
     agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
     pairs = counted(agreement["n"], "pair", "pairs")
     return (
