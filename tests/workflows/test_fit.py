@@ -14,7 +14,9 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.reading import Reading
 from twinrank.errors import InputError
 from twinrank.workflows import fit as fit_module
-from twinrank.workflows.fit_plan import Candidate, affordable, candidates, divided
+from twinrank.workflows.fit_divide import divided
+from twinrank.workflows.fit_parts import Parts
+from twinrank.workflows.fit_plan import Candidate, affordable, candidates
 from twinrank.workflows.fit_words import sentences
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
@@ -127,7 +129,7 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text("left,right,label\n" + "".join(f"{a},{b},1\n" for a, b in pairs))
     votes, said = read_votes(tmp_path / "votes.csv"), list[str]()
     sides = [tmp_path / name for name in votes.left], [tmp_path / name for name in votes.right]
-    grouped, split = divided(votes, sides, tmp_path, 0, said.append)
+    grouped, split = divided(votes, sides, 0, said.append, tmp_path)
     assert "6 folders" in said[0]
     assert grouped.left_group is not None
     part_of: dict[str, set[int]] = {}
@@ -136,7 +138,7 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
     assert all(len(parts) == 1 for parts in part_of.values())
     few = votes.select(np.arange(12)), (sides[0][:12], sides[1][:12])
     with pytest.raises(InputError, match="leave none to test on; judge pairs of more images"):
-        divided(*few, tmp_path / "elsewhere", 0, said.append)
+        divided(*few, 0, said.append, tmp_path / "elsewhere")
 
 
 def test_sentences_say_what_the_figures_say() -> None:
@@ -158,13 +160,12 @@ def test_sentences_say_what_the_figures_say() -> None:
 
 def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, said = list[str](), list[str]()
-    work = object.__new__(fit_module._Fit)
-    work.out, work.context = tmp_path, Context(say=said.append)
-    work._plan = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
-    work._source = fit_module.Source()
+    plan = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
+    parts = Parts(tmp_path, ".csv", {}, fit_module.Source(), tmp_path, (), True, None)
+    work = fit_module._Fit(parts, plan, tmp_path, 0, Context(say=said.append))
     monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
     monkeypatch.setattr(fit_module._Fit, "log_loss", lambda self, run: 0.5)
-    assert work.tried(work._plan, until=0.0).name == "whole"
+    assert work.tried(until=0.0).name == "whole"
     assert begun == ["whole"]
     assert "left out for want of time" in said[-1]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from twinrank.api.values import as_path
 from twinrank.data.source import Source
-from twinrank.workflows.fit import NO_GROUPS, Fitted, group_columns
+from twinrank.workflows.fit import Fitted
 from twinrank.workflows.fit import fit as fit_judgements
 
 __all__ = ["fit"]
@@ -44,6 +44,6 @@ def fit(
         InputError: The table or the images are refused, or there are too few judgements.
     """
     where = None if images is None else as_path(images, "images")
-    source = Source(where, {**(columns or {}), **group_columns(groups)})
-    values = {"minutes": minutes, "seed": seed, "groups": groups != NO_GROUPS}
+    values = {"minutes": minutes, "seed": seed, "groups": groups}
+    source = Source(where, columns or {})
     return fit_judgements(as_path(judgements, "judgements"), as_path(out, "out"), source, **values)

@@ -59,17 +59,15 @@ def fit(
     """
     from twinrank.data.images.reading import Reading
     from twinrank.data.source import Source
-    from twinrank.workflows.fit import NO_GROUPS, group_columns
     from twinrank.workflows.fit import fit as fit_judgements
+    from twinrank.workflows.fit_plan import LARGE
 
-    stated = (columns or {}) | group_columns(groups)
     # A stated fit is the only one that is tried.
-    size = 300 if size is None and fit is not None else size
-    source = Source(images, stated, Reading(size, fit or "resize", background=background))
+    size = LARGE if size is None and fit is not None else size
+    source = Source(images, columns or {}, Reading(size, fit or "resize", background=background))
     with listening() as context:
         context = replace(context, threads=threads)
-        values = {"minutes": minutes, "seed": seed, "groups": groups != NO_GROUPS}
-        made = fit_judgements(judgements, out, source, **values, context=context)
+        made = fit_judgements(judgements, out, source, minutes=minutes, seed=seed, groups=groups, context=context)
     for line in made.found["said"]:
         print(line)
     for name in ("ranking.csv", "ranking.html", "report.html"):

@@ -286,7 +286,7 @@ def load_pairs(
         if path.name.endswith(REFERENCE):
             table, kept = read_reference(path)
             if source is not None:
-                kept = _as_stated(kept, source)
+                kept = as_stated(kept, source)
             data, own = replace(_load_table(table, kept, context), path=path), "outcomes"
         elif is_table(path):
             data, own = _load_table(path, source or Source(), context), "outcomes"
@@ -311,8 +311,13 @@ def load_pairs(
     return replace(data, y=read_labels(Path(labels), data.row_ids, path))
 
 
-def _as_stated(kept: Source, stated: Source) -> Source:
-    """A reference's source, read as stated; where nothing is stated, as the reference has it."""
+def as_stated(kept: Source, stated: Source) -> Source:
+    """A reference's source, read as stated; where nothing is stated, as the reference has it.
+
+    Args:
+        kept: Source of the reference.
+        stated: Source that the user states; its columns do not count.
+    """
     reading = kept.reading if stated.reading == Reading() else stated.reading
     return replace(kept, reading=reading, images=stated.images or kept.images, preferred_size=stated.preferred_size)
 

@@ -57,7 +57,7 @@ def frozen_features(
         # Where an image occurs twice, once is enough.
         _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
         missing = first[~found[first]]
-        network, (height, width) = _for_prediction(model), images.shape[1:]
+        network, (height, width) = for_prediction(model), images.shape[1:]
         rows = max(1, _PIXELS_A_BATCH // (height * width))
         for start in range(0, len(missing), rows):
             batch = missing[start : start + rows]
@@ -74,7 +74,12 @@ def _arithmetic(model: SiameseNet) -> Precision:
     return arithmetic(next(model.parameters()).device, "float32" if model.precision == "auto" else model.precision)
 
 
-def _for_prediction(model: SiameseNet) -> SiameseNet:
+def for_prediction(model: SiameseNet) -> SiameseNet:
+    """The network that computes frozen features: batch norms folded, in the arithmetic of features.
+
+    Args:
+        model: Network in evaluation mode; it stays as it is.
+    """
     network = copy.copy(folded(model))
     network.precision = _arithmetic(model)
     return network

@@ -1,0 +1,226 @@
+"""Judgements of ``twinrank fit``, divided into parts that are files themselves: tables, or selections of arrays."""
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinrank.core.context import Context
+from twinrank.core.files import read_json, write_json
+from twinrank.core.randomness import numpy_generator
+from twinrank.data.formats.selection import ENDING, Selection, read_selection, write_selection
+from twinrank.data.formats.votes.files import image_files
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.formats.votes.table import VoteTable
+from twinrank.data.formats.votes.write import votes_as_csv
+from twinrank.data.images.reading import Reading
+from twinrank.data.images.store import ImageStore
+from twinrank.data.judgements import Judgements, as_stated, load_pairs
+from twinrank.data.source import REFERENCE, Source, is_table, read_reference
+from twinrank.data.split import PARTS, Split
+from twinrank.errors import InputError
+from twinrank.evaluation.agreement import Agreement, agreement
+from twinrank.workflows.fit_divide import divided
+from twinrank.workflows.split import write_parts
+
+NO_GROUPS = "none"
+"""In place of a column of groups: images are held out, whatever their folders are."""
+ALL, DEVELOPMENT, HALF = "judgements", "development", "half"
+"""Parts besides those of :data:`twinrank.data.split.PARTS`: all judgements, those of images that are not held out, and
+half of these."""
+TRAIN, VAL, TEST = PARTS
+_SPLIT, _REQUESTED = "split", "requested.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Judgements, divided by their images into parts, each a file.
+
+    Attributes:
+        folder: Folder of the files.
+        ending: Ending of their names.
+        counts: Number of judgements of each part. ``one_unseen`` are those with one image of the test; ``images``
+            counts the images.
+        source: How the files are read.
+        images: Folder of the images, or the images themselves where these are arrays.
+        files: Image files that were judged, each once; none for arrays.
+        recurring: Whether an image occurs in several judgements.
+        agreement: How far those who judged agree; None where no pair was judged twice.
+    """
+
+    folder: Path
+    ending: str
+    counts: Mapping[str, int]
+    source: Source
+    images: Path | ImageStore
+    files: tuple[Path, ...]
+    recurring: bool
+    agreement: Agreement | None = field(repr=False)
+
+    def part(self, name: str) -> Path:
+        """File of a part; there is none of a part without judgements."""
+        return self.folder / f"{name}{self.ending}"
+
+
+def divided_into_parts(
+    path: Path, out: Path, source: Source, seed: int, groups: str | None, context: Context = Context()
+) -> Parts:
+    """Divide judgements, and write the parts below a folder.
+
+    Args:
+        path: Anything that :func:`twinrank.data.judgements.load_pairs` reads, except for a selection of a table.
+        out: Folder, new, or begun with the same judgements and values.
+        source: Where the images of a table are, and how it is read.
+        seed: Seed of the division.
+        groups: Column of groups of images, or two, separated by a comma. :data:`NO_GROUPS` holds out single images,
+            also where they lie in several folders.
+        context: Listener.
+
+    Raises:
+        InputError: The judgements are refused or too few, or the folder holds something else. Nothing is written then.
+    """
+    if path.name.endswith(REFERENCE):
+        path, kept = read_reference(path)
+        source = replace(as_stated(kept, source), columns={**kept.columns, **source.columns})
+    if is_table(path):
+        source = replace(source, columns={**source.columns, **_group_columns(groups)})
+        return _of_table(path, out, source, seed, groups != NO_GROUPS, context)
+    if groups not in (None, NO_GROUPS):
+        raise InputError(f"{path}: is no table, so `groups` can name no column of it; give its images key 'group'")
+    if source.reading != Reading():
+        raise InputError(
+            f"{path}: holds its own images; `size`, `fit` and `background` are for tables of judgements; leave them out"
+        )
+    return _of_arrays(path, out, source, seed, context)
+
+
+def _group_columns(groups: str | None) -> dict[str, str]:
+    """What a name of a column of groups, or two such names, states about the columns of a table."""
+    if groups is None or groups == NO_GROUPS:
+        return {}
+    left, comma, right = groups.partition(",")
+    return {"left_group": left.strip(), "right_group": right.strip()} if comma else {"group": groups}
+
+
+def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool, context: Context) -> Parts:
+    votes = read_votes(path, source.columns)
+    files = image_files(votes, source.images, context.say)
+    _require_outcomes(votes, "name their column with `columns`, such as winner=COLUMN")
+    folder = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
+    sides = files[: len(votes)], files[len(votes) :]
+    requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
+    requested |= {"images": str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
+    votes, split = divided(votes, sides, seed, context.say, folder if by_folder else None)
+    _require_same(out / _REQUESTED, requested)
+    rows = _rows(split, seed)
+    write_parts(votes, sides, folder, out / _SPLIT, rows)
+    read = Source(images=folder, reading=source.reading)
+    return _parts(out, ".csv", votes, sides, split, rows, source=read, images=folder, files=tuple(dict.fromkeys(files)))
+
+
+def _of_arrays(path: Path, out: Path, source: Source, seed: int, context: Context) -> Parts:
+    of = read_selection(path) if path.name.endswith(ENDING) else None
+    if of is not None and (is_table(of.of) or of.of.name.endswith(REFERENCE)):
+        raise InputError(f"{path}: selects rows of a table, {of.of}; give a table with these rows")
+    data = load_pairs(path, None, source, context)
+    votes = _as_votes(data)
+    _require_outcomes(votes, f"add key 'y', or a CSV {path.stem}_labels.csv beside it")
+    left, right = data.image_codes.T.tolist()
+    votes, split = divided(votes, (left, right), seed, context.say)
+    _require_same(out / _REQUESTED, {"judgements": data.content_sha256, "seed": seed})
+    rows = _rows(split, seed)
+    whole = Selection(path, data.sha256, np.arange(len(data))) if of is None else of
+    for name, places in rows.items():
+        if len(places) and not (file := out / _SPLIT / f"{name}{ENDING}").exists():
+            write_selection(file, whole._replace(rows=whole.rows[places]))
+    return _parts(out, ENDING, votes, (left, right), split, rows, source=Source(), images=data.images, files=())
+
+
+def _as_votes(data: Judgements) -> VoteTable:
+    """Judgements of arrays as a table, whose images are named by their numbers where they have no names."""
+
+    def names(side: np.ndarray) -> list[str]:
+        return (side.astype(str) if data.images.names is None else data.images.names[side]).tolist()
+
+    def groups(side: np.ndarray) -> list[str] | None:
+        return None if data.group is None else data.group[side].tolist()
+
+    count = len(data)
+    return VoteTable(
+        data.path,
+        names(data.left),
+        names(data.right),
+        None if data.y is None else data.y.astype(np.float32),
+        np.zeros(count, bool) if data.tie is None else data.tie,
+        np.ones(count, np.float32) if data.weight is None else data.weight,
+        None if data.rater is None else data.rater.tolist(),
+        None if data.id is None else data.id.tolist(),
+        groups(data.left),
+        groups(data.right),
+        [*range(1, count + 1)],
+        ("", "", ""),
+        (),
+    )
+
+
+def _require_outcomes(votes: VoteTable, how: str) -> None:
+    if votes.y is None:
+        raise InputError(f"{votes.path}: has no outcomes; {how}")
+    if votes.tie.all():
+        raise InputError(f"{votes.path}: every judgement is a tie, so nothing can be learned; judge other pairs")
+
+
+def _rows(split: Split, seed: int) -> dict[str, np.ndarray]:
+    """Positions of the judgements of each part."""
+    tested = (split.sides == PARTS.index(TEST)).sum(0)
+    development = np.flatnonzero(tested == 0)
+    half = numpy_generator(seed, HALF).permutation(development)
+    return {
+        ALL: np.arange(len(tested)),
+        DEVELOPMENT: development,
+        TEST: np.flatnonzero(tested == 2),
+        HALF: np.sort(half[: len(half) // 2]),
+        TRAIN: split.rows(TRAIN),
+        VAL: split.rows(VAL),
+    }
+
+
+def _parts(
+    out: Path,
+    ending: str,
+    votes: VoteTable,
+    sides: tuple[Sequence[Hashable], Sequence[Hashable]],
+    split: Split,
+    rows: Mapping[str, np.ndarray],
+    **values: Any,
+) -> Parts:
+    numbers = {image: place for place, image in enumerate(dict.fromkeys([*sides[0], *sides[1]]))}
+    pairs = np.array([[numbers[image] for image in side] for side in sides]).T
+    counts = {name: len(places) for name, places in rows.items()}
+    counts["one_unseen"] = int(((split.sides == PARTS.index(TEST)).sum(0) == 1).sum())
+    counts["images"] = len(numbers)
+    rater = None if votes.rater is None else np.array(votes.rater)
+    assert votes.y is not None
+    found = agreement(votes.y, pairs, tie=votes.tie, weight=votes.weight, rater=rater)
+    recurring = len(numbers) < 2 * len(votes)
+    return Parts(out / _SPLIT, ending, counts, recurring=recurring, agreement=found, **values)
+
+
+def _require_same(path: Path, requested: dict[str, Any]) -> None:
+    """Keep what was requested, or make sure that it is what the folder was begun with."""
+    if not path.exists():
+        if path.parent.exists() and (not path.parent.is_dir() or any(path.parent.iterdir())):
+            raise InputError(f"{path.parent}: holds other files; choose a new folder with `out`")
+        write_json(path, requested)
+        return
+    before = read_json(path)
+    before = before if isinstance(before, dict) else {}
+    if changed := [name for name in {**requested, **before} if before.get(name) != requested.get(name)]:
+        names = ", ".join(f"`{name}`" for name in changed)
+        raise InputError(
+            f"{path.parent}: was begun with other {names}; choose another folder with `out` (features that were"
+            " computed are found again)"
+        )
