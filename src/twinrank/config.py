@@ -192,6 +192,14 @@ class TrainConfig:
     """Share of the run after which all pairs are in use."""
     swap: bool = False
     """Augmentation: whether a random half of the pairs is swapped, with their labels."""
+    crop: int = 0
+    """Augmentation: side in pixels of a random crop of each image, which is not rescaled; 0 is no crop. Training sees
+    crops alone, from the first epoch on, and prediction the whole images. The tower is built for images of this
+    side."""
+    flip: bool = False
+    """Augmentation: whether a random half of the images is mirrored, left to right."""
+    flip_vertical: bool = False
+    """Augmentation: whether a random half of the images is mirrored, top to bottom."""
     shift: int = 0
     """Augmentation: largest move along each axis, in whole pixels."""
     rotate: float = 0.0
@@ -212,6 +220,10 @@ class TrainConfig:
     """Augmentation: largest relative change of the pixels; 0.2 multiplies them by 0.8 to 1.2."""
     contrast: float = 0.0
     """Augmentation: largest relative change of the pixels' distance from the mean of the image."""
+    saturation: float = 0.0
+    """Augmentation: largest relative change of the pixels' distance from grey, for images in colour."""
+    hue: float = 0.0
+    """Augmentation: largest turn of the colours, as a share of the circle of colours, for images in colour."""
     augment_from: float = 0.0
     """Share of the run after which augmentation begins."""
     monitor: Monitor = "accuracy"
@@ -248,7 +260,7 @@ class TrainConfig:
         require_range(self, "lr", at_most=MAX_LR)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
-            *("level_weight", "shift", "brightness", "contrast", "seed"),
+            *("level_weight", "shift", "brightness", "contrast", "saturation", "seed"),
         ):
             require_range(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
@@ -259,6 +271,8 @@ class TrainConfig:
             require_range(self, name, at_least=0, below=1)
         require_range(self, "plateau_factor", above=0, below=1)
         require_range(self, "magnitude", at_least=0, at_most=30)
+        require_range(self, "hue", at_least=0, at_most=0.5)
+        require_range(self, "crop", at_least=SMALLEST if self.crop else 0, at_most=LARGEST)
         require_range(self, "auxiliary_levels", at_least=2, at_most=1000)
         require_range(self, "rotate", at_least=0, at_most=180)
         for name in ("randaugment", "cutout", "lines"):

@@ -164,6 +164,22 @@ def test_weights_describe_themselves(fitted: Callable[..., RunFolder]) -> None:
     assert model.encode.mean.item() != 0
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"crop": 29}, r"28 x 28 pixels, so `crop` 29 is too large"),
+        ({"crop": 16, "fresh": True}, "without `crop` or without `fresh`"),
+        ({"hue": 0.1}, "grey, so `saturation` and `hue` must be 0"),
+    ],
+)
+def test_an_augmentation_that_the_images_do_not_allow_is_refused(
+    fitted: Callable[..., RunFolder], tmp_path: Path, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(**values)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_does_not_fit_is_refused(fitted: Callable[..., RunFolder], benchmark_folder: Path) -> None:
     run = fitted(epochs=1)
     with pytest.raises(InputError, match="holds a run already; continue it with 'twinrank resume"):

@@ -37,7 +37,7 @@ SWITCHED_ON: dict[str, Any] = {
 @pytest.mark.parametrize(
     "others",
     [
-        {"schedule": "plateau"},
+        {"schedule": "plateau", "crop": 20, "flip": True},
         {"schedule": "one_cycle", "optimizer": "muon", "epochs": 2},
         {"fresh": True, "level_weight": 1.0, "auxiliary_levels": 10, "epochs": 2},
     ],

@@ -10,7 +10,7 @@ import torch
 from twinrank.config import TrainConfig
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import torch_generator
-from twinrank.data.augmentation.augment import Augmentation
+from twinrank.data.augmentation.augment import Augmentation, random_crop
 from twinrank.data.batch_plan import plan
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
@@ -162,8 +162,12 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 1."""
         chunks, generator = self._plan(epoch), torch_generator(self.config.seed, "augment", epoch)
+        crops = torch_generator(self.config.seed, "crop", epoch)
         for step, rows in enumerate(chunks):
             batch = self._batch(rows)
+            if self.config.crop:
+                draws = torch.rand(len(batch.images), 2, generator=crops)
+                batch = batch._replace(images=random_crop(batch.images, self.config.crop, draws))
             if self._augmentation or self.config.swap:
                 # Drawn from the first epoch on, so that they do not depend on when augmentation begins.
                 draws = self._draws(batch, generator)

@@ -9,6 +9,8 @@ from torch.nn import functional
 from twinrank.core.pixels import unit_range
 
 _LEAST_SIDE = 32
+_AT_A_TIME = 1 << 23
+"""Pixels that are encoded at a time, since each step of the encoding needs a copy of them."""
 
 
 class Encode(nn.Module):
@@ -53,8 +55,15 @@ class Encode(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images uint8 or float in [0, 1], (N, C, H, W), to float32 (N, out_channels, H / fold, W / fold).
 
-        Sides are rounded up, and the memory format is channels last.
+        Sides are rounded up, and the memory format is channels last. Many large images are encoded bit by bit, to the
+        same numbers.
         """
+        some = max(1, _AT_A_TIME // images[:1].numel())
+        if len(images) <= some or images.requires_grad:
+            return self._encoded(images)
+        return torch.cat([self._encoded(part) for part in images.split(some)])
+
+    def _encoded(self, images: torch.Tensor) -> torch.Tensor:
         pixels = (unit_range(images) - self.mean) / self.std
         if self.mask:
             hidden = (images == 0).all(1, keepdim=True)

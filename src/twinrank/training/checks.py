@@ -107,6 +107,26 @@ def require_labelled(data: Judgements, part: str) -> None:
         raise InputError(f"{path}: has one pair; `{part}` needs {FEWEST_PAIRS} or more")
 
 
+def require_augmentable(config: TrainConfig, data: Judgements) -> None:
+    """Make sure that the images are such as the augmentation needs.
+
+    Args:
+        config: Training values.
+        data: Pairs that are fitted.
+
+    Raises:
+        InputError: A crop is larger than the images, colour is to be changed in grey images, or there are fresh pairs,
+            which are not cropped.
+    """
+    channels, height, width = data.images.shape
+    if config.crop > min(height, width):
+        raise InputError(f"{data.path}: images are {height} x {width} pixels, so `crop` {config.crop} is too large")
+    if config.crop and config.fresh:
+        raise InputError("fresh pairs are not cropped; train without `crop` or without `fresh`")
+    if channels == 1 and config.saturation + config.hue > 0:
+        raise InputError(f"{data.path}: images are grey, so `saturation` and `hue` must be 0")
+
+
 def require_threads(threads: int) -> None:
     """Make sure that so many threads are possible.
 

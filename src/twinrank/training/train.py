@@ -7,9 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from twinrank.benchmark.fresh import FreshBatches, FreshPairs
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, RunSpec, Track, TrainConfig
@@ -19,31 +16,35 @@ from twinrank.core.files import sha256, write_json
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import counted
 from twinrank.core.provenance import provenance
-from twinrank.core.randomness import numpy_generator
-from twinrank.core.torch_random import seed_torch
 from twinrank.data.batches import Batches
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.comparators import LinearScore
-from twinrank.models.pretrained.sources import PretrainedWeights, require_same
+from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.profile import parameters
-from twinrank.models.registry import create_model, entry
+from twinrank.models.registry import entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
 from twinrank.training.checkpoint import require_network
-from twinrank.training.checks import require_labelled, require_threads, require_trainable, require_val
+from twinrank.training.checks import (
+    require_augmentable,
+    require_labelled,
+    require_threads,
+    require_trainable,
+    require_val,
+)
 from twinrank.training.finish import finish
 from twinrank.training.hooks import Hooks
 from twinrank.training.linear_head import fit_linear_head
 from twinrank.training.loop import Training
+from twinrank.training.new_network import begin_again, image_kind, new_network
 from twinrank.training.progress import EpochProgress
 from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
 from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
-_STANDARDISED_ON = 5_000
 _FEW_STEPS = 300
 """A training of fewer steps than this learns little."""
 _COPIES = 12
@@ -88,9 +89,10 @@ def train(
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
     pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
+    require_augmentable(spec.train, pairs)
     if teacher is not None:
         teacher.require_rows(pairs)
-    model, load = _new_model(spec, pairs), entry(spec.model).pretrained
+    model, load = new_network(spec, pairs), entry(spec.model).pretrained
     began_with = None if load is None else load(model)
     run, size = RunFolder(Path(out)), parameters(model)
     description: dict[str, Any] = {"name": run.path.name}
@@ -182,10 +184,10 @@ def resume(
             write_json(folder.config, changed)
             context.say(f"{folder.config}: has the new places and epochs")
         if folder.checkpoint.is_file():
-            require_network(folder.checkpoint, configuration["model"] | _images(pairs))
-        model = _new_model(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
+            require_network(folder.checkpoint, configuration["model"] | image_kind(pairs, config))
+        model = new_network(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
         if "pretrained" in configuration and not folder.checkpoint.is_file():
-            _begin_again(model, configuration["pretrained"])
+            begin_again(model, configuration["pretrained"])
         _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
     return folder
 
@@ -303,7 +305,7 @@ def _fit(
         model.tower.compile()
     if config.deterministic:
         make_deterministic()
-    description = configuration["model"] | _images(pairs)
+    description = configuration["model"] | image_kind(pairs, config)
     hooks = EpochProgress(config.epochs) if hooks is None else hooks
     model = model.to(pick_device())
     with following(run, configuration.get("log_to", ()), hooks.say):
@@ -349,28 +351,6 @@ def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgemen
             " folder"
         )
     return teacher
-
-
-def _begin_again(model: SiameseNet, recorded: dict[str, Any]) -> None:
-    """Load the weights that a run began with, since no epoch of it has ended."""
-    load = entry(recorded["source"]).pretrained
-    if load is None:
-        raise InputError(f"{recorded['source']}: has no pretrained weights; train again")
-    require_same(load(model), recorded)
-
-
-def _new_model(spec: RunSpec, pairs: Judgements) -> SiameseNet:
-    """A network with random weights, whose encoding knows the images."""
-    seed_torch(spec.train.seed, entry(spec.model).name, "weights")
-    model = create_model(spec.model, **_images(pairs), options=spec.options)
-    generator = numpy_generator(spec.train.seed, "standardise")
-    rows = generator.choice(len(pairs), min(len(pairs), _STANDARDISED_ON), replace=False)
-    model.encode.standardise(torch.from_numpy(pairs.images.take(np.concatenate([pairs.left[rows], pairs.right[rows]]))))
-    return model
-
-
-def _images(pairs: Judgements) -> dict[str, int]:
-    return {"channels": pairs.images.shape[0], "image_size": min(pairs.images.shape[1:])}
 
 
 def _labelled(given: Path | Judgements, part: str, source: Source | None, context: Context) -> Judgements:

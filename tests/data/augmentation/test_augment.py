@@ -9,12 +9,30 @@ from torch.nn import functional
 
 from twinrank.config import TrainConfig
 from twinrank.core.torch_random import torch_generator
-from twinrank.data.augmentation.augment import RANDAUGMENT, Augmentation, cutout, line, shift
+from twinrank.data.augmentation.augment import RANDAUGMENT, Augmentation, cutout, line, random_crop, shift
 from twinrank.data.augmentation.geometry import rotation, scaling, translation, warp
-from twinrank.data.augmentation.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
+from twinrank.data.augmentation.photometry import (
+    autocontrast,
+    brightness,
+    contrast,
+    hue,
+    posterize,
+    saturation,
+    sharpness,
+    solarize,
+)
 
 EVERYTHING = TrainConfig(
-    rotate=10, translate=0.1, crop_scale=0.9, randaugment=2, brightness=0.2, contrast=0.2, shift=2, cutout=1, lines=1
+    rotate=10,
+    translate=0.1,
+    crop_scale=0.9,
+    randaugment=2,
+    brightness=0.2,
+    contrast=0.2,
+    shift=2,
+    flip=True,
+    cutout=1,
+    lines=1,
 )
 
 
@@ -133,6 +151,31 @@ def test_changes_of_light_are_their_formulas_and_leave_covered_pixels_alone() ->
     assert solarize(images, torch.tensor([0.6])).flatten().tolist() == [0, 50, 100, 150, 55, 5, 100, 50]
     assert autocontrast(images).flatten().tolist()[:6] == [0, 1, 64, 128, 191, 255]
     assert torch.equal(sharpness(images, torch.tensor([1.0])), images)
+
+
+def test_colours_change_and_greys_stay() -> None:
+    images = torch.tensor([[200, 100, 0], [100, 100, 0], [50, 100, 0]], dtype=torch.uint8)[None, :, None]
+    assert saturation(images, torch.tensor([0.0]))[0, :, 0].tolist() == [[124, 100, 0]] * 3
+    assert torch.equal(saturation(images, torch.tensor([1.0])), images)
+    third = hue(images, torch.tensor([2 * math.pi / 3]))
+    assert torch.equal(third, images.roll(1, 1))
+
+
+def test_flips_and_crops_move_pixels_and_change_none() -> None:
+    images = some_images(40, 3)
+    for name, axis in (("flip", 3), ("flip_vertical", 2)):
+        augment = Augmentation(TrainConfig(**{name: True}))
+        flipped = augment(images, uniform(40, augment.draws))
+        mirrored = [torch.equal(new, old.flip(axis - 1)) for new, old in zip(flipped, images, strict=True)]
+        same = [torch.equal(new, old) for new, old in zip(flipped, images, strict=True)]
+        assert all(a != b for a, b in zip(mirrored, same, strict=True)), name
+        assert 10 < sum(mirrored) < 30, name
+    place = torch.arange(40 * 30).reshape(1, 1, 40, 30).repeat(200, 1, 1, 1)
+    cut = random_crop(place, 28, uniform(200, 2))
+    corners = cut[:, 0, 0, 0]
+    assert torch.equal(cut - corners[:, None, None, None], place[:, :, :28, :28])
+    assert {*(corners // 30).tolist()} == {*range(13)}
+    assert {*(corners % 30).tolist()} == {0, 1, 2}
 
 
 def test_randaugment_does_each_of_its_operations() -> None:

@@ -13,7 +13,16 @@ from twinrank.config import TrainConfig
 from twinrank.core.pixels import mirrored
 from twinrank.core.torch_random import signed
 from twinrank.data.augmentation.geometry import rotation, scaling, shear, translation, warp
-from twinrank.data.augmentation.photometry import autocontrast, brightness, contrast, posterize, sharpness, solarize
+from twinrank.data.augmentation.photometry import (
+    autocontrast,
+    brightness,
+    contrast,
+    hue,
+    posterize,
+    saturation,
+    sharpness,
+    solarize,
+)
 
 _LONGEST_CUTOUT = 0.5
 _WIDEST_LINE = 0.1
@@ -21,7 +30,8 @@ _MOST_MAGNITUDE = 30
 
 
 class Augmentation:
-    """The augmentation of a configuration, in this sequence: geometry in one resampling, light, shift, covering.
+    """The augmentation of a configuration, in this sequence: geometry in one resampling, light, colour, shift, flips,
+    covering. Crops come before all of it, see :func:`random_crop`.
 
     Args:
         config: Training configuration.
@@ -43,6 +53,11 @@ class Augmentation:
             "shift": 2,
             "cutout": 4 * config.cutout,
             "lines": 5 * config.lines,
+            # Later ones have no column where they are off, so that the others keep their draws.
+            "flip": int(config.flip),
+            "flip_vertical": int(config.flip_vertical),
+            "saturation": int(config.saturation > 0),
+            "hue": int(config.hue > 0),
         }
         self._columns: dict[str, slice] = {}
         self.draws = 0
@@ -52,8 +67,9 @@ class Augmentation:
 
     def __bool__(self) -> bool:
         config = self._config
-        light = config.brightness > 0 or config.contrast > 0
-        return self._geometric or light or config.shift + config.cutout + config.lines > 0
+        light = config.brightness + config.contrast + config.saturation + config.hue > 0
+        flips = config.flip or config.flip_vertical
+        return self._geometric or light or flips or config.shift + config.cutout + config.lines > 0
 
     def __call__(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """Augment a batch.
@@ -78,8 +94,15 @@ class Augmentation:
             images = brightness(images, 1 + config.brightness * signed(of["brightness"][:, 0]))
         if config.contrast:
             images = contrast(images, 1 + config.contrast * signed(of["contrast"][:, 0]))
+        if config.saturation:
+            images = saturation(images, 1 + config.saturation * signed(of["saturation"][:, 0]))
+        if config.hue:
+            images = hue(images, 2 * math.pi * config.hue * signed(of["hue"][:, 0]))
         if config.shift:
             images = shift(images, config.shift, of["shift"])
+        for axis, name in ((3, "flip"), (2, "flip_vertical")):
+            if of[name].shape[1]:
+                images = flip(images, axis, of[name][:, 0])
         for rectangle in of["cutout"].split(4, 1) if config.cutout else ():
             images = cutout(images, rectangle)
         for each in of["lines"].split(5, 1) if config.lines else ():
@@ -97,6 +120,34 @@ class Augmentation:
             if name in _GEOMETRY:
                 matrix = matrix @ _GEOMETRY[name](torch.where(chosen, strength, 0.0))
         return matrix
+
+
+def random_crop(images: torch.Tensor, side: int, draws: torch.Tensor) -> torch.Tensor:
+    """A square of each image, each at its own place. Pixels stay as they are.
+
+    >>> random_crop(torch.zeros(2, 3, 64, 48), 32, torch.rand(2, 2)).shape
+    torch.Size([2, 3, 32, 32])
+
+    Args:
+        images: Images (N, C, H, W) of any dtype.
+        side: Side of the square in pixels, at most H and W.
+        draws: Uniform draws in [0, 1) for rows and columns, float32 (N, 2).
+    """
+    room = draws.new_tensor([images.shape[2] - side + 1, images.shape[3] - side + 1])
+    corners = (draws * room).long().tolist()
+    cut = [image[:, top : top + side, left : left + side] for image, (top, left) in zip(images, corners, strict=True)]
+    return torch.stack(cut)
+
+
+def flip(images: torch.Tensor, axis: int, draws: torch.Tensor) -> torch.Tensor:
+    """Mirror a random half of the images.
+
+    Args:
+        images: Images (N, C, H, W) of any dtype.
+        axis: 3 is left to right, 2 is top to bottom.
+        draws: Uniform draws in [0, 1), float32 (N,).
+    """
+    return torch.where((draws < 0.5)[:, None, None, None], images.flip(axis), images)
 
 
 def shift(images: torch.Tensor, distance: int, draws: torch.Tensor) -> torch.Tensor:

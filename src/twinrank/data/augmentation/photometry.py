@@ -1,5 +1,7 @@
 """Changes of light of whole batches. They depend on the visible pixels alone, and covered ones stay exactly 0."""
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -9,6 +11,8 @@ _DARKEST = 1 / 255
 """The darkest visible pixel; 0 is covered."""
 _SMOOTH = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
 """Pillow's SMOOTH filter, which its Sharpness blends with."""
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""Shares of red, green and blue in a grey value (ITU-R BT.601)."""
 
 
 def brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -22,6 +26,22 @@ def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     visible = _visible(images).float()
     mean = (pixels * visible).sum((1, 2, 3)) / (visible.sum((1, 2, 3)) * images.shape[1]).clamp_min(1)
     return _changed(images, _each(mean) + (pixels - _each(mean)) * _each(factor))
+
+
+def saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply distances from the grey image by factors (N,): 0 is grey. Images are RGB, (N, 3, H, W)."""
+    pixels = unit_range(images)
+    grey = (pixels * _LUMA.to(pixels.device)[:, None, None]).sum(1, keepdim=True)
+    return _changed(images, grey + (pixels - grey) * _each(factor))
+
+
+def hue(images: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """Turn the colours of RGB images (N, 3, H, W) about the axis of greys by angles in radians (N,); greys stay."""
+    third, root = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
+    main, plus, minus = angle.cos() + third, third + root, third - root
+    rows = ((main, minus, plus), (plus, main, minus), (minus, plus, main))
+    turn = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    return _changed(images, torch.einsum("nij,njhw->nihw", turn, unit_range(images)))
 
 
 def sharpness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
