@@ -285,6 +285,14 @@ def test_the_mask_marks_what_is_zero_in_every_channel() -> None:
     torch.testing.assert_close(encoded[:, :3].std((0, 2, 3)), torch.ones(3), atol=1e-5, rtol=0)
 
 
+def test_images_that_are_encoded_bit_by_bit_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, encode = random_images(5, 0, channels=3).repeat(1, 1, 3, 3), Encode(3, image_size=84)
+    whole = encode(images)
+    monkeypatch.setattr("twinrank.models.encode._AT_A_TIME", 2 * images[0].numel())
+    assert torch.equal(encode(images), whole)
+    assert encode(images).stride() == whole.stride()
+
+
 def test_the_latent_logit_is_the_log_odds_of_the_joint_table() -> None:
     head = LatentOrder(features=4, levels=3)
     head.table.data = torch.randn(3, 3, generator=torch_generator(0, "table"))
