@@ -138,7 +138,8 @@ def train(
         val: Labelled pairs that choose the epoch, in the same forms.
         out: Run folder, new. By default ``runs/MODEL``, or ``runs/MODEL_2`` and so on where that is taken.
         options: Options of the network that differ from its defaults, such as ``{"width": 24}``.
-        config: Training values; the network's own by default.
+        config: Training values. By default the network's own, some of which change where there are few images, see
+            :func:`twinrank.training.defaults.suited`.
         teacher: Run folder or stack folder whose predictions teach the network. With several, their mean teaches.
         threads: CPU threads; all cores by default.
         log_to: Sinks that follow the training, ``"tensorboard"`` or ``"wandb"``.
@@ -152,14 +153,14 @@ def train(
             diverges.
         Interrupted: Ctrl-C stopped the training. :func:`resume` goes on.
     """
-    base = entry(model).train if config is None else config
+    base, stated = (entry(model).train, set(values)) if config is None else (config, None)
     if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
         values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
     files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")
     context = Context(threads=threads)
     if teacher is None:
-        folder = library.train(spec, *files, log_to=log_to, hooks=hooks, context=context)
+        folder = library.train(spec, *files, stated=stated, log_to=log_to, hooks=hooks, context=context)
     else:
         several = [teacher] if isinstance(teacher, str | os.PathLike) else teacher
         teachers = [as_path(each, "teacher") for each in several]

@@ -13,6 +13,7 @@ import tyro
 from twinrank.cli.arguments import File, OptionalFile, OptionalFolder, Threads, flag_type, shown_default
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening
+from twinrank.cli.parsing import given_flags
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.models.names import folder_name
 
@@ -211,4 +212,5 @@ def _train(name: str, entry: "ModelEntry", given: dict[str, Any], images: ImageF
     with listening() as context:
         context = replace(context, threads=given["threads"])
         spec, files = RunSpec(name, config, options), (given["train"], given["val"])
-        train(spec, *files, folder, source=images.source(), log_to=sinks, context=context)
+        stated = given_flags()
+        train(spec, *files, folder, source=images.source(), stated=stated, log_to=sinks, context=context)

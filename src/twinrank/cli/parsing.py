@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import is_dataclass
 from functools import partial, wraps
 from typing import Any, NoReturn, get_args, get_type_hints
@@ -16,6 +17,7 @@ from twinrank.errors import InputError, nearest, shortened
 _FEW = 8
 """So many names are listed in a refusal."""
 _LONGEST = 300
+_GIVEN: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 _POSITIONAL = get_args(tyro.conf.Positional[int])[1]
 
 
@@ -39,8 +41,19 @@ def parse(function: Callable[..., None], prog: str, arguments: Sequence[str]) ->
     def parsed(*values: Any, **named: Any) -> Callable[[], None]:
         return partial(function, *values, **named)
 
+    _GIVEN.set(_names(arguments))
     with _errors.on_parse_error(partial(_refuse, prog, function)):
         return tyro.cli(parsed, prog=prog, args=arguments, registry=registry)
+
+
+def given_flags() -> frozenset[str]:
+    """Names of the parameters whose flags were given to the command, whatever their values."""
+    return _GIVEN.get()
+
+
+def _names(arguments: Sequence[str]) -> frozenset[str]:
+    flags = {each[2:].partition("=")[0].replace("-", "_") for each in arguments if each.startswith("--")}
+    return frozenset(flags | {flag.removeprefix("no_") for flag in flags})
 
 
 def flags_of(function: Callable[..., None]) -> dict[str, str]:

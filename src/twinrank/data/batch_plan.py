@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_IMAGES_A_PAIR = 5
+IMAGES_A_PAIR = 5
 """Images of a batch are at most so many times the batch size. Pairs stored apart are two."""
 _PAIRS = 20
 """Pairs of a batch are at most so many times the batch size."""
@@ -37,7 +37,7 @@ def plan(
         Rows of each batch; every row once.
     """
     images, places = np.unique(np.concatenate([left[rows], right[rows]]), return_inverse=True)
-    groups = -(-2 * len(images) // (_IMAGES_A_PAIR * batch_size))
+    groups = -(-2 * len(images) // (IMAGES_A_PAIR * batch_size))
     blocks = max(1, groups * (groups - 1) // 2)
     most = min(_PAIRS * batch_size, max(_FEWEST, len(rows) // _STEPS))
     if len(rows) < blocks * batch_size:

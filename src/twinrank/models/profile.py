@@ -9,6 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet
 
+_TRIED = 2
+"""Images that memory is measured with; batch norms need more than one."""
+
 
 def parameters(model: nn.Module) -> int:
     """Number of trained numbers."""
@@ -28,6 +31,35 @@ def multiply_adds(model: SiameseNet, channels: int = 1, image_size: int = 28) ->
     with torch.inference_mode(), counter:
         model.eval()(image, image)
     return counter.get_total_flops() // 2
+
+
+def bytes_an_image(model: SiameseNet, channels: int, height: int, width: int) -> int:
+    """Memory that training needs for each image of a batch: what the backward pass reads, and the encoded image.
+
+    Batch norms count the images that this is tried with, so the network should be a new one.
+
+    Args:
+        model: Network that is trained.
+        channels: Channels of the images.
+        height: Height of the images, in pixels.
+        width: Width of the images, in pixels.
+    """
+    images = torch.zeros(_TRIED, channels, height, width)
+    trained = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in trained:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        embedded = model.train().embed_batch(images)
+    # They live until here, so no two had the same place.
+    del embedded
+    encoded = model.encode(images)
+    return (sum(kept.values()) + encoded.numel() * encoded.element_size()) // _TRIED
 
 
 def describe_models(channels: int = 1, image_size: int = 28, name: str | None = None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Begin a training run, or go on with it."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from twinrank.training.checks import (
     require_trainable,
     require_val,
 )
+from twinrank.training.defaults import FEW_STEPS, suited
 from twinrank.training.finish import finish
 from twinrank.training.hooks import Hooks
 from twinrank.training.linear_head import fit_linear_head
@@ -45,8 +46,6 @@ from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
 from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
-_FEW_STEPS = 300
-"""A training of fewer steps than this learns little."""
 _COPIES = 12
 """The disk holds the weights, the checkpoint of thrice their size, and a new one of each before the old one goes."""
 
@@ -59,6 +58,7 @@ def train(
     *,
     teacher: Teacher | None = None,
     source: Source | None = None,
+    stated: Collection[str] | None = None,
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     context: Context = Context(),
@@ -73,6 +73,8 @@ def train(
         out: Run folder, new.
         teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
         source: Where the images of tables are, and how they are read.
+        stated: Names of training values that stay as they are. The others may change to suit few images, see
+            :func:`twinrank.training.defaults.suited`. None is all of them.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
         context: Listeners, threads and command.
@@ -89,6 +91,8 @@ def train(
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
     pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
+    if stated is not None:
+        spec = _suited(spec, stated, pairs)
     require_augmentable(spec.train, pairs)
     if teacher is not None:
         teacher.require_rows(pairs)
@@ -110,6 +114,14 @@ def train(
         with _nothing_left_of_a_failure(run):
             _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher)
     return run
+
+
+def _suited(spec: RunSpec, stated: Collection[str], pairs: Judgements) -> RunSpec:
+    """The values that suit the pairs, and a line on standard error about those that differ."""
+    config, lines = suited(spec, stated, pairs)
+    for line in lines:
+        print(line, file=sys.stderr)
+    return replace(spec, train=config)
 
 
 def _warned(spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements | None) -> dict[str, list[str]]:
@@ -324,10 +336,10 @@ def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, ho
         predicted = () if teacher is None else (teacher.logit, teacher.levels)
         batches = Batches(pairs, config, device, *predicted)
         steps = batches.steps(1)
-        if pairs.shared and steps * config.epochs < _FEW_STEPS * config.accumulate:
+        if pairs.shared and steps * config.epochs < FEW_STEPS * config.accumulate:
             hooks.say(
                 f"an epoch is {counted(steps, 'step', 'steps')}, since each image counts once; {config.epochs} epochs"
-                f" are few to learn from, so train for {-(-_FEW_STEPS * config.accumulate // steps)} or more"
+                f" are few to learn from, so train for {-(-FEW_STEPS * config.accumulate // steps)} or more"
             )
         return batches
     mnist = fetch_mnist(say=hooks.say)
