@@ -14,9 +14,10 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.reading import Reading
 from twinrank.errors import InputError
 from twinrank.workflows import fit as fit_module
+from twinrank.workflows import fit_plan
 from twinrank.workflows.fit_divide import divided
 from twinrank.workflows.fit_parts import Parts
-from twinrank.workflows.fit_plan import Candidate, affordable, candidates
+from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch
 from twinrank.workflows.fit_words import sentences
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
@@ -100,6 +101,7 @@ def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     fitted = tr.fit(VOTES, IMAGES, folder)
     assert fitted.model == folder / "model"
+    assert fitted.ranking is not None
     assert len(fitted.ranking.names) == 60
 
 
@@ -144,6 +146,8 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
 def test_sentences_say_what_the_figures_say() -> None:
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
     found = {
+        "judgements": {"judgements": 600},
+        "model": {"n": 600},
         "test": {"metrics": {"accuracy": estimate}},
         "out_of_fold": {"accuracy": 0.81, "log_loss": 0.40, "n": 500},
         "half": {"accuracy": 0.79, "log_loss": 0.43, "n": 250},
@@ -156,12 +160,17 @@ def test_sentences_say_what_the_figures_say() -> None:
     assert more.startswith("More judgements would help:")
     assert "hardly help" in sentences(found | {"half": found["half"] | {"log_loss": 0.40}})[2]
     assert "not known" in sentences({key: value for key, value in found.items() if key != "agreement"})[1]
+    by_epochs = {key: value for key, value in found.items() if key not in ("out_of_fold", "half")}
+    said = sentences(by_epochs | {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450}})
+    assert said[0].endswith("on the 50 that chose its epoch, in 81.0%.")
+    assert "was not tried" in said[2]
+    assert said[3].startswith("The network was fitted to 450 of the 600 judgements")
 
 
 def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, said = list[str](), list[str]()
     plan = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
-    parts = Parts(tmp_path, ".csv", {}, fit_module.Source(), tmp_path, (), True, None)
+    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {}, fit_module.Source(), tmp_path, (), True, None)
     work = fit_module._Fit(parts, plan, tmp_path, 0, Context(say=said.append))
     monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
     monkeypatch.setattr(fit_module._Fit, "log_loss", lambda self, run: 0.5)
@@ -170,10 +179,24 @@ def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatc
     assert "left out for want of time" in said[-1]
 
 
-def test_many_images_are_read_smaller() -> None:
+def test_many_images_are_read_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_plan, "_MOST_TIMED", 1)
     said = list[str]()
     candidate = Candidate("whole", "pad", 96)
     assert affordable(candidate, 10, 1e6, Context(said.append)) == candidate
     assert not said
-    assert affordable(candidate, 10**6, 60.0, Context(said.append)).size == 64
+    smaller = affordable(candidate, 10**6, 60.0, Context(said.append))
+    assert smaller is not None
+    assert smaller.size == 64
     assert "64 pixels instead of 96" in said[0]
+    assert affordable(candidate, 10**6, 60.0, Context(said.append), others=True) is None
+    assert "left out" in said[1]
+
+
+def test_a_network_is_trained_from_scratch_where_images_are_small_or_many() -> None:
+    whole = Candidate("whole", "pad", 300)
+    assert not from_scratch(whole, 65, 9_999)
+    (small,), (many,) = from_scratch(whole, 28, 100), from_scratch(whole, 500, 10_000)
+    assert (small.size, many.size, small.fit) == (28, 64, "pad")
+    assert small.by_epochs
+    assert not whole.by_epochs

@@ -27,18 +27,19 @@ def fit(
     >>> fitted.ranking.names[fitted.ranking.scores.mean.argmax()]  # doctest: +SKIP
 
     Args:
-        judgements: Table of judgements, or a folder with one.
+        judgements: Table of judgements, or a folder with one; or pairs of arrays, such as an NPZ file.
         images: Folder of the images that the table names; that of the table by default.
         out: Folder of everything that is made: model, ranking, report.
-        minutes: Time for trying several ways; the first one is always finished.
+        minutes: Time for trying several ways; heads that are tried first are always finished.
         groups: Column of groups of images, such as patients or places, which are held out whole; or two, separated by a
             comma. "none" holds out images, also where they lie in several folders.
         columns: Columns of the table where their names do not tell, such as ``{"left": "photo_1"}``.
         seed: Seed of all random numbers.
 
     Returns:
-        ``model``, the run folder, and ``ranking``, what :func:`rank` gives. ``found`` has what ``fit.json`` has:
-        figures of the test and of cross-validation, and three sentences, ``said``.
+        ``model``, the run folder, and ``ranking``, what :func:`rank` gives; None of arrays whose images occur once
+        each. ``found`` has what ``fit.json`` has: figures of the test and of other held-out images, and sentences,
+        ``said``.
 
     Raises:
         InputError: The table or the images are refused, or there are too few judgements.

@@ -44,10 +44,10 @@ def fit(
     Some images are held out as a test. What is done already is not done again.
 
     Args:
-        judgements: Table of judgements, or a folder with one.
+        judgements: Table of judgements, or a folder with one; or pairs of arrays, such as an NPZ file.
         images: Folder of the images that the table names; that of the table by default.
         out: Folder of everything that is made: model, ranking, report.
-        minutes: Time for trying several ways; the first one is always finished.
+        minutes: Time for trying several ways; heads that are tried first are always finished.
         groups: Column of groups of images, such as patients or places, which are held out whole; or two, of the left
             and the right image. "none" holds out images, also where they lie in several folders.
         columns: Columns of the table where their names do not tell, such as left=photo_1,right=photo_2.
@@ -71,7 +71,8 @@ def fit(
     for line in made.found["said"]:
         print(line)
     for name in ("ranking.csv", "ranking.html", "report.html"):
-        print(out / name)
+        if name == "report.html" or made.ranking is not None:
+            print(out / name)
 
 
 def run(

@@ -58,7 +58,7 @@ def frozen_features(
         _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
         missing = first[~found[first]]
         network, (height, width) = for_prediction(model), images.shape[1:]
-        rows = max(1, _PIXELS_A_BATCH // (height * width))
+        rows = images_a_batch(height, width)
         for start in range(0, len(missing), rows):
             batch = missing[start : start + rows]
             halves = halved(_computed(network, images.take(chosen[batch])))
@@ -67,6 +67,16 @@ def frozen_features(
                 cache.append(digests[batch], halves)
             progress("features", min(start + rows, len(missing)), len(missing))
         return features[first[place.ravel()]]
+
+
+def images_a_batch(height: int, width: int) -> int:
+    """Number of images whose features are computed together.
+
+    Args:
+        height: Pixels of an image.
+        width: Pixels, likewise.
+    """
+    return max(1, _PIXELS_A_BATCH // (height * width))
 
 
 def _arithmetic(model: SiameseNet) -> Precision:

@@ -326,7 +326,7 @@ def _fit(
         else:
             assert val is not None
             Training(run, model, description, _batches(pairs, config, teacher, hooks), val, config, hooks).fit()
-    for warning in finish(run, pairs, val, config):
+    if (warning := finish(run, pairs, val, config)) is not None:
         hooks.say(warning)
 
 

@@ -1,6 +1,7 @@
-"""``twinrank fit``: from a table of judgements to a network, a ranking and a page, without an option."""
+"""``twinrank fit``: from judgements to a network, a ranking and a page, without an option."""
 
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,27 +13,41 @@ from twinrank.core.context import Context
 from twinrank.core.files import read_json, write_json
 from twinrank.core.provenance import provenance
 from twinrank.core.records import as_record
-from twinrank.data.images.files import image_files as found_images
 from twinrank.data.images.store import ImageStore
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.source import Source
 from twinrank.errors import InputError
+from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.evaluate import evaluate
-from twinrank.models.registry import entry
+from twinrank.inference.network import Network
+from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.training.checks import finished, require_threads
 from twinrank.training.progress import EpochProgress
-from twinrank.training.train import resume, train
-from twinrank.workflows.fit_parts import ALL, DEVELOPMENT, HALF, TEST, Parts, divided_into_parts
-from twinrank.workflows.fit_plan import MODEL, Candidate, affordable, candidates
+from twinrank.training.train import load_data, resume, train
+from twinrank.workflows.fit_epochs import train_in_time, train_until
+from twinrank.workflows.fit_judged import HeldOut, compared
+from twinrank.workflows.fit_parts import (
+    ALL,
+    ALL_BUT_VAL,
+    DEVELOPMENT,
+    HALF,
+    TEST,
+    TRAIN,
+    VAL,
+    Parts,
+    divided_into_parts,
+)
+from twinrank.workflows.fit_plan import Candidate, planned
 from twinrank.workflows.fit_words import sentences
 from twinrank.workflows.rank import ScoredImages, rank
 from twinrank.workflows.report import report
 
 _TRIED, _PLAN = "tried", "plan.json"
-_FEATURES = 0.5
-"""Share of the time that the features of all images may take in one way of reading them."""
 _LEAST_HALF = 200
 """Judgements from which on half of them are fitted, too."""
+_AFTER = 0.05
+"""Share of the time that is kept for the test and the pages."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,22 +56,24 @@ class Fitted:
 
     Attributes:
         folder: Its folder.
-        model: Run folder of the network that was fitted to all judgements.
-        ranking: All images, ranked.
+        model: Run folder of the network that was fitted to all judgements, or to most of them: ``found["model"]`` has
+            their number.
+        ranking: All images, ranked; None of arrays whose images occur once each.
         found: What was found: content of ``fit.json``.
     """
 
     folder: Path
     model: Path
-    ranking: ScoredImages
+    ranking: ScoredImages | None
     found: dict[str, Any]
 
     def __repr__(self) -> str:
-        return f"Fitted({self.folder}: {len(self.ranking.names):,} images ranked)"
+        ranked = "" if self.ranking is None else f": {len(self.ranking.names):,} images ranked"
+        return f"Fitted({self.folder}{ranked})"
 
 
 def fit(
-    table: Path,
+    judgements: Path,
     out: Path,
     source: Source | None = None,
     *,
@@ -65,18 +82,19 @@ def fit(
     groups: str | None = None,
     context: Context = Context(),
 ) -> Fitted:
-    """Fit what suits the judgements of a table, and rank all images.
+    """Fit what suits judgements, and rank all images.
 
     Images are divided: some are held out as a test. The judgements of the others are fitted by heads on a frozen
-    backbone, one for each way of reading the images. The way with the least log-loss in a cross-validation over images
-    is evaluated on the test, once. Then the same is fitted to all judgements, and ranks all images. What is done
-    already is not done again, so a command that was stopped goes on when it is given again.
+    backbone, one for each way of reading the images. Where images are small or many, a network is trained from scratch,
+    too. What has the least log-loss on images that it was not fitted to is evaluated on the test, once. Then the same
+    is fitted to all judgements where there is time, and ranks all images. What is done already is not done again, so a
+    command that was stopped goes on when it is given again.
 
     Args:
-        table: Table of judgements, or a folder with one.
+        judgements: Anything that :func:`twinrank.data.judgements.load_pairs` reads, such as a table.
         out: Folder of everything that is made.
-        source: Where the images are, and how the table is read.
-        minutes: Time for trying; what is tried first is always finished.
+        source: Where the images of a table are, and how it is read.
+        minutes: Time for everything, but heads that are tried first are always finished.
         seed: Root seed.
         groups: Column of groups of images, which are held out whole; or two, separated by a comma. Without any, images
             that lie in several folders are held out by folder. :data:`twinrank.workflows.fit_parts.NO_GROUPS` holds out
@@ -84,31 +102,24 @@ def fit(
         context: Listeners and command.
 
     Raises:
-        InputError: The table or the images are refused, there are too few judgements, or the folder holds something
+        InputError: The judgements or the images are refused, there are too few of them, or the folder holds something
             else.
     """
     if not 0 <= minutes < math.inf:
         raise InputError(f"`minutes` is {minutes}; it must be a number of at least 0")
     if context.threads is not None:
         require_threads(context.threads)
-    began, out = time.monotonic(), Path(out)
-    parts = divided_into_parts(Path(table), out, source or Source(), seed, groups, context)
-    work = _Fit(parts, _planned(parts, out, 60 * minutes, context), out, seed, context)
-    best = work.tried(began + 60 * minutes)
-    test = evaluate(RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet)[TEST]
+    out = Path(out)
+    until = time.monotonic() + 60 * minutes
+    parts = divided_into_parts(Path(judgements), out, source or Source(), seed, groups, context)
+    work = _Fit(parts, _plan(parts, out, 60 * minutes, context), out, seed, context)
+    best = work.tried(until)
+    (test,) = evaluate(RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet).values()
     halved = work.halved(best)
-    model = work.trained(out / FITTED, ALL, work.source_of(best))
-    found = _found(work, best, test, halved)
+    model = work.final(best, until)
+    found = _found(work, best, test, halved, model)
     write_json(out / FIT, found | provenance(context.command))
-    ranking = rank(
-        [model],
-        parts.images,
-        out / "ranking.csv",
-        parts.part(ALL),
-        seed=seed,
-        notes=found["said"],
-        context=work.quiet,
-    )
+    ranking = work.ranked(model, found["said"])
     report(best, out / "report.html")
     return Fitted(out, model, ranking, found)
 
@@ -129,58 +140,161 @@ class _Fit:
         # The lines about a table are said once.
         self.quiet = replace(context, say=_nothing)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the test has been evaluated and the result is written: then nothing else is tried."""
+        return (self.out / FIT).is_file()
+
+    def candidate(self, run: Path) -> Candidate:
+        """What a run is of."""
+        return next((each for each in self.plan if each.name == run.name), self.plan[0])
+
     def source_of(self, run: Path) -> Source:
         """How a run reads its images."""
-        chosen = next((each for each in self.plan if each.name == run.name), self.plan[0])
-        return replace(self.parts.source, reading=chosen.reading(self.parts.source.reading))
+        return replace(self.parts.source, reading=self.candidate(run).reading(self.parts.source.reading))
 
     def tried(self, until: float) -> Path:
-        """The run of the candidate with the least out-of-fold log-loss.
+        """The run of the candidate with the least log-loss on images that it was not fitted to.
 
         Args:
-            until: Time after which nothing new is begun, on the monotonic clock, in seconds. A candidate is left out if
-                it would take longer than what is left, as the last one did.
+            until: Time after which nothing new is begun, on the monotonic clock, in seconds. A head is left out if it
+                would take longer than what is left, as the last one did.
         """
-        losses: dict[Path, float] = {}
-        seconds = 0.0
+        runs, seconds = list[Path](), 0.0
         for candidate in self.plan:
-            run = self.out / _TRIED / candidate.name
-            if losses and not finished(run) and time.monotonic() + seconds > until:
-                self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` to try it")
+            run, began = self.out / _TRIED / candidate.name, time.monotonic()
+            if candidate.by_epochs:
+                tried = self.trained_by_epochs(run, candidate, until - seconds, least=0 if runs else 1)
+            elif tried := self.done(run) or not runs or (began + seconds <= until and not self.closed):
+                self.trained(run, DEVELOPMENT, self.source_of(run))
+                seconds = time.monotonic() - began
+            if not tried:
+                self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` and another `out`")
                 continue
-            began = time.monotonic()
-            self.trained(run, DEVELOPMENT, self.source_of(run))
-            seconds = time.monotonic() - began
-            losses[run] = self.log_loss(run)
-            self.context.say(f"{candidate.name} ({_words(candidate)}): out-of-fold log-loss {losses[run]:.4f}")
+            runs.append(run)
+            self.context.say(
+                f"{candidate.name} ({candidate.words}): log-loss {self.log_loss(run):.4f} on unseen images"
+            )
+        losses = self.losses(runs)
         return min(losses, key=lambda run: losses[run])
 
+    def done(self, run: Path) -> bool:
+        """Whether nothing is left to do. Once the result is written, a training that was cut short stays so."""
+        return finished(run) or (self.closed and RunFolder(run).weights.is_file())
+
     def log_loss(self, run: Path) -> float:
-        """Out-of-fold log-loss of a run."""
-        return RunFolder(run).best_epoch()["train"]["loss"]
+        """Log-loss of a run on the images that judge it: out-of-fold, or those that chose its epoch."""
+        entry = RunFolder(run).best_epoch()
+        return entry["val"]["log_loss"] if self.candidate(run).by_epochs else entry["train"]["loss"]
+
+    def losses(self, runs: Sequence[Path]) -> dict[Path, float]:
+        """Log-loss of each run, on the same judgements."""
+        if not any(self.candidate(run).by_epochs for run in runs) or len(runs) == 1:
+            return {run: self.log_loss(run) for run in runs}
+        losses, rows = compared({run: self.held_out(run) for run in runs}, self.parts.votes)
+        for run, loss in losses.items():
+            self.context.say(f"{run.name}: log-loss {loss:.4f} on {rows:,} judgements that judge all candidates")
+        return losses
+
+    def held_out(self, run: Path) -> HeldOut:
+        """Predictions of a tried run for images that it was not fitted to."""
+        folder, by_epochs = RunFolder(run), self.candidate(run).by_epochs
+        if by_epochs:
+            network = Network(folder)
+            val = network.form.load(self.parts.part(VAL), None, self.source_of(run), self.quiet)
+            logit = network.logits(val)
+        else:
+            logit = OutOfFold.load(folder.out_of_fold).logit
+        rows, kept = self.parts.rows[VAL if by_epochs else DEVELOPMENT], folder.calibration
+        if not kept.is_file():
+            return HeldOut(rows, logit)
+        calibration = VoteCalibration.load(kept)
+        return HeldOut(rows, calibration.logits(logit), calibration.nu)
 
     def halved(self, best: Path) -> Path | None:
-        """The run of half of the judgements, read as the best run does; None where they are few."""
-        if self.parts.counts[HALF] < _LEAST_HALF:
+        """The run of half of the judgements, read as the best run does; None where they are few, or it takes long."""
+        if self.parts.counts[HALF] < _LEAST_HALF or self.candidate(best).by_epochs:
             return None
         return self.trained(self.out / _TRIED / HALF, HALF, self.source_of(best))
 
     def trained(self, run: Path, part: str, source: Source) -> Path:
-        """A run that was fitted to a part of the judgements."""
-        if finished(run):
+        """A head that was fitted to a part of the judgements."""
+        if self.done(run):
             self.context.say(f"{run}: done before")
             return run
         if RunFolder(run).config.is_file():
             resume(run, hooks=_Progress(1), context=self.quiet)
             return run
-        spec = RunSpec(MODEL, replace(entry(MODEL).train, seed=self.seed))
+        spec = self.candidate(run).spec(self.seed)
         train(spec, self.parts.part(part), None, run, source=source, hooks=_Progress(1), context=self.quiet)
         self.context.say(f"{run}: fitted to {self.parts.counts[part]:,} judgements")
         return run
 
+    def trained_by_epochs(self, run: Path, candidate: Candidate, until: float, least: int) -> bool:
+        """Train a network with as many epochs as there is time for.
 
-def _planned(parts: Parts, out: Path, seconds: float, context: Context) -> list[Candidate]:
-    """What is tried, at sizes for which there is time; kept for the next call, which may have other time.
+        Args:
+            run: Run folder.
+            candidate: Network.
+            until: Time for everything, on the monotonic clock, in seconds.
+            least: Epochs at least, however long they take.
+
+        Returns:
+            Whether there is a run.
+        """
+        if self.done(run):
+            self.context.say(f"{run}: done before")
+            return True
+        if self.closed:
+            return False
+        pairs = self.pairs(TRAIN, self.source_of(run))
+        until -= _AFTER * (until - time.monotonic())
+        return train_in_time(candidate, pairs, run, until, self.seed, self.context, least)
+
+    def pairs(self, part: str, source: Source) -> tuple[Judgements, Judgements]:
+        """A part that is fitted, and the judgements that choose the epoch."""
+        return load_data(self.parts.part(part), self.parts.part(VAL), source, self.quiet)
+
+    def final(self, best: Path, until: float) -> Path:
+        """The run that is used from now on: like the best one, but fitted to all judgements.
+
+        Training by epochs needs those that choose the epoch, and is done again only where there is time. Else the best
+        run itself is used.
+
+        Args:
+            best: Run that was chosen.
+            until: Time for everything, on the monotonic clock, in seconds.
+        """
+        run, candidate = self.out / FITTED, self.candidate(best)
+        if not candidate.by_epochs:
+            return self.trained(run, ALL, self.source_of(best))
+        if self.done(run) or (RunFolder(run).config.is_file() and _fitted_to(run) == self.parts.counts[TRAIN]):
+            # It is fitted again, or a copy.
+            return run
+        if not RunFolder(run).config.is_file():
+            each = self.parts.counts[ALL_BUT_VAL] / self.parts.counts[TRAIN]
+            needed = each * sum(entry["seconds"] for entry in RunFolder(best).read_history())
+            if time.monotonic() + (1 + 2 * _AFTER) * needed > until:
+                _copy(best, run)
+                return run
+        config = RunFolder(best).read_config()
+        spec = RunSpec(config["model"]["name"], RunFolder(best).train_config(), config["model"]["options"])
+        train_until(spec, self.pairs(ALL_BUT_VAL, self.source_of(best)), run, until, self.context)
+        return run
+
+    def ranked(self, model: Path, notes: Sequence[str]) -> ScoredImages | None:
+        """All images, ranked; None of arrays whose images occur once each, so that no judgement connects them."""
+        judgements, arrays = self.parts.part(ALL), isinstance(self.parts.images, ImageStore)
+        if arrays and not self.parts.recurring:
+            self.context.say("no ranking, since each image occurs once; `twinrank rank` ranks a folder of images")
+            return None
+        given = load_pairs(judgements) if arrays else judgements
+        out = self.out / "ranking.csv"
+        return rank([model], self.parts.images, out, given, seed=self.seed, notes=notes, context=self.quiet)
+
+
+def _plan(parts: Parts, out: Path, seconds: float, context: Context) -> list[Candidate]:
+    """What is tried; kept for the next call, which may have other time.
 
     Args:
         parts: The judgements.
@@ -188,21 +302,29 @@ def _planned(parts: Parts, out: Path, seconds: float, context: Context) -> list[
         seconds: Time for everything.
         context: Listeners and threads.
     """
-    kept, given, images = out / _PLAN, parts.source.reading, parts.images
+    kept = out / _PLAN
     if not kept.exists():
-        if isinstance(images, ImageStore):
-            count, wanted = len(images), [Candidate("arrays", "resize", min(images.shape[1:]))]
-        else:
-            count = max(len(parts.files), len(found_images(images)))
-            wanted = candidates(parts.files, given)
-        fitting = [affordable(each, count, _FEATURES * seconds, context) for each in wanted]
-        write_json(kept, [asdict(each) for each in fitting])
+        write_json(kept, [asdict(each) for each in planned(parts, seconds, context)])
     read: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
     plan = [Candidate(**each) for each in read]
-    if not isinstance(images, ImageStore):
+    if not isinstance(parts.images, ImageStore):
         # Images that nobody judged are ranked, too: what cannot be used is said before anything is fitted.
-        ImageStore.from_folder(images, plan[0].reading(given), context.progress, context.threads)
+        reading = plan[0].reading(parts.source.reading)
+        ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
     return plan
+
+
+def _fitted_to(run: Path) -> int:
+    """Number of judgements that a run was fitted to."""
+    return RunFolder(run).read_config()["data"]["train"]["n"]
+
+
+def _copy(run: Path, out: Path) -> None:
+    """Copy a run with its results, all or nothing."""
+    new = out.with_name(f".{out.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(run, new, ignore=shutil.ignore_patterns("lock", ".*"))
+    new.rename(out)
 
 
 class _Progress(EpochProgress):
@@ -216,25 +338,22 @@ def _nothing(line: str) -> None:
     pass
 
 
-def _words(candidate: Candidate) -> str:
-    ways = {"resize": "whole images", "pad": "whole images, padded", "native": "the middle at its own resolution"}
-    return f"{ways.get(candidate.fit, candidate.fit)}, {candidate.size} pixels"
-
-
-def _found(work: _Fit, best: Path, test: Mapping[str, Any], halved: Path | None) -> dict[str, Any]:
+def _found(work: _Fit, best: Path, test: Mapping[str, Any], halved: Path | None, model: Path) -> dict[str, Any]:
     """What was found, for ``fit.json``."""
-    tried = {run.name: work.log_loss(run) for run in sorted((work.out / _TRIED).iterdir()) if run.name != HALF}
+    counts, by_epochs = work.parts.counts, work.candidate(best).by_epochs
+    runs = [work.out / _TRIED / each.name for each in work.plan]
     accuracy = {run: RunFolder(run).best_epoch()["val"]["accuracy"] for run in (best, halved) if run is not None}
-    counts = work.parts.counts
+    judged_by = "chose_epoch" if by_epochs else "out_of_fold"
     found: dict[str, Any] = {
-        "judgements": counts,
-        "tried": {"out_of_fold_log_loss": tried, "best": best.name},
-        "out_of_fold": {
+        "judgements": dict(counts),
+        "tried": {"log_loss": {run.name: work.log_loss(run) for run in runs if work.done(run)}, "best": best.name},
+        judged_by: {
             "accuracy": accuracy[best],
             "log_loss": work.log_loss(best),
-            "n": work.parts.counts[DEVELOPMENT],
+            "n": counts[VAL if by_epochs else DEVELOPMENT],
         },
         "test": test,
+        "model": {"n": _fitted_to(model)},
     }
     if halved is not None:
         found["half"] = {"accuracy": accuracy[halved], "log_loss": work.log_loss(halved), "n": counts[HALF]}

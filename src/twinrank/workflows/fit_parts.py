@@ -28,9 +28,9 @@ from twinrank.workflows.split import write_parts
 
 NO_GROUPS = "none"
 """In place of a column of groups: images are held out, whatever their folders are."""
-ALL, DEVELOPMENT, HALF = "judgements", "development", "half"
-"""Parts besides those of :data:`twinrank.data.split.PARTS`: all judgements, those of images that are not held out, and
-half of these."""
+ALL, ALL_BUT_VAL, DEVELOPMENT, HALF = "judgements", "all_but_val", "development", "half"
+"""Parts besides those of :data:`twinrank.data.split.PARTS`: all judgements; those without an image of ``val``; those
+without an image of the test; and half of the latter."""
 TRAIN, VAL, TEST = PARTS
 _SPLIT, _REQUESTED = "split", "requested.json"
 
@@ -42,6 +42,8 @@ class Parts:
     Attributes:
         folder: Folder of the files.
         ending: Ending of their names.
+        votes: All N judgements.
+        rows: Positions of the judgements of each part, int64, ascending.
         counts: Number of judgements of each part. ``one_unseen`` are those with one image of the test; ``images``
             counts the images.
         source: How the files are read.
@@ -53,6 +55,8 @@ class Parts:
 
     folder: Path
     ending: str
+    votes: VoteTable = field(repr=False)
+    rows: Mapping[str, np.ndarray] = field(repr=False)
     counts: Mapping[str, int]
     source: Source
     images: Path | ImageStore
@@ -185,6 +189,7 @@ def _rows(split: Split, seed: int) -> dict[str, np.ndarray]:
         HALF: np.sort(half[: len(half) // 2]),
         TRAIN: split.rows(TRAIN),
         VAL: split.rows(VAL),
+        ALL_BUT_VAL: np.flatnonzero((split.sides != PARTS.index(VAL)).all(0)),
     }
 
 
@@ -206,7 +211,7 @@ def _parts(
     assert votes.y is not None
     found = agreement(votes.y, pairs, tie=votes.tie, weight=votes.weight, rater=rater)
     recurring = len(numbers) < 2 * len(votes)
-    return Parts(out / _SPLIT, ending, counts, recurring=recurring, agreement=found, **values)
+    return Parts(out / _SPLIT, ending, votes, rows, counts, recurring=recurring, agreement=found, **values)
 
 
 def _require_same(path: Path, requested: dict[str, Any]) -> None:

@@ -3,17 +3,24 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from twinrank.config import SMALLEST, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.machine import available_threads
+from twinrank.core.memory import available_memory
 from twinrank.core.messages import counted
+from twinrank.core.values import with_values
+from twinrank.data.images.files import image_files
 from twinrank.data.images.reading import Fit, Reading
+from twinrank.data.images.store import ImageStore
+from twinrank.models.registry import entry
+from twinrank.workflows.fit_parts import TRAIN, VAL, Parts
 
 if TYPE_CHECKING:
     import torch
@@ -26,32 +33,102 @@ middle at its own resolution."""
 _SIZES_SEEN = 500
 _LEAST_NATIVE = 0.75
 """Share of the images that fill a native crop, from which on it is tried."""
-_TIMED, _TIMES, _SMALLEST = 4, 4, 64
+_SMALL, _MANY = 64, 10_000
+"""Pixels of a side up to which images are small, and number from which on they are many: then a network is trained from
+scratch. It is also the least size of images that a head gets."""
+_LEAST_TRAIN, _LEAST_VAL = 1_000, 100
+"""Judgements to train a network from scratch, and to choose its epoch."""
+_WIDTHS = 24, 16, 8
+_SHARE, _SHARE_BESIDE, _LATE = 0.5, 0.25, 1.5
+"""Shares of the time that the features of all images may take in one way of reading them: alone, and beside a network
+that is trained from scratch. The latter may be exceeded by a factor before such a way is left out."""
+_HEAD_SECONDS, _HEAD_BYTES = 0.02, 150_000
+"""Time and memory that fitting heads takes for each image, once its features are there."""
+_MOST_TIMED, _TIMES = 32, 4
 MODEL = "efficientnet_lite0"
 """The network with public weights."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way in which images become pixels for a frozen network.
+    """A network, and a way in which images become its pixels.
 
     Attributes:
         name: Name of its run folder.
-        fit: How an image is brought to the size.
-        size: Pixels in height and width.
+        fit: How an image file is brought to the size.
+        size: Pixels in height and width; images that are arrays have this size already.
+        model: Name of the network.
+        options: Options of the network that differ from its defaults.
+        train: Training values that differ from those of the network.
+        cheaper: Options that replace ``options`` where these leave too little time, the dearest first.
     """
 
     name: str
     fit: Fit
     size: int
+    model: str = MODEL
+    options: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    cheaper: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def by_epochs(self) -> bool:
+        """Whether it is trained by epochs, which held-out images choose; else it is a head, cross-validated."""
+        return entry(self.model).complete(self.options).get("head") != "linear"
+
+    @property
+    def words(self) -> str:
+        """What it is, in a few words."""
+        ways = {"resize": "whole images", "pad": "whole images, padded", "native": "the middle at its own resolution"}
+        network = f"{self.model} from scratch, " if self.by_epochs else ""
+        return f"{network}{ways.get(self.fit, self.fit)}, {self.size} pixels"
 
     def reading(self, given: Reading) -> Reading:
         """The reading of a user, with this fit and size."""
         return replace(given, fit=self.fit, size=self.size)
 
+    def spec(self, seed: int) -> RunSpec:
+        """What is trained.
+
+        Args:
+            seed: Seed of all random numbers.
+        """
+        values = self.train | {"seed": seed}
+        return RunSpec(self.model, with_values(entry(self.model).train, values, self.name), self.options)
+
+
+def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
+    """What is tried, one after the other, at sizes for which there is time.
+
+    Heads on a frozen network come first. Where images are small or many, and judgements are not few, a network is
+    trained from scratch in the time that is left. Heads then get less time, and are left out where their features take
+    more of it, or more memory than there is.
+
+    Args:
+        parts: The judgements.
+        seconds: Time for everything.
+        context: Listener, and threads.
+    """
+    images, given = parts.images, parts.source.reading
+    if isinstance(images, ImageStore):
+        heads, side, count = [Candidate("arrays", "resize", min(images.shape[1:]))], max(images.shape[1:]), len(images)
+    else:
+        heads, side = candidates(parts.files, given), _largest_side(parts.files, given)
+        count = max(len(parts.files), len(image_files(images)))
+    few = parts.counts[TRAIN] < _LEAST_TRAIN or parts.counts[VAL] < _LEAST_VAL
+    scratch = [] if few else from_scratch(heads[0], side, count)
+    share, kept = _SHARE_BESIDE if scratch else _SHARE, list[Candidate]()
+    for head in heads:
+        if scratch and (problem := _too_dear(count)):
+            context.say(f"{head.name}: left out, since features of {counted(count, 'image', 'images')} need {problem}")
+            continue
+        fitting = affordable(head, count, share * seconds, context, isinstance(images, ImageStore), bool(scratch))
+        kept += [] if fitting is None else [fitting]
+    return kept + scratch
+
 
 def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
-    """The ways in which images may be read, the most promising first.
+    """Heads on a frozen network: the ways in which image files may be read, the most promising first.
 
     Images of one size are taken whole. Those of several sizes are padded, which keeps their aspect. Where most are
     large, the middle at its own resolution is another way: blur, noise and texture survive it. A size or a fit that the
@@ -63,53 +140,103 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     """
     if given.size is not None or given.fit != "resize":
         return [Candidate(given.fit, given.fit, min(given.shape) if given.size is not None else LARGE)]
-    seen = list(dict.fromkeys(files))
-    every = max(1, len(seen) // _SIZES_SEEN)
-    sizes = Counter(_size(path) for path in seen[::every])
-    sizes.pop(None, None)
-    sides = np.array([min(size) for size in sizes.elements() if size is not None] or [LARGE])
-    whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(sides.max(), 64, LARGE)))
+    sizes = _sizes(files)
+    sides = np.array([min(size) for size in sizes.elements()] or [LARGE])
+    whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(sides.max(), _SMALL, LARGE)))
     native = [Candidate("native", "native", _NATIVE)] if np.mean(sides >= _NATIVE) >= _LEAST_NATIVE else []
     return [whole, *native] if len(sizes) > 1 or sides.max() > LARGE else [whole]
 
 
-def affordable(candidate: Candidate, images: int, seconds: float, context: Context) -> Candidate:
-    """A candidate at a smaller size, where the features of all images would take too long.
+def from_scratch(like: Candidate, side: int, count: int) -> list[Candidate]:
+    """A network that is trained from scratch, where images are small or many; else nothing.
+
+    It is the network of the recipe ``record``, or a narrower one of its kind where there is little time.
 
     Args:
-        candidate: Candidate.
+        like: How image files are read.
+        side: Largest side of an image, in pixels.
+        count: Number of images.
+    """
+    if side > _SMALL and count < _MANY:
+        return []
+    widths = [{"width": width} for width in _WIDTHS]
+    size = int(np.clip(side, SMALLEST, _SMALL))
+    return [Candidate("scratch", like.fit, size, "order_net", widths[0], cheaper=widths[1:])]
+
+
+def affordable(
+    candidate: Candidate,
+    images: int,
+    seconds: float,
+    context: Context,
+    arrays: bool = False,
+    others: bool = False,
+) -> Candidate | None:
+    """A head at a smaller size, where the features of all images would take too long.
+
+    Args:
+        candidate: Head on a frozen network.
         images: Number of images.
         seconds: Time for their features.
         context: Listener, and threads.
+        arrays: Whether the images have their size already.
+        others: Whether something else is tried; then what takes too long at any size is left out, and gives None.
     """
     import torch
 
     from twinrank.core.device import prepare_cpu
-    from twinrank.inference.features import for_prediction
+    from twinrank.inference.features import for_prediction, images_a_batch
     from twinrank.models.registry import create_model
 
     prepare_cpu(available_threads() if context.threads is None else context.threads)
-    model = for_prediction(create_model(MODEL, 3, candidate.size).eval())
-    batch = torch.rand(_TIMED, 3, candidate.size, candidate.size)
+    model = for_prediction(create_model(candidate.model, 3, candidate.size).eval())
+    rows = min(_MOST_TIMED, images_a_batch(candidate.size, candidate.size))
+    batch = torch.rand(rows, 3, candidate.size, candidate.size)
     with torch.inference_mode():
         model.embed_batch(batch[:1])
         # The quickest of several: other processes may slow down the others.
-        needed = images * min(_seconds(model, batch) for _ in range(_TIMES)) / _TIMED
+        needed = images * min(_seconds(model, batch) for _ in range(_TIMES)) / rows
+    if others:
+        needed += images * _HEAD_SECONDS
     if needed <= seconds:
         return candidate
-    size = max(_SMALLEST, int(candidate.size * (seconds / needed) ** 0.5) // 8 * 8)
+    size = candidate.size if arrays else max(_SMALL, int(candidate.size * (seconds / needed) ** 0.5) // 8 * 8)
+    size = min(size, candidate.size)
+    took = f"features of {counted(images, 'image', 'images')} would take {needed / 60:.0f} minutes"
+    if others and needed * (size / candidate.size) ** 2 > _LATE * seconds:
+        context.say(f"{candidate.name}: left out, since {took}")
+        return None
     if size < candidate.size:
         context.say(
-            f"{candidate.name}: {size} pixels instead of {candidate.size}, since features of"
-            f" {counted(images, 'image', 'images')} would take {needed / 60:.0f} minutes; give more `minutes` for more"
+            f"{candidate.name}: {size} pixels instead of {candidate.size}, since {took}; give more `minutes` for more"
         )
-    return replace(candidate, size=min(size, candidate.size))
+    return replace(candidate, size=size)
+
+
+def _too_dear(images: int) -> str | None:
+    """The memory that the features of all images need, where that is more than there is; else None."""
+    needed, there = images * _HEAD_BYTES, available_memory()
+    if there is None or needed <= there:
+        return None
+    return f"{needed / 1e9:.1f} GB of memory, and {there / 1e9:.1f} GB are there"
 
 
 def _seconds(model: "SiameseNet", batch: "torch.Tensor") -> float:
     began = time.perf_counter()
     model.embed_batch(batch)
     return time.perf_counter() - began
+
+
+def _largest_side(files: Sequence[Path], given: Reading) -> int:
+    """Pixels of the largest side of image files, as they are read."""
+    return max(given.shape) if given.size is not None else max(map(max, _sizes(files)), default=LARGE)
+
+
+def _sizes(files: Sequence[Path]) -> Counter[tuple[int, int]]:
+    """Width and height of some image files, with the number of each."""
+    seen = list(dict.fromkeys(files))
+    every = max(1, len(seen) // _SIZES_SEEN)
+    return Counter(size for path in seen[::every] if (size := _size(path)) is not None)
 
 
 def _size(path: Path) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What ``twinrank fit`` found, in three sentences."""
+"""What ``twinrank fit`` found, in a few sentences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,21 +10,23 @@ _HARDLY, _CLEARLY = 0.003, 0.01
 
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
-    """How good it is, how good it could be, and whether more would help.
+    """How good it is, how good it could be, whether more would help, and what was fitted if that is not everything.
 
     Args:
         found: The other content of ``fit.json``.
     """
-    return [_how_good(found), _how_good_it_could_be(found), _more(found)]
+    return [_how_good(found), _how_good_it_could_be(found), _more(found), *_fitted(found)]
 
 
 def _how_good(found: Mapping[str, Any]) -> str:
     accuracy = found["test"]["metrics"]["accuracy"]
     judgements = counted(accuracy["n"], "decided judgement", "decided judgements")
-    return (
-        f"On {judgements} of images that it had never seen, the network is right in {_percent(accuracy)}; in"
-        f" cross-validation over the other images, in {found['out_of_fold']['accuracy']:.1%}."
-    )
+    if "out_of_fold" in found:
+        other = f"in cross-validation over the other images, in {found['out_of_fold']['accuracy']:.1%}"
+    else:
+        chose = found["chose_epoch"]
+        other = f"on the {chose['n']:,} that chose its epoch, in {chose['accuracy']:.1%}"
+    return f"On {judgements} of images that it had never seen, the network is right in {_percent(accuracy)}; {other}."
 
 
 def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
@@ -39,6 +41,8 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
 
 
 def _more(found: Mapping[str, Any]) -> str:
+    if "out_of_fold" not in found:
+        return "Whether more judgements would help was not tried: it takes a second training."
     if "half" not in found:
         return "Whether more judgements would help cannot be told from so few."
     out, half = found["out_of_fold"], found["half"]
@@ -48,6 +52,15 @@ def _more(found: Mapping[str, Any]) -> str:
         return f"More judgements of these images would hardly help ({change}); other images might."
     verdict = "would help" if gain >= _CLEARLY else "would help a little"
     return f"More judgements {verdict}: {change} (log-loss {half['log_loss']:.3f} and {out['log_loss']:.3f})."
+
+
+def _fitted(found: Mapping[str, Any]) -> list[str]:
+    fitted, given = found["model"]["n"], found["judgements"]["judgements"]
+    if fitted == given:
+        return []
+    return [
+        f"The network was fitted to {fitted:,} of the {given:,} judgements; the others chose its epoch, or tested it."
+    ]
 
 
 def _percent(estimate: Mapping[str, Any]) -> str:
