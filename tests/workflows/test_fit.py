@@ -147,7 +147,7 @@ def test_sentences_say_what_the_figures_say() -> None:
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
     found = {
         "judgements": {"judgements": 600},
-        "model": {"n": 600},
+        "model": {"n": 600, "by_epochs": False},
         "test": {"metrics": {"accuracy": estimate}},
         "out_of_fold": {"accuracy": 0.81, "log_loss": 0.40, "n": 500},
         "half": {"accuracy": 0.79, "log_loss": 0.43, "n": 250},
@@ -161,7 +161,8 @@ def test_sentences_say_what_the_figures_say() -> None:
     assert "hardly help" in sentences(found | {"half": found["half"] | {"log_loss": 0.40}})[2]
     assert "not known" in sentences({key: value for key, value in found.items() if key != "agreement"})[1]
     by_epochs = {key: value for key, value in found.items() if key not in ("out_of_fold", "half")}
-    said = sentences(by_epochs | {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450}})
+    by_epochs |= {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450, "by_epochs": True}}
+    said = sentences(by_epochs)
     assert said[0].endswith("on the 50 that chose its epoch, in 81.0%.")
     assert "was not tried" in said[2]
     assert said[3].startswith("The network was fitted to 450 of the 600 judgements")
@@ -173,7 +174,7 @@ def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatc
     parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {}, fit_module.Source(), tmp_path, (), True, None)
     work = fit_module._Fit(parts, plan, tmp_path, 0, Context(say=said.append))
     monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
-    monkeypatch.setattr(fit_module._Fit, "log_loss", lambda self, run: 0.5)
+    monkeypatch.setattr(fit_module._Fit, "judged", lambda self, run: {"log_loss": 0.5})
     assert work.tried(until=0.0).name == "whole"
     assert begun == ["whole"]
     assert "left out for want of time" in said[-1]

@@ -36,6 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_plan, "_WIDTHS", (2,))
     monkeypatch.setattr(fit_plan, "_LEAST_TRAIN", 40)
     monkeypatch.setattr(fit_plan, "_LEAST_VAL", 5)
+    monkeypatch.setattr(fit_plan, "_MANY", 100)
     for name in ("_MOST_EPOCHS", "_LEAST_EPOCHS"):
         monkeypatch.setattr(fit_epochs, name, 1)
     monkeypatch.setattr(fit_plan, "affordable", lambda *_: None)
@@ -82,15 +83,17 @@ def test_images_that_recur_are_ranked_and_fitted_again_where_there_is_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random, images = np.random.default_rng(0), images_of(60)
-    left, right = np.array([random.choice(60, 2, replace=False) for _ in range(900)]).T
+    left, right = np.array([random.choice(60, 2, replace=False) for _ in range(400)]).T
     y = (images.mean((1, 2))[left] > images.mean((1, 2))[right]).astype(np.int8)
     np.savez(tmp_path / "images.npz", images=images, left=left, right=right, y=y)
     monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out: None)
     fitted = fit(tmp_path / "images.npz", tmp_path / "fit", minutes=1)
     assert fitted.ranking is not None
     assert len(fitted.ranking.names) == 60
-    counts = fitted.found["judgements"]
-    assert fitted.found["model"]["n"] == counts["all_but_val"] > counts["train"]
+    # All that was not held out is judged by a network that was fitted without its images.
+    assert fitted.found["out_of_fold"]["n"] == fitted.found["judgements"]["development"]
+    # A tenth chose the epoch.
+    assert 0.7 * 400 < fitted.found["model"]["n"] < 400
 
 
 def test_candidates_are_compared_on_the_same_judgements(pairs: Path, tmp_path: Path) -> None:

@@ -1,22 +1,20 @@
 """``twinrank fit``: from judgements to a network, a ranking and a page, without an option."""
 
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from twinrank.config import RunSpec
 from twinrank.core.context import Context
-from twinrank.core.files import read_json, write_json
+from twinrank.core.files import write_json
 from twinrank.core.provenance import provenance
-from twinrank.core.records import as_record
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.source import Source
 from twinrank.errors import InputError
+from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.network import Network
@@ -25,7 +23,8 @@ from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.training.checks import finished, require_threads
 from twinrank.training.progress import EpochProgress
 from twinrank.training.train import load_data, resume, train
-from twinrank.workflows.fit_epochs import train_in_time, train_until
+from twinrank.workflows.fit_epochs import copy_run, fitted_to, spec_of, train_in_time, train_until
+from twinrank.workflows.fit_folds import HELD_OUT, Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import (
     ALL,
@@ -38,16 +37,16 @@ from twinrank.workflows.fit_parts import (
     Parts,
     divided_into_parts,
 )
-from twinrank.workflows.fit_plan import Candidate, planned
+from twinrank.workflows.fit_plan import Candidate, kept_plan
 from twinrank.workflows.fit_words import sentences
 from twinrank.workflows.rank import ScoredImages, rank
 from twinrank.workflows.report import report
 
-_TRIED, _PLAN = "tried", "plan.json"
+_TRIED = "tried"
 _LEAST_HALF = 200
 """Judgements from which on half of them are fitted, too."""
-_AFTER = 0.05
-"""Share of the time that is kept for the test and the pages."""
+_AGAIN = 1.1
+"""Time for fitting a network again, as a multiple of what its size suggests."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,7 +111,7 @@ def fit(
     out = Path(out)
     until = time.monotonic() + 60 * minutes
     parts = divided_into_parts(Path(judgements), out, source or Source(), seed, groups, context)
-    work = _Fit(parts, _plan(parts, out, 60 * minutes, context), out, seed, context)
+    work = _Fit(parts, kept_plan(parts, out, 60 * minutes, context), out, seed, context)
     best = work.tried(until)
     (test,) = evaluate(RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet).values()
     halved = work.halved(best)
@@ -172,9 +171,8 @@ class _Fit:
                 self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` and another `out`")
                 continue
             runs.append(run)
-            self.context.say(
-                f"{candidate.name} ({candidate.words}): log-loss {self.log_loss(run):.4f} on unseen images"
-            )
+            loss = self.judged(run)["log_loss"]
+            self.context.say(f"{candidate.name} ({candidate.words}): log-loss {loss:.4f} on unseen images")
         losses = self.losses(runs)
         return min(losses, key=lambda run: losses[run])
 
@@ -182,15 +180,23 @@ class _Fit:
         """Whether nothing is left to do. Once the result is written, a training that was cut short stays so."""
         return finished(run) or (self.closed and RunFolder(run).weights.is_file())
 
-    def log_loss(self, run: Path) -> float:
-        """Log-loss of a run on the images that judge it: out-of-fold, or those that chose its epoch."""
-        entry = RunFolder(run).best_epoch()
-        return entry["val"]["log_loss"] if self.candidate(run).by_epochs else entry["train"]["loss"]
+    def judged(self, run: Path) -> dict[str, Any]:
+        """Accuracy, log-loss and number of the judgements that judge a run: out-of-fold, or those of its epoch."""
+        candidate, entry = self.candidate(run), RunFolder(run).best_epoch()
+        if candidate.by_epochs:
+            if candidate.folds:
+                return self.held_out(run).judged(self.parts.votes)
+            return {name: entry["val"][name] for name in ("accuracy", "log_loss")} | {"n": self.parts.counts[VAL]}
+        return {
+            "accuracy": entry["val"]["accuracy"],
+            "log_loss": entry["train"]["loss"],
+            "n": self.parts.counts[HALF if run.name == HALF else DEVELOPMENT],
+        }
 
     def losses(self, runs: Sequence[Path]) -> dict[Path, float]:
         """Log-loss of each run, on the same judgements."""
         if not any(self.candidate(run).by_epochs for run in runs) or len(runs) == 1:
-            return {run: self.log_loss(run) for run in runs}
+            return {run: self.judged(run)["log_loss"] for run in runs}
         losses, rows = compared({run: self.held_out(run) for run in runs}, self.parts.votes)
         for run, loss in losses.items():
             self.context.say(f"{run.name}: log-loss {loss:.4f} on {rows:,} judgements that judge all candidates")
@@ -198,7 +204,11 @@ class _Fit:
 
     def held_out(self, run: Path) -> HeldOut:
         """Predictions of a tried run for images that it was not fitted to."""
-        folder, by_epochs = RunFolder(run), self.candidate(run).by_epochs
+        folder, candidate = RunFolder(run), self.candidate(run)
+        by_epochs = candidate.by_epochs
+        if candidate.folds:
+            kept = Predictions.load(_folds_of(run) / HELD_OUT)
+            return HeldOut(self.parts.rows[DEVELOPMENT], kept.logit, kept.meta["nu"])
         if by_epochs:
             network = Network(folder)
             val = network.form.load(self.parts.part(VAL), None, self.source_of(run), self.quiet)
@@ -242,18 +252,28 @@ class _Fit:
         Returns:
             Whether there is a run.
         """
-        if self.done(run):
+        if self.done(run) and (not candidate.folds or (_folds_of(run) / HELD_OUT).is_file()):
             self.context.say(f"{run}: done before")
             return True
         if self.closed:
             return False
-        pairs = self.pairs(TRAIN, self.source_of(run))
-        until -= _AFTER * (until - time.monotonic())
-        return train_in_time(candidate, pairs, run, until, self.seed, self.context, least)
+        if not candidate.folds:
+            pairs = self.pairs(run, TRAIN)
+            return train_in_time(candidate, pairs, run, until, self.seed, self.context, least)
+        folded = self.folded(run, DEVELOPMENT)
+        times = 1 + folded.cost
+        if not train_in_time(candidate, folded.pairs(), run, until, self.seed, self.context, least, times):
+            return False
+        folded.cross_validate(spec_of(run), _folds_of(run), until, self.context)
+        return True
 
-    def pairs(self, part: str, source: Source) -> tuple[Judgements, Judgements]:
-        """A part that is fitted, and the judgements that choose the epoch."""
-        return load_data(self.parts.part(part), self.parts.part(VAL), source, self.quiet)
+    def folded(self, run: Path, part: str) -> Folded:
+        """A part in folds, read as a run does."""
+        return Folded(self.parts, part, self.candidate(run).folds, self.source_of(run), self.seed, self.quiet)
+
+    def pairs(self, run: Path, part: str) -> tuple[Judgements, Judgements]:
+        """A part that is fitted, and the judgements that choose the epoch, read as a run does."""
+        return load_data(self.parts.part(part), self.parts.part(VAL), self.source_of(run), self.quiet)
 
     def final(self, best: Path, until: float) -> Path:
         """The run that is used from now on: like the best one, but fitted to all judgements.
@@ -268,18 +288,17 @@ class _Fit:
         run, candidate = self.out / FITTED, self.candidate(best)
         if not candidate.by_epochs:
             return self.trained(run, ALL, self.source_of(best))
-        if self.done(run) or (RunFolder(run).config.is_file() and _fitted_to(run) == self.parts.counts[TRAIN]):
+        if self.done(run) or (RunFolder(run).config.is_file() and fitted_to(run) == fitted_to(best)):
             # It is fitted again, or a copy.
             return run
         if not RunFolder(run).config.is_file():
-            each = self.parts.counts[ALL_BUT_VAL] / self.parts.counts[TRAIN]
+            each = self.parts.counts[ALL] / self.parts.counts[DEVELOPMENT]
             needed = each * sum(entry["seconds"] for entry in RunFolder(best).read_history())
-            if time.monotonic() + (1 + 2 * _AFTER) * needed > until:
-                _copy(best, run)
+            if time.monotonic() + _AGAIN * needed > until:
+                copy_run(best, run)
                 return run
-        config = RunFolder(best).read_config()
-        spec = RunSpec(config["model"]["name"], RunFolder(best).train_config(), config["model"]["options"])
-        train_until(spec, self.pairs(ALL_BUT_VAL, self.source_of(best)), run, until, self.context)
+        pairs = self.folded(best, ALL).pairs() if candidate.folds else self.pairs(best, ALL_BUT_VAL)
+        train_until(spec_of(best), pairs, run, until, self.context)
         return run
 
     def ranked(self, model: Path, notes: Sequence[str]) -> ScoredImages | None:
@@ -293,38 +312,9 @@ class _Fit:
         return rank([model], self.parts.images, out, given, seed=self.seed, notes=notes, context=self.quiet)
 
 
-def _plan(parts: Parts, out: Path, seconds: float, context: Context) -> list[Candidate]:
-    """What is tried; kept for the next call, which may have other time.
-
-    Args:
-        parts: The judgements.
-        out: Folder in which the plan is kept.
-        seconds: Time for everything.
-        context: Listeners and threads.
-    """
-    kept = out / _PLAN
-    if not kept.exists():
-        write_json(kept, [asdict(each) for each in planned(parts, seconds, context)])
-    read: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
-    plan = [Candidate(**each) for each in read]
-    if not isinstance(parts.images, ImageStore):
-        # Images that nobody judged are ranked, too: what cannot be used is said before anything is fitted.
-        reading = plan[0].reading(parts.source.reading)
-        ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
-    return plan
-
-
-def _fitted_to(run: Path) -> int:
-    """Number of judgements that a run was fitted to."""
-    return RunFolder(run).read_config()["data"]["train"]["n"]
-
-
-def _copy(run: Path, out: Path) -> None:
-    """Copy a run with its results, all or nothing."""
-    new = out.with_name(f".{out.name}")
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(run, new, ignore=shutil.ignore_patterns("lock", ".*"))
-    new.rename(out)
+def _folds_of(run: Path) -> Path:
+    """Folder of the networks of a cross-validation."""
+    return run.with_name(f"{run.name}_folds")
 
 
 class _Progress(EpochProgress):
@@ -340,23 +330,18 @@ def _nothing(line: str) -> None:
 
 def _found(work: _Fit, best: Path, test: Mapping[str, Any], halved: Path | None, model: Path) -> dict[str, Any]:
     """What was found, for ``fit.json``."""
-    counts, by_epochs = work.parts.counts, work.candidate(best).by_epochs
-    runs = [work.out / _TRIED / each.name for each in work.plan]
-    accuracy = {run: RunFolder(run).best_epoch()["val"]["accuracy"] for run in (best, halved) if run is not None}
-    judged_by = "chose_epoch" if by_epochs else "out_of_fold"
+    candidate, runs = work.candidate(best), [work.out / _TRIED / each.name for each in work.plan]
+    tried = {run.name: work.judged(run)["log_loss"] for run in runs if work.done(run)}
+    by_val = candidate.by_epochs and not candidate.folds
     found: dict[str, Any] = {
-        "judgements": dict(counts),
-        "tried": {"log_loss": {run.name: work.log_loss(run) for run in runs if work.done(run)}, "best": best.name},
-        judged_by: {
-            "accuracy": accuracy[best],
-            "log_loss": work.log_loss(best),
-            "n": counts[VAL if by_epochs else DEVELOPMENT],
-        },
+        "judgements": dict(work.parts.counts),
+        "tried": {"log_loss": tried, "best": best.name},
+        "chose_epoch" if by_val else "out_of_fold": work.judged(best),
         "test": test,
-        "model": {"n": _fitted_to(model)},
+        "model": {"n": fitted_to(model), "by_epochs": candidate.by_epochs},
     }
     if halved is not None:
-        found["half"] = {"accuracy": accuracy[halved], "log_loss": work.log_loss(halved), "n": counts[HALF]}
+        found["half"] = work.judged(halved)
     if work.parts.agreement is not None:
         found["agreement"] = {
             "agreement": work.parts.agreement.agreement.record(),

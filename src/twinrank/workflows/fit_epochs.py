@@ -1,6 +1,7 @@
 """Candidates of ``twinrank fit`` that are trained by epochs: as many as there is time for."""
 
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -30,8 +31,9 @@ _WARM, _STEPS, _SHARE = 3, 40, 0.02
 """Steps that are not timed, steps that are timed at most, and share of the time that they may take."""
 _VALIDATION, _VIEWS = 0.4, 5
 """Time of the prediction of a pair from one view, as a share of that of its training; and views at the end."""
-_PLANNED = 0.95
-"""Share of the time that is planned; other processes may slow down the later epochs."""
+_PLANNED = 0.9
+"""Share of the time that is planned. The rest is for the test and the pages, and for epochs that other processes slow
+down."""
 
 
 class Paced(NamedTuple):
@@ -85,6 +87,7 @@ def train_in_time(
     seed: int,
     context: Context = Context(),
     least: int = 1,
+    times: float = 1.0,
 ) -> bool:
     """Train a candidate with as many epochs as there is time for, or go on with its training.
 
@@ -96,13 +99,14 @@ def train_in_time(
         seed: Root seed.
         context: Listener, threads and command.
         least: Epochs at least, however long they take.
+        times: Time for everything that is trained like this, as a multiple of the time of this training.
 
     Returns:
         Whether there is a run: where one epoch takes too long, and ``least`` is 0, there is none.
     """
-    spec = candidate.spec(seed)
+    spec, left = candidate.spec(seed), (until - time.monotonic()) / times
     if not RunFolder(run).config.is_file():
-        found = paced(candidate, *pairs, until - time.monotonic(), seed, context.threads)
+        found = paced(candidate, *pairs, left, seed, context.threads)
         if not (epochs := max(least, found.epochs)):
             return False
         candidate = replace(found.candidate, train=candidate.train | {"epochs": epochs})
@@ -111,8 +115,40 @@ def train_in_time(
         context.say(f"{run}: {spec.model}{options}; {epochs} epochs of about {found.seconds:.0f} s")
         for line in lines:
             context.say(line)
-    train_until(spec, pairs, run, until, context)
+    train_until(spec, pairs, run, until - (times - 1) * left, context)
     return True
+
+
+def spec_of(run: Path) -> RunSpec:
+    """What was trained in a run.
+
+    Args:
+        run: Run folder.
+    """
+    config = RunFolder(run).read_config()
+    return RunSpec(config["model"]["name"], RunFolder(run).train_config(), config["model"]["options"])
+
+
+def fitted_to(run: Path) -> int:
+    """Number of judgements that a run was fitted to.
+
+    Args:
+        run: Run folder.
+    """
+    return RunFolder(run).read_config()["data"]["train"]["n"]
+
+
+def copy_run(run: Path, out: Path) -> None:
+    """Copy a run with its results, all or nothing.
+
+    Args:
+        run: Run folder.
+        out: Folder of the copy, new.
+    """
+    new = out.with_name(f".{out.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(run, new, ignore=shutil.ignore_patterns("lock", ".*"))
+    new.rename(out)
 
 
 def _suited(candidate: Candidate, seed: int, pairs: Judgements) -> tuple[RunSpec, list[str]]:
@@ -123,7 +159,12 @@ def _suited(candidate: Candidate, seed: int, pairs: Judgements) -> tuple[RunSpec
 
 
 def train_until(
-    spec: RunSpec, pairs: tuple[Judgements, Judgements], run: Path, until: float, context: Context = Context()
+    spec: RunSpec,
+    pairs: tuple[Judgements, Judgements],
+    run: Path,
+    until: float,
+    context: Context = Context(),
+    shown: bool = True,
 ) -> None:
     """Train a network, or go on with its training.
 
@@ -135,17 +176,18 @@ def train_until(
         run: Run folder, new or begun.
         until: Time at which the training must be over, on the monotonic clock, in seconds.
         context: Listener, threads and command.
+        shown: Whether each epoch is shown.
     """
     folder = RunFolder(run)
     try:
         if folder.config.is_file():
-            hooks = _Timed(folder.train_config().epochs, until)
+            hooks = _Timed(folder.train_config().epochs, until, shown)
             resume(run, train=pairs[0], val=pairs[1], hooks=hooks, context=context)
         else:
-            train(spec, *pairs, run, hooks=_Timed(spec.train.epochs, until), context=context)
+            train(spec, *pairs, run, hooks=_Timed(spec.train.epochs, until, shown), context=context)
     except _OutOfTimeError as error:
-        finish(folder, *pairs, folder.train_config())
-        context.say(f"{run}: {error}")
+        for line in [f"{run}: {error}", *finish(folder, *pairs, folder.train_config())]:
+            context.say(line)
 
 
 class _OutOfTimeError(Exception):
@@ -158,21 +200,28 @@ class _Timed(EpochProgress):
     Args:
         epochs: Epochs of the whole run.
         until: Time at which the training must be over, on the monotonic clock, in seconds.
+        shown: Whether lines are shown.
     """
 
-    def __init__(self, epochs: int, until: float) -> None:
+    def __init__(self, epochs: int, until: float, shown: bool) -> None:
         super().__init__(epochs)
-        self._until, self._began, self._done = until, time.monotonic(), 0
+        self._shown, self._until, self._began, self._done = shown, until, time.monotonic(), 0
 
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Show one line about an epoch, and end the training where there is no time for the next."""
-        super().epoch_ended(entry, best)
+        if self._shown:
+            super().epoch_ended(entry, best)
         self._done += 1
         now = time.monotonic()
         if entry["epoch"] < self._epochs and now + (now - self._began) / self._done > self._until:
             raise _OutOfTimeError(
                 f"slower than planned; it ends after {entry['epoch']} of {self._epochs} epochs, and the best counts"
             )
+
+    def say(self, line: str) -> None:
+        """Show a line of its own."""
+        if self._shown:
+            super().say(line)
 
 
 class _EnoughError(Exception):

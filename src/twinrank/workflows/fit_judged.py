@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from twinrank.data.formats.votes.table import VoteTable
-from twinrank.evaluation.metrics import log_loss
+from twinrank.evaluation.metrics import accuracy, log_loss
 
 
 class HeldOut(NamedTuple):
@@ -23,6 +23,18 @@ class HeldOut(NamedTuple):
     logit: np.ndarray
     nu: float = 0.0
 
+    def judged(self, votes: VoteTable) -> dict[str, Any]:
+        """Accuracy, log-loss in nats a vote, and number of judgements.
+
+        Args:
+            votes: All judgements.
+        """
+        some = votes.select(self.rows)
+        assert some.y is not None
+        right = accuracy(some.y, self.logit, tie=some.tie, weight=some.weight)
+        loss = log_loss(some.y, self.logit, tie=some.tie, weight=some.weight, nu=self.nu)
+        return {"accuracy": right, "log_loss": loss, "n": len(self.rows)}
+
 
 def compared(held_out: Mapping[Path, HeldOut], votes: VoteTable) -> tuple[dict[Path, float], int]:
     """Log-loss of several runs on the same judgements.
@@ -37,9 +49,7 @@ def compared(held_out: Mapping[Path, HeldOut], votes: VoteTable) -> tuple[dict[P
     common = np.arange(len(votes))
     for each in held_out.values():
         common = np.intersect1d(common, each.rows)
-    some, losses = votes.select(common), dict[Path, float]()
-    assert some.y is not None
-    for run, each in held_out.items():
-        logit = each.logit[np.searchsorted(each.rows, common)]
-        losses[run] = log_loss(some.y, logit, tie=some.tie, weight=some.weight, nu=each.nu)
-    return losses, len(common)
+    some = {
+        run: HeldOut(common, each.logit[np.searchsorted(each.rows, common)], each.nu) for run, each in held_out.items()
+    }
+    return {run: each.judged(votes)["log_loss"] for run, each in some.items()}, len(common)

@@ -68,6 +68,27 @@ class Parts:
         """File of a part; there is none of a part without judgements."""
         return self.folder / f"{name}{self.ending}"
 
+    def selected(self, name: str, of: str, data: Judgements, rows: np.ndarray) -> Path:
+        """File with some judgements of a part, written where it is missing.
+
+        Args:
+            name: Name of the file without its ending.
+            of: Part.
+            data: The judgements of the part.
+            rows: Positions in the part, ascending.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        path, part = self.folder / f"{name}{ENDING}", self.part(of)
+        if not path.exists():
+            # A selection of a selection is one of the file behind it.
+            whole = (
+                read_selection(part) if self.ending == ENDING else Selection(part, data.sha256, np.arange(len(data)))
+            )
+            write_selection(path, whole._replace(rows=whole.rows[rows]))
+        return path
+
 
 def divided_into_parts(
     path: Path, out: Path, source: Source, seed: int, groups: str | None, context: Context = Context()

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +12,17 @@ from PIL import Image
 
 from twinrank.config import SMALLEST, RunSpec
 from twinrank.core.context import Context
+from twinrank.core.files import read_json, write_json
 from twinrank.core.machine import available_threads
 from twinrank.core.memory import available_memory
 from twinrank.core.messages import counted
+from twinrank.core.records import as_record
 from twinrank.core.values import with_values
 from twinrank.data.images.files import image_files
 from twinrank.data.images.reading import Fit, Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.models.registry import entry
-from twinrank.workflows.fit_parts import TRAIN, VAL, Parts
+from twinrank.workflows.fit_parts import DEVELOPMENT, VAL, Parts
 
 if TYPE_CHECKING:
     import torch
@@ -38,13 +40,14 @@ _SMALL, _MANY = 64, 10_000
 scratch. It is also the least size of images that a head gets."""
 _LEAST_TRAIN, _LEAST_VAL = 1_000, 100
 """Judgements to train a network from scratch, and to choose its epoch."""
-_WIDTHS = 24, 16, 8
+_WIDTHS, _FOLDS = (24, 16, 8), 5
 _SHARE, _SHARE_BESIDE, _LATE = 0.5, 0.25, 1.5
 """Shares of the time that the features of all images may take in one way of reading them: alone, and beside a network
 that is trained from scratch. The latter may be exceeded by a factor before such a way is left out."""
 _HEAD_SECONDS, _HEAD_BYTES = 0.02, 150_000
 """Time and memory that fitting heads takes for each image, once its features are there."""
 _MOST_TIMED, _TIMES = 32, 4
+_KEPT = "plan.json"
 MODEL = "efficientnet_lite0"
 """The network with public weights."""
 
@@ -60,6 +63,7 @@ class Candidate:
         model: Name of the network.
         options: Options of the network that differ from its defaults.
         train: Training values that differ from those of the network.
+        folds: Folds of a cross-validation over images that judges it; 0 judges it by the images that choose its epoch.
         cheaper: Options that replace ``options`` where these leave too little time, the dearest first.
     """
 
@@ -69,6 +73,7 @@ class Candidate:
     model: str = MODEL
     options: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    folds: int = 0
     cheaper: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -97,6 +102,27 @@ class Candidate:
         return RunSpec(self.model, with_values(entry(self.model).train, values, self.name), self.options)
 
 
+def kept_plan(parts: Parts, out: Path, seconds: float, context: Context) -> list[Candidate]:
+    """What is tried; kept for the next call, which may have other time.
+
+    Args:
+        parts: The judgements.
+        out: Folder in which the plan is kept.
+        seconds: Time for everything.
+        context: Listeners and threads.
+    """
+    kept = out / _KEPT
+    if not kept.exists():
+        write_json(kept, [asdict(each) for each in planned(parts, seconds, context)])
+    read: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
+    plan = [Candidate(**each) for each in read]
+    if not isinstance(parts.images, ImageStore):
+        # Images that nobody judged are ranked, too: what cannot be used is said before anything is fitted.
+        reading = plan[0].reading(parts.source.reading)
+        ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
+    return plan
+
+
 def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
     """What is tried, one after the other, at sizes for which there is time.
 
@@ -115,8 +141,9 @@ def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
     else:
         heads, side = candidates(parts.files, given), _largest_side(parts.files, given)
         count = max(len(parts.files), len(image_files(images)))
-    few = parts.counts[TRAIN] < _LEAST_TRAIN or parts.counts[VAL] < _LEAST_VAL
-    scratch = [] if few else from_scratch(heads[0], side, count)
+    scratch = [] if parts.counts[DEVELOPMENT] < _LEAST_TRAIN else from_scratch(heads[0], side, count)
+    if any(not each.folds for each in scratch) and parts.counts[VAL] < _LEAST_VAL:
+        scratch = []
     share, kept = _SHARE_BESIDE if scratch else _SHARE, list[Candidate]()
     for head in heads:
         if scratch and (problem := _too_dear(count)):
@@ -150,7 +177,8 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
 def from_scratch(like: Candidate, side: int, count: int) -> list[Candidate]:
     """A network that is trained from scratch, where images are small or many; else nothing.
 
-    It is the network of the recipe ``record``, or a narrower one of its kind where there is little time.
+    It is the network of the recipe ``record``, or a narrower one of its kind where there is little time. Many images
+    are judged by those that choose the epoch, others by a cross-validation.
 
     Args:
         like: How image files are read.
@@ -161,7 +189,8 @@ def from_scratch(like: Candidate, side: int, count: int) -> list[Candidate]:
         return []
     widths = [{"width": width} for width in _WIDTHS]
     size = int(np.clip(side, SMALLEST, _SMALL))
-    return [Candidate("scratch", like.fit, size, "order_net", widths[0], cheaper=widths[1:])]
+    folds = 0 if count >= _MANY else _FOLDS
+    return [Candidate("scratch", like.fit, size, "order_net", widths[0], folds=folds, cheaper=widths[1:])]
 
 
 def affordable(

@@ -41,7 +41,7 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
 
 
 def _more(found: Mapping[str, Any]) -> str:
-    if "out_of_fold" not in found:
+    if found["model"]["by_epochs"]:
         return "Whether more judgements would help was not tried: it takes a second training."
     if "half" not in found:
         return "Whether more judgements would help cannot be told from so few."
