@@ -20,9 +20,10 @@ from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import finished
+from twinrank.workflows import fit as fit_module
 from twinrank.workflows import fit_epochs, fit_plan
 from twinrank.workflows.fit import fit
-from twinrank.workflows.fit_epochs import paced, train_until
+from twinrank.workflows.fit_epochs import Paced, paced, train_until
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import divided_into_parts
 from twinrank.workflows.fit_plan import Candidate
@@ -35,7 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """One epoch of a narrow network, on few pairs."""
     monkeypatch.setattr(fit_plan, "_WIDTHS", (2,))
     monkeypatch.setattr(fit_plan, "_LEAST_TRAIN", 40)
-    monkeypatch.setattr(fit_plan, "_LEAST_VAL", 5)
+    monkeypatch.setattr(fit_plan, "LEAST_VAL", 5)
     monkeypatch.setattr(fit_plan, "_MANY", 100)
     for name in ("_MOST_EPOCHS", "_LEAST_EPOCHS"):
         monkeypatch.setattr(fit_epochs, name, 1)
@@ -163,3 +164,19 @@ def test_little_time_takes_a_cheaper_network(monkeypatch: pytest.MonkeyPatch) ->
     assert taken(24 * 8.0)[0] == 16
     assert taken(8 * 3.0) == (8, 2)
     assert taken(1.0) == (8, 0)
+
+
+@pytest.mark.parametrize(("epochs", "folds"), [(1, 0), (50, 5)])
+def test_a_cross_validation_needs_time(
+    epochs: int, folds: int, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_epochs, "_MOST_EPOCHS", 100)
+    monkeypatch.setattr(fit_module, "LEAST_VAL", 5)
+    monkeypatch.setattr(fit_module, "paced", lambda candidate, *_: Paced(candidate, epochs, 1.0))
+    parts = divided_into_parts(pairs, tmp_path, Source(), 0, None)
+    (scratch,) = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
+    fit_plan.keep_plan([scratch], tmp_path)
+    work = fit_module._Fit(parts, [scratch], tmp_path, 0, Context())
+    assert work.as_there_is_time(tmp_path / "tried" / "scratch", scratch, 1e9).folds == folds
+    # A command that goes on does the same.
+    assert fit_plan.kept_plan(parts, tmp_path, 0.0, Context())[0].folds == folds

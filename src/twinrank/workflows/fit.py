@@ -23,7 +23,7 @@ from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.training.checks import finished, require_threads
 from twinrank.training.progress import EpochProgress
 from twinrank.training.train import load_data, resume, train
-from twinrank.workflows.fit_epochs import copy_run, fitted_to, spec_of, train_in_time, train_until
+from twinrank.workflows.fit_epochs import copy_run, fitted_to, most_epochs, paced, spec_of, train_in_time, train_until
 from twinrank.workflows.fit_folds import HELD_OUT, Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import (
@@ -37,7 +37,7 @@ from twinrank.workflows.fit_parts import (
     Parts,
     divided_into_parts,
 )
-from twinrank.workflows.fit_plan import Candidate, kept_plan
+from twinrank.workflows.fit_plan import LEAST_VAL, Candidate, keep_plan, kept_plan
 from twinrank.workflows.fit_words import sentences
 from twinrank.workflows.rank import ScoredImages, rank
 from twinrank.workflows.report import report
@@ -257,6 +257,8 @@ class _Fit:
             return True
         if self.closed:
             return False
+        if candidate.folds and not RunFolder(run).config.is_file():
+            candidate = self.as_there_is_time(run, candidate, until)
         if not candidate.folds:
             pairs = self.pairs(run, TRAIN)
             return train_in_time(candidate, pairs, run, until, self.seed, self.context, least)
@@ -266,6 +268,31 @@ class _Fit:
             return False
         folded.cross_validate(spec_of(run), _folds_of(run), until, self.context)
         return True
+
+    def as_there_is_time(self, run: Path, candidate: Candidate, until: float) -> Candidate:
+        """A candidate without its cross-validation, where that leaves it too few epochs and other images can judge it.
+
+        Args:
+            run: Run folder.
+            candidate: Network.
+            until: Time for everything, on the monotonic clock, in seconds.
+        """
+        if self.parts.counts[VAL] < LEAST_VAL:
+            return candidate
+        folded = self.folded(run, DEVELOPMENT)
+        pairs = folded.pairs()
+        found = paced(
+            candidate, *pairs, (until - time.monotonic()) / (1 + folded.cost), self.seed, self.context.threads
+        )
+        if found.candidate.options == candidate.options and found.epochs >= most_epochs(len(pairs[0])) / 2:
+            return candidate
+        alone = replace(candidate, folds=0)
+        self.plan = [alone if each is candidate else each for each in self.plan]
+        keep_plan(self.plan, self.out)
+        self.context.say(
+            f"{candidate.name}: no time for a cross-validation, so the images that choose its epoch judge it"
+        )
+        return alone
 
     def folded(self, run: Path, part: str) -> Folded:
         """A part in folds, read as a run does."""

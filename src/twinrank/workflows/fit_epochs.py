@@ -50,6 +50,15 @@ class Paced(NamedTuple):
     seconds: float
 
 
+def most_epochs(count: int) -> int:
+    """Epochs from which on more bring little.
+
+    Args:
+        count: Number of judgements that are fitted.
+    """
+    return math.ceil(min(_MOST_EPOCHS, max(_LEAST_EPOCHS, _MOST_PAIRS / count)))
+
+
 def paced(
     candidate: Candidate, train: Judgements, val: Judgements, seconds: float, seed: int, threads: int | None
 ) -> Paced:
@@ -65,7 +74,7 @@ def paced(
         seed: Root seed.
         threads: Threads of the CPU; None is all cores.
     """
-    most = math.ceil(min(_MOST_EPOCHS, max(_LEAST_EPOCHS, _MOST_PAIRS / len(train))))
+    most = most_epochs(len(train))
     until, forms = time.monotonic() + seconds, [candidate.options, *candidate.cheaper]
     # At the end, the best epoch predicts val from all views.
     last = _VIEWS * _VALIDATION * len(val) / len(train)
@@ -186,8 +195,8 @@ def train_until(
         else:
             train(spec, *pairs, run, hooks=_Timed(spec.train.epochs, until, shown), context=context)
     except _OutOfTimeError as error:
-        for line in [f"{run}: {error}", *finish(folder, *pairs, folder.train_config())]:
-            context.say(line)
+        context.say(f"{run}: {error}")
+        finish(folder, *pairs, folder.train_config())
 
 
 class _OutOfTimeError(Exception):

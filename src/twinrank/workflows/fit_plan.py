@@ -38,7 +38,7 @@ _LEAST_NATIVE = 0.75
 _SMALL, _MANY = 64, 10_000
 """Pixels of a side up to which images are small, and number from which on they are many: then a network is trained from
 scratch. It is also the least size of images that a head gets."""
-_LEAST_TRAIN, _LEAST_VAL = 1_000, 100
+_LEAST_TRAIN, LEAST_VAL = 1_000, 100
 """Judgements to train a network from scratch, and to choose its epoch."""
 _WIDTHS, _FOLDS = (24, 16, 8), 5
 _SHARE, _SHARE_BESIDE, _LATE = 0.5, 0.25, 1.5
@@ -113,7 +113,7 @@ def kept_plan(parts: Parts, out: Path, seconds: float, context: Context) -> list
     """
     kept = out / _KEPT
     if not kept.exists():
-        write_json(kept, [asdict(each) for each in planned(parts, seconds, context)])
+        keep_plan(planned(parts, seconds, context), out)
     read: Any = as_record(read_json(kept), list[Candidate], str(kept), "a plan of fit")
     plan = [Candidate(**each) for each in read]
     if not isinstance(parts.images, ImageStore):
@@ -121,6 +121,16 @@ def kept_plan(parts: Parts, out: Path, seconds: float, context: Context) -> list
         reading = plan[0].reading(parts.source.reading)
         ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
     return plan
+
+
+def keep_plan(plan: Sequence[Candidate], out: Path) -> None:
+    """Write what is tried.
+
+    Args:
+        plan: Candidates.
+        out: Folder in which the plan is kept.
+    """
+    write_json(out / _KEPT, [asdict(each) for each in plan])
 
 
 def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
@@ -142,7 +152,7 @@ def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
         heads, side = candidates(parts.files, given), _largest_side(parts.files, given)
         count = max(len(parts.files), len(image_files(images)))
     scratch = [] if parts.counts[DEVELOPMENT] < _LEAST_TRAIN else from_scratch(heads[0], side, count)
-    if any(not each.folds for each in scratch) and parts.counts[VAL] < _LEAST_VAL:
+    if any(not each.folds for each in scratch) and parts.counts[VAL] < LEAST_VAL:
         scratch = []
     share, kept = _SHARE_BESIDE if scratch else _SHARE, list[Candidate]()
     for head in heads:
