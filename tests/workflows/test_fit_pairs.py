@@ -24,6 +24,7 @@ from twinrank.workflows import fit as fit_module
 from twinrank.workflows import fit_epochs, fit_plan
 from twinrank.workflows.fit import fit
 from twinrank.workflows.fit_epochs import Paced, paced, train_until
+from twinrank.workflows.fit_folds import Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import divided_into_parts
 from twinrank.workflows.fit_plan import Candidate
@@ -173,10 +174,34 @@ def test_a_cross_validation_needs_time(
     monkeypatch.setattr(fit_epochs, "_MOST_EPOCHS", 100)
     monkeypatch.setattr(fit_module, "LEAST_VAL", 5)
     monkeypatch.setattr(fit_module, "paced", lambda candidate, *_: Paced(candidate, epochs, 1.0))
+    monkeypatch.setattr(fit_module, "train_in_time", lambda *_: False)
     parts = divided_into_parts(pairs, tmp_path, Source(), 0, None)
-    (scratch,) = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
-    fit_plan.keep_plan([scratch], tmp_path)
-    work = fit_module._Fit(parts, [scratch], tmp_path, 0, Context())
-    assert work.as_there_is_time(tmp_path / "tried" / "scratch", scratch, 1e9).folds == folds
+    plan = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
+    fit_plan.keep_plan(plan, tmp_path)
+    work = fit_module._Fit(parts, plan, tmp_path, 0, Context())
+    assert not work.trained_by_epochs(tmp_path / "tried" / "scratch", plan[0], 1e9, 0)
     # A command that goes on does the same.
-    assert fit_plan.kept_plan(parts, tmp_path, 0.0, Context())[0].folds == folds
+    assert work.plan == fit_plan.kept_plan(parts, tmp_path, 0.0, Context())
+    assert work.plan[0].folds == folds
+
+
+def test_too_few_images_for_folds_leave_a_network_out(tmp_path: Path) -> None:
+    left, right = np.random.default_rng(0).permuted(np.tile(np.arange(40), (400, 1)), axis=1)[:, :2].T
+    np.savez(tmp_path / "few.npz", images=images_of(40), left=left, right=right, y=left > right)
+    parts, said = divided_into_parts(tmp_path / "few.npz", tmp_path / "fit", Source(), 0, None), list[str]()
+    plan = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
+    work = fit_module._Fit(parts, [replace(plan[0], folds=91)], tmp_path / "fit", 0, Context(said.append))
+    assert not work.trained_by_epochs(tmp_path / "fit" / "tried" / "scratch", work.plan[0], 1e9, 0)
+    assert "too few" in said[-1]
+
+
+def test_folds_of_a_table_are_read_like_the_table(tmp_path: Path) -> None:
+    folder = Path(__file__).parent.parent / "typefaces"
+    source = Source(images=folder / "images", reading=Reading(size=16))
+    parts = divided_into_parts(folder / "votes.csv", tmp_path, source, 0, None)
+    folded = Folded(parts, "development", 5, parts.source, 0, Context())
+    fitted, stop = folded.pairs(0)
+    assert fitted.images.shape[1:] == (16, 16)
+    assert fitted.path.name == "development_0_fitted.rows.npz"
+    assert not set(fitted.row_ids) & set(stop.row_ids)
+    assert 0 < folded.cost < 7

@@ -257,42 +257,48 @@ class _Fit:
             return True
         if self.closed:
             return False
-        if candidate.folds and not RunFolder(run).config.is_file():
-            candidate = self.as_there_is_time(run, candidate, until)
         if not candidate.folds:
-            pairs = self.pairs(run, TRAIN)
-            return train_in_time(candidate, pairs, run, until, self.seed, self.context, least)
-        folded = self.folded(run, DEVELOPMENT)
+            return self.trained_alone(run, candidate, until, least)
+        try:
+            folded = self.folded(run, DEVELOPMENT)
+        except InputError as error:
+            if least:
+                raise
+            self.context.say(f"{candidate.name}: {error}")
+            return False
+        if not RunFolder(run).config.is_file() and not self.time_for_folds(candidate, folded, until):
+            candidate = self.replanned(replace(candidate, folds=0))
+            self.context.say(f"{run}: no time to cross-validate it, so the images that choose its epoch judge it")
+            return self.trained_alone(run, candidate, until, least)
         times = 1 + folded.cost
         if not train_in_time(candidate, folded.pairs(), run, until, self.seed, self.context, least, times):
             return False
         folded.cross_validate(spec_of(run), _folds_of(run), until, self.context)
         return True
 
-    def as_there_is_time(self, run: Path, candidate: Candidate, until: float) -> Candidate:
-        """A candidate without its cross-validation, where that leaves it too few epochs and other images can judge it.
+    def trained_alone(self, run: Path, candidate: Candidate, until: float, least: int) -> bool:
+        """The same without a cross-validation."""
+        return train_in_time(candidate, self.pairs(run, TRAIN), run, until, self.seed, self.context, least)
+
+    def time_for_folds(self, candidate: Candidate, folded: Folded, until: float) -> bool:
+        """Whether a cross-validation leaves enough epochs, or only it can judge a network.
 
         Args:
-            run: Run folder.
             candidate: Network.
+            folded: Judgements in folds.
             until: Time for everything, on the monotonic clock, in seconds.
         """
         if self.parts.counts[VAL] < LEAST_VAL:
-            return candidate
-        folded = self.folded(run, DEVELOPMENT)
-        pairs = folded.pairs()
-        found = paced(
-            candidate, *pairs, (until - time.monotonic()) / (1 + folded.cost), self.seed, self.context.threads
-        )
-        if found.candidate.options == candidate.options and found.epochs >= most_epochs(len(pairs[0])) / 2:
-            return candidate
-        alone = replace(candidate, folds=0)
-        self.plan = [alone if each is candidate else each for each in self.plan]
+            return True
+        pairs, left = folded.pairs(), (until - time.monotonic()) / (1 + folded.cost)
+        found = paced(candidate, *pairs, left, self.seed, self.context.threads)
+        return found.candidate.options == candidate.options and found.epochs >= most_epochs(len(pairs[0])) / 2
+
+    def replanned(self, candidate: Candidate) -> Candidate:
+        """A candidate in place of the one of its name; a command that goes on does the same."""
+        self.plan = [candidate if each.name == candidate.name else each for each in self.plan]
         keep_plan(self.plan, self.out)
-        self.context.say(
-            f"{candidate.name}: no time for a cross-validation, so the images that choose its epoch judge it"
-        )
-        return alone
+        return candidate
 
     def folded(self, run: Path, part: str) -> Folded:
         """A part in folds, read as a run does."""
