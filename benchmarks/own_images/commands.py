@@ -19,20 +19,20 @@ def order_net(given: Set, work: Path) -> Answers:
     """``order_net`` with its defaults; a part of the training images is for validation."""
     split, run = work / "split", work / "run"
     if not (split / "test.csv").exists():
-        _twinrank("data", "split", given.votes, "--images", given.train, "--out", split, "--shares", SHARES)
+        twinrank("data", "split", given.votes, "--images", given.train, "--out", split, "--shares", SHARES)
     files = ["--train", split / "train.csv", "--val", split / "val.csv", "--images", given.train]
     if (run / "checkpoint.safetensors").exists():
-        _twinrank("resume", run)
+        twinrank("resume", run)
     else:
         shutil.rmtree(run, ignore_errors=True)
-        _twinrank("train", "order_net", *files, "--out", run)
+        twinrank("train", "order_net", *files, "--out", run)
     return _answers(given, work, run)
 
 
 def fit(given: Set, work: Path, minutes: float) -> Answers:
     """``twinrank fit`` without a single option but its time."""
     run = work / "run"
-    _twinrank("fit", given.votes, "--images", given.train, "--out", run, "--minutes", minutes)
+    twinrank("fit", given.votes, "--images", given.train, "--out", run, "--minutes", minutes)
     return _answers(given, work, run)
 
 
@@ -42,11 +42,12 @@ def _answers(given: Set, work: Path, run: Path) -> Answers:
     for path in (predicted, ranking):
         path.unlink(missing_ok=True)
     pairs = ["--data", given.pairs, "--images", given.test]
-    _twinrank("predict", "--run", run, *pairs, "--probabilities", "--out", predicted)
-    _twinrank("rank", run, given.test, "--out", ranking)
+    twinrank("predict", "--run", run, *pairs, "--probabilities", "--out", predicted)
+    twinrank("rank", run, given.test, "--out", ranking)
     score = {row["image"]: float(row["score"]) for row in read_table(ranking)}
     return Answers(np.array([float(row["logit"]) for row in read_table(predicted)]), score)
 
 
-def _twinrank(*words: object) -> None:
+def twinrank(*words: object) -> None:
+    """Run a command of twinrank in a process of its own."""
     subprocess.run([sys.executable, "-m", "twinrank", *map(str, words)], check=True)

@@ -6,7 +6,7 @@ from twinrank.evaluation.estimates import Estimate
 
 EVEN_LOG_LOSS = float(np.log(2))
 """Log-loss of a constant prediction where there are no ties, in nats."""
-_TRY = "try more judgements, more epochs or another network"
+_TRY = "try more judgements, more epochs, or public weights ('twinrank fit', efficientnet_lite0)"
 
 
 def constant_log_loss(tie: np.ndarray | None = None, weight: np.ndarray | None = None) -> float:
