@@ -8,9 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.own_images.judged import Answers, Judged
 from benchmarks.own_images.sets import Set
-
-FEATURES = ("mean", "standard deviation", "edge energy", "fine detail", "dark end", "bright end", "colour", "pixels")
-"""Features of an image, see :func:`features_of`."""
+from twinrank.data.images.simple_features import FEATURES, features_of
 
 
 def simple_feature(given: Set, work: Path) -> Answers:
@@ -46,20 +44,7 @@ def _slope(difference: np.ndarray, y: np.ndarray) -> float:
 
 def features(folder: Path, names: list[str]) -> np.ndarray:
     """:data:`FEATURES` of image files, float64 (M, F)."""
-    return np.array([features_of(np.asarray(upright(folder / name))) for name in names])
-
-
-def features_of(rgb: np.ndarray) -> list[float]:
-    """Features of an image, uint8 (H, W, 3), in the order of :data:`FEATURES`.
-
-    Energies are mean absolute differences of neighbours, of first and second order. The ends are the 5% and the 95%
-    quantile of the grey values.
-    """
-    grey = rgb.mean(-1, dtype=np.float32)
-    edges, detail = (sum(float(np.abs(np.diff(grey, order, axis=axis)).mean()) for axis in (0, 1)) for order in (1, 2))
-    dark, bright = np.quantile(grey, [0.05, 0.95]).tolist()
-    colour = (rgb.max(-1) - rgb.min(-1)).mean()
-    return [float(grey.mean()), float(grey.std()), edges, detail, dark, bright, float(colour), float(np.log(grey.size))]
+    return np.array([features_of(np.asarray(upright(folder / name)).transpose(2, 0, 1)) for name in names])
 
 
 def upright(path: Path) -> Image.Image:

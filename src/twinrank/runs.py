@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def simple_rule(self) -> Path:
+        """The best rule on one simple feature, such as brightness: JSON; only of people's own images."""
+        return self.path / "simple_rule.json"
+
+    @property
     def score_prior(self) -> Path:
         """How far scores of images lie from the network's: JSON; only where images of ``val`` recur."""
         return self.path / "score_prior.json"

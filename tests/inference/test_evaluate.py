@@ -12,11 +12,13 @@ from tests.conftest import RECORDED
 
 from twinrank.cli.output import print_metrics
 from twinrank.core.files import read_json
+from twinrank.data.images.simple_features import FEATURES
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, seen_images, training_warnings
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import log_loss
+from twinrank.evaluation.metrics_record import read_metrics
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate, predictions_of
 from twinrank.inference.label import write_predictions
@@ -92,10 +94,16 @@ def test_rows_that_share_images_are_evaluated_over_images(
 def test_a_training_that_ends_at_chance_says_so(run: RunFolder, benchmark_folder: Path) -> None:
     data = judgements(benchmark_folder, slice(0, 20), 90, 0, "votes.csv")
     said = finish(run, data, data, run.train_config())
-    assert said is not None
-    assert said.startswith("warning: votes.csv: no better than chance (accuracy ")
+    assert said[0].startswith("warning: votes.csv: no better than chance (accuracy ")
+    assert said[1].startswith("warning: votes.csv: no better than one simple feature: '")
+    assert said[1].endswith("; try 'twinrank fit', or efficientnet_lite0")
+    (record,) = evaluate(run, [data]).values()
+    assert record["simple"]["feature"] in FEATURES
+    assert record["simple"]["gain"]["low"] <= 0
+    assert record["warnings"] == [said[1].removeprefix("warning: votes.csv: ")]
+    assert read_metrics(run.metrics("votes"))["simple"] == record["simple"]
     logit = Network(run).logits(data)
-    assert finish(run, data, replace(data, y=(logit > 0).astype(np.int8)), run.train_config()) is None
+    assert finish(run, data, replace(data, y=(logit > 0).astype(np.int8)), run.train_config()) == []
 
 
 def test_where_people_judged_probabilities_are_calibrated(

@@ -77,6 +77,22 @@ class SharedRecord(TypedDict):
     rows: Annotated[int, msgspec.Meta(ge=0)]
 
 
+class SimpleRecord(TypedDict):
+    """The best rule on one simple feature of the images, see :class:`twinrank.evaluation.simple_rule.SimpleRule`.
+
+    Attributes:
+        feature: Name of the feature.
+        higher: Whether more of it ranks higher.
+        accuracy: Accuracy of the rule, on some rows.
+        gain: Accuracy of the predictor on the same rows, less that of the rule.
+    """
+
+    feature: str
+    higher: bool
+    accuracy: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    gain: EstimateRecord
+
+
 class PooledFile(TypedDict):
     """A file of a pooled record."""
 
@@ -120,6 +136,7 @@ class MetricsRecord(TypedDict):
         kinds: Metrics by kind of row, see :data:`KINDS`; only where training may have used images of the rows.
         agreement: Agreement of those who judged; only where pairs were judged more than once.
         shared: Images that training used; only where there are any.
+        simple: A simple rule in comparison; only of people's own images.
         warnings: Lines that a reader must know; only where there are any.
         milliseconds: Duration of a pair.
     """
@@ -139,6 +156,7 @@ class MetricsRecord(TypedDict):
     kinds: NotRequired[dict[str, KindRecord]]
     agreement: NotRequired[AgreementRecord]
     shared: NotRequired[SharedRecord]
+    simple: NotRequired[SimpleRecord]
     warnings: NotRequired[list[str]]
     milliseconds: NotRequired[float]
 

@@ -20,6 +20,7 @@ from twinrank.evaluation.resampling import recurs
 from twinrank.inference.file_keys import file_keys
 from twinrank.inference.network import Network
 from twinrank.inference.predictor import described
+from twinrank.inference.simple_feature import compared_with_rule
 from twinrank.runs import RunFolder, used_in_training
 
 
@@ -73,6 +74,8 @@ def evaluate(
         made[key] = _calibrated(network, predictions_of(run, data, recurring=together, network=network))
         milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
     records = records_of(made, used)
+    for key, data in zip(made, loaded, strict=True):
+        _add_simple_rule(records[key], compared_with_rule(run, data, made[key].logit))
     for key, duration in milliseconds.items():
         records[key]["milliseconds"] = duration
     for key, predictions in made.items():
@@ -80,6 +83,14 @@ def evaluate(
     for key, record in records.items():
         write_json(run.metrics(key), record)
     return records
+
+
+def _add_simple_rule(record: dict[str, Any], found: dict[str, Any]) -> None:
+    """Put a comparison with a simple rule into a metrics record, its warning among the others."""
+    if found:
+        record["simple"] = {key: value for key, value in found.items() if key != "warning"}
+    if "warning" in found:
+        record["warnings"] = [*record.get("warnings", []), found["warning"]]
 
 
 def _calibrated(network: Network, predictions: Predictions) -> Predictions:

@@ -19,11 +19,12 @@ from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import Network
 from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.inference.scores import panel_of, scores_by_itself
+from twinrank.inference.simple_feature import compared_with_rule, write_rule
 from twinrank.models.comparators import LinearScore
 from twinrank.runs import RunFolder
 
 
-def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: TrainConfig) -> str | None:
+def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: TrainConfig) -> list[str]:
     """Write what scores and probabilities need later, from the best weights.
 
     - ``panel.npz``: features of a panel of training images. Networks with latent levels need none.
@@ -32,6 +33,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
     - ``judging.json``: ties and raters, fitted to the logits of ``val``. It is written where there is more to fit than
       labels.
     - ``calibration.json``: from logits to probabilities, fitted to ``val``, too. It is written beside either.
+    - ``simple_rule.json``: the best rule on one simple feature. It is written for people's own images.
 
     Args:
         run: Finished run.
@@ -40,7 +42,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
         config: Training values.
 
     Returns:
-        A warning where the predictions of ``val`` are no better than chance, else None.
+        Warnings where the predictions of ``val`` are no better than chance, or than the simple rule.
 
     Raises:
         InputError: A file cannot be written.
@@ -54,6 +56,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
     else:
         assert val is not None
         unseen = _Unseen(val, network.logits(val).astype(np.float64), lambda: network.scores(val.images))
+    write_rule(run, train)
     return _fit_to_unseen(run, unseen, config)
 
 
@@ -74,7 +77,7 @@ def _out_of_fold(run: RunFolder, train: Judgements) -> _Unseen:
     return _Unseen(train, kept.logit.astype(np.float64), lambda: scores)
 
 
-def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> str | None:
+def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> list[str]:
     rows, logit, nu = unseen.rows, unseen.logit, 0.0
     assert rows.y is not None
     judged = rows.tie is not None or rows.rater is not None or config.rater_bias
@@ -88,7 +91,9 @@ def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> str 
         judging = Judging.load(run.judging) if run.judging.is_file() else None
         prior = fit_prior(unseen.scores(), as_comparisons(rows), judging, config.seed)
         write_json(run.score_prior, prior.as_json())
-    return _chance_warning(logit, rows, nu)
+    simple = compared_with_rule(run, rows, logit).get("warning")
+    found = [each for each in (_chance_warning(logit, rows, nu), simple) if each is not None]
+    return [f"warning: {rows.path}: {each}" for each in found]
 
 
 def _judging(logit: np.ndarray, val: Judgements, config: TrainConfig) -> Judging:
@@ -102,9 +107,8 @@ def _judging(logit: np.ndarray, val: Judgements, config: TrainConfig) -> Judging
 def _chance_warning(logit: np.ndarray, val: Judgements, nu: float) -> str | None:
     assert val.y is not None
     votes, images = {"tie": val.tie, "weight": val.weight}, val.image_codes if val.recurring else None
-    found = chance_warning(
+    return chance_warning(
         share_right(val.y, logit, images=images, **votes),
         log_loss(val.y, logit, **votes, nu=nu),
         constant_log_loss(val.tie if nu else None, val.weight),
     )
-    return None if found is None else f"warning: {val.path}: {found}"

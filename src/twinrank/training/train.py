@@ -326,7 +326,7 @@ def _fit(
         else:
             assert val is not None
             Training(run, model, description, _batches(pairs, config, teacher, hooks), val, config, hooks).fit()
-    if (warning := finish(run, pairs, val, config)) is not None:
+    for warning in finish(run, pairs, val, config):
         hooks.say(warning)
 
 

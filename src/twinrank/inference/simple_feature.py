@@ -1,0 +1,93 @@
+"""A run compared with the best rule on one simple feature of the images."""
+
+from typing import Any
+
+import numpy as np
+
+from twinrank.core.files import read_json, write_json
+from twinrank.core.randomness import numpy_generator
+from twinrank.core.records import as_record
+from twinrank.data.images.simple_features import FEATURES, simple_features
+from twinrank.data.judgements import Judgements
+from twinrank.evaluation.compare import accuracy_difference
+from twinrank.evaluation.metrics import accuracy
+from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.resampling import recurs
+from twinrank.evaluation.row_statistics import is_decided
+from twinrank.evaluation.simple_rule import SimpleRuleRecord, as_rule, best_rule, simple_warning
+from twinrank.runs import RunFolder
+
+_IMAGES, _PIXELS = 1_000, 50_000_000
+"""Images that are looked at, and pixels of all of them, at most: some seconds."""
+_FEWEST = 20
+"""Fewer rows show nothing."""
+
+
+def write_rule(run: RunFolder, train: Judgements) -> None:
+    """Find the best rule on the pairs that were fitted, and keep it. Only people's own images have one.
+
+    Args:
+        run: Run folder.
+        train: Pairs that were fitted.
+    """
+    if train.images.cached is None and not train.shared:
+        return
+    some = train.select(_rows(train))
+    assert some.y is not None
+    left, right = _features(some)
+    if (rule := best_rule(FEATURES, left, right, some.y, some.tie, some.weight)) is not None:
+        write_json(run.simple_rule, rule._asdict())
+
+
+def compared_with_rule(run: RunFolder, data: Judgements, logit: np.ndarray) -> dict[str, Any]:
+    """The rule of a run on labelled pairs, beside the run's predictions of the same rows.
+
+    Args:
+        run: Run folder.
+        data: Labelled pairs.
+        logit: Predictions of them, float (N,).
+
+    Returns:
+        A :class:`twinrank.evaluation.metrics_record.SimpleRecord`, and ``warning`` where the predictions are no better.
+        Empty where the run has no rule, or the pairs are too few.
+    """
+    if not run.simple_rule.is_file():
+        return {}
+    where = str(run.simple_rule)
+    rule = as_rule(as_record(read_json(run.simple_rule), SimpleRuleRecord, where, "a rule on a simple feature"))
+    rows = _rows(data)
+    some, logit = data.select(rows), logit[rows]
+    assert some.y is not None
+    if is_decided(some.y, some.tie, some.weight).sum() < _FEWEST or rule.feature not in FEATURES:
+        return {}
+    of_rule = rule.logits(*(each[:, FEATURES.index(rule.feature)] for each in _features(some)))
+    gain = accuracy_difference([_predictions(some, of_rule)], [_predictions(some, logit)]).estimate
+    right, of_network = (accuracy(some.y, each, tie=some.tie, weight=some.weight) for each in (of_rule, logit))
+    advice = "judge more pairs" if "pretrained" in run.read_config() else "try 'twinrank fit', or efficientnet_lite0"
+    record = {**rule._asdict(), "accuracy": right, "gain": gain.record()}
+    warning = simple_warning(rule, right, of_network, gain, advice)
+    return record if warning is None else record | {"warning": warning}
+
+
+def _predictions(data: Judgements, logit: np.ndarray) -> Predictions:
+    images = data.image_codes if recurs(data.image_codes) else None
+    ids = np.arange(len(data)).astype(str)
+    return Predictions(ids, logit, data.y, images=images, tie=data.tie, weight=data.weight)
+
+
+def _rows(data: Judgements) -> np.ndarray:
+    """Random rows of few images, in ascending order; all rows where the images are few."""
+    most = min(_IMAGES, max(2, _PIXELS // int(np.prod(data.images.shape))))
+    order = numpy_generator(0, "simple feature").permutation(len(data))
+    sides = np.stack([data.left[order], data.right[order]], 1).ravel()
+    first = np.zeros(len(sides), bool)
+    first[np.unique(sides, return_index=True)[1]] = True
+    distinct = first.reshape(-1, 2).sum(1).cumsum()
+    return np.sort(order[distinct <= most])
+
+
+def _features(data: Judgements) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the left and the right images, float64 (N, F) each."""
+    images, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
+    left, right = simple_features(data.images, images)[places].reshape(2, len(data), -1)
+    return left, right
