@@ -91,19 +91,15 @@ def train(
     # First of all: sums depend on the number of threads in their last bit.
     prepare_cpu(threads)
     pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
-    if stated is not None:
-        spec = _suited(spec, stated, pairs)
-    require_augmentable(spec.train, pairs)
+    spec = _suited(spec, stated, pairs)
     if teacher is not None:
         teacher.require_rows(pairs)
     model, load = new_network(spec, pairs), entry(spec.model).pretrained
     began_with = None if load is None else load(model)
     run, size = RunFolder(Path(out)), parameters(model)
-    description: dict[str, Any] = {"name": run.path.name}
-    description |= _description(spec, pairs, stopped_on, teacher, size, began_with)
+    description = {"name": run.path.name, **_description(spec, pairs, stopped_on, teacher, size, began_with)}
     description |= {"threads": threads, "device": str(pick_device()), **provenance(context.command)}
-    description["log_to"] = list(log_to)
-    description |= _warned(spec, model, pairs, stopped_on)
+    description |= {"log_to": list(log_to), **_warned(spec, model, pairs, stopped_on)}
     with run.held(_COPIES * 4 * size):
         if teacher is not None:
             run.require_new()
@@ -116,11 +112,12 @@ def train(
     return run
 
 
-def _suited(spec: RunSpec, stated: Collection[str], pairs: Judgements) -> RunSpec:
+def _suited(spec: RunSpec, stated: Collection[str] | None, pairs: Judgements) -> RunSpec:
     """The values that suit the pairs, and a line on standard error about those that differ."""
-    config, lines = suited(spec, stated, pairs)
+    config, lines = (spec.train, []) if stated is None else suited(spec, stated, pairs)
     for line in lines:
         print(line, file=sys.stderr)
+    require_augmentable(config, pairs)
     return replace(spec, train=config)
 
 
