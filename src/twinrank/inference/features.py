@@ -47,7 +47,7 @@ def frozen_features(
     """
     chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
     digests = _image_digests(images, chosen)
-    cache = FeatureCache(_network_digest(model), model.tower.features)
+    cache = FeatureCache(_network_digest(model), model.features)
     features, found = cache.read(digests)
     if found.all():
         return features
@@ -111,6 +111,8 @@ def _network_digest(model: SiameseNet) -> str:
         "mirror": model.mirror,
         "pool": model.tower.pool,
     }
+    if model.scene is not None or model.trim:
+        about |= {"scene": model.scene is not None, "trim": model.trim}
     parts = [tensors_sha256(part.state_dict()) for part in (model.encode, model.tower)]
     return hashlib.sha256(json.dumps([about, *parts], sort_keys=True).encode()).hexdigest()
 

@@ -7,6 +7,8 @@ from twinrank.models.names import HeadName
 
 _HIDDEN, _DROPOUT = 256, 0.2
 """Width and dropout of the training guide's baseline head."""
+_FARTHEST = 5.0
+"""Standard deviations to which features are clipped before they are squared."""
 
 
 class ConcatenatedMLP(nn.Module):
@@ -55,24 +57,39 @@ class Antisymmetric(nn.Module):
 
 
 class LinearScore(nn.Module):
-    """The difference of two scores that are linear in the features. Antisymmetric by construction.
+    """The difference of two scores that are linear in the features, and in the squares of some. Antisymmetric.
 
     It is fitted by :func:`twinrank.evaluation.linear_scores.fit_linear_scores`, and not by steps of a gradient.
 
     Args:
         features: Length of one feature vector.
+        squared: Number of the last features that are standardised, and whose squares are inputs, too.
     """
 
     mean: torch.Tensor
+    centre: torch.Tensor
+    deviation: torch.Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, squared: int = 0) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.weight = nn.Parameter(torch.zeros(features))
+        self.squared = squared
+        self.register_buffer("mean", torch.zeros(features + squared))
+        self.weight = nn.Parameter(torch.zeros(features + squared))
+        if squared:
+            self.register_buffer("centre", torch.zeros(squared))
+            self.register_buffer("deviation", torch.ones(squared))
+
+    def inputs(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to what is weighted, (N, F + squared)."""
+        if not self.squared:
+            return features
+        plain, last = features.split([features.shape[1] - self.squared, self.squared], 1)
+        z = ((last - self.centre) / self.deviation).clamp(-_FARTHEST, _FARTHEST)
+        return torch.cat([plain, z, z.square()], 1)
 
     def score(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to scores in logits, float32 (N,)."""
-        return (features - self.mean) @ self.weight
+        return (self.inputs(features) - self.mean) @ self.weight
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of both images to logits (N,)."""
@@ -151,12 +168,13 @@ class LatentOrder(nn.Module):
         return self.compare(self.posterior(left), self.posterior(right))
 
 
-def head_of(name: HeadName, features: int, levels: int) -> LinearScore | LatentOrder:
+def head_of(name: HeadName, features: int, levels: int, squared: int = 0) -> LinearScore | LatentOrder:
     """The head of a network with public weights, by name.
 
     Args:
         name: Name of the head.
         features: Length of one feature vector.
         levels: Latent levels of the latent one.
+        squared: Number of the last features whose squares the linear one uses, too.
     """
-    return LinearScore(features) if name == "linear" else LatentOrder(features, levels)
+    return LinearScore(features, squared) if name == "linear" else LatentOrder(features, levels)

@@ -10,6 +10,7 @@ from twinrank.core.device import autocast
 from twinrank.core.pixels import mirrored
 from twinrank.models.comparators import Antisymmetric, LatentOrder, LinearScore
 from twinrank.models.encode import Encode
+from twinrank.models.towers.scene_statistics import SceneStatistics
 from twinrank.models.towers.tower import Tower
 
 
@@ -18,13 +19,15 @@ class Embedded(NamedTuple):
 
     Attributes:
         averages: Statistics of the backbone's maps, float32 (N, A), see :class:`twinrank.models.towers.tower.Tower`.
-        features: Features that are compared, float32 (N, F).
+        features: Features that are compared, float32 (N, F): those of the tower, then statistics of the scene.
     """
 
     averages: torch.Tensor
     features: torch.Tensor
 
 
+_LEAST_TRIMMED = 32
+"""Sides that an image without its margins has at least, in pixels."""
 _MOVES = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 """Down and right, in pixels: where a network looks, in this order."""
 
@@ -39,6 +42,8 @@ class SiameseNet(nn.Module):
         views: Test-time augmentation: number of views of an image whose features are averaged, 1 to 5. The views are
             the image itself, and the image moved by a pixel to each side; strided layers respond differently to each.
         mirror: Whether each view is also seen mirrored, left to right.
+        scene: Statistics of the images that are features, too; None for none.
+        trim: Whether margins of one colour are cut off first. Images of one batch may have other sizes then.
 
     Attributes:
         precision: Arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
@@ -46,11 +51,20 @@ class SiameseNet(nn.Module):
     """
 
     def __init__(
-        self, encode: Encode, tower: Tower, comparator: nn.Module, views: int = 1, mirror: bool = False
+        self,
+        encode: Encode,
+        tower: Tower,
+        comparator: nn.Module,
+        views: int = 1,
+        mirror: bool = False,
+        scene: SceneStatistics | None = None,
+        trim: bool = False,
     ) -> None:
         super().__init__()
         self.views = views
         self.mirror = mirror
+        self.scene = scene
+        self.trim = trim
         self.freeze: Freeze = "none"
         self.encode = encode
         self.tower = tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -84,6 +98,17 @@ class SiameseNet(nn.Module):
         return kept.get(self.freeze, [])
 
     @property
+    def features(self) -> int:
+        """Length of the feature vector that is compared."""
+        return self.tower.features + (self.scene.features if self.scene is not None else 0)
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Places of the features of each map of a tower without a neck, and of the statistics of the scene."""
+        scene = [] if self.scene is None else [slice(self.tower.features, self.features)]
+        return [*self.tower.blocks, *scene]
+
+    @property
     def antisymmetric(self) -> bool:
         """Swapping the images negates the logit."""
         return isinstance(self.comparator, Antisymmetric | LatentOrder | LinearScore)
@@ -112,18 +137,53 @@ class SiameseNet(nn.Module):
 
     def embed_batch(self, images: torch.Tensor, detached: bool = False) -> Embedded:
         """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
+        if self.trim:
+            return self._embed_apart(images, detached)
+        return self._embed(images, detached)
+
+    def _embed_apart(self, images: torch.Tensor, detached: bool) -> Embedded:
+        """Images without their margins; those of one size go through the tower together."""
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        shown = [trimmed(image) for image in images]
+        for place, image in enumerate(shown):
+            sizes.setdefault(tuple(image.shape), []).append(place)
+        parts = [self._embed(torch.stack([shown[place] for place in places]), detached) for places in sizes.values()]
+        order = torch.tensor([place for places in sizes.values() for place in places]).argsort().to(images.device)
+        return Embedded(*(torch.cat(each)[order] for each in zip(*parts, strict=True)))
+
+    def _embed(self, images: torch.Tensor, detached: bool) -> Embedded:
         several = self.freeze == "all" or not self.training
         shown = [_moved(images, *move) for move in _MOVES[: self.views if several else 1]]
         if self.mirror and several:
             shown += [view.flip(3) for view in shown]
         with autocast(images.device, self.precision):
             views = [self.tower(self.encode(view), detached) for view in shown]
-        return Embedded(*(torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True)))
+        averages, features = (torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True))
+        return Embedded(averages, features if self.scene is None else torch.cat([features, self.scene(images)], 1))
 
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
         """Logits float32 (N,), positive where left is predicted to rank higher; arguments of :meth:`embed`."""
         left, right = self.embed(xa, xb)
         return self.comparator(left.features, right.features)
+
+
+def trimmed(image: torch.Tensor) -> torch.Tensor:
+    """An image (C, H, W) without lines at its borders that have the colour of a corner alone.
+
+    It is as it was where less than 32 pixels would be left of a side.
+
+    >>> image = torch.zeros(1, 60, 80)
+    >>> image[:, 10:50, 20:] = torch.rand(1, 40, 60)
+    >>> trimmed(image).shape
+    torch.Size([1, 40, 60])
+    """
+    kept = image
+    for corner in (image[:, :1, :1], image[:, -1:, -1:]):
+        inside = (kept != corner).any(0)
+        rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+        if len(rows) and len(columns):
+            kept = kept[:, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    return image if min(kept.shape[1:]) < _LEAST_TRIMMED else kept
 
 
 def _moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:

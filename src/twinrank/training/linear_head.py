@@ -23,6 +23,8 @@ from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
 from twinrank.training.hooks import Hooks
 
+_LEAST_DEVIATION = 1e-3
+"""Of a feature that is standardised by the head."""
 _FOLDS = 13, 7
 """Of cross-validation. Where images recur, a fold leaves out 4 of 13 parts of the images, or 3 of 7 if they are few."""
 
@@ -59,10 +61,12 @@ def fit_linear_head(
     rows = Comparisons(pairs.left, pairs.right, pairs.y, pairs.tie, pairs.weight, pairs.rater)
     folds = _folds(pairs, config.seed)
     masks = FoldMasks(folds.fold, np.stack([folds.apart(fold) for fold in range(folds.count)]))
-    blocks = [*model.tower.blocks, slice(0, model.tower.features)]
-    fitted = fit_linear_scores(features, rows, masks, blocks, seed=config.seed)
     head = model.comparator
     assert isinstance(head, LinearScore)
+    inputs, blocks = _inputs(head, features), [*model.blocks, slice(0, model.tower.features)]
+    if head.squared:
+        blocks += [slice(model.features, len(head.mean)), slice(model.tower.features, len(head.mean))]
+    fitted = fit_linear_scores(inputs, rows, masks, blocks, seed=config.seed)
     with torch.no_grad():
         head.mean.copy_(torch.from_numpy(fitted.mean))
         head.weight.copy_(torch.from_numpy(fitted.weight))
@@ -71,6 +75,22 @@ def fit_linear_head(
     run.write_history([entry])
     save_weights(run.weights, model, description)
     hooks.epoch_ended(entry, True)
+
+
+def _inputs(head: LinearScore, features: np.ndarray) -> np.ndarray:
+    """What the head weighs, float32 (M, F + squared); it takes from the features how it standardises the last of them.
+
+    Args:
+        head: Head.
+        features: Features of M images, float32 (M, F).
+    """
+    if not head.squared:
+        return features
+    last = features[:, -head.squared :].astype(np.float64)
+    with torch.no_grad():
+        head.centre.copy_(torch.from_numpy(last.mean(0)))
+        head.deviation.copy_(torch.from_numpy(last.std(0).clip(_LEAST_DEVIATION)))
+        return head.cpu().inputs(torch.from_numpy(features)).numpy()
 
 
 def _folds(pairs: Judgements, seed: int) -> Folds:

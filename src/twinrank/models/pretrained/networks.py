@@ -39,6 +39,8 @@ def efficientnet_lite0(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    scene: bool = True,
+    trim: bool = False,
 ) -> "SiameseNet":
     """EfficientNet-Lite0 with public weights for ImageNet: features of all its stages, and a head.
 
@@ -49,10 +51,12 @@ def efficientnet_lite0(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.lite0 import Lite0Backbone
 
-    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), head, levels, pool, mirror)
+    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), head, levels, pool, mirror, scene, trim)
 
 
 @register(0, "Wolf et al. 2020, Transformers, arXiv:1910.03771", _FROZEN_TRAIN, listed=False)
@@ -64,6 +68,8 @@ def huggingface(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    scene: bool = True,
+    trim: bool = False,
 ) -> "SiameseNet":
     """A vision model of transformers: features of several of its layers, and a head.
 
@@ -76,12 +82,14 @@ def huggingface(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.vision import VisionBackbone
 
     stated = model_config(config, "hf:NAME or hf:FOLDER")
     backbone = VisionBackbone(stated["model"], maps, images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, scene, trim)
 
 
 @register(0, "Wightman 2019, PyTorch image models", _FROZEN_TRAIN, listed=False)
@@ -92,6 +100,8 @@ def timm(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    scene: bool = True,
+    trim: bool = False,
 ) -> "SiameseNet":
     """A network of timm: features of all its stages, and a head.
 
@@ -103,12 +113,14 @@ def timm(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features are averages of those of the image and of its mirror image.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.timm_backbone import TimmBackbone
 
     stated = model_config(config, "timm:NAME")
     backbone = TimmBackbone(str(stated["model"].get("name")), images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, scene, trim)
 
 
 def _compared(
@@ -120,16 +132,22 @@ def _compared(
     levels: int,
     pool: tuple[StatisticName, ...],
     mirror: bool,
+    scene: bool,
+    trim: bool,
 ) -> "SiameseNet":
     """A network with a pretrained backbone, and what all of these have in common."""
     from twinrank.models.comparators import head_of
     from twinrank.models.encode import FixedEncode
     from twinrank.models.siamese import SiameseNet
+    from twinrank.models.towers.scene_statistics import SceneStatistics
     from twinrank.models.towers.tower import Tower
 
     tower = Tower(backbone, pool=pool)
     encode = FixedEncode(images.channels, mean, std)
-    return SiameseNet(encode, tower, head_of(head, tower.features, levels), mirror=mirror)
+    statistics = SceneStatistics(images.channels) if scene else None
+    squared = 0 if statistics is None else statistics.features
+    comparator = head_of(head, tower.features + squared, levels, squared)
+    return SiameseNet(encode, tower, comparator, mirror=mirror, scene=statistics, trim=trim)
 
 
 register_source("run", entry_of_run)
