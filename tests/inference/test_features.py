@@ -136,4 +136,4 @@ def test_features_that_were_not_used_for_longest_make_way(
         model.mirror = mirror
         frozen_features(model, ImageStore.from_arrays(images))
     (file,) = (tmp_path / "cache").rglob("records")
-    assert file.stat().st_size == 10 * (2 * 9360 + 4 + feature_cache.DIGEST_BYTES)
+    assert file.stat().st_size == 10 * (2 * model.features + 4 + feature_cache.DIGEST_BYTES)

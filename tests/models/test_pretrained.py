@@ -16,8 +16,9 @@ from twinrank.models.encode import FixedEncode
 from twinrank.models.pretrained import lite0
 from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.registry import create_model, entry
-from twinrank.models.siamese import SiameseNet
+from twinrank.models.siamese import SiameseNet, trimmed
 from twinrank.models.towers.fold import folded
+from twinrank.models.towers.scene_statistics import SceneStatistics
 from twinrank.models.towers.tower import pooled
 from twinrank.models.weights import load_weights, save_weights
 
@@ -108,8 +109,41 @@ def test_an_image_and_its_mirror_image_have_the_same_features() -> None:
     model.precision = "float32"
     images = torch.rand(2, 3, 48, 48)
     features, mirrored = model.embed_batch(images).features, model.embed_batch(images.flip(3)).features
-    assert features.shape == (2, 9360)
+    assert features.shape == (2, 9360 + SceneStatistics(3).features)
+    features, mirrored = features[:, :9360], mirrored[:, :9360]
     torch.testing.assert_close(features, mirrored)
+
+
+def test_margins_of_one_colour_change_no_feature_where_they_are_cut_off() -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (3, 3, 40, 48), dtype=torch.uint8)
+    wide = torch.full((3, 3, 64, 64), 7, dtype=torch.uint8)
+    wide[:, :, 12:52, 8:56] = images
+    wide[1] = torch.randint(0, 256, (3, 64, 64))
+    model = create_model("efficientnet_lite0", 3, 64, {"trim": True}).eval()
+    model.precision = "float32"
+    found, plain = model.embed_batch(wide).features, model.embed_batch(images).features
+    torch.testing.assert_close(found[[0, 2]], plain[[0, 2]])
+    model.trim = False
+    torch.testing.assert_close(found[1], model.embed_batch(wide).features[1])
+    assert (model.embed_batch(wide).features[0] - found[0]).abs().max() > 0.1
+    assert torch.equal(trimmed(torch.zeros(1, 64, 64)), torch.zeros(1, 64, 64))
+
+
+def test_statistics_of_scenes_tell_blur_and_noise_whatever_is_shown() -> None:
+    """Each of some images differs more from its degraded self than from others, along the same direction."""
+    random = np.random.default_rng(0)
+    scenes = [np.cumsum(np.cumsum(random.normal(size=(64, 64)), 0), 1) for _ in range(6)]
+    plain = torch.tensor(np.stack([(each - each.min()) / np.ptp(each) for each in scenes]), dtype=torch.float32)[
+        :, None
+    ]
+    statistics = SceneStatistics(1)
+    noisy = (plain + 0.05 * torch.tensor(random.normal(size=plain.shape), dtype=torch.float32)).clamp(0, 1)
+    blurred = functional.avg_pool2d(noisy, 5, 1, 2)
+    change, back = statistics(noisy) - statistics(plain), statistics(blurred) - statistics(noisy)
+    assert torch.isfinite(statistics(torch.zeros(1, 1, 8, 8))).all()
+    for each in (change, back):
+        assert ((each > 0.1).all(0) | (each < -0.1).all(0)).float().mean() > 0.15
 
 
 @pytest.mark.parametrize(("freeze", "kept"), [("none", 0), ("stages", 17), ("all", 18)])
@@ -153,7 +187,7 @@ def test_models_of_transformers_are_towers(kind: str, features: int, tmp_path: P
     model = create_model(**description).eval()
     images = torch.rand(3, 1, 32, 48)
     before = model.embed_batch(images).features
-    assert before.shape == (3, features)
+    assert before.shape == (3, features + SceneStatistics(int(images.shape[1])).features)
     assert found.pretrained is not None
     weights = found.pretrained(model)
     assert weights.source == f"hf:{tmp_path / 'tiny'}"
@@ -252,7 +286,7 @@ def test_networks_of_timm_are_towers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weights.licence == "mit"
     assert made == [{"features_only": True, "img_size": 32}] * 2
     images = torch.rand(2, 1, 32, 32)
-    assert model.embed_batch(images).features.shape == (2, 30)
+    assert model.embed_batch(images).features.shape == (2, 30 + SceneStatistics(1).features)
     assert torch.equal(model.state_dict()["tower.backbone.model.first.weight"], public.first.weight)
     model.set_freeze("stages")
     assert [each.requires_grad for each in model.tower.parameters()] == [False, False, True, True]

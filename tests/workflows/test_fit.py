@@ -118,8 +118,9 @@ def test_the_sizes_of_the_images_decide_how_they_are_read(tmp_path: Path) -> Non
 
     assert tried([(100, 100)] * 4) == [("resize", 100)]
     assert tried([(90, 60), (50, 80)]) == [("pad", 64)]
-    assert tried([(400, 300), (500, 700), (260, 300)]) == [("pad", 300), ("native", 224)]
-    assert tried([(640, 640)] * 3) == [("resize", 300), ("native", 224)]
+    assert tried([(400, 300), (500, 700), (260, 300)]) == [("pad", 300), ("native", 512)]
+    assert tried([(640, 640)] * 3) == [("resize", 300), ("native", 512)]
+    assert tried([(320, 320)] * 3) == [("resize", 300), ("native", 320)]
     assert tried([(640, 640)] * 3, Reading(size=48)) == [("resize", 48)]
     assert tried([(640, 640)] * 3, Reading(fit="crop")) == [("crop", 300)]
 

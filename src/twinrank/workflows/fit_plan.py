@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from twinrank.config import SMALLEST, RunSpec
+from twinrank.config import LARGEST, SMALLEST, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import read_json, write_json
 from twinrank.core.machine import available_threads
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from twinrank.models.siamese import SiameseNet
 
-LARGE, _NATIVE = 300, 224
-"""Pixels at most of whole images, which is also the size where a way of reading is stated without one; pixels of the
-middle at its own resolution."""
+LARGE = 300
+"""Pixels at most of whole images, which is also the size where a way of reading is stated without one."""
+_NATIVE = 224
+"""Pixels of sides from which on an image is read at its own resolution, too."""
 _SIZES_SEEN = 500
 _LEAST_NATIVE = 0.75
 """Share of the images that fill a native crop, from which on it is tried."""
@@ -65,6 +66,7 @@ class Candidate:
         train: Training values that differ from those of the network.
         folds: Folds of a cross-validation over images that judges it; 0 judges it by the images that choose its epoch.
         cheaper: Options that replace ``options`` where these leave too little time, the dearest first.
+        covered: Share of the pixels that images fill on average, where margins are cut off.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Candidate:
     train: dict[str, Any] = field(default_factory=dict)
     folds: int = 0
     cheaper: list[dict[str, Any]] = field(default_factory=list)
+    covered: float = 1.0
 
     @property
     def by_epochs(self) -> bool:
@@ -84,9 +87,9 @@ class Candidate:
     @property
     def words(self) -> str:
         """What it is, in a few words."""
-        ways = {"resize": "whole images", "pad": "whole images, padded", "native": "the middle at its own resolution"}
+        ways = {"resize": "whole images,", "pad": "whole images, padded to", "native": "at their own resolution, up to"}
         network = f"{self.model} from scratch, " if self.by_epochs else ""
-        return f"{network}{ways.get(self.fit, self.fit)}, {self.size} pixels"
+        return f"{network}{ways.get(self.fit, self.fit)} {self.size} pixels"
 
     def reading(self, given: Reading) -> Reading:
         """The reading of a user, with this fit and size."""
@@ -168,8 +171,8 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     """Heads on a frozen network: the ways in which image files may be read, the most promising first.
 
     Images of one size are taken whole. Those of several sizes are padded, which keeps their aspect. Where most are
-    large, the middle at its own resolution is another way: blur, noise and texture survive it. A size or a fit that the
-    user states is the only one.
+    large, their own resolution is another way: blur, noise and texture survive it. What is larger than a network takes
+    is cut to its middle. A size or a fit that the user states is the only one.
 
     Args:
         files: Image files.
@@ -178,10 +181,14 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     if given.size is not None or given.fit != "resize":
         return [Candidate(given.fit, given.fit, min(given.shape) if given.size is not None else LARGE)]
     sizes = _sizes(files)
-    sides = np.array([min(size) for size in sizes.elements()] or [LARGE])
-    whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(sides.max(), _SMALL, LARGE)))
-    native = [Candidate("native", "native", _NATIVE)] if np.mean(sides >= _NATIVE) >= _LEAST_NATIVE else []
-    return [whole, *native] if len(sizes) > 1 or sides.max() > LARGE else [whole]
+    seen = np.array([*sizes.elements()] or [(LARGE, LARGE)])
+    shorter, longest = seen.min(1), int(seen.max())
+    whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(shorter.max(), _SMALL, LARGE)))
+    if (len(sizes) == 1 and longest <= LARGE) or np.mean(shorter >= _NATIVE) < _LEAST_NATIVE:
+        return [whole]
+    size = min(longest, LARGEST)
+    covered = float(np.minimum(seen, size).prod(1).mean()) / size**2
+    return [whole, Candidate("native", "native", size, options={"trim": True}, covered=covered)]
 
 
 def from_scratch(like: Candidate, side: int, count: int) -> list[Candidate]:
@@ -228,13 +235,13 @@ def affordable(
     from twinrank.models.registry import create_model
 
     prepare_cpu(available_threads() if context.threads is None else context.threads)
-    model = for_prediction(create_model(candidate.model, 3, candidate.size).eval())
+    model = for_prediction(create_model(candidate.model, 3, candidate.size, candidate.options).eval())
     rows = min(_MOST_TIMED, images_a_batch(candidate.size, candidate.size))
     batch = torch.rand(rows, 3, candidate.size, candidate.size)
     with torch.inference_mode():
         model.embed_batch(batch[:1])
         # The quickest of several: other processes may slow down the others.
-        needed = images * min(_seconds(model, batch) for _ in range(_TIMES)) / rows
+        needed = candidate.covered * images * min(_seconds(model, batch) for _ in range(_TIMES)) / rows
     if others:
         needed += images * _HEAD_SECONDS
     if needed <= seconds:

@@ -50,7 +50,7 @@ def efficientnet_lite0(
             is fitted to the optimum instead of by epochs. latent is a latent order.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features are averages of those of the image and of its mirror image.
+        mirror: Whether features of maps are averages of those of the image and of its mirror image.
         scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
@@ -81,7 +81,7 @@ def huggingface(
             is fitted to the optimum instead of by epochs. latent is a latent order.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features are averages of those of the image and of its mirror image.
+        mirror: Whether features of maps are averages of those of the image and of its mirror image.
         scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
@@ -112,7 +112,7 @@ def timm(
             is fitted to the optimum instead of by epochs. latent is a latent order.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features are averages of those of the image and of its mirror image.
+        mirror: Whether features of maps are averages of those of the image and of its mirror image.
         scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """

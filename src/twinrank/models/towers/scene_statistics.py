@@ -83,7 +83,7 @@ def _of_whole(x: torch.Tensor) -> torch.Tensor:
 
 def _blocks(steps: torch.Tensor) -> torch.Tensor:
     """How far the steps (L,) between lines are larger at every eighth of them: a logarithm (1,)."""
-    phases = torch.stack([steps[start::_BLOCK].mean() for start in range(_BLOCK)])
+    phases = torch.stack([steps[start::_BLOCK].mean() for start in range(min(_BLOCK, len(steps)))])
     return ((phases.max() + 0.05) / (phases.median() + 0.05)).log()[None]
 
 
