@@ -44,6 +44,13 @@ def test_close_and_uncertain_pairs_come_first() -> None:
     assert codes(found, 5).tolist() == [1]
 
 
+def test_what_a_chosen_pair_will_tell_counts_for_the_next() -> None:
+    """The second pair of an image is worth less than that of two others, whose scores are a little further apart."""
+    scores = posterior(np.array([0.0, 0.0, 0.0, 5.0, 5.2]), Prior(1.0, 1.0), NOTHING)
+    found = next_pairs(scores, 2, share_random=0, per_image=4)
+    assert len(set(np.concatenate([found.left, found.right]).tolist())) == 4
+
+
 def test_pairs_are_different_marked_and_no_image_comes_too_often() -> None:
     scores = judged(60, 300)
     found = next_pairs(scores, 50, share_random=0.2, per_image=3, seed=1)

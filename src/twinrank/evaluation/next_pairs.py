@@ -1,5 +1,6 @@
 """Which pairs to judge next: those whose outcome tells most about the scores, and a share drawn at random."""
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,8 @@ class NextPairs:
         left: Images to show on the left, int64 (P,); the sides are drawn at random.
         right: Images to show on the right, int64 (P,).
         random: Whether the pair was drawn uniformly from all pairs, bool (P,). Only these give honest accuracies.
-        gain: Expected information of the judgement about the scores, float64 (P,), in bits.
+        gain: Expected information of the judgement about the scores, float64 (P,), in bits; that of a chosen pair is
+            given the judgements of the pairs that were chosen before it.
         right_now: Expected share of all pairs of images that the ranking orders rightly.
         right_after: The same after these judgements.
         settled: Whether one more judgement for each image would raise that share by less than :data:`SETTLED`, at the
@@ -62,7 +64,9 @@ def next_pairs(
     outcome. Ties are an outcome. It is large where the two scores are close for what is known of them.
 
     All pairs are candidates for up to 700 images. For more, an image's candidates are its neighbours in the ranking
-    and in four draws of it. They are taken by descending gain, as long as no image occurs too often.
+    and in four draws of it. The pair of largest gain is taken, as long as no image occurs too often. It will tell
+    something about its two images, so that their other pairs gain less from then on. Then comes the next pair. The
+    gain of a pair is the one it had when it was taken.
 
     Args:
         posterior: Scores given all judgements so far.
@@ -93,11 +97,10 @@ def next_pairs(
     uniform = _uniform(images, round(share_random * count), generator)
     most = per_image or max(2, -(-4 * count // images))
     candidates = np.setdiff1d(_candidates(posterior, generator), uniform)
-    gains = information(posterior, candidates // images, candidates % images)
-    chosen = _best(candidates, gains, images, count - len(uniform), most)
+    chosen, taken = _best(posterior, candidates, count - len(uniform), most)
     codes = np.concatenate([candidates[chosen], uniform])
     first, second = codes // images, codes % images
-    gain = np.concatenate([gains[chosen], information(posterior, uniform // images, uniform % images)])
+    gain = np.concatenate([taken, information(posterior, uniform // images, uniform % images)])
     now, after = _shares_right(posterior, first, second, generator)
     order, swap = generator.permutation(len(codes)), generator.random(len(codes)) < 0.5
     return NextPairs(
@@ -119,17 +122,33 @@ def information(posterior: ScorePosterior, left: np.ndarray, right: np.ndarray) 
         left: Images, int (P,).
         right: Images, int (P,), others than the left ones.
     """
-    result = np.zeros(len(left))
-    for start in range(0, len(left), _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
-        mean, variance = posterior.difference(left[rows], right[rows])
-        sd, expected, noise = np.sqrt(variance), [0.0, 0.0, 0.0], 0.0
-        for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True):
-            outcomes = outcome_probabilities(mean + node * sd, posterior.judging.nu)
-            expected = [total + share * each for total, each in zip(expected, outcomes, strict=True)]
-            noise = noise - share * sum(xlogy(each, each) for each in outcomes)
-        result[rows] = -sum(xlogy(each, each) for each in expected) - noise
-    return np.maximum(result, 0) / np.log(2)
+    return _information(*_moments(posterior, left, right), posterior.judging.nu)
+
+
+def _moments(posterior: ScorePosterior, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of differences of scores, float64 (P,) each, in steps that need little memory."""
+    rows = [slice(start, start + _AT_ONCE) for start in range(0, max(len(left), 1), _AT_ONCE)]
+    mean, variance = zip(*(posterior.difference(left[each], right[each]) for each in rows), strict=True)
+    return np.concatenate(mean), np.concatenate(variance)
+
+
+def _information(mean: np.ndarray, variance: np.ndarray, nu: float) -> np.ndarray:
+    """Mutual information of outcomes and differences of scores with these moments, (P,), in bits."""
+    sd, expected, noise = np.sqrt(variance), [0.0, 0.0, 0.0], 0.0
+    for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True):
+        outcomes = outcome_probabilities(mean + node * sd, nu)
+        expected = [total + share * each for total, each in zip(expected, outcomes, strict=True)]
+        noise = noise - share * sum(xlogy(each, each) for each in outcomes)
+    return np.maximum(-sum(xlogy(each, each) for each in expected) - noise, 0) / np.log(2)
+
+
+def _curvatures(mean: np.ndarray, variance: np.ndarray, nu: float) -> np.ndarray:
+    """Expected curvatures of the log-likelihood at differences of scores with these moments, float64 (P,)."""
+    told = np.zeros(len(mean))
+    for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True):
+        z = mean + node * np.sqrt(variance)
+        told += share * slopes(z, np.zeros(len(z)), None, nu)[1]
+    return np.maximum(told, 1e-9)
 
 
 def _uniform(images: int, count: int, random: np.random.Generator) -> np.ndarray:
@@ -163,17 +182,37 @@ def _candidates(posterior: ScorePosterior, random: np.random.Generator) -> np.nd
     return np.unique(np.concatenate(found))
 
 
-def _best(codes: np.ndarray, gains: np.ndarray, images: int, count: int, most: int) -> np.ndarray:
-    """Places of the pairs with the largest gains, int64; no image in more than ``most``."""
-    used, chosen = np.zeros(images, np.int64), []
-    for place in np.argsort(-gains, kind="stable"):
-        if len(chosen) == count:
-            break
-        pair = divmod(int(codes[place]), images)
-        if used[pair[0]] < most and used[pair[1]] < most:
-            used[list(pair)] += 1
-            chosen.append(place)
-    return np.array(chosen, np.int64)
+def _best(posterior: ScorePosterior, codes: np.ndarray, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the chosen pairs, int64, and their gains, float64; no image is in more than ``most``.
+
+    A chosen pair takes from its two scores the variance that its judgement is expected to take; covariances that it
+    makes are neglected. A gain can only fall by that, so one that is still the largest when computed anew is the
+    largest of all (Minoux 1978, Accelerated greedy algorithms).
+    """
+    images, nu = len(posterior), posterior.judging.nu
+    left, right = codes // images, codes % images
+    mean, variance = _moments(posterior, left, right)
+    heap = [(-gain, place, 0) for place, gain in enumerate(_information(mean, variance, nu).tolist())]
+    heapq.heapify(heap)
+    used, lost = np.zeros(images, np.int64), np.zeros(images)
+    chosen, taken = list[int](), list[float]()
+    while heap and len(chosen) < count:
+        gain, place, known = heapq.heappop(heap)
+        pair = [int(left[place]), int(right[place])]
+        if max(used[pair]) >= most:
+            continue
+        now = mean[[place]], np.maximum(variance[[place]] - lost[pair].sum(), 1e-9)
+        if known < used[pair].sum():
+            gain = -float(_information(*now, nu)[0])
+            heapq.heappush(heap, (gain, place, int(used[pair].sum())))
+            continue
+        told = float(_curvatures(*now, nu)[0])
+        own = np.maximum(posterior.sd[pair] ** 2 - lost[pair], 0)
+        lost[pair] += own**2 * told / (1 + told * float(now[1][0]))
+        used[pair] += 1
+        chosen.append(place)
+        taken.append(-gain)
+    return np.array(chosen, np.int64), np.array(taken)
 
 
 def _shares_right(
@@ -208,11 +247,7 @@ def _responses(posterior: ScorePosterior, first: np.ndarray, second: np.ndarray)
     if posterior.spread is not None:
         responses[posterior.judged] = posterior.spread.precision.solve(pairs[posterior.judged], 1e-3)
     mean, variance = posterior.difference(first, second)
-    told = np.zeros(len(first))
-    for node, share in zip(_NODES, _SHARES / _SHARES.sum(), strict=True):
-        z = mean + node * np.sqrt(variance)
-        told += share * slopes(z, np.zeros(len(z)), None, posterior.judging.nu)[1]
-    return responses, np.maximum(told, 1e-9)
+    return responses, _curvatures(mean, variance, posterior.judging.nu)
 
 
 def _require(images: int, count: int, share_random: float, per_image: int | None) -> None:
