@@ -118,11 +118,12 @@ def test_the_sizes_of_the_images_decide_how_they_are_read(tmp_path: Path) -> Non
 
     assert tried([(100, 100)] * 4) == [("resize", 100)]
     assert tried([(90, 60), (50, 80)]) == [("pad", 64)]
-    assert tried([(400, 300), (500, 700), (260, 300)]) == [("pad", 300), ("native", 512)]
-    assert tried([(640, 640)] * 3) == [("resize", 300), ("native", 512)]
-    assert tried([(320, 320)] * 3) == [("resize", 300), ("native", 320)]
+    assert tried([(400, 300), (500, 700), (260, 300)]) == [("pad", 224), ("native", 512)]
+    assert tried([(640, 640)] * 3) == [("resize", 224), ("native", 512)]
+    assert tried([(224, 224)] * 3) == [("resize", 224)]
+    assert tried([(320, 320)] * 3) == [("resize", 224), ("native", 320)]
     assert tried([(640, 640)] * 3, Reading(size=48)) == [("resize", 48)]
-    assert tried([(640, 640)] * 3, Reading(fit="crop")) == [("crop", 300)]
+    assert tried([(640, 640)] * 3, Reading(fit="crop")) == [("crop", 224)]
 
 
 def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
     from twinrank.models.siamese import SiameseNet
 
-LARGE = 300
-"""Pixels at most of whole images, which is also the size where a way of reading is stated without one."""
-_NATIVE = 224
-"""Pixels of sides from which on an image is read at its own resolution, too."""
+LARGE = 224
+"""Pixels at most of whole images, and at least of those that are read at their own resolution, too. It is also the size
+where a way of reading is stated without one."""
 _SIZES_SEEN = 500
 _LEAST_NATIVE = 0.75
 """Share of the images that fill a native crop, from which on it is tried."""
@@ -184,7 +183,7 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     seen = np.array([*sizes.elements()] or [(LARGE, LARGE)])
     shorter, longest = seen.min(1), int(seen.max())
     whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(shorter.max(), _SMALL, LARGE)))
-    if (len(sizes) == 1 and longest <= LARGE) or np.mean(shorter >= _NATIVE) < _LEAST_NATIVE:
+    if (len(sizes) == 1 and longest <= LARGE) or np.mean(shorter >= LARGE) < _LEAST_NATIVE:
         return [whole]
     size = min(longest, LARGEST)
     covered = float(np.minimum(seen, size).prod(1).mean()) / size**2

@@ -31,7 +31,7 @@ def _lite0_weights(model: "SiameseNet") -> PretrainedWeights:
     "Tan and Le 2019, EfficientNet, arXiv:1905.11946; Google 2020, EfficientNet-Lite",
     _FROZEN_TRAIN,
     pretrained=_lite0_weights,
-    size=300,
+    size=224,
 )
 def efficientnet_lite0(
     images: Images,
