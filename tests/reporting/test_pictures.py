@@ -21,6 +21,7 @@ from twinrank.models.registry import create_model
 from twinrank.reporting.leaderboard import leaderboard_text, leaderboard_values, read_field, write_leaderboard
 from twinrank.reporting.pictures import draw_augmentations, draw_curves, draw_saliency
 from twinrank.reporting.plots import compared_curves
+from twinrank.reporting.ranking_ends import draw_ranking, read_ranking
 from twinrank.reporting.sheets import saliency_sheet
 from twinrank.runs import RunFolder
 from twinrank.training.train import train
@@ -185,3 +186,68 @@ def test_pictures_from_the_command_line(
     result = called("plot", *(names.get(each, each) for each in arguments), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert opened(tmp_path / result.stdout.strip())
+
+
+HEADER = "image,score,low,high,rank,rank_low,rank_high,comparisons,mine"
+
+
+@pytest.fixture
+def ranked(tmp_path: Path) -> Path:
+    """A folder of 20 images, the taller the higher they rank, and ``ranking.csv`` beside it, the lowest first."""
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    lines = [HEADER]
+    for rank in range(20, 0, -1):
+        Image.new("RGB", (100, 100 - 4 * rank), (5 * rank, 0, 200)).save(tmp_path / "photos" / "a" / f"{rank}.png")
+        score = 5.25 - rank / 2
+        lines.append(f"a/{rank}.png,{score},{score - 1},{score + 1},{rank},1,20,3,x")
+    (tmp_path / "ranking.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_the_ends_of_a_ranking_are_drawn_with_their_aspect(called: Any, ranked: Path) -> None:
+    result = called("plot", "ranking", "ranking.csv", "photos", "--count", "3", cwd=ranked)
+    assert (result.stdout.strip(), result.returncode) == ("ranking.png", 0), result.stderr
+    picture = np.asarray(opened(ranked / "ranking.png").convert("RGB")).astype(int)
+    assert (ranked / "ranking.png").stat().st_size < 300_000
+    blue = (picture[..., 2] > 150) & (picture[..., 1] < 20)
+    sizes = []
+    for half in np.split(blue[: len(blue) // 2 * 2], 2):
+        columns = [
+            part for part in np.split(half, np.flatnonzero(np.diff(half.any(0).astype(int))) + 1, 1) if part.any()
+        ]
+        sizes.append([(part.any(1).sum(), part.any(0).sum()) for part in columns])
+    assert sizes == [[(round(1.6 * (100 - 4 * rank)), 160) for rank in row] for row in ((1, 2, 3), (18, 19, 20))]
+    table = read_ranking(ranked / "ranking.csv")
+    assert (table.names[0], table.score[0], table.rank[-1]) == ("a/1.png", 4.75, 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        (
+            ("score,low", "mean,least"),
+            {},
+            "without 2 columns of a ranking: 'score', 'low'; it has 'image', 'mean', 'le",
+        ),
+        (("4.75,3.75", "high,inf"), {}, r"2 cells are no finite numbers \(line 21: score 'high', line 21: low 'inf'\)"),
+        (("a/", "b/"), {}, r"images that are not in .*photos.*: 20 of 20 \('b/1.png', .* and 17 more\)"),
+        (("x", "x"), {"count": 0}, "`count` is 0; 1 to 20 are possible"),
+        (("x", "x"), {"out": "photos/a/7.png"}, "7.png: is one of the files that are read, and is kept"),
+        (("x", "x"), {"out": "ranking.csv"}, "ranking.csv: is one of the files that are read, and is kept"),
+    ],
+)
+def test_what_is_no_ranking_is_not_drawn(
+    ranked: Path, change: tuple[str, str], options: dict[str, Any], said: str
+) -> None:
+    table = ranked / "ranking.csv"
+    table.write_text(table.read_text().replace(*change))
+    out = ranked / options.pop("out", "ranking.png")
+    with pytest.raises(InputError, match=said):
+        draw_ranking(table, ranked / "photos", out, **options)
+    assert not (ranked / "ranking.png").exists()
+
+
+def test_one_image_has_no_two_ends(ranked: Path) -> None:
+    (ranked / "ranking.csv").write_text(f"{HEADER}\na/1.png,1,0,2,1,1,1,0,x\n")
+    with pytest.raises(InputError, match="1 image ranked; two ends need 2 or more"):
+        draw_ranking(ranked / "ranking.csv", ranked / "photos", ranked / "ranking.png")

@@ -206,6 +206,7 @@ OptionalRuns = Annotated[tuple[Path, ...] | None, _spec("RUN[,RUN]", existing_ru
 
 FileArgument = tyro.conf.Positional[File]
 FileArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("FILE", existing_path)]]
+ImagesArgument = tyro.conf.Positional[Annotated[File, tyro.conf.arg(metavar="DIR")]]
 RunArgument = tyro.conf.Positional[Folder]
 RunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run)]]
 AnyRunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run, least=0)]]

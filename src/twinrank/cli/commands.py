@@ -47,7 +47,7 @@ PURPOSES = {
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "data": ("check", "show", "split", "fetch", "make", "fresh"),
-    "plot": ("curves", "saliency", "augmentations"),
+    "plot": ("curves", "saliency", "augmentations", "ranking"),
     "submit": ("check",),
 }
 """Commands of two words. Those of a family stand in a module of its name."""

@@ -1,11 +1,21 @@
-"""Draw curves, what a network looks at, and augmentations."""
+"""Draw curves, what a network looks at, augmentations, and the ends of a ranking."""
 
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from twinrank.cli.arguments import Columns, FileArgument, OptionalImages, OutFile, RunArgument, RunArguments
+from twinrank.cli.arguments import (
+    Columns,
+    FileArgument,
+    ImagesArgument,
+    OptionalImages,
+    OptionalNumber,
+    OutFile,
+    RunArgument,
+    RunArguments,
+    listed,
+)
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening
 
@@ -83,3 +93,27 @@ def augmentations(
     with listening() as context:
         data = load_pairs(file, None, source, context)
     print(draw_augmentations(augmented_examples(data, seed), out))
+
+
+def ranking(
+    file: FileArgument,
+    images: ImagesArgument,
+    out: OutFile = Path("ranking.png"),
+    count: int = 6,
+    range: listed(float) = (),  # pyright: ignore[reportInvalidTypeForm]
+    page: OptionalNumber = None,
+) -> None:
+    """Draw the images that rank highest and lowest, with their scores.
+
+    Args:
+        file: Ranking that rank or fit has written.
+        images: Folder of the images that it names.
+        out: Picture: PNG, SVG or PDF, by its ending.
+        count: Number of images at each end, 1 to 20; half of a shorter ranking.
+        range: Values that become black and white, for images of more than 8 bits, such as 0,4095.
+        page: Page or frame of files with several, from 0.
+    """
+    from twinrank.data.images.reading import Reading
+    from twinrank.reporting.ranking_ends import draw_ranking
+
+    print(draw_ranking(file, images, out, count, Reading(range=range or None, page=page)))

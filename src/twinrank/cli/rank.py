@@ -1,13 +1,10 @@
 """Commands that rank images and choose what to judge next."""
 
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from twinrank.cli.arguments import (
     Columns,
-    File,
+    ImagesArgument,
     OptionalFile,
     OptionalImages,
     OptionalNumber,
@@ -16,8 +13,6 @@ from twinrank.cli.arguments import (
 )
 from twinrank.cli.output import listening, say
 from twinrank.core.messages import counted
-
-ImagesArgument = tyro.conf.Positional[Annotated[File, tyro.conf.arg(metavar="DIR")]]
 
 
 def rank(

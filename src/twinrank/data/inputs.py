@@ -35,11 +35,25 @@ def require_other_files(outs: Sequence[Path], path: Path, source: Source | None 
     """
     path = Path(path)
     files = _files(path, source or Source(), images=any(_may_be_image(out) for out in outs))
+    require_kept(outs, files)
+    for out in map(Path, outs):
+        if out.absolute() in {labels_beside(file).absolute() for file in files if file.suffix.lower() == ".npz"}:
+            raise InputError(f"{out}: would be read as the labels of the pairs; choose another name with `out`")
+
+
+def require_kept(outs: Sequence[Path], files: Sequence[Path]) -> None:
+    """Make sure that what is written replaces none of some files.
+
+    Args:
+        outs: Files to write.
+        files: Files to keep; they need not exist.
+
+    Raises:
+        InputError: A file to write is one of them.
+    """
     for out in map(Path, outs):
         if any(out.exists() and file.exists() and out.samefile(file) for file in files):
             raise InputError(f"{out}: is one of the files that are read, and is kept; choose another name with `out`")
-        if out.absolute() in {labels_beside(file).absolute() for file in files if file.suffix.lower() == ".npz"}:
-            raise InputError(f"{out}: would be read as the labels of the pairs; choose another name with `out`")
 
 
 def require_own_columns(out: Path, columns: Sequence[str]) -> None:

@@ -26,7 +26,8 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--", ":", "-.")
 _ENDINGS = (".png", ".svg", ".pdf")
-_DOTS_AN_INCH = 200
+DOTS_AN_INCH = 200
+"""Pixels of a PNG for an inch of a figure."""
 
 _VARIABLES = {"ink": INK, "muted": MUTED, "grid": GRID, "heat": HEAT, "on-heat": ON_HEAT} | {
     f"series-{position}": colour for position, colour in enumerate(SERIES)
@@ -115,7 +116,7 @@ def save_picture(figure: Figure, out: Path) -> Path:
     out = Path(out)
     require_ending(out, *_ENDINGS)
     with replacing(out) as temporary, _any_alphabet():
-        figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=_DOTS_AN_INCH, facecolor="white")
+        figure.savefig(temporary, format=out.suffix.lower()[1:], dpi=DOTS_AN_INCH, facecolor="white")
     return out
 
 
