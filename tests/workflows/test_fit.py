@@ -12,11 +12,13 @@ from twinrank.cli.main import main
 from twinrank.core.context import Context
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.reading import Reading
+from twinrank.data.source import Source
 from twinrank.errors import InputError
+from twinrank.inference.form import ImageForm
 from twinrank.workflows import fit as fit_module
 from twinrank.workflows import fit_plan
 from twinrank.workflows.fit_divide import divided
-from twinrank.workflows.fit_parts import Parts
+from twinrank.workflows.fit_parts import Parts, divided_into_parts
 from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch
 from twinrank.workflows.fit_words import sentences
 
@@ -55,6 +57,16 @@ def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.csv"
     main(["predict", "--run", str(folder), "--data", str(VOTES), "--images", str(IMAGES), "--out", str(out)])
     assert len(out.read_text().splitlines()) == 401
+
+
+def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) -> None:
+    header, *rows = VOTES.read_text().splitlines(keepends=True)
+    names = header.strip().split(",")
+    (tmp_path / "votes.csv").write_text(",".join(f"my_{name}" for name in names) + "\n" + "".join(rows))
+    stated = dict(zip(("left", "right", "winner", "rater"), (f"my_{name}" for name in names), strict=True))
+    parts = divided_into_parts(tmp_path / "votes.csv", tmp_path / "fit", Source(IMAGES, stated), 0, None)
+    config = {"image_shape": [1, 8, 8], "data": {"train": {"source": parts.source.to_json()}}}
+    assert ImageForm.of_run(config, "run", 1, 8).columns == stated
 
 
 def test_a_second_call_does_nothing_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

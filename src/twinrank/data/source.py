@@ -45,7 +45,8 @@ class Source:
     def to_json(self) -> dict[str, Any]:
         """The values by field, as JSON has them."""
         images = None if self.images is None else str(self.images)
-        return {"images": images, "columns": dict(self.columns), "reading": self.reading.to_json()}
+        recorded = {"recorded": dict(self.recorded)} if self.recorded else {}
+        return {"images": images, "columns": dict(self.columns), "reading": self.reading.to_json(), **recorded}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], where: str) -> "Source":
@@ -64,6 +65,7 @@ class Source:
             None if images is None else Path(images),
             dict(record.get("columns", {})),
             Reading.from_json(record.get("reading", {}), f"{where}: 'reading'"),
+            recorded=dict(record.get("recorded", {})),
         )
 
 
@@ -73,6 +75,7 @@ class SourceRecord(TypedDict):
     images: NotRequired[str | None]
     columns: NotRequired[dict[str, str]]
     reading: NotRequired[dict[str, Any]]
+    recorded: NotRequired[dict[str, str]]
 
 
 class Reference(TypedDict):

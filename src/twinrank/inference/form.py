@@ -51,7 +51,8 @@ class ImageForm:
         known = tuple(config["image_shape"]) if exact else (channels, shorter_side, shorter_side)
         fitted = config["data"]["train"]
         where = "config.json: 'source'"
-        columns = Source.from_json(fitted["source"], where).columns if "source" in fitted else {}
+        source = Source.from_json(fitted["source"], where) if "source" in fitted else Source()
+        columns = source.columns or source.recorded
         return cls(name, known, reading, images.get("resized", False), exact, columns)
 
     def source(self, given: Source | None) -> Source:

@@ -17,9 +17,9 @@ from twinrank.evaluation.row_statistics import is_decided
 from twinrank.evaluation.simple_rule import SimpleRuleRecord, as_rule, best_rule, simple_warning
 from twinrank.runs import RunFolder
 
-_IMAGES, _PIXELS = 1_000, 50_000_000
+_IMAGES, _PIXELS = 1_000, 400_000_000
 """Images that are looked at, and pixels of all of them, at most: some seconds."""
-_FEWEST = 20
+_FEWEST = 50
 """Fewer rows show nothing."""
 
 
