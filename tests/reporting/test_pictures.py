@@ -216,7 +216,7 @@ def test_the_ends_of_a_ranking_are_drawn_with_their_aspect(called: Any, ranked: 
             part for part in np.split(half, np.flatnonzero(np.diff(half.any(0).astype(int))) + 1, 1) if part.any()
         ]
         sizes.append([(part.any(1).sum(), part.any(0).sum()) for part in columns])
-    assert sizes == [[(round(1.6 * (100 - 4 * rank)), 160) for rank in row] for row in ((1, 2, 3), (18, 19, 20))]
+    assert sizes == [[(round(1.28 * (100 - 4 * rank)), 128) for rank in row] for row in ((1, 2, 3), (18, 19, 20))]
     table = read_ranking(ranked / "ranking.csv")
     assert (table.names[0], table.score[0], table.rank[-1]) == ("a/1.png", 4.75, 20)
 

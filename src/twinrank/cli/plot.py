@@ -1,7 +1,7 @@
 """Draw curves, what a network looks at, augmentations, and the ends of a ranking."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -100,6 +100,7 @@ def ranking(
     images: ImagesArgument,
     out: OutFile = Path("ranking.png"),
     count: int = 6,
+    fit: Literal["pad", "native"] = "pad",
     range: listed(float) = (),  # pyright: ignore[reportInvalidTypeForm]
     page: OptionalNumber = None,
 ) -> None:
@@ -110,10 +111,11 @@ def ranking(
         images: Folder of the images that it names.
         out: Picture: PNG, SVG or PDF, by its ending.
         count: Number of images at each end, 1 to 20; half of a shorter ranking.
+        fit: Whole images, reduced, or (native) their middle at its own resolution, which shows blur and noise.
         range: Values that become black and white, for images of more than 8 bits, such as 0,4095.
         page: Page or frame of files with several, from 0.
     """
     from twinrank.data.images.reading import Reading
     from twinrank.reporting.ranking_ends import draw_ranking
 
-    print(draw_ranking(file, images, out, count, Reading(range=range or None, page=page)))
+    print(draw_ranking(file, images, out, count, Reading(fit=fit, range=range or None, page=page)))
