@@ -64,7 +64,7 @@ def correlations(
 
 
 def compare(
-    f: np.ndarray, prior: Prior, judging: Judging, truth: np.ndarray, crowd: Crowd, rounds: int = 60, repeats: int = 2
+    f: np.ndarray, prior: Prior, judging: Judging, truth: np.ndarray, crowd: Crowd, rounds: int = 60, repeats: int = 6
 ) -> dict[str, Any]:
     """Votes that chosen pairs need for the rank correlation that random pairs have after all rounds.
 
