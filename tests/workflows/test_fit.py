@@ -63,7 +63,7 @@ def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) 
     header, *rows = VOTES.read_text().splitlines(keepends=True)
     names = header.strip().split(",")
     (tmp_path / "votes.csv").write_text(",".join(f"my_{name}" for name in names) + "\n" + "".join(rows))
-    stated = dict(zip(("left", "right", "winner", "rater"), (f"my_{name}" for name in names), strict=True))
+    stated = {str(side): f"my_{name}" for side, name in zip(("left", "right", "winner", "rater"), names, strict=True)}
     parts = divided_into_parts(tmp_path / "votes.csv", tmp_path / "fit", Source(IMAGES, stated), 0, None)
     config = {"image_shape": [1, 8, 8], "data": {"train": {"source": parts.source.to_json()}}}
     assert ImageForm.of_run(config, "run", 1, 8).columns == stated

@@ -163,13 +163,13 @@ def test_colours_change_and_greys_stay() -> None:
 
 def test_flips_and_crops_move_pixels_and_change_none() -> None:
     images = some_images(40, 3)
-    for name, axis in (("flip", 3), ("flip_vertical", 2)):
-        augment = Augmentation(TrainConfig(**{name: True}))
+    for config, axis in ((TrainConfig(flip=True), 3), (TrainConfig(flip_vertical=True), 2)):
+        augment = Augmentation(config)
         flipped = augment(images, uniform(40, augment.draws))
         mirrored = [torch.equal(new, old.flip(axis - 1)) for new, old in zip(flipped, images, strict=True)]
         same = [torch.equal(new, old) for new, old in zip(flipped, images, strict=True)]
-        assert all(a != b for a, b in zip(mirrored, same, strict=True)), name
-        assert 10 < sum(mirrored) < 30, name
+        assert all(a != b for a, b in zip(mirrored, same, strict=True)), axis
+        assert 10 < sum(mirrored) < 30, axis
     place = torch.arange(40 * 30).reshape(1, 1, 40, 30).repeat(200, 1, 1, 1)
     cut = random_crop(place, 28, uniform(200, 2))
     corners = cut[:, 0, 0, 0]
