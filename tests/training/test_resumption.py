@@ -164,7 +164,7 @@ def test_a_run_that_describes_a_larger_network_than_it_stores_is_refused_before_
     run.config.write_text(json.dumps(recorded))
     tensors, state = read_tensors(run.checkpoint)
     write_tensors(run.checkpoint, tensors, state | {"asked": state["asked"] | {"model": recorded["model"]}})
-    monkeypatch.setattr("twinrank.training.train.create_model", None)
+    monkeypatch.setattr("twinrank.training.new_network.create_model", None)
     with pytest.raises(InputError, match=r"checkpoint.safetensors: is of another network than the run's"):
         resume(run.path)
 

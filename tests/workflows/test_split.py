@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
     def make(rows: int = 300, images: int = 30, folder: str = "photos", named: str = "{}.png") -> Path:
         (tmp_path / folder).mkdir()
         for image in range(images):
-            (tmp_path / folder / f"{image}.png").touch()
+            (tmp_path / folder / f"{image}.png").write_text(str(image))
         sides = [(row, row + 1 + (row * 7 + row // images) % (images - 1)) for row in range(rows)]
         lines = [
             f"{named.format(left % images)},{named.format(right % images)},left,{left % 3}" for left, right in sides
@@ -54,6 +54,18 @@ def test_real_judgements(tmp_path: Path) -> None:
         assert len(votes) == count
         assert votes.rater is not None
         assert all(path.is_file() for path in find_images(votes.left, TYPEFACES / "images", votes.path))
+
+
+def test_copies_of_an_image_are_held_out_together(photos: Callable[..., Path], tmp_path: Path) -> None:
+    table = photos(images=40)
+    for image in range(20):
+        (tmp_path / "photos" / f"{image + 20}.png").write_text(str(image))
+    split(table, tmp_path / "parts", tmp_path / "photos")
+    shown = {part: read_votes(tmp_path / "parts" / f"{part}.csv") for part in PARTS}
+    numbers = {part: {int(Path(name).stem) % 20 for name in (*of.left, *of.right)} for part, of in shown.items()}
+    assert all(numbers.values())
+    assert not numbers["train"] & numbers["test"]
+    assert not numbers["val"] & numbers["test"]
 
 
 @pytest.mark.parametrize("named", ["photos/{}.png", "photos\\{}", "./photos/{}.png"])

@@ -336,7 +336,8 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
         [names[file] for file in numbers], list(numbers), source.sized, table.path, progress=context.progress
     )
     context.say(f"{table.path.name}: {images.described}")
-    known = Source(source.images, table.stated, images.reading or Reading(), source.resize)
+    reading = images.reading or Reading()
+    known = Source(source.images, table.stated, reading, source.resize, source.recorded)
     return Judgements.of_votes(table, images, left, right, path, known)
 
 

@@ -6,7 +6,7 @@ from twinrank.evaluation.estimates import Estimate
 
 EVEN_LOG_LOSS = float(np.log(2))
 """Log-loss of a constant prediction where there are no ties, in nats."""
-_TRY = "try more judgements, more epochs, or public weights ('twinrank fit', efficientnet_lite0)"
+_TRY = "try more judgements; a network from scratch also needs more epochs, or public weights ('twinrank fit')"
 
 
 def constant_log_loss(tie: np.ndarray | None = None, weight: np.ndarray | None = None) -> float:
@@ -41,7 +41,9 @@ def chance_warning(accuracy: Estimate, log_loss: float, constant: float | None) 
     """
     ends = f"accuracy {100 * accuracy.value:.1f}%, interval {100 * accuracy.low:.1f}–{100 * accuracy.high:.1f}"
     if accuracy.high < 0.5:
-        return f"worse than chance ({ends}); see whether the table names the winner or the loser"
+        return (
+            f"worse than chance ({ends}); see whether the table names the winner or the loser, and one side won always"
+        )
     if accuracy.low <= 0.5:
         return f"no better than chance ({ends}, which includes 50%); {_TRY}"
     if constant is not None and log_loss >= constant:

@@ -9,6 +9,9 @@ from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.row_statistics import is_decided
 
+_CLEAR = 0.05
+"""Gain of accuracy that is no sign of a failure, however wide its interval is."""
+
 
 class SimpleRuleRecord(TypedDict):
     """A :class:`SimpleRule` as JSON has it."""
@@ -80,7 +83,7 @@ def best_rule(
 def simple_warning(rule: SimpleRule, of_rule: float, of_network: float, gain: Estimate, advice: str) -> str | None:
     """What to say where predictions are no better than a simple rule; None where they are better.
 
-    They are better where the interval of the gain is above 0.
+    They are better where the interval of the gain is above 0, or where the gain is clear and the rows are few.
 
     Args:
         rule: Rule.
@@ -89,7 +92,7 @@ def simple_warning(rule: SimpleRule, of_rule: float, of_network: float, gain: Es
         gain: Accuracy of the predictions less that of the rule, with its interval.
         advice: What to try.
     """
-    if gain.low > 0:
+    if gain.low > 0 or gain.value >= _CLEAR:
         return None
     return (
         f"no better than one simple feature: {rule.described} is right in {100 * of_rule:.1f}%, the network in"

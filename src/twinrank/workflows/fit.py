@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from twinrank.core.provenance import provenance
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.source import Source
-from twinrank.errors import InputError
+from twinrank.errors import InputError, Interrupted
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.evaluate import evaluate
@@ -110,16 +111,19 @@ def fit(
         require_threads(context.threads)
     out = Path(out)
     until = time.monotonic() + 60 * minutes
-    parts = divided_into_parts(Path(judgements), out, source or Source(), seed, groups, context)
-    work = _Fit(parts, kept_plan(parts, out, 60 * minutes, context), out, seed, context)
-    best = work.tried(until)
-    (test,) = evaluate(RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet).values()
-    halved = work.halved(best)
-    model = work.final(best, until)
-    found = _found(work, best, test, halved, model)
-    write_json(out / FIT, found | provenance(context.command))
-    ranking = work.ranked(model, found["said"])
-    report(best, out / "report.html")
+    with _going_on_with_the_same_command():
+        parts = divided_into_parts(Path(judgements), out, source or Source(), seed, groups, context)
+        work = _Fit(parts, kept_plan(parts, out, 60 * minutes, context), out, seed, context)
+        best = work.tried(until)
+        (test,) = evaluate(
+            RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet
+        ).values()
+        halved = work.halved(best)
+        model = work.final(best, until)
+        found = _found(work, best, test, halved, model)
+        write_json(out / FIT, found | provenance(context.command))
+        ranking = work.ranked(model, found["said"])
+        report(best, out / "report.html")
     return Fitted(out, model, ranking, found)
 
 
@@ -355,6 +359,15 @@ class _Progress(EpochProgress):
 
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Nothing: the only epoch is no news."""
+
+
+@contextmanager
+def _going_on_with_the_same_command() -> Iterator[None]:
+    """A block of which nothing that is finished is done again."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted("stopped. Give the same command again to go on") from error
 
 
 def _nothing(line: str) -> None:

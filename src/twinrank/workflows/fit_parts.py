@@ -1,7 +1,7 @@
 """Judgements of ``twinrank fit``, divided into parts that are files themselves: tables, or selections of arrays."""
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.formats.votes.write import votes_as_csv
+from twinrank.data.images.files import same_content
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements, as_stated, load_pairs
@@ -133,12 +134,14 @@ def _group_columns(groups: str | None) -> dict[str, str]:
 def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool, context: Context) -> Parts:
     votes = read_votes(path, source.columns)
     files = image_files(votes, source.images, context.say)
-    _require_outcomes(votes, "name their column with `columns`, such as winner=COLUMN")
+    _require_outcomes(votes, "name their column with `columns`, such as winner=COLUMN", context.say)
     folder = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
     sides = files[: len(votes)], files[len(votes) :]
     requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
     requested |= {"images": str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
-    votes, split = divided(votes, sides, seed, context.say, folder if by_folder else None)
+    kinds = same_content(files)
+    contents = kinds[: len(votes)], kinds[len(votes) :]
+    votes, split = divided(votes, contents, seed, context.say, folder if by_folder else None)
     _require_same(out / _REQUESTED, requested)
     rows = _rows(split, seed)
     write_parts(votes, sides, folder, out / _SPLIT, rows)
@@ -153,7 +156,7 @@ def _of_arrays(path: Path, out: Path, source: Source, seed: int, context: Contex
         raise InputError(f"{path}: selects rows of a table, {of.of}; give a table with these rows")
     data = load_pairs(path, None, source, context)
     votes = _as_votes(data)
-    _require_outcomes(votes, f"add key 'y', or a CSV {path.stem}_labels.csv beside it")
+    _require_outcomes(votes, f"add key 'y', or a CSV {path.stem}_labels.csv beside it", context.say)
     left, right = data.image_codes.T.tolist()
     votes, split = divided(votes, (left, right), seed, context.say)
     _require_same(out / _REQUESTED, {"judgements": data.content_sha256, "seed": seed})
@@ -192,11 +195,18 @@ def _as_votes(data: Judgements) -> VoteTable:
     )
 
 
-def _require_outcomes(votes: VoteTable, how: str) -> None:
+def _require_outcomes(votes: VoteTable, how: str, say: Callable[[str], None]) -> None:
     if votes.y is None:
         raise InputError(f"{votes.path}: has no outcomes; {how}")
     if votes.tie.all():
         raise InputError(f"{votes.path}: every judgement is a tie, so nothing can be learned; judge other pairs")
+    decided = votes.y[~votes.tie]
+    if len(decided) > 1 and (decided == decided[0]).all() and decided[0] in (0, 1):
+        side = "left" if decided[0] else "right"
+        say(
+            f"warning: {votes.path}: the {side} image won every judgement, which tells nothing about most networks; see"
+            " whether the column of the winner was understood"
+        )
 
 
 def _rows(split: Split, seed: int) -> dict[str, np.ndarray]:

@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from twinrank.models.siamese import SiameseNet
 
 LARGE = 224
-"""Pixels at most of whole images, and at least of those that are read at their own resolution, too. It is also the size
-where a way of reading is stated without one."""
+"""Pixels at most of whole images, which is also the size where a way of reading is stated without one."""
 _SIZES_SEEN = 500
-_LEAST_NATIVE = 0.75
-"""Share of the images that fill a native crop, from which on it is tried."""
+_LEAST_NATIVE = 0.25
+"""Share of the images with a side above :data:`LARGE`, from which on their own resolution is tried."""
 _SMALL, _MANY = 64, 10_000
 """Pixels of a side up to which images are small, and number from which on they are many: then a network is trained from
 scratch. It is also the least size of images that a head gets."""
@@ -169,7 +168,7 @@ def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
 def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
     """Heads on a frozen network: the ways in which image files may be read, the most promising first.
 
-    Images of one size are taken whole. Those of several sizes are padded, which keeps their aspect. Where most are
+    Images of one size are taken whole. Those of several sizes are padded, which keeps their aspect. Where many are
     large, their own resolution is another way: blur, noise and texture survive it. What is larger than a network takes
     is cut to its middle. A size or a fit that the user states is the only one.
 
@@ -181,11 +180,11 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
         return [Candidate(given.fit, given.fit, min(given.shape) if given.size is not None else LARGE)]
     sizes = _sizes(files)
     seen = np.array([*sizes.elements()] or [(LARGE, LARGE)])
-    shorter, longest = seen.min(1), int(seen.max())
+    shorter, longer = seen.min(1), seen.max(1)
     whole = Candidate("whole", "resize" if len(sizes) == 1 else "pad", int(np.clip(shorter.max(), _SMALL, LARGE)))
-    if (len(sizes) == 1 and longest <= LARGE) or np.mean(shorter >= LARGE) < _LEAST_NATIVE:
+    if np.mean(longer > LARGE) < _LEAST_NATIVE:
         return [whole]
-    size = min(longest, LARGEST)
+    size = min(int(longer.max()), LARGEST)
     covered = float(np.minimum(seen, size).prod(1).mean()) / size**2
     return [whole, Candidate("native", "native", size, options={"trim": True}, covered=covered)]
 
@@ -247,7 +246,7 @@ def affordable(
         return candidate
     size = candidate.size if arrays else max(_SMALL, int(candidate.size * (seconds / needed) ** 0.5) // 8 * 8)
     size = min(size, candidate.size)
-    took = f"features of {counted(images, 'image', 'images')} would take {needed / 60:.0f} minutes"
+    took = f"features of {counted(images, 'image', 'images')} would take {max(needed / 60, 0.1):.1f} minutes"
     if others and needed * (size / candidate.size) ** 2 > _LATE * seconds:
         context.say(f"{candidate.name}: left out, since {took}")
         return None

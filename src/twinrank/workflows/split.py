@@ -16,6 +16,7 @@ from twinrank.data.formats.votes.names import normal_name
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.formats.votes.write import votes_as_csv
+from twinrank.data.images.files import same_content
 from twinrank.data.split import PARTS, SHARES, By, Split, split_votes
 from twinrank.errors import InputError
 
@@ -55,7 +56,8 @@ def split(
     if by == "image" and votes.left_group is not None:
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
     files = found[: len(votes)], found[len(votes) :]
-    made = split_votes(votes, by, shares, seed, files)
+    kinds = same_content(found)
+    made = split_votes(votes, by, shares, seed, (kinds[: len(votes)], kinds[len(votes) :]))
     rows = {part: made.rows(part) for part in PARTS} | {"crossing": np.flatnonzero(made.crossing)}
     write_parts(votes, files, images, out, rows)
     for line in _lines(votes, made, out):

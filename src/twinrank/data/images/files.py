@@ -5,12 +5,12 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from twinrank.core.files import folders_below, open_file, reading
+from twinrank.core.files import folders_below, open_file, reading, sha256
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import cause
 from twinrank.data.images.decode import ENDINGS, OTHER_ENDINGS, UnusableImage
@@ -44,6 +44,23 @@ def image_files(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: no image in it; images end in {', '.join(ENDINGS)}")
     return sorted(found)
+
+
+def same_content(paths: Sequence[Path]) -> list[Path]:
+    """Image files, the first one in place of each that has its bytes. Files of a size that no other has are not read.
+
+    Args:
+        paths: Image files; those that cannot be read stay as they are.
+    """
+    sizes: dict[int, list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        with suppress(OSError):
+            sizes.setdefault(path.stat().st_size, []).append(path)
+    first, instead = dict[str, Path](), dict[Path, Path]()
+    for path in (path for alike in sizes.values() if len(alike) > 1 for path in alike):
+        with suppress(InputError, OSError):
+            instead[path] = first.setdefault(sha256(path), path)
+    return [instead.get(path, path) for path in paths]
 
 
 @contextmanager

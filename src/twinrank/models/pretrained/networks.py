@@ -51,7 +51,8 @@ def efficientnet_lite0(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
+            compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.lite0 import Lite0Backbone
@@ -82,7 +83,8 @@ def huggingface(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
+            compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.vision import VisionBackbone
@@ -113,7 +115,8 @@ def timm(
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
         mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
+        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
+            compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.timm_backbone import TimmBackbone
@@ -144,7 +147,7 @@ def _compared(
 
     tower = Tower(backbone, pool=pool)
     encode = FixedEncode(images.channels, mean, std)
-    statistics = SceneStatistics(images.channels) if scene else None
+    statistics = SceneStatistics(images.channels) if scene and head == "linear" else None
     squared = 0 if statistics is None else statistics.features
     comparator = head_of(head, tower.features + squared, levels, squared)
     return SiameseNet(encode, tower, comparator, mirror=mirror, scene=statistics, trim=trim)
