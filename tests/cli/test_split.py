@@ -15,7 +15,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for image in range(40):
-        Path("photos", f"{image}.png").touch()
+        Path("photos", f"{image}.png").write_text(str(image))
     lines = [f"{left}.png;{right}.png;oben;{left // 4};{right // 4}" for left, right in ROWS]
     Path("votes.csv").write_text("\n".join(("erstes;zweites;wahl;g1;g2", *lines)) + "\n", encoding="utf-8")
     return Path("votes.csv")

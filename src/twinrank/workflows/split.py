@@ -56,7 +56,8 @@ def split(
     if by == "image" and votes.left_group is not None:
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
     files = found[: len(votes)], found[len(votes) :]
-    kinds = same_content(found)
+    # Groups may hold copies of one image.
+    kinds = same_content(found) if by == "image" else found
     made = split_votes(votes, by, shares, seed, (kinds[: len(votes)], kinds[len(votes) :]))
     rows = {part: made.rows(part) for part in PARTS} | {"crossing": np.flatnonzero(made.crossing)}
     write_parts(votes, files, images, out, rows)
