@@ -2,6 +2,9 @@
 
 import torch
 
+LUMA = 0.299, 0.587, 0.114
+"""Shares of red, green and blue in a grey value (ITU-R BT.601)."""
+
 
 def unit_range(images: torch.Tensor) -> torch.Tensor:
     """uint8 images as float32 in [0, 1]; float images as float32."""

@@ -1,6 +1,6 @@
 """A run compared with the best rule on one simple feature of the images."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,29 +23,61 @@ _FEWEST = 50
 """Fewer rows show nothing."""
 
 
-def write_rule(run: RunFolder, train: Judgements) -> None:
+class Examined(NamedTuple):
+    """Some of the pairs of a file, and features of their images.
+
+    Attributes:
+        rows: Their rows in the file, int64 (N,).
+        pairs: The pairs.
+        left: Features of the left images, float64 (N, F).
+        right: Features of the right images, float64 (N, F).
+    """
+
+    rows: np.ndarray
+    pairs: Judgements
+    left: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, data: Judgements) -> "Examined":
+        """Random rows of few images; all rows where the images are few."""
+        rows = _rows(data)
+        some = data.select(rows)
+        images, places = np.unique(np.concatenate([some.left, some.right]), return_inverse=True)
+        return cls(rows, some, *simple_features(some.images, images)[places].reshape(2, len(some), -1))
+
+
+def write_rule(run: RunFolder, train: Judgements) -> Examined | None:
     """Find the best rule on the pairs that were fitted, and keep it. Only people's own images have one.
 
     Args:
         run: Run folder.
         train: Pairs that were fitted.
+
+    Returns:
+        What was looked at, or None.
     """
     if train.images.cached is None and not train.shared:
-        return
-    some = train.select(_rows(train))
+        return None
+    examined = Examined.of(train)
+    some = examined.pairs
     assert some.y is not None
-    left, right = _features(some)
-    if (rule := best_rule(FEATURES, left, right, some.y, some.tie, some.weight)) is not None:
+    rule = best_rule(FEATURES, examined.left, examined.right, some.y, some.tie, some.weight)
+    if rule is not None:
         write_json(run.simple_rule, rule._asdict())
+    return examined
 
 
-def compared_with_rule(run: RunFolder, data: Judgements, logit: np.ndarray) -> dict[str, Any]:
+def compared_with_rule(
+    run: RunFolder, data: Judgements, logit: np.ndarray, examined: Examined | None = None
+) -> dict[str, Any]:
     """The rule of a run on labelled pairs, beside the run's predictions of the same rows.
 
     Args:
         run: Run folder.
         data: Labelled pairs.
         logit: Predictions of them, float (N,).
+        examined: Some of the pairs, where they were looked at already.
 
     Returns:
         A :class:`twinrank.evaluation.metrics_record.SimpleRecord`, and ``warning`` where the predictions are no better.
@@ -55,12 +87,12 @@ def compared_with_rule(run: RunFolder, data: Judgements, logit: np.ndarray) -> d
         return {}
     where = str(run.simple_rule)
     rule = as_rule(as_record(read_json(run.simple_rule), SimpleRuleRecord, where, "a rule on a simple feature"))
-    rows = _rows(data)
-    some, logit = data.select(rows), logit[rows]
+    examined = Examined.of(data) if examined is None else examined
+    some, logit = examined.pairs, logit[examined.rows]
     assert some.y is not None
     if is_decided(some.y, some.tie, some.weight).sum() < _FEWEST or rule.feature not in FEATURES:
         return {}
-    of_rule = rule.logits(*(each[:, FEATURES.index(rule.feature)] for each in _features(some)))
+    of_rule = rule.logits(*(each[:, FEATURES.index(rule.feature)] for each in (examined.left, examined.right)))
     gain = accuracy_difference([_predictions(some, of_rule)], [_predictions(some, logit)]).estimate
     right, of_network = (accuracy(some.y, each, tie=some.tie, weight=some.weight) for each in (of_rule, logit))
     advice = "judge more pairs" if "pretrained" in run.read_config() else "try 'twinrank fit', or efficientnet_lite0"
@@ -84,10 +116,3 @@ def _rows(data: Judgements) -> np.ndarray:
     first[np.unique(sides, return_index=True)[1]] = True
     distinct = first.reshape(-1, 2).sum(1).cumsum()
     return np.sort(order[distinct <= most])
-
-
-def _features(data: Judgements) -> tuple[np.ndarray, np.ndarray]:
-    """Features of the left and the right images, float64 (N, F) each."""
-    images, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
-    left, right = simple_features(data.images, images)[places].reshape(2, len(data), -1)
-    return left, right

@@ -19,7 +19,7 @@ from twinrank.inference.judged import as_comparisons
 from twinrank.inference.network import Network
 from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.inference.scores import panel_of, scores_by_itself
-from twinrank.inference.simple_feature import compared_with_rule, write_rule
+from twinrank.inference.simple_feature import Examined, compared_with_rule, write_rule
 from twinrank.models.comparators import LinearScore
 from twinrank.runs import RunFolder
 
@@ -56,8 +56,8 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
     else:
         assert val is not None
         unseen = _Unseen(val, network.logits(val).astype(np.float64), lambda: network.scores(val.images))
-    write_rule(run, train)
-    return _fit_to_unseen(run, unseen, config)
+    examined = write_rule(run, train)
+    return _fit_to_unseen(run, unseen, config, examined if unseen.rows is train else None)
 
 
 class _Unseen(NamedTuple):
@@ -77,7 +77,7 @@ def _out_of_fold(run: RunFolder, train: Judgements) -> _Unseen:
     return _Unseen(train, kept.logit.astype(np.float64), lambda: scores)
 
 
-def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> list[str]:
+def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig, examined: Examined | None) -> list[str]:
     rows, logit, nu = unseen.rows, unseen.logit, 0.0
     assert rows.y is not None
     judged = rows.tie is not None or rows.rater is not None or config.rater_bias
@@ -91,7 +91,7 @@ def _fit_to_unseen(run: RunFolder, unseen: _Unseen, config: TrainConfig) -> list
         judging = Judging.load(run.judging) if run.judging.is_file() else None
         prior = fit_prior(unseen.scores(), as_comparisons(rows), judging, config.seed)
         write_json(run.score_prior, prior.as_json())
-    simple = compared_with_rule(run, rows, logit).get("warning")
+    simple = compared_with_rule(run, rows, logit, examined).get("warning")
     found = [each for each in (_chance_warning(logit, rows, nu), simple) if each is not None]
     return [f"warning: {rows.path}: {each}" for each in found]
 

@@ -90,7 +90,7 @@ def _inputs(head: LinearScore, features: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         head.centre.copy_(torch.from_numpy(last.mean(0)))
         head.deviation.copy_(torch.from_numpy(last.std(0).clip(_LEAST_DEVIATION)))
-        return head.cpu().inputs(torch.from_numpy(features)).numpy()
+        return head.inputs(torch.from_numpy(features).to(head.mean.device)).cpu().numpy()
 
 
 def _folds(pairs: Judgements, seed: int) -> Folds:

@@ -46,7 +46,7 @@ def divided(
     Raises:
         InputError: There are too few judgements or images to hold any out.
     """
-    stated = votes.left_group is not None or votes.right_group is not None
+    stated = votes.grouped
     folders = None if stated or folder is None else _folders(files, folder)
     shares, made = _shares(files), None
     if folders is not None:

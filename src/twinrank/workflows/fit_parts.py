@@ -139,9 +139,8 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     sides = files[: len(votes)], files[len(votes) :]
     requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
     requested |= {"images": str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
-    grouped = votes.left_group is not None or votes.right_group is not None
     # Groups may hold copies of one image.
-    kinds = files if grouped else same_content(files)
+    kinds = files if votes.grouped else same_content(files)
     contents = kinds[: len(votes)], kinds[len(votes) :]
     votes, split = divided(votes, contents, seed, context.say, folder if by_folder else None)
     _require_same(out / _REQUESTED, requested)

@@ -5,14 +5,12 @@ import math
 import torch
 from torch.nn import functional
 
-from twinrank.core.pixels import unit_range
+from twinrank.core.pixels import LUMA, unit_range
 
 _DARKEST = 1 / 255
 """The darkest visible pixel; 0 is covered."""
 _SMOOTH = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
 """Pillow's SMOOTH filter, which its Sharpness blends with."""
-_LUMA = torch.tensor([0.299, 0.587, 0.114])
-"""Shares of red, green and blue in a grey value (ITU-R BT.601)."""
 
 
 def brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -31,7 +29,7 @@ def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 def saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Multiply distances from the grey image by factors (N,): 0 is grey. Images are RGB, (N, 3, H, W)."""
     pixels = unit_range(images)
-    grey = (pixels * _LUMA.to(pixels.device)[:, None, None]).sum(1, keepdim=True)
+    grey = (pixels * pixels.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
     return _changed(images, grey + (pixels - grey) * _each(factor))
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_LUMINANCE = 0.299, 0.587, 0.114
+from twinrank.core.pixels import LUMA
+
 _WINDOW, _DEVIATION = 7, 7 / 6
 """Of the Gaussian window of local means, in pixels."""
 _SCALES = 4, 2, 2
@@ -60,7 +61,7 @@ class SceneStatistics(nn.Module):
     def _of(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
         if self.channels == 3:
             red, green, blue = image.split(1, 1)
-            luminance = sum(share * each for share, each in zip(_LUMINANCE, (red, green, blue), strict=True))
+            luminance = sum(share * each for share, each in zip(LUMA, (red, green, blue), strict=True))
             planes = [luminance, red - green, (red + green) / 2 - blue]
         else:
             planes = [image]

@@ -50,6 +50,11 @@ class VoteTable:
         return len(self.left)
 
     @property
+    def grouped(self) -> bool:
+        """Whether images have groups."""
+        return self.left_group is not None or self.right_group is not None
+
+    @property
     def understood(self) -> tuple[str, str]:
         """Two lines: what the table holds, each name as an image of its own, and how its columns were read."""
         return self.described(len({*self.left, *self.right}))
