@@ -62,12 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = create_model("order_net", channels=3, image_size=side)
     batches = Batches(data, config, torch.device("cpu"))
     objective = Objective(config, model, batches.targets)
-    step, used = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config), 0
+    step, used = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config), 0
     model.train()
     started = time.perf_counter()
     for batch in islice(batches.epoch(1), given.steps):
         step.backward(objective(model, batch).total)
-        step.update(config.lr, config.beta1)
+        step.pace(config.lr, config.beta1)
+        step.update()
         used += len(batch.images)
     seconds = time.perf_counter() - started
     figures |= {"steps_of_an_epoch": batches.steps(1), "steps": given.steps, "seconds": round(seconds, 1)}

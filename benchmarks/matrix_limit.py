@@ -42,7 +42,7 @@ def main() -> None:
     config = entry("order_net").train
     model = create_model("order_net", options={"width": width, "views": 1})
     objective = Objective(config, model)
-    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config)
+    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config)
     xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
     batch = Batch.of_pairs(xa, xb, (torch.rand(PAIRS) < 0.5).float())
     matrix = torch.randn(SIDE, SIDE, dtype=torch.bfloat16)
@@ -50,7 +50,8 @@ def main() -> None:
     def training() -> None:
         model.train()
         step.backward(objective(model, batch).total)
-        step.update(1e-3, config.beta1)
+        step.pace(1e-3, config.beta1)
+        step.update()
 
     def inference() -> None:
         model.eval()

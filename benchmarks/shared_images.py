@@ -34,12 +34,13 @@ def seconds_of_an_epoch(data: Judgements, model_name: str, config: TrainConfig, 
     model = create_model(model_name, channels=data.images.shape[0], image_size=min(data.images.shape[1:]))
     batches = Batches(data, config, torch.device("cpu"))
     objective = Objective(config, model, batches.targets)
-    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), None, config)
+    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config)
     model.train()
     started, images = time.perf_counter(), 0
     for batch in batches.epoch(epoch):
         step.backward(objective(model, batch).total)
-        step.update(config.lr, config.beta1)
+        step.pace(config.lr, config.beta1)
+        step.update()
         images += len(batch.images)
     return time.perf_counter() - started, batches.steps(epoch), images
 

@@ -8,9 +8,11 @@ way. A first round warms up, and does not count.
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +35,17 @@ from twinrank.training.objectives import Objective
 Pass = Callable[[], None]
 
 
-def new_model(name: str) -> SiameseNet:
+def new_model(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> SiameseNet:
     torch.manual_seed(0)
     # One view, as the usual way has.
     guides = {"mask": False, "antisymmetric": False, "views": 1}
-    return create_model(name, options={key: guides[key] for key in guides.keys() & entry(name).options})
+    return create_model(name, options={**options, **{key: guides[key] for key in guides.keys() & entry(name).options}})
+
+
+def usual_logit(model: SiameseNet, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
+    """Logits of pairs, where the tower is called for each side, on contiguous tensors."""
+    (_, left), (_, right) = (model.tower(model.encode(side).contiguous()) for side in (xa, xb))
+    return model.comparator(left, right)
 
 
 def usual(name: str, file: Path, batch_size: int, threads: int) -> tuple[Pass, Pass]:
@@ -47,22 +55,18 @@ def usual(name: str, file: Path, batch_size: int, threads: int) -> tuple[Pass, P
     training = DataLoader(pairs, batch_size, shuffle=True, num_workers=threads)
     inference = DataLoader(pairs, batch_size, num_workers=threads)
 
-    def logit(xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
-        (_, left), (_, right) = (model.tower(model.encode(side).contiguous()) for side in (xa, xb))
-        return model.comparator(left, right)
-
     def train() -> None:
         model.train()
         for xa, xb, y in training:
             optimizer.zero_grad()
-            functional.binary_cross_entropy_with_logits(logit(xa, xb), y).backward()
+            functional.binary_cross_entropy_with_logits(usual_logit(model, xa, xb), y).backward()
             optimizer.step()
 
     def infer() -> None:
         model.eval()
         with torch.no_grad():
             for xa, xb, _ in inference:
-                logit(xa, xb)
+                usual_logit(model, xa, xb)
 
     return train, infer
 

@@ -93,7 +93,7 @@ def test_the_last_step_of_an_epoch_may_be_of_fewer_batches(fitted: Callable[...,
 
 def test_the_gradient_of_several_batches_is_their_mean() -> None:
     layer = torch.nn.Linear(3, 1)
-    step = Step(layer, None, TrainConfig(clip_norm=1e9))
+    step = Step(layer, TrainConfig(clip_norm=1e9))
     batches = [torch.randn(4, 3, generator=torch_generator(seed, "batch")) for seed in (0, 1)]
     for batch in batches:
         step.backward(layer(batch).square().mean(), len(batches))
@@ -130,17 +130,18 @@ def test_float16_needs_cuda(fitted: Callable[..., RunFolder]) -> None:
 @pytest.mark.parametrize("optimizer", get_args(OptimizerName))
 def test_gradients_of_float16_are_scaled_back_and_an_overflow_changes_no_weight(optimizer: OptimizerName) -> None:
     layer = torch.nn.Linear(3, 1)
-    step = Step(layer, None, TrainConfig(precision="float32", clip_norm=1e9, optimizer=optimizer))
+    step = Step(layer, TrainConfig(precision="float32", clip_norm=1e9, optimizer=optimizer))
     # The scaler of a CUDA training, on this processor.
     step.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     x = torch.randn(4, 3, generator=torch_generator(0, "batch"))
     step.backward(layer(x).square().mean())
     expected = torch.autograd.grad(layer(x).square().mean(), list(layer.parameters()))
-    norm = step.update(0.1, 0.9)
+    step.pace(0.1, 0.9)
+    norm = step.update()
     torch.testing.assert_close(norm, torch.cat([part.flatten() for part in expected]).norm())
     before = layer.weight.detach().clone()
     step.backward(layer(x).square().mean() * float("inf"))
-    step.update(0.1, 0.9)
+    step.update()
     assert torch.equal(layer.weight, before)
     assert step.scaler.get_scale() == 512
 

@@ -19,6 +19,8 @@ from twinrank.data.formats.selection import ENDING
 from twinrank.errors import InputError
 
 _CHUNK = 256
+_AT_ONCE = 16
+"""Batches that an accelerator renders at once: they take hardly longer than one."""
 DIGITS = 10
 """Classes of MNIST."""
 
@@ -41,11 +43,12 @@ class FreshPairs:
         device: torch.device | str = "cpu",
     ) -> None:
         self._severity, self._weight_diff1 = severity, weight_diff1
+        self.device = torch.device(device)
         self._images = torch.from_numpy(mnist.train_images).to(device)
-        self._labels = torch.from_numpy(mnist.train_labels.astype(np.int64))
-        self._members = torch.from_numpy(np.argsort(mnist.train_labels, kind="stable"))
+        self._labels = torch.from_numpy(mnist.train_labels.astype(np.int64)).to(device)
+        self._members = torch.from_numpy(np.argsort(mnist.train_labels, kind="stable")).to(device)
         """Positions of the digits, class after class."""
-        self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=DIGITS))
+        self._counts = torch.from_numpy(np.bincount(mnist.train_labels, minlength=DIGITS)).to(device)
 
     def __call__(self, pairs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Draw a batch: left and right images uint8 (N, 1, 28, 28), and labels float32 (N,), on the digits' device.
@@ -102,10 +105,11 @@ class FreshPairs:
 class FreshBatches:
     """Batches of pairs that are new every time, with the classes of their digits.
 
-    A batch depends on the seed, the epoch and its number alone, as those of :class:`twinrank.data.batches.Batches` do.
+    A batch depends on the seed, the epoch, its number, and the kind of device that renders alone. Each kind of device
+    has random numbers of its own.
 
     Args:
-        fresh: Source of the pairs.
+        fresh: Source of the pairs. Its device draws and renders them.
         pairs: Number of pairs of an epoch.
         config: Batch size and seed.
         device: Device that receives the pairs.
@@ -116,6 +120,7 @@ class FreshBatches:
         """What the labels are: the digits' classes are target levels."""
         self._size = min(config.batch_size, pairs)
         self._steps = pairs // self._size
+        self._at_once = 1 if fresh.device.type == "cpu" else _AT_ONCE
         self._fresh, self._seed, self._device = fresh, config.seed, device
 
     def steps(self, epoch: int) -> int:
@@ -124,12 +129,13 @@ class FreshBatches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 1; the target levels are the digits' classes."""
-        generator = torch_generator(self._seed, "fresh", epoch)
-        for _ in range(self._steps):
-            positions, y = self._fresh.draw(self._size, generator)
+        generator = torch_generator(self._seed, "fresh", epoch, device=self._fresh.device)
+        for step in range(0, self._steps, self._at_once):
+            batches = min(self._at_once, self._steps - step)
+            positions, y = self._fresh.draw(batches * self._size, generator)
             levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
             batch = Batch.of_pairs(*self._fresh.render(positions, generator), y, levels=levels)
-            yield batch.map(lambda part: part.to(self._device))
+            yield from batch.map(lambda part: part.to(self._device)).split(batches)
 
 
 def refuse_other_place(out: Path) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 
+import numpy as np
 import torch
 
 from twinrank.config import Precision
@@ -58,6 +59,19 @@ def arithmetic(device: torch.device, precision: Precision) -> Precision:
     if precision == "auto":
         return "bfloat16" if _computes_in_bfloat16(device) else "float32"
     return precision
+
+
+def on_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values of the CPU on a device. To a CUDA device they go through pinned memory, and nothing waits for them.
+
+    Args:
+        values: Array or tensor on the CPU.
+        device: Device.
+    """
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def make_deterministic() -> None:

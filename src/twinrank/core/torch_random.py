@@ -5,9 +5,9 @@ import torch
 from twinrank.core.randomness import as_integer, derive
 
 
-def torch_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A torch generator on the CPU for a purpose."""
-    return torch.Generator().manual_seed(as_integer(derive(seed, *purpose)))
+def torch_generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator for a purpose. Those of two kinds of device give different numbers."""
+    return torch.Generator(device).manual_seed(as_integer(derive(seed, *purpose)))
 
 
 def signed(uniform: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
+from twinrank.core.device import on_device
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.augmentation.augment import Augmentation, random_crop
@@ -19,6 +21,8 @@ _ON_DEVICE = 4 << 30
 """Bytes of images that are kept in the memory of an accelerator."""
 _SEARCHED = 1 << 24
 """Pixels that are searched at a time for what is hidden."""
+_AT_ONCE = 16
+"""Batches that an accelerator makes at once: they take hardly longer than one, since few kernels fill it."""
 
 
 class Targets(NamedTuple):
@@ -28,11 +32,13 @@ class Targets(NamedTuple):
         levels: Number of target levels, K; 0 without.
         raters: Names of those who judged; none where they are unknown.
         ties: Whether a pair was judged equal.
+        undecided: Whether a label is 0.5: a tie, or half of the votes.
     """
 
     levels: int = 0
     raters: tuple[str, ...] = ()
     ties: bool = False
+    undecided: bool = False
 
 
 class Batch(NamedTuple):
@@ -94,6 +100,22 @@ class Batch(NamedTuple):
         images = self.images[torch.cat([self.left, self.right])]
         return self._replace(images=images, left=left, right=left + len(left))
 
+    def split(self, count: int) -> Iterator["Batch"]:
+        """Equal batches of consecutive pairs, from one whose images are in the order of :meth:`of_pairs`.
+
+        Args:
+            count: Number of batches, which divides that of the pairs.
+        """
+        if count == 1:
+            yield self
+            return
+        size = len(self.y) // count
+        left = torch.arange(size, device=self.y.device)
+        xa, xb = self.images.chunk(2)
+        columns = [[None] * count if part is None else part.split(size) for part in self[3:]]
+        for xa_part, xb_part, *parts in zip(xa.split(size), xb.split(size), *columns, strict=True):
+            yield Batch(torch.cat([xa_part, xb_part]), left, left + size, *parts)
+
     def swapped(self, draws: torch.Tensor) -> "Batch":
         """A batch with a random half of the pairs swapped: images, labels, logits and levels.
 
@@ -141,6 +163,7 @@ class Batches:
             0 if levels is None else levels.shape[2],
             () if data.rater is None else tuple(np.unique(data.rater).tolist()),
             data.tie is not None,
+            bool((data.y == 0.5).any()),
         )
         """What the labels are."""
         self._data, self._device = data, device
@@ -153,6 +176,7 @@ class Batches:
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
         self._size = min(config.batch_size, len(data))
+        self._at_once = 1 if device.type == "cpu" or self._shared or config.crop else _AT_ONCE
         self._plan = lru_cache(1)(self._planned)
 
     def steps(self, epoch: int) -> int:
@@ -163,17 +187,24 @@ class Batches:
         """The batches of an epoch, counted from 1."""
         chunks, generator = self._plan(epoch), torch_generator(self.config.seed, "augment", epoch)
         crops = torch_generator(self.config.seed, "crop", epoch)
-        for step, rows in enumerate(chunks):
-            batch = self._batch(rows)
+
+        def together(step: int) -> tuple[bool, int]:
+            """Whether the batch of a step is augmented, and the number of its group."""
+            augmented = (epoch - 1 + step / len(chunks)) / self.config.epochs >= self.config.augment_from
+            return augmented, step // self._at_once
+
+        for (augmented, _), group in groupby(range(len(chunks)), together):
+            steps = list(group)
+            batch = self._batch(np.concatenate([chunks[step] for step in steps]))
             if self.config.crop:
                 draws = torch.rand(len(batch.images), 2, generator=crops)
                 batch = batch._replace(images=random_crop(batch.images, self.config.crop, draws))
             if self._augmentation or self.config.swap:
                 # Drawn from the first epoch on, so that they do not depend on when augmentation begins.
                 draws = self._draws(batch, generator)
-                if (epoch - 1 + step / len(chunks)) / self.config.epochs >= self.config.augment_from:
+                if augmented:
                     batch = self._changed(batch, *draws)
-            yield batch
+            yield from batch.split(len(steps))
 
     def _planned(self, epoch: int) -> list[np.ndarray]:
         """Rows of each batch of an epoch."""
@@ -189,8 +220,8 @@ class Batches:
             images, places = np.unique(np.concatenate([left, right]), return_inverse=True)
         else:
             images, places = np.concatenate([left, right]), np.arange(2 * len(rows))
-        chosen = torch.from_numpy(rows).to(self._device)
-        sides = torch.from_numpy(places.astype(np.int64)).to(self._device).chunk(2)
+        chosen = on_device(rows, self._device)
+        sides = on_device(places.astype(np.int64), self._device).chunk(2)
         columns = (part if part is None else part[chosen] for part in self._columns)
         return Batch(self._images.take(images), *sides, *columns)  # pyright: ignore[reportArgumentType]
 
@@ -205,9 +236,9 @@ class Batches:
 
     def _changed(self, batch: Batch, swap: torch.Tensor, augmentation: torch.Tensor) -> Batch:
         if self._augmentation:
-            batch = batch._replace(images=self._augmentation(batch.images, augmentation.to(self._device)))
+            batch = batch._replace(images=self._augmentation(batch.images, on_device(augmentation, self._device)))
         if self.config.swap:
-            batch = batch.swapped(swap.to(self._device))
+            batch = batch.swapped(on_device(swap, self._device))
             batch = batch if self._shared else batch.apart()
         return batch
 
@@ -239,8 +270,8 @@ class _Images:
 
     def take(self, images: np.ndarray) -> torch.Tensor:
         if self._kept is None:
-            return torch.from_numpy(self._store.take(images)).to(self._device)
-        return self._kept[torch.from_numpy(images).to(self._device)]
+            return on_device(self._store.take(images), self._device)
+        return self._kept[on_device(images, self._device)]
 
 
 def _easiest_first(data: Judgements, seed: int) -> np.ndarray:

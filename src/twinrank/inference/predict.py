@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from twinrank.core.device import on_device
 from twinrank.data.batch_sizes import rows_a_batch
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
@@ -97,7 +98,7 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
     chosen, rows = np.arange(len(images)) if chosen is None else chosen, rows_a_batch(*images.shape[1:])
     with torch.inference_mode():
         taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
-        return torch.cat([model.embed_batch(torch.from_numpy(batch).to(device)).features for batch in taken])
+        return torch.cat([model.embed_batch(on_device(batch, device)).features for batch in taken])
 
 
 def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -111,10 +112,7 @@ def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tenso
         return
     rows = rows_a_batch(*data.images.shape[1:])
     for start in range(0, len(data), rows):
-        xa, xb = (
-            torch.from_numpy(data.images.take(side[start : start + rows])).to(device)
-            for side in (data.left, data.right)
-        )
+        xa, xb = (on_device(data.images.take(side[start : start + rows]), device) for side in (data.left, data.right))
         left, right = model.embed(xa, xb)
         yield left.features, right.features
 

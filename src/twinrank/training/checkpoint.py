@@ -75,7 +75,8 @@ def load_checkpoint(path: Path, modules: Mapping[str, nn.Module], optimizer: tor
             for key, value in _below(f"optimizer.{index}", tensors).items():
                 # The optimizer's kernel walks its tensors and the parameter in the same memory order.
                 like = parameter if value.shape == parameter.shape else value
-                optimizer.state[parameter][key] = torch.empty_like(like, dtype=value.dtype).copy_(value)
+                kept = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
+                optimizer.state[parameter][key] = kept.copy_(value)
     except (KeyError, RuntimeError) as error:
         raise _of_another_network(path) from error
     return state

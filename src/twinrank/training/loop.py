@@ -10,17 +10,18 @@ One step, from pairs to new weights:
    step waits here until so many batches have come.
 4. The schedule gives the share of the learning rate that counts now. It depends on how much of the run is over, and on
    the values of the epochs so far.
-5. ``Step.update`` clips the gradients, lets the optimiser change the weights, moves the running mean of the weights if
-   there is one, and clears the gradients.
-6. The loop adds the losses up. A loss or a gradient that is not finite ends the training, before anything is kept.
+5. ``Step.update`` clips the gradients, lets the optimiser change the weights, and clears the gradients. Then the
+   running mean of the weights moves, if there is one.
+6. ``StepSums`` adds the losses up. A loss or a gradient that is not finite ends the training, before anything is kept.
+
+On a GPU nothing of this waits for the device, and steps 2, 3, 5 and 6 are replayed as one CUDA graph
+(:mod:`twinrank.training.replay`).
 
 After the last step of an epoch, the network predicts the validation pairs, and history, best weights and checkpoint are
 written, in this order.
 """
 
-import math
 import time
-from collections import defaultdict
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from twinrank.benchmark.fresh import FreshBatches
 from twinrank.config import TrainConfig
 from twinrank.core.steps import peak_memory
 from twinrank.core.torch_random import seed_torch
-from twinrank.data.batches import Batches
+from twinrank.data.batches import Batch, Batches
 from twinrank.data.judgements import Judgements
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.evaluation import metrics
@@ -43,9 +44,11 @@ from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.hooks import Hooks
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
+from twinrank.training.replay import Replayed, recordable
 from twinrank.training.resumption import EARLIER_EPOCHS
 from twinrank.training.schedule import beta1_at, learning_rate_factor
 from twinrank.training.state import TrainState
+from twinrank.training.sums import StepSums
 
 
 class Training:
@@ -74,9 +77,13 @@ class Training:
         self._run, self._model, self._description = run, model, description
         self._batches, self._val, self._config, self._hooks = batches, val, config, hooks
         seed_torch(config.seed, "objective")
-        self._objective = Objective(config, model, batches.targets).to(next(model.parameters()).device)
+        device = next(model.parameters()).device
+        self._objective = Objective(config, model, batches.targets).to(device)
         self._mean = _running_mean(model, config)
-        self._step = Step(nn.ModuleDict({"model": model, "objective": self._objective}), self._mean, config)
+        self._step = Step(nn.ModuleDict({"model": model, "objective": self._objective}), config)
+        self._sums = StepSums(device)
+        can_replay = recordable(model, self._objective, config)
+        self._replayed = Replayed(self._fit_batch, hooks.say) if can_replay else None
         self._kept: dict[str, nn.Module] = {"model": model, "objective": self._objective}
         if self._mean is not None:
             self._kept["mean"] = self._mean
@@ -157,37 +164,37 @@ class Training:
 
     def _train_epoch(self) -> dict[str, Any]:
         """Train an epoch; gives its entry without validation."""
-        config, step, batches = self._config, self._step, self._batches
-        epoch, scores = self._state.epoch + 1, config.scores(self._state.values)
+        config, batches = self._config, self._batches
+        epoch = self._state.epoch + 1
         seed_torch(config.seed, "epoch", epoch)
         self._model.train()
-        started, sums, updates, images = time.perf_counter(), defaultdict(float), 0, 0
-        learning_rate, steps = 0.0, batches.steps(epoch)
+        started, images, learning_rate, steps = time.perf_counter(), 0, 0.0, batches.steps(epoch)
+        self._sums.begin()
         for number, batch in enumerate(self._hooks.steps(epoch, batches.epoch(epoch), steps), start=1):
-            loss = self._objective(self._model, batch)
             images += len(batch.images)
             # The epoch's last step may be of fewer batches.
             first = (number - 1) // config.accumulate * config.accumulate
-            step.backward(loss.total, min(config.accumulate, steps - first))
-            measured = {"loss": loss.total, **loss.terms}
-            if number % config.accumulate == 0 or number == steps:
+            ends = number % config.accumulate == 0 or number == steps
+            if ends:
                 done = (epoch - 1 + number / steps) / config.epochs
-                learning_rate = config.lr * learning_rate_factor(config, done, scores)
-                norm = step.update(learning_rate, beta1_at(config, done))
-                # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
-                if norm.isfinite() or not step.scaler.is_enabled():
-                    measured["grad_norm"] = norm
-                    updates += 1
-            for name, value in measured.items():
-                sums[name] += value.item()
-            if not math.isfinite(sums["loss"] + sums["grad_norm"]):
+                learning_rate = self._learning_rate(done)
+                self._step.pace(learning_rate, beta1_at(config, done))
+            if self._replayed is None:
+                self._fit_batch(batch, min(config.accumulate, steps - first), ends)
+            else:
+                self._replayed(batch)
+            if ends and self._mean is not None:
+                self._mean.update_parameters(self._model)
+            if (wrong := self._sums.first_not_finite(number, number == steps)) is not None:
                 raise Diverged(
-                    f"the loss or its gradient is not finite in step {number} of epoch {epoch}, at learning rate"
-                    f" {learning_rate:.2e}; try a lower `lr`, a longer `warmup`, or `precision` float32"
+                    f"the loss or its gradient is not finite in step {wrong} of epoch {epoch}, at learning rate"
+                    f" {self._learning_rate((epoch - 1 + wrong / steps) / config.epochs):.2e}; try a lower `lr`, a"
+                    " longer `warmup`, or `precision` float32"
                 )
+        sums = self._sums.read()
         self._objective.end_epoch()
         seconds = time.perf_counter() - started
-        norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, updates)}
+        norm_mean = {"grad_norm": sums.pop("grad_norm") / max(1, sums.pop("updates"))}
         return {
             "epoch": epoch,
             "seconds": round(seconds, 3),
@@ -196,6 +203,25 @@ class Training:
             "images_per_second": round(images / seconds, 1),
             "memory_mb": round(peak_memory() / 1e6, 1),
         }
+
+    def _learning_rate(self, done: float) -> float:
+        """Learning rate at the end of a step, where this share of the run is over."""
+        config = self._config
+        return config.lr * learning_rate_factor(config, done, config.scores(self._state.values))
+
+    def _fit_batch(self, batch: Batch, batches: int = 1, ends: bool = True) -> None:
+        """Fit a batch, which is one of so many of a step; the last one ends the step and changes the weights."""
+        step = self._step
+        loss = self._objective(self._model, batch)
+        step.backward(loss.total, batches)
+        norm = torch.zeros_like(loss.total)
+        updates = torch.zeros_like(loss.total)
+        if ends:
+            norm, updates = step.update(), updates + 1
+            if step.scaler.is_enabled():
+                # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
+                norm, updates = torch.where(norm.isfinite(), norm, 0), norm.isfinite().float()
+        self._sums.add({"loss": loss.total.detach(), **loss.terms, "grad_norm": norm, "updates": updates})
 
     def _require_place(self) -> None:
         """A folder that was removed is not made again: without its configuration nothing in it could be used."""
@@ -242,38 +268,50 @@ class Step:
     arXiv:1710.03740).
     """
 
-    def __init__(self, trained: nn.Module, mean: AveragedModel | None, config: TrainConfig) -> None:
+    def __init__(self, trained: nn.Module, config: TrainConfig) -> None:
         kernels = {id(layer.weight) for layer in trained.modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
         decayed, others = [], []
         for parameter in trained.parameters():
             (decayed if id(parameter) in kernels else others).append(parameter)
         betas = (config.beta1, config.beta2)
+        device = next(trained.parameters()).device
+        on_gpu = device.type == "cuda"
         if config.optimizer == "muon":
-            self.optimizer = Muon(decayed, others, config.lr, config.weight_decay, betas)
+            self.optimizer = Muon(decayed, others, config.lr, config.weight_decay, betas, capturable=on_gpu)
         else:
             groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-            self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
+            self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True, capturable=on_gpu)
+        for group in self.optimizer.param_groups if on_gpu else ():
+            # A recorded step reads it there.
+            group["lr"] = torch.tensor(config.lr, device=device)
         self.scaler = torch.amp.GradScaler(enabled=config.precision == "float16")
         self._trained = trained
-        self._mean = mean
         self._config = config
 
     def backward(self, loss: torch.Tensor, batches: int = 1) -> None:
         """Add a batch's share of the gradient of so many batches."""
         self.scaler.scale(loss / batches).backward()
 
-    def update(self, learning_rate: float, beta1: float) -> torch.Tensor:
-        """Change the weights, and give the norm that the gradient had, float32 ()."""
+    def pace(self, learning_rate: float, beta1: float) -> None:
+        """Set the values of the next update."""
         for group in self.optimizer.param_groups:
-            group["lr"], group["betas"] = learning_rate, (beta1, self._config.beta2)
+            group["betas"] = beta1, self._config.beta2
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def update(self) -> torch.Tensor:
+        """Change the weights, and give the norm that the gradient had, float32 ().
+
+        A gradient that is not finite changes no weight on a CPU or in float16. Elsewhere the training ends.
+        """
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._trained.parameters(), self._config.clip_norm)
-        if norm.isfinite():
+        if (norm.is_cuda and not self.scaler.is_enabled()) or norm.isfinite():
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
-        if self._mean is not None:
-            self._mean.update_parameters(self._trained["model"])  # pyright: ignore[reportIndexIssue]
         return norm
 
 

@@ -1,6 +1,7 @@
 """Muon (Jordan et al. 2024, Muon: an optimizer for hidden layers, https://kellerjordan.github.io/posts/muon)."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration: steepest at 0, so singular values end between 0.7 and 1.2 and not at 1."""
 _ITERATIONS = 5
 _MOMENTUM = 0.95
+_STREAMS = 4
+"""Streams of a GPU that move kernels at once."""
 _RMS = 0.2
 """Size of an AdamW update, which Muon's is scaled to (Liu et al. 2025, Muon is scalable for LLM training,
 arXiv:2502.16982, equation 4), so that both take the same learning rate and weight decay."""
@@ -27,6 +30,7 @@ class Muon(torch.optim.AdamW):
         lr: Learning rate of both.
         weight_decay: Decoupled weight decay of the kernels.
         betas: Decays of the running means of AdamW.
+        capturable: Whether a step can be recorded as a CUDA graph.
     """
 
     def __init__(
@@ -36,25 +40,44 @@ class Muon(torch.optim.AdamW):
         lr: float,
         weight_decay: float,
         betas: tuple[float, float],
+        capturable: bool = False,
     ) -> None:
         groups: list[dict[str, Any]] = [
             {"params": list(kernels), "weight_decay": weight_decay, "orthogonal": True},
             {"params": list(others), "weight_decay": 0.0, "orthogonal": False},
         ]
-        super().__init__(groups, lr=lr, betas=betas, fused=True)
+        super().__init__(groups, lr=lr, betas=betas, fused=True, capturable=capturable)
+        self._streams: list[torch.cuda.Stream] = []
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Change every parameter that has a gradient; that of the kernels is used up."""
         for group in self.param_groups:
-            for kernel in group["params"] if group["orthogonal"] else ():
-                if kernel.grad is not None:
-                    self._move(kernel, group["lr"], group["weight_decay"])
-                    # AdamW leaves alone what has no gradient.
-                    kernel.grad = None
+            kernels = [kernel for kernel in group["params"] if kernel.grad is not None] if group["orthogonal"] else []
+            moves = [partial(self._move, kernel, group["lr"], group["weight_decay"]) for kernel in kernels]
+            if kernels and kernels[0].is_cuda:
+                self._at_once(moves)
+            else:
+                for move in moves:
+                    move()
+            for kernel in kernels:
+                # AdamW leaves alone what has no gradient.
+                kernel.grad = None
         return super().step(closure)
 
-    def _move(self, kernel: nn.Parameter, lr: float, weight_decay: float) -> None:
+    def _at_once(self, moves: list[Callable[[], None]]) -> None:
+        """Move kernels on several streams of a GPU, since none of them fills it."""
+        self._streams = self._streams or [torch.cuda.Stream() for _ in range(_STREAMS)]
+        here = torch.cuda.current_stream()
+        for stream in self._streams:
+            stream.wait_stream(here)
+        for place, move in enumerate(moves):
+            with torch.cuda.stream(self._streams[place % _STREAMS]):
+                move()
+        for stream in self._streams:
+            here.wait_stream(stream)
+
+    def _move(self, kernel: nn.Parameter, lr: float | torch.Tensor, weight_decay: float) -> None:
         gradient, state = kernel.grad, self.state[kernel]
         assert gradient is not None
         if not state:
@@ -66,7 +89,11 @@ class Muon(torch.optim.AdamW):
         matrix = direction.movedim(1, -1).flatten(1)
         step = orthogonalised(matrix).to(kernel.dtype).view(direction.movedim(1, -1).shape).movedim(-1, 1)
         kernel.mul_(1 - lr * weight_decay)
-        kernel.sub_(step, alpha=lr * _RMS * max(matrix.shape) ** 0.5)
+        length = lr * _RMS * max(matrix.shape) ** 0.5
+        if isinstance(length, torch.Tensor):
+            kernel.sub_(step * length)
+        else:
+            kernel.sub_(step, alpha=length)
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:

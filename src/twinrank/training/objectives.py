@@ -72,12 +72,13 @@ class Objective(nn.Module):
                     f" has {head.levels}; raise its option `levels`, or `auxiliary_levels`"
                 )
             if contrasted:
-                self.latent = LatentTerm(head.levels)
+                self.latent = LatentTerm(head.levels, targets.undecided)
 
     def forward(self, model: SiameseNet, batch: Batch) -> Loss:
         """The loss of a batch. Each of its images goes through the tower once."""
         embedded = model.embed_batch(batch.images, detached=self.auxiliary is not None)
-        left, right = (Embedded(*(part[side] for part in embedded)) for side in (batch.left, batch.right))
+        sides = batch.left, batch.right
+        left, right = (Embedded(*(part.index_select(0, side) for part in embedded)) for side in sides)
         if not self._levelled:
             total, terms = self._pair_loss(model.comparator(left.features, right.features), batch)
             return Loss(total, {name: term.detach() for name, term in terms.items()})
@@ -209,13 +210,15 @@ class LatentTerm(nn.Module):
 
     Args:
         levels: Number of levels, K.
+        undecided: Whether there may be pairs that nobody decided, whose label is 0.5.
         momentum: Momentum of the running means.
     """
 
     mean_posteriors: torch.Tensor
 
-    def __init__(self, levels: int, momentum: float = _MEANS_MOMENTUM) -> None:
+    def __init__(self, levels: int, undecided: bool = False, momentum: float = _MEANS_MOMENTUM) -> None:
         super().__init__()
+        self.undecided = undecided
         self.momentum = momentum
         self.register_buffer("mean_posteriors", torch.full((2, levels), 1 / levels))
 
@@ -228,7 +231,7 @@ class LatentTerm(nn.Module):
         """
         usage = torch.cat([left, right]).exp().mean(0)
         balance = math.log(usage.numel()) + torch.xlogy(usage, usage).sum()
-        if (undecided := y == 0.5).any():
+        if self.undecided and (undecided := y == 0.5).any():
             left, right, y = (part[~undecided] for part in (left, right, y))
         left_greater = y[:, None] > 0.5
         greater, lesser = torch.where(left_greater, left, right), torch.where(left_greater, right, left)

@@ -345,8 +345,9 @@ def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, ho
             f"{pairs.path}: images are {pairs.images.shape}, but fresh pairs are of MNIST's digits; train without"
             " `fresh`"
         )
-    # Rendered where torch's CPU generator is, so that the pairs do not depend on the device.
-    return FreshBatches(FreshPairs(mnist), len(pairs), config, device)
+    # A GPU renders its pairs itself; MPS lacks some of the operations.
+    rendered_on = device if device.type == "cuda" else "cpu"
+    return FreshBatches(FreshPairs(mnist, device=rendered_on), len(pairs), config, device)
 
 
 def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgements) -> Teacher | None:

@@ -87,7 +87,10 @@ class Augmentation:
         if self._geometric:
             images = warp(images, self._matrix(of, operations))
         for apply, strength, chosen in _light(operations):
-            if chosen.any():
+            if images.is_cuda:
+                # To choose images, the processor would have to wait for them.
+                images = torch.where(chosen[:, None, None, None], apply(images, strength), images)
+            elif chosen.any():
                 images = images.clone()
                 images[chosen] = apply(images[chosen], strength[chosen])
         if config.brightness:
