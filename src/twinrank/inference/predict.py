@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from twinrank.core.device import on_device
-from twinrank.data.batch_sizes import rows_a_batch
+from twinrank.data.batch_sizes import rows_a_batch, rows_a_chunk
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
@@ -95,7 +95,7 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
     device = next(model.parameters()).device
     if model.freeze == "all":
         return torch.from_numpy(frozen_features(model, images, chosen)).to(device)
-    chosen, rows = np.arange(len(images)) if chosen is None else chosen, rows_a_batch(*images.shape[1:])
+    chosen, rows = np.arange(len(images)) if chosen is None else chosen, _rows_a_batch(images, device)
     with torch.inference_mode():
         taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
         return torch.cat([model.embed_batch(on_device(batch, device)).features for batch in taken])
@@ -110,11 +110,16 @@ def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tenso
         sides = torch.from_numpy(places.reshape(2, -1)).to(device)
         yield from ((features[left], features[right]) for left, right in sides.split(_PAIRS_A_BATCH, 1))
         return
-    rows = rows_a_batch(*data.images.shape[1:])
+    rows = _rows_a_batch(data.images, device)
     for start in range(0, len(data), rows):
         xa, xb = (on_device(data.images.take(side[start : start + rows]), device) for side in (data.left, data.right))
         left, right = model.embed(xa, xb)
         yield left.features, right.features
+
+
+def _rows_a_batch(images: ImageStore, device: torch.device) -> int:
+    """Number of pairs that go through a network together: few fill the caches of a CPU, and many a GPU."""
+    return (rows_a_chunk if device.type == "cuda" else rows_a_batch)(*images.shape[1:])
 
 
 def _joined(parts: Iterable[torch.Tensor]) -> np.ndarray:

@@ -11,7 +11,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration: steepest at 0, so singular values end between 0.7 and 1.2 and not at 1."""
 _ITERATIONS = 5
 _MOMENTUM = 0.95
-_STREAMS = 4
+_STREAMS = 12
 """Streams of a GPU that move kernels at once."""
 _RMS = 0.2
 """Size of an AdamW update, which Muon's is scaled to (Liu et al. 2025, Muon is scalable for LLM training,
