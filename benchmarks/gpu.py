@@ -66,10 +66,11 @@ TEN: dict[str, tuple[str, dict[str, Any], int]] = {
 """The guide's ten networks: name, options, and how many of them there are."""
 EPOCHS = 14
 """Epochs of each of the ten in the recipe ``cpu``, at most."""
-TAUGHT = {"level_weight": 1.0, "contrastive_weight": 0.0, "balance_weight": 0.0, "easy_share": 1.0, "augment_from": 0.0}
-SHARES = {"check": 0.09, "speed": 0.25, "pairs": 0.29, "open": 0.26, "guide": 0.11}
+CHAIN, WIDTH = ("pairs-30min_seed1", "pairs-100min_seed2", "pairs-ensemble_seed3"), 64
+"""Runs of the recipe ``record``, the later ones taught by the earlier ones; and the width of order_net here."""
+SHARES = {"check": 0.07, "speed": 0.16, "pairs": 0.37, "open": 0.28, "guide": 0.12}
 """Parts, in this sequence, with their shares of the time."""
-TRAINING_SHARE, EPOCH_OVERHEAD, VALIDATION = 0.84, 0.4, 1.06
+TRAINING_SHARE, EPOCH_OVERHEAD, VALIDATION = 0.9, 0.15, 1.03
 """Share of a training's time that epochs get; seconds that files take after each; time with validation."""
 
 
@@ -136,8 +137,8 @@ def check(work: Work) -> None:
         network = create_model(model, options=work.spec(model, {}).options).to(pick_device()).eval()
         apart = float(abs(predict_logits(network, work.val) + predict_logits(network, flipped)).max())
         work.keep(f"swap {model}", apart, f"{model}, swapped pairs: logits add up to 0, at most {apart} off")
-    pairs = work.train.select(slice(2560))
-    spec = work.spec("order_net", {"width": 24}, epochs=2, augment_from=0.0, rotate=10.0, cutout=1)
+    pairs = work.train.select(slice(5120))
+    spec = work.spec("order_net", {"width": 16}, epochs=2, augment_from=0.0, rotate=10.0, cutout=1)
     with tempfile.TemporaryDirectory() as folder:
 
         def fit(name: str, hooks: Hooks | None = None, **values: Any) -> RunFolder:
@@ -204,15 +205,16 @@ def _compare(work: Work, what: str, one: RunFolder, other: RunFolder) -> None:
 
 def _curve(work: Work, fit: Callable[..., RunFolder]) -> None:
     """Losses of a training in float32 on this device and on the CPU, which has the same batches."""
-    values = {"precision": "float32", "epochs": 4, "lr": 5e-3}
+    values = {"precision": "float32", "epochs": 4}
     here = fit("here", **values)
     with ExitStack() as patches:
         for module in ("training.train", "inference.network"):
             patches.enter_context(mock.patch(f"twinrank.{module}.pick_device", return_value=torch.device("cpu")))
         there = fit("there", **values)
     both = [[epoch["train"]["loss"] for epoch in run.read_history()] for run in (here, there)]
-    apart = max(abs(one - other) / other for one, other in zip(*both, strict=True))
-    work.keep("curve", both, f"losses of 4 epochs differ from the CPU's by {apart:.2%} at most: {both}")
+    apart = [abs(one - other) / other for one, other in zip(*both, strict=True)]
+    shown = ", ".join(f"{one:.4f} and {other:.4f} ({each:.2%})" for one, other, each in zip(*both, apart, strict=True))
+    work.keep("curve", both, f"losses of {len(apart)} epochs here and on the CPU: {shown}")
 
 
 def speed(work: Work) -> None:
@@ -302,18 +304,23 @@ class _Lines(Hooks):
 
 
 def pairs(work: Work) -> None:
-    """The pairs-only track: a network, and a wider one that learns from its levels, as in the recipe record."""
+    """The pairs-only track: the three networks of the recipe record that teach each other, all wider than there."""
+    specs = {name: spec for name, spec in read_recipe("record").runs.items() if name in CHAIN}
+    runs, epochs = dict[str, Path](), [spec.train.epochs for spec in specs.values()]
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        teacher = fitted(work, "teacher", work.spec("order_net", {"width": 48}), 0.36 * work.left, Path(folder))
-        spec = work.spec("order_net", {"width": 64}, seed=2, rotate=10.0, cutout=1, **TAUGHT)
-        fitted(work, "student", spec, work.left, Path(folder), (teacher.path,))
+        for number, (name, spec) in enumerate(specs.items()):
+            seconds = work.left * epochs[number] / sum(epochs[number:])
+            wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+            teachers = tuple(runs[teacher] for teacher in spec.teachers)
+            runs[name] = fitted(work, name, wide, seconds, Path(folder), teachers).path
 
 
 def opened(work: Work) -> None:
     """The open track: pairs are rendered anew for every step."""
-    spec = work.spec("order_net", {"width": 64}, fresh=True, **{**TAUGHT, "easy_share": 1.0})
+    name, spec = next(iter(read_recipe("open").runs.items()))
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        fitted(work, "open", spec, work.left, Path(folder))
+        wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+        fitted(work, name, wide, work.left, Path(folder))
 
 
 def guide(work: Work) -> None:
