@@ -14,6 +14,7 @@ from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.runs import RunFolder
+from twinrank.training.checks import finished
 from twinrank.training.train import resume, train
 from twinrank.workflows.rank import score_images
 
@@ -59,6 +60,19 @@ def test_it_resumes_to_the_same_bytes(run: RunFolder) -> None:
     run.weights.unlink()
     resume(run.path)
     assert run.weights.read_bytes() == before
+
+
+def test_only_a_run_with_recurring_images_has_a_prior(tmp_path: Path) -> None:
+    folder, two = RunFolder(tmp_path), np.array(["0", "1"])
+    for file in (folder.config, folder.weights):
+        file.touch()
+    assert not finished(tmp_path)
+    for images in (3, 4):
+        OutOfFold(two, np.zeros(2), np.arange(images, dtype=np.uint64), np.zeros(images)).save(folder.out_of_fold)
+        assert finished(tmp_path) == (images == 4)
+    OutOfFold(two, np.zeros(2), np.arange(3, dtype=np.uint64), np.zeros(3)).save(folder.out_of_fold)
+    folder.score_prior.touch()
+    assert finished(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,29 @@ def slopes(u: np.ndarray, y: np.ndarray, tie: np.ndarray | None, nu: float) -> t
     return _half_difference(y, tie) - difference / 2, (left + right - difference**2) / 4
 
 
+def likelihood_and_slope(
+    u: np.ndarray, y: np.ndarray, tie: np.ndarray | None, nu: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`log_likelihood` and its slope of :func:`slopes` at once, without weights, in the precision of u.
+
+    Args:
+        u: What the rater sees, float (..., K): K columns for each judgement.
+        y: Share of votes for left, of a shape that fits u.
+        tie: Whether the row is a tie, of the shape of ``y``, or None.
+        nu: Davidson's nu.
+
+    Returns:
+        Log-likelihood in nats, and its first derivative by u, of the shape and type of u.
+    """
+    half, size = _half_difference(y, tie).astype(u.dtype), np.abs(u) / 2
+    lesser = np.exp(-size)
+    total = 1 + lesser * (lesser + u.dtype.type(nu))
+    likelihood = half * u - size - np.log(total)
+    if tie is not None and nu > 0:
+        likelihood += np.where(tie, np.log(nu), 0.0).astype(u.dtype)
+    return likelihood, half - np.copysign((1 - lesser * lesser) / (2 * total), u)
+
+
 def third_derivative(u: np.ndarray, nu: float) -> np.ndarray:
     """Third derivative of a judgement's log-likelihood by u, float64 (N,); it is the same for every outcome.
 

@@ -2,27 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+from scipy.sparse import csr_array, diags_array
 
 from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.fit_judging import fit_judging
-from twinrank.evaluation.judging import Judging, log_likelihood, slopes
+from twinrank.evaluation.judging import Judging, log_likelihood
+from twinrank.evaluation.penalised import Penalised, Votes
 from twinrank.evaluation.principal_axes import PrincipalAxes
 
 SPREADS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Standard deviations of scores, in logits, that a prior may give them. The ridge is one over their square."""
 _STACKED_SPREAD = 1.0
 """Of the weight of a block in the sum of blocks."""
+_MOST_FOR_AXES = 10_000
+"""Most images that axes are found from; of more images, these are evenly spaced."""
+_MANY = 100_000
+"""Number of judgements above which the spread of a block is chosen in the first round alone."""
 _ROUNDS = 3
 """Rounds of scores and raters at most."""
 _CLOSE = 0.05
 """Change of a log sharpness or of log nu below which the rounds end."""
-_MOST_STEPS, _GRADIENT = 300, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,36 +42,49 @@ class FoldMasks:
     fitted: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class LinearScores:
-    """Scores s(x) = (x - mean) @ weight, in logits.
+class Block(NamedTuple):
+    """Scores s(x) = (x - mean) @ weight of a block of features.
 
     Attributes:
         mean: Features of an image whose score is 0, float32 (F,).
-        weight: Weights, float32 (F,).
-        judging: How people judge, fitted to out-of-fold scores; its scale is in ``weight`` already, and 1.
+        weight: Weights, float32 (F,), times the weight of the block in the sum of blocks.
+        spread: Spread that was chosen, in logits.
+        log_loss: Out-of-fold log-loss of the block by itself.
+        share: Weight of the block in the sum.
+    """
+
+    mean: np.ndarray
+    weight: np.ndarray
+    spread: float
+    log_loss: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class LinearScores:
+    """Scores that are the sum of those of blocks of features, in logits.
+
+    Attributes:
+        blocks: The blocks.
+        judging: How people judge, fitted to out-of-fold scores; its scale is in the weights already, and 1.
         out_of_fold: Difference of the scores of left and right, float64 (N,), scaled alike. Each is predicted by
             scores that were fitted without both images.
         unseen: Scores of the images, float64 (M,), scaled alike: the mean of those that were fitted without the image;
             NaN for an image that was not judged, or was fitted in every fold.
         log_loss: Out-of-fold log-loss of the judgements, in nats a vote.
-        blocks: Of each block of features: its spread, its own out-of-fold log-loss, and its weight in the sum.
     """
 
-    mean: np.ndarray
-    weight: np.ndarray
+    blocks: list[Block]
     judging: Judging
     out_of_fold: np.ndarray
     unseen: np.ndarray
     log_loss: float
-    blocks: list[tuple[float, float, float]]
 
 
 def fit_linear_scores(
-    features: np.ndarray,
+    blocks: Sequence[np.ndarray],
     comparisons: Comparisons,
     folds: FoldMasks,
-    blocks: Sequence[slice] = (slice(None),),
     spreads: Sequence[float] = SPREADS,
     seed: int = 0,
 ) -> LinearScores:
@@ -79,11 +96,16 @@ def fit_linear_scores(
     scores tell together (stacking, Wolpert 1992), with weights of at least 0 (Breiman 1996, Stacked regressions). Ties
     and raters are fitted to out-of-fold scores. Scores and raters take turns until the raters stay.
 
+    The judged images of one block at a time are brought to R principal axes, float32 (J, R). For up to 3,000 images or
+    features these are all axes, else the 1,024 leading ones. They are found from 10,000 images at most, evenly spaced.
+    Besides the features, memory holds 4 J R bytes, about 10 bytes a judgement for each fold, and 30 for each block.
+    With more than 100,000 judgements, spreads are chosen in the first round, before raters and ties are known.
+
     Args:
-        features: Features of M images, float (M, F); may be a memory map.
+        blocks: Blocks of features of M images, float (M, F) each, such as those of one stage of a network. They may be
+            views of one array and overlap, in half precision, or memory maps.
         comparisons: N judgements of these images.
         folds: Folds of images for cross-validation.
-        blocks: Blocks of features, such as those of one stage of a network; they may overlap.
         spreads: Spreads to choose from, ascending.
         seed: Root seed.
 
@@ -95,46 +117,126 @@ def fit_linear_scores(
         >>> features, left, right = random.normal(size=(60, 3)), *random.integers(0, 30, (2, 900))
         >>> rows = Comparisons(left, right + 30, features[left, 0] > features[right + 30, 0])
         >>> fitted = np.stack([left % 3 != fold for fold in range(3)])
-        >>> scores = fit_linear_scores(features, rows, FoldMasks(left % 3, fitted))
-        >>> bool(scores.weight[0] > 10 * abs(scores.weight[1:]).max())
+        >>> (block,) = fit_linear_scores([features], rows, FoldMasks(left % 3, fitted)).blocks
+        >>> bool(block.weight[0] > 10 * abs(block.weight[1:]).max())
         True
     """
     if not folds.fitted.any(1).all():
         raise InputError("a fold leaves no judgement to fit; give more judgements of different images")
     images, rows = comparisons.renumbered()
-    used = features if len(images) == len(features) else features[images]
-    axes = [PrincipalAxes.of(used[:, block], seed) for block in blocks]
-    fits = [_Block(each.coordinates(used[:, block]), rows, folds) for each, block in zip(axes, blocks, strict=True)]
-    # Thousands of steps, each too small to share: threads would wait for each other far longer than they compute.
-    with threadpool_limits(1, "blas"):
-        chosen, shares, judging = _taken_in_turns(fits, rows, spreads)
-    weight, mean = np.zeros(features.shape[1], np.float32), np.zeros(features.shape[1], np.float32)
-    for one, block, fit, best, share in zip(axes, blocks, fits, chosen, shares, strict=True):
-        mean[block] = one.mean
-        if share:
-            weight[block] += one.weights(share * fit.weights(best.spread, judging, np.ones(len(rows), bool)))
-    unseen = np.full(len(features), np.nan)
+    sample = images[np.linspace(0, len(images) - 1, min(len(images), _MOST_FOR_AXES)).astype(np.int64)]
+    axes = [PrincipalAxes.of(block[sample], seed) for block in blocks]
+    fits = [_Block(block, images, each) for block, each in zip(blocks, axes, strict=True)]
+    chosen, shares, judging, log_loss = _taken_in_turns(fits, rows, folds, spreads)
+    unseen = np.full(len(blocks[0]), np.nan)
     unseen[images] = np.stack([block.unseen for block in chosen], 1) @ shares
     out_of_fold = np.stack([block.out_of_fold for block in chosen], 1) @ shares
-    log_loss = _log_loss(out_of_fold, rows, judging)
-    described = [(best.spread, best.log_loss, float(share)) for best, share in zip(chosen, shares, strict=True)]
-    return LinearScores(mean, weight, judging, out_of_fold, unseen, log_loss, described)
+    found = [
+        Block(one.mean, one.weights(share * best.weights[:, -1]), best.spread, best.log_loss, float(share))
+        for one, best, share in zip(axes, chosen, shares, strict=True)
+    ]
+    return LinearScores(found, judging, out_of_fold, unseen, log_loss)
+
+
+class _Block(NamedTuple):
+    """A block of features (M, F), the J images that are judged, and the principal axes of these."""
+
+    features: np.ndarray
+    images: np.ndarray
+    axes: PrincipalAxes
+
+
+class _Chosen(NamedTuple):
+    """A spread of a block: its out-of-fold log-loss, differences (N,), and scores of the images (J,).
+
+    The weights (R, K + 1) of the coordinates are fitted to each of K folds, and the last ones to all judgements.
+    """
+
+    spread: float
+    log_loss: float
+    out_of_fold: np.ndarray
+    unseen: np.ndarray
+    weights: np.ndarray
 
 
 def _taken_in_turns(
-    fits: "Sequence[_Block]", rows: Comparisons, spreads: Sequence[float]
-) -> "tuple[list[_Chosen], np.ndarray, Judging]":
-    """Blocks, the weights of their sum, and how people judge, each fitted given the others."""
+    blocks: Sequence[_Block], rows: Comparisons, folds: FoldMasks, spreads: Sequence[float]
+) -> tuple[list[_Chosen], np.ndarray, Judging, float]:
+    """Blocks, the weights of their sum, and how people judge, each fitted given the others; and the log-loss."""
     names, codes = _raters(rows)
     crowd, judging, rounds = bool(names) or (rows.tie is not None and bool(rows.tie.any())), Judging(), 0
+    chosen: list[_Chosen] = []
     while True:
-        chosen, before, rounds = [fit.best(judging, spreads) for fit in fits], judging, rounds + 1
+        before, rounds = judging, rounds + 1
+        validation = _CrossValidation(rows, folds, _sharpness(judging, codes, len(rows)), judging.nu)
+        chosen = [validation.best(block, spreads, earlier) for block, earlier in zip_longest(blocks, chosen)]
         each = np.stack([block.out_of_fold for block in chosen], 1)
-        shares = _stacked(each, rows, judging)
+        shares = validation.stacked(each)
         judging = fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
         if not crowd or rounds == _ROUNDS or _same(before, judging):
             # The scale belongs to the scores from now on.
-            return chosen, judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
+            shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
+            log_loss = _log_loss(each @ shares, rows, _sharpness(judging, codes, len(rows)), judging.nu)
+            return chosen, shares, judging, log_loss
+
+
+class _CrossValidation:
+    """Fits of blocks to N judgements of J images, given how people judge.
+
+    Args:
+        rows: Judgements.
+        folds: Folds.
+        sharpness: Sharpness of the rater of each judgement, float64 (N,).
+        nu: Davidson's nu.
+    """
+
+    def __init__(self, rows: Comparisons, folds: FoldMasks, sharpness: np.ndarray, nu: float) -> None:
+        self._rows, self._folds, self._sharpness, self._nu = rows, folds, sharpness, nu
+        order, sides = np.tile(np.arange(len(rows)), 2), np.concatenate([rows.left, rows.right])
+        self._seen = csr_array((np.concatenate([sharpness, -sharpness]).astype(np.float32), (order, sides)))
+        self._fitted = np.concatenate([folds.fitted, np.ones((1, len(rows)), bool)]).T.copy()
+        self._unseen = abs(self._seen).T @ self._fitted[:, :-1].astype(np.float32) == 0
+
+    def best(self, block: _Block, spreads: Sequence[float], earlier: _Chosen | None) -> _Chosen:
+        """The spread of a block with the least out-of-fold log-loss.
+
+        Args:
+            block: Block of features.
+            spreads: Spreads to choose from, ascending.
+            earlier: What was chosen in the round before.
+        """
+        rows, found = self._rows, list[_Chosen]()
+        coordinates = block.axes.coordinates(block.features, block.images)
+        problem = Penalised(coordinates, self._seen, self._votes(self._fitted))
+        weights, times = np.zeros((coordinates.shape[1], self._fitted.shape[1])), self._unseen.sum(1)
+        if earlier is not None:
+            weights, spreads = earlier.weights, spreads if len(rows) <= _MANY else (earlier.spread,)
+        for spread in spreads:
+            # From the strongest penalty on, each fit begins where the last one ended.
+            weights = problem.weights(spread, weights)
+            score = coordinates @ weights[:, :-1].astype(np.float32)
+            out_of_fold = (score[rows.left, self._folds.fold] - score[rows.right, self._folds.fold]).astype(np.float64)
+            mean = np.where(times > 0, (score * self._unseen).sum(1) / np.maximum(times, 1), np.nan)
+            found.append(
+                _Chosen(spread, _log_loss(out_of_fold, rows, self._sharpness, self._nu), out_of_fold, mean, weights)
+            )
+            if len(found) > 1 and found[-1].log_loss > found[-2].log_loss:
+                break
+        return min(found, key=lambda each: each.log_loss)
+
+    def stacked(self, each: np.ndarray) -> np.ndarray:
+        """Weights of the blocks, float64 (B,), of at least 0, from their out-of-fold scores (N, B)."""
+        count = each.shape[1]
+        if count == 1:
+            return np.ones(1)
+        votes = self._votes(np.ones((len(each), 1), bool))
+        seen = diags_array(self._sharpness.astype(np.float32)).tocsr()
+        problem = Penalised(each.astype(np.float32), seen, votes)
+        return problem.weights(_STACKED_SPREAD, np.full((count, 1), 1 / count), stacked=True)[:, 0]
+
+    def _votes(self, fitted: np.ndarray) -> Votes:
+        rows, tie = self._rows, None if self._rows.tie is None else self._rows.tie[:, None]
+        return Votes(rows.y[:, None], tie, rows.votes[:, None].astype(np.float32), fitted, self._nu)
 
 
 def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
@@ -143,6 +245,11 @@ def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
         return [], None
     names, codes = np.unique(rows.rater, return_inverse=True)
     return [str(name) for name in names], codes
+
+
+def _sharpness(judging: Judging, codes: np.ndarray | None, count: int) -> np.ndarray:
+    """Sharpness of the rater of each judgement, float64 (N,); nobody has a bias here."""
+    return np.ones(count) if codes is None or not judging.raters else judging.sharpness[codes]
 
 
 def _same(one: Judging, other: Judging) -> bool:
@@ -155,92 +262,7 @@ def _same(one: Judging, other: Judging) -> bool:
     return max(changes) < _CLOSE
 
 
-def _log_loss(z: np.ndarray, rows: Comparisons, judging: Judging) -> float:
+def _log_loss(z: np.ndarray, rows: Comparisons, sharpness: np.ndarray, nu: float) -> float:
     """Log-loss of judgements by differences of scores, in nats a vote."""
-    sharpness, bias = judging.of_raters(rows.rater, len(rows))
-    likelihood = log_likelihood(sharpness * z + bias, rows.y, rows.tie, rows.votes, judging.nu)
+    likelihood = log_likelihood(sharpness * z, rows.y, rows.tie, rows.votes, nu)
     return -float(likelihood.sum() / rows.votes.sum())
-
-
-def _minimised(
-    inputs: np.ndarray, rows: Comparisons, judging: Judging, spread: float, start: np.ndarray, stacked: bool = False
-) -> np.ndarray:
-    """Weights of greatest penalised likelihood.
-
-    Args:
-        inputs: What is weighted: coordinates of each image, float (M, R); or where blocks are stacked, the differences
-            of their scores for each row, float (N, R).
-        rows: N judgements.
-        judging: How people judge.
-        spread: Standard deviation of the normal prior of the weights.
-        start: Weights to begin with, float (R,).
-        stacked: Whether blocks are stacked: their weights are at least 0, and their prior has its mean at ``start``.
-    """
-    sharpness, bias = judging.of_raters(rows.rater, len(rows))
-    votes, centre = rows.votes, start if stacked else 0.0
-    total = votes.sum()
-
-    def objective(weight: np.ndarray) -> tuple[float, np.ndarray]:
-        score = inputs @ weight
-        u = sharpness * (score if stacked else score[rows.left] - score[rows.right]) + bias
-        slope = votes * sharpness * slopes(u, rows.y, rows.tie, judging.nu)[0]
-        if not stacked:
-            slope = np.bincount(rows.left, slope, len(score)) - np.bincount(rows.right, slope, len(score))
-        pull = (weight - centre) / spread**2
-        value = pull @ (weight - centre) / 2 - log_likelihood(u, rows.y, rows.tie, votes, judging.nu).sum()
-        return value / total, (pull - inputs.T @ slope) / total
-
-    bounds = [(0.0, None)] * len(start) if stacked else None
-    options = {"maxiter": _MOST_STEPS, "maxcor": 20, "gtol": _GRADIENT / np.sqrt(total), "ftol": 1e-9}
-    return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-
-
-def _stacked(each: np.ndarray, rows: Comparisons, judging: Judging) -> np.ndarray:
-    """Weights of the blocks, float64 (B,), of at least 0, from their out-of-fold scores (N, B)."""
-    count = each.shape[1]
-    if count == 1:
-        return np.ones(1)
-    return _minimised(each, rows, judging, _STACKED_SPREAD, np.full(count, 1 / count), stacked=True)
-
-
-class _Chosen(NamedTuple):
-    """A spread of a block: its out-of-fold log-loss, differences (N,), and scores of the images (J,)."""
-
-    spread: float
-    log_loss: float
-    out_of_fold: np.ndarray
-    unseen: np.ndarray
-
-
-class _Block:
-    """Judgements of J images whose features have coordinates (J, R)."""
-
-    def __init__(self, coordinates: np.ndarray, rows: Comparisons, folds: FoldMasks) -> None:
-        self._coordinates, self._rows, self._folds = coordinates, rows, folds
-
-    def best(self, judging: Judging, spreads: Sequence[float]) -> _Chosen:
-        """The spread of least out-of-fold log-loss."""
-        rows, found = self._rows, list[_Chosen]()
-        weights = [np.zeros(self._coordinates.shape[1])] * len(self._folds.fitted)
-        for spread in spreads:
-            out_of_fold, (total, times) = np.empty(len(rows)), np.zeros((2, len(self._coordinates)))
-            for fold, fitted in enumerate(self._folds.fitted):
-                # From the strongest penalty on, each fit begins where the last one ended.
-                weights[fold] = self.weights(spread, judging, fitted, weights[fold])
-                score, predicted = self._coordinates @ weights[fold], self._folds.fold == fold
-                out_of_fold[predicted] = (score[rows.left] - score[rows.right])[predicted]
-                unseen = rows.select(fitted).counts(len(score)) == 0
-                total, times = total + np.where(unseen, score, 0.0), times + unseen
-            mean = np.where(times > 0, total / np.maximum(times, 1), np.nan)
-            found.append(_Chosen(spread, _log_loss(out_of_fold, rows, judging), out_of_fold, mean))
-            if len(found) > 1 and found[-1].log_loss > found[-2].log_loss:
-                break
-        return min(found, key=lambda each: each.log_loss)
-
-    def weights(
-        self, spread: float, judging: Judging, fitted: np.ndarray, start: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Weights of the coordinates, float64 (R,), fitted to some rows, bool (N,)."""
-        images, rows = self._rows.select(fitted).renumbered()
-        start = np.zeros(self._coordinates.shape[1]) if start is None else start
-        return _minimised(self._coordinates[images], rows, judging, spread, start)

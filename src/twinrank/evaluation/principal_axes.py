@@ -65,13 +65,18 @@ class PrincipalAxes:
         leading, _ = _leading(span.T @ made._twice(features, span))
         return cls(mean, deviation, span @ leading[:, :_MOST_AXES])
 
-    def coordinates(self, features: np.ndarray) -> np.ndarray:
-        """Coordinates of images, float64 (M, R).
+    def coordinates(self, features: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Coordinates of images, float32 (J, R).
 
         Args:
             features: float (M, F).
+            images: Numbers of J images.
         """
-        return np.concatenate([block @ self.axes for block in self._blocks(features)]).astype(np.float64)
+        found = np.empty((len(images), self.axes.shape[1]), np.float32)
+        for start in range(0, len(images), _ROWS_AT_ONCE):
+            some = images[start : start + _ROWS_AT_ONCE]
+            found[start : start + len(some)] = self._standardised(features[some]) @ self.axes
+        return found
 
     def weights(self, coordinates: np.ndarray) -> np.ndarray:
         """Weights of the features as they are, float32 (F,), from weights of the coordinates (R,)."""
@@ -79,7 +84,13 @@ class PrincipalAxes:
 
     def _blocks(self, features: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(features), _ROWS_AT_ONCE):
-            yield (np.asarray(features[start : start + _ROWS_AT_ONCE], np.float32) - self.mean) / self.deviation
+            yield self._standardised(features[start : start + _ROWS_AT_ONCE])
+
+    def _standardised(self, features: np.ndarray) -> np.ndarray:
+        made = np.array(features, np.float32)
+        made -= self.mean
+        made /= self.deviation
+        return made
 
     def _twice(self, features: np.ndarray, span: np.ndarray) -> np.ndarray:
         """Z' Z span, float32 (F, K), of the standardised features Z."""

@@ -63,18 +63,23 @@ class FeatureCache:
             digests: Digests of the images, uint8 (M, 32).
 
         Returns:
-            Features float32 (M, F), zero where they are missing; and whether they are here, bool (M,).
+            Features float16 (M, F), zero where they are missing; and whether they are here, bool (M,).
         """
-        features = np.zeros((len(digests), self._record["features"].shape[0]), np.float32)
+        features = np.zeros((len(digests), self._record["features"].shape[0]), np.float16)
         found = np.zeros(len(digests), bool)
         if not (self._file.is_file() and self._count()):
             return features, found
-        records = np.memmap(self._file, self._record, "r", shape=self._count())
-        row_of = {digest.tobytes(): row for row, digest in enumerate(records["digest"])}
-        for image, digest in enumerate(digests):
-            row = row_of.get(digest.tobytes())
-            if row is not None and records["check"][row] == _check(records["features"][row]):
-                features[image], found[image] = records["features"][row], True
+        size = self._record.itemsize
+        with self._file.open("rb") as file:
+            # Read and not mapped: the pages of a map would count as memory of this process.
+            row_of = {os.pread(file.fileno(), DIGEST_BYTES, row * size): row for row in range(self._count())}
+            for image, digest in enumerate(digests):
+                row = row_of.get(digest.tobytes())
+                if row is None:
+                    continue
+                (record,) = np.frombuffer(os.pread(file.fileno(), size, row * size), self._record)
+                if record["check"] == _check(record["features"]):
+                    features[image], found[image] = record["features"], True
         with suppress(OSError):
             os.utime(self._file)
         return features, found

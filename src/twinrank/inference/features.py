@@ -33,7 +33,7 @@ def _no_progress(name: str, done: int, total: int) -> None:
 def frozen_features(
     model: SiameseNet, images: ImageStore, chosen: np.ndarray | None = None, progress: Progress = _no_progress
 ) -> np.ndarray:
-    """Features of images by the tower of a network, float32 (M, F), with the precision of float16.
+    """Features of images by the tower of a network, float16 (M, F).
 
     They are kept in the cache folder, by the digests of image, reading, weights, views and arithmetic. A second call
     reads them. What is computed stays there even if the process is killed. Two processes do not compute the same
@@ -46,13 +46,14 @@ def frozen_features(
         progress: Listener for images whose features are computed.
     """
     chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
-    digests = _image_digests(images, chosen)
-    cache = FeatureCache(_network_digest(model), model.features)
+    digests = image_digests(images, chosen)
+    cache = FeatureCache(network_digest(model), model.features)
     features, found = cache.read(digests)
     if found.all():
         return features
     with cache.filling(len(chosen) - int(found.sum())) as kept:
-        # Another process may have computed them meanwhile.
+        # Another process may have computed them meanwhile. Two arrays of features would be too many.
+        del features
         features, found = cache.read(digests)
         # Where an image occurs twice, once is enough.
         _, first, place = np.unique(digests, axis=0, return_index=True, return_inverse=True)
@@ -66,7 +67,10 @@ def frozen_features(
             if kept:
                 cache.append(digests[batch], halves)
             progress("features", min(start + rows, len(missing)), len(missing))
-        return features[first[place.ravel()]]
+        source = first[place.ravel()]
+        again = np.flatnonzero(source != np.arange(len(source)))
+        features[again] = features[source[again]]
+        return features
 
 
 def images_a_batch(height: int, width: int) -> int:
@@ -102,7 +106,7 @@ def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:
         return network.embed_batch(batch).features.float().cpu().numpy()
 
 
-def _network_digest(model: SiameseNet) -> str:
+def network_digest(model: SiameseNet) -> str:
     """Digest of everything about a network that its features depend on, in hexadecimal."""
     about = {
         "version": _VERSION,
@@ -117,8 +121,14 @@ def _network_digest(model: SiameseNet) -> str:
     return hashlib.sha256(json.dumps([about, *parts], sort_keys=True).encode()).hexdigest()
 
 
-def _image_digests(images: ImageStore, chosen: np.ndarray) -> np.ndarray:
-    """Digests of images, uint8 (M, 32): of file and reading, or of the pixels of images in memory."""
+def image_digests(images: ImageStore, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Digests of images, uint8 (M, 32): of file and reading, or of the pixels of images in memory.
+
+    Args:
+        images: Store of images.
+        chosen: Numbers of images, int (M,); None is all.
+    """
+    chosen = np.arange(len(images)) if chosen is None else chosen
     if images.digests is not None and images.reading is not None:
         about = json.dumps({"pillow": PIL.__version__, **images.reading.to_json()}, sort_keys=True).encode()
         parts = (_digest(images.digests[image].tobytes(), about) for image in chosen)

@@ -28,6 +28,11 @@ class OutOfFold:
     hashes: np.ndarray
     score: np.ndarray
 
+    @property
+    def recurring(self) -> bool:
+        """Whether an image is in more than one of the judgements."""
+        return len(self.hashes) < 2 * len(self.id)
+
     @classmethod
     def of(cls, ids: np.ndarray, logit: np.ndarray, hashes: np.ndarray, score: np.ndarray) -> "OutOfFold":
         """From scores of images that may occur twice, or not at all (NaN)."""

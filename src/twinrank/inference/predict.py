@@ -71,7 +71,7 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
     levels = None
     compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = model.comparator
     with torch.inference_mode():
-        compared = image_features(model, ImageStore.from_arrays(images))
+        compared = image_features(model, ImageStore.from_arrays(images)).float()
         if isinstance(model.comparator, LatentOrder):
             compare, compared = model.comparator.compare, model.comparator.posterior(compared)
             levels = compared[:, model.comparator.ranking()].cpu().numpy()
@@ -85,7 +85,7 @@ def pairwise_logits(model: SiameseNet, images: np.ndarray) -> Pairwise:
 def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | None = None) -> torch.Tensor:
     """Features of images, float32 (M, F), on the device of the network; each image goes through the tower once.
 
-    Those of a frozen tower come from the cache, see :func:`twinrank.inference.features.frozen_features`.
+    Those of a frozen tower are float16, see :func:`twinrank.inference.features.frozen_features`.
 
     Args:
         model: Network in evaluation mode, on the device to use.
@@ -108,7 +108,8 @@ def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tenso
         used, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
         features = image_features(model, data.images, used)
         sides = torch.from_numpy(places.reshape(2, -1)).to(device)
-        yield from ((features[left], features[right]) for left, right in sides.split(_PAIRS_A_BATCH, 1))
+        for left, right in sides.split(_PAIRS_A_BATCH, 1):
+            yield features[left].float(), features[right].float()
         return
     rows = _rows_a_batch(data.images, device)
     for start in range(0, len(data), rows):

@@ -12,7 +12,8 @@ from twinrank.models.siamese import SiameseNet
 _WIDTH = 0.5
 """Levels within which the influence of a level grows with its distance."""
 _HALVINGS = 40
-_COMPARED = 4_096
+_COMPARED, _SCORED = 4_096, 16_384
+"""Pairs that are compared, and images that are scored at a time."""
 PANEL = 64
 """Images of a panel."""
 
@@ -31,7 +32,9 @@ def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | No
     features = image_features(model, images)
     if isinstance(model.comparator, LinearScore):
         with torch.inference_mode():
-            return model.comparator.score(features).double().cpu().numpy()
+            parts = [model.comparator.score(some.float()) for some in features.split(_SCORED)]
+            return torch.cat(parts).double().cpu().numpy()
+    features = features.float()
     if isinstance(model.comparator, LatentOrder):
         with torch.inference_mode():
             posterior = model.comparator.posterior(features)[:, model.comparator.ranking()].exp()
@@ -88,4 +91,4 @@ def panel_of(model: SiameseNet, images: ImageStore, generator: np.random.Generat
         generator: Generator of the choice.
     """
     chosen = np.sort(generator.choice(len(images), min(PANEL, len(images)), replace=False))
-    return image_features(model, images, chosen)
+    return image_features(model, images, chosen).float()

@@ -10,6 +10,7 @@ from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.machine import available_threads
 from twinrank.core.run_records import MAX_THREADS
 from twinrank.errors import InputError
+from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.state import read_train_state
@@ -177,6 +178,7 @@ def finished(path: Path) -> bool:
     if not (run.config.is_file() and run.weights.is_file()):
         return False
     if not run.checkpoint.is_file():
-        # A linear head has no epochs; its calibration is written last.
-        return run.out_of_fold.is_file() and run.score_prior.is_file()
+        # A linear head has no epochs. The prior of its scores is written last, if images recur.
+        kept = run.out_of_fold
+        return kept.is_file() and (run.score_prior.is_file() or not OutOfFold.load(kept).recurring)
     return read_train_state(run.checkpoint).finished(run.train_config())

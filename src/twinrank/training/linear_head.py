@@ -1,6 +1,7 @@
 """The linear head of a frozen network, fitted to judgements to the optimum."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +26,7 @@ from twinrank.training.hooks import Hooks
 
 _LEAST_DEVIATION = 1e-3
 """Of a feature that is standardised by the head."""
+_IMAGES_AT_ONCE = 8_192
 _FOLDS = 13, 7
 """Of cross-validation. Where images recur, a fold leaves out 4 of 13 parts of the images, or 3 of 7 if they are few."""
 
@@ -63,13 +65,14 @@ def fit_linear_head(
     masks = FoldMasks(folds.fold, np.stack([folds.apart(fold) for fold in range(folds.count)]))
     head = model.comparator
     assert isinstance(head, LinearScore)
-    inputs, blocks = _inputs(head, features), [*model.blocks, slice(0, model.tower.features)]
+    places = [*model.blocks, slice(0, model.tower.features)]
     if head.squared:
-        blocks += [slice(model.features, len(head.mean)), slice(model.tower.features, len(head.mean))]
-    fitted = fit_linear_scores(inputs, rows, masks, blocks, seed=config.seed)
+        places += [slice(model.features, len(head.mean)), slice(model.tower.features, len(head.mean))]
+    fitted = fit_linear_scores(_blocks(head, features, places), rows, masks, seed=config.seed)
     with torch.no_grad():
-        head.mean.copy_(torch.from_numpy(fitted.mean))
-        head.weight.copy_(torch.from_numpy(fitted.weight))
+        for place, block in zip(places, fitted.blocks, strict=True):
+            head.mean[place] = torch.from_numpy(block.mean)
+            head.weight[place] += torch.from_numpy(block.weight)
     entry = _entry(pairs, fitted, time.perf_counter() - started, len(features) / computed)
     OutOfFold.of(pairs.row_ids, fitted.out_of_fold, pairs.images.hashes, fitted.unseen).save(run.out_of_fold)
     run.write_history([entry])
@@ -77,20 +80,31 @@ def fit_linear_head(
     hooks.epoch_ended(entry, True)
 
 
-def _inputs(head: LinearScore, features: np.ndarray) -> np.ndarray:
-    """What the head weighs, float32 (M, F + squared); it takes from the features how it standardises the last of them.
+def _blocks(head: LinearScore, features: np.ndarray, places: Sequence[slice]) -> list[np.ndarray]:
+    """Blocks of what the head weighs; it takes from the features how it standardises the last of them.
 
     Args:
         head: Head.
-        features: Features of M images, float32 (M, F).
+        features: Features of M images, float16 (M, F).
+        places: Places of the blocks, each before or after the first of the features that are standardised.
+
+    Returns:
+        Views of the features, float16, and of what the last of them become, float32 (M, 2 squared).
     """
     if not head.squared:
-        return features
-    last = features[:, -head.squared :].astype(np.float64)
+        return [features[:, place] for place in places]
+    plain, last = features.shape[1] - head.squared, features[:, -head.squared :]
     with torch.no_grad():
-        head.centre.copy_(torch.from_numpy(last.mean(0)))
-        head.deviation.copy_(torch.from_numpy(last.std(0).clip(_LEAST_DEVIATION)))
-        return head.inputs(torch.from_numpy(features).to(head.mean.device)).cpu().numpy()
+        head.centre.copy_(torch.from_numpy(last.mean(0, np.float64)))
+        head.deviation.copy_(torch.from_numpy(last.std(0, np.float64).clip(_LEAST_DEVIATION)))
+        parts = torch.from_numpy(last).split(_IMAGES_AT_ONCE)
+        standardised = np.empty((len(last), 2 * head.squared), np.float32)
+        for some, part in zip(torch.from_numpy(standardised).split(_IMAGES_AT_ONCE), parts, strict=True):
+            some.copy_(head.inputs(part.to(head.mean.device).float()))
+    return [
+        features[:, place] if place.stop <= plain else standardised[:, place.start - plain : place.stop - plain]
+        for place in places
+    ]
 
 
 def _folds(pairs: Judgements, seed: int) -> Folds:
