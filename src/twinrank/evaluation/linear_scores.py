@@ -138,6 +138,35 @@ def fit_linear_scores(
     return LinearScores(found, judging, out_of_fold, unseen, log_loss)
 
 
+def stacked(each: np.ndarray, rows: Comparisons, judging: Judging) -> np.ndarray:
+    """Weights of scores in their sum, float64 (B,), each at least 0: those that predict the judgements best.
+
+    Args:
+        each: Out-of-fold differences of B scores, float (N, B), in logits.
+        rows: N judgements.
+        judging: How people judge.
+    """
+    count = each.shape[1]
+    if count == 1:
+        return np.ones(1)
+    sharpness, _ = judging.of_raters(rows.rater, len(rows))
+    votes = _votes(rows, np.ones((len(rows), 1), bool), judging.nu)
+    problem = Penalised(each.astype(np.float32), diags_array(sharpness.astype(np.float32)).tocsr(), votes)
+    return problem.weights(_STACKED_SPREAD, np.full((count, 1), 1 / count), stacked=True)[:, 0]
+
+
+def log_loss_of(z: np.ndarray, rows: Comparisons, judging: Judging) -> float:
+    """Log-loss of judgements by differences of scores, in nats a vote.
+
+    Args:
+        z: Score of the left image less that of the right, float (N,), in logits.
+        rows: N judgements.
+        judging: How people judge.
+    """
+    sharpness, bias = judging.of_raters(rows.rater, len(rows))
+    return _log_loss(sharpness * z + bias, rows, judging.nu)
+
+
 class _Block(NamedTuple):
     """A block of features (M, F), the J images that are judged, and the principal axes of these."""
 
@@ -171,13 +200,12 @@ def _taken_in_turns(
         validation = _CrossValidation(rows, folds, _sharpness(judging, codes, len(rows)), judging.nu)
         chosen = [validation.best(block, spreads, earlier) for block, earlier in zip_longest(blocks, chosen)]
         each = np.stack([block.out_of_fold for block in chosen], 1)
-        shares = validation.stacked(each)
+        shares = stacked(each, rows, judging)
         judging = fit_judging(each @ shares, rows.y, rows.tie, rows.weight, codes, names)
         if not crowd or rounds == _ROUNDS or _same(before, judging):
             # The scale belongs to the scores from now on.
             shares, judging = judging.scale * shares, replace(judging, scale=1.0, scale_interval=(1.0, 1.0))
-            log_loss = _log_loss(each @ shares, rows, _sharpness(judging, codes, len(rows)), judging.nu)
-            return chosen, shares, judging, log_loss
+            return chosen, shares, judging, log_loss_of(each @ shares, rows, judging)
 
 
 class _CrossValidation:
@@ -207,7 +235,7 @@ class _CrossValidation:
         """
         rows, found = self._rows, list[_Chosen]()
         coordinates = block.axes.coordinates(block.features, block.images)
-        problem = Penalised(coordinates, self._seen, self._votes(self._fitted))
+        problem = Penalised(coordinates, self._seen, _votes(rows, self._fitted, self._nu))
         weights, times = np.zeros((coordinates.shape[1], self._fitted.shape[1])), self._unseen.sum(1)
         if earlier is not None:
             weights, spreads = earlier.weights, spreads if len(rows) <= _MANY else (earlier.spread,)
@@ -218,25 +246,17 @@ class _CrossValidation:
             out_of_fold = (score[rows.left, self._folds.fold] - score[rows.right, self._folds.fold]).astype(np.float64)
             mean = np.where(times > 0, (score * self._unseen).sum(1) / np.maximum(times, 1), np.nan)
             found.append(
-                _Chosen(spread, _log_loss(out_of_fold, rows, self._sharpness, self._nu), out_of_fold, mean, weights)
+                _Chosen(spread, _log_loss(self._sharpness * out_of_fold, rows, self._nu), out_of_fold, mean, weights)
             )
             if len(found) > 1 and found[-1].log_loss > found[-2].log_loss:
                 break
         return min(found, key=lambda each: each.log_loss)
 
-    def stacked(self, each: np.ndarray) -> np.ndarray:
-        """Weights of the blocks, float64 (B,), of at least 0, from their out-of-fold scores (N, B)."""
-        count = each.shape[1]
-        if count == 1:
-            return np.ones(1)
-        votes = self._votes(np.ones((len(each), 1), bool))
-        seen = diags_array(self._sharpness.astype(np.float32)).tocsr()
-        problem = Penalised(each.astype(np.float32), seen, votes)
-        return problem.weights(_STACKED_SPREAD, np.full((count, 1), 1 / count), stacked=True)[:, 0]
 
-    def _votes(self, fitted: np.ndarray) -> Votes:
-        rows, tie = self._rows, None if self._rows.tie is None else self._rows.tie[:, None]
-        return Votes(rows.y[:, None], tie, rows.votes[:, None].astype(np.float32), fitted, self._nu)
+def _votes(rows: Comparisons, fitted: np.ndarray, nu: float) -> Votes:
+    """Judgements for fits to some of them, bool (N, K)."""
+    tie = None if rows.tie is None else rows.tie[:, None]
+    return Votes(rows.y[:, None], tie, rows.votes[:, None].astype(np.float32), fitted, nu)
 
 
 def _raters(rows: Comparisons) -> tuple[list[str], np.ndarray | None]:
@@ -262,7 +282,7 @@ def _same(one: Judging, other: Judging) -> bool:
     return max(changes) < _CLOSE
 
 
-def _log_loss(z: np.ndarray, rows: Comparisons, sharpness: np.ndarray, nu: float) -> float:
-    """Log-loss of judgements by differences of scores, in nats a vote."""
-    likelihood = log_likelihood(sharpness * z, rows.y, rows.tie, rows.votes, nu)
+def _log_loss(u: np.ndarray, rows: Comparisons, nu: float) -> float:
+    """Log-loss of judgements by what their raters see, in nats a vote."""
+    likelihood = log_likelihood(u, rows.y, rows.tie, rows.votes, nu)
     return -float(likelihood.sum() / rows.votes.sum())
