@@ -29,11 +29,26 @@ def prepare_cpu(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    keep_freed(1 << 30)
+    _mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def keep_freed(size: int) -> None:
+    """Keep freed blocks below this size for this process. Larger ones go back to the system at once.
+
+    Large blocks of many sizes leave gaps that no other one fits into, so kept ones may double the memory.
+
+    Args:
+        size: Bytes.
+    """
+    _mallopt(_MMAP_THRESHOLD, size)
+
+
+def _mallopt(option: int, value: int) -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
-            libc.mallopt(_MMAP_THRESHOLD, 1 << 30)
-            libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+            libc.mallopt(option, value)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -98,7 +98,7 @@ def fit_linear_scores(
 
     The judged images of one block at a time are brought to R principal axes, float32 (J, R). For up to 3,000 images or
     features these are all axes, else the 1,024 leading ones. They are found from 10,000 images at most, evenly spaced.
-    Besides the features, memory holds 4 J R bytes, about 10 bytes a judgement for each fold, and 30 for each block.
+    Besides the features, memory holds 4 J R bytes, about 10 bytes a judgement for each fold, and 10 for each block.
     With more than 100,000 judgements, spreads are chosen in the first round, before raters and ties are known.
 
     Args:
@@ -151,7 +151,7 @@ def stacked(each: np.ndarray, rows: Comparisons, judging: Judging) -> np.ndarray
         return np.ones(1)
     sharpness, _ = judging.of_raters(rows.rater, len(rows))
     votes = _votes(rows, np.ones((len(rows), 1), bool), judging.nu)
-    problem = Penalised(each.astype(np.float32), diags_array(sharpness.astype(np.float32)).tocsr(), votes)
+    problem = Penalised(np.asarray(each, np.float32), diags_array(sharpness.astype(np.float32)).tocsr(), votes)
     return problem.weights(_STACKED_SPREAD, np.full((count, 1), 1 / count), stacked=True)[:, 0]
 
 
@@ -243,7 +243,7 @@ class _CrossValidation:
             # From the strongest penalty on, each fit begins where the last one ended.
             weights = problem.weights(spread, weights)
             score = coordinates @ weights[:, :-1].astype(np.float32)
-            out_of_fold = (score[rows.left, self._folds.fold] - score[rows.right, self._folds.fold]).astype(np.float64)
+            out_of_fold = score[rows.left, self._folds.fold] - score[rows.right, self._folds.fold]
             mean = np.where(times > 0, (score * self._unseen).sum(1) / np.maximum(times, 1), np.nan)
             found.append(
                 _Chosen(spread, _log_loss(self._sharpness * out_of_fold, rows, self._nu), out_of_fold, mean, weights)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from twinrank.config import TrainConfig
+from twinrank.core.device import keep_freed
 from twinrank.core.steps import peak_memory
 from twinrank.data.folds import Folds, assign_folds
 from twinrank.data.judgements import Judgements
@@ -26,7 +27,8 @@ from twinrank.training.hooks import Hooks
 
 _LEAST_DEVIATION = 1e-3
 """Of a feature that is standardised by the head."""
-_IMAGES_AT_ONCE = 8_192
+_IMAGES_AT_ONCE, _LARGE = 8_192, 1 << 26
+"""Images that are standardised at a time; and bytes of a block of memory that is given back once it is free."""
 _FOLDS = 13, 7
 """Of cross-validation. Where images recur, a fold leaves out 4 of 13 parts of the images, or 3 of 7 if they are few."""
 
@@ -59,6 +61,7 @@ def fit_linear_head(
     started = time.perf_counter()
     features = frozen_features(model.eval(), pairs.images, progress=hooks.progress)
     computed = time.perf_counter() - started
+    keep_freed(_LARGE)
     assert pairs.y is not None
     rows = Comparisons(pairs.left, pairs.right, pairs.y, pairs.tie, pairs.weight, pairs.rater)
     folds = _folds(pairs, config.seed)
