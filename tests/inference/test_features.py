@@ -61,6 +61,21 @@ def test_features_are_computed_once(model: SiameseNet, images: np.ndarray, compu
     assert computed == [10, 1]
 
 
+def test_features_of_images_upside_down_are_computed_besides(
+    model: SiameseNet, images: np.ndarray, computed: list[int]
+) -> None:
+    store, upside_down = ImageStore.from_arrays(images), ImageStore.from_arrays(images[:, :, ::-1].copy())
+    upright = frozen_features(model, store)
+    expected = (upright.astype(np.float32) + frozen_features(model, upside_down)) / 2
+    assert computed == [10, 10]
+    model.turned = True
+    np.testing.assert_allclose(frozen_features(model, store), expected, rtol=2e-3, atol=2e-3)
+    assert computed == [10, 10, 10]
+    with torch.inference_mode():
+        whole = model.embed_batch(torch.from_numpy(images)).features.numpy()
+    np.testing.assert_allclose(whole, expected, rtol=0.05, atol=0.05)
+
+
 def test_other_weights_views_and_arithmetic_have_other_features(
     model: SiameseNet, images: np.ndarray, computed: list[int]
 ) -> None:

@@ -44,10 +44,18 @@ def test_other_data_keeps_the_values_of_the_network(images: int, rows: int) -> N
     assert suited(SPEC, (), judged(images, rows)) == (SPEC.train, [])
 
 
-@pytest.mark.parametrize("changes", [{"fresh": True}, {"freeze": "all"}])
-def test_fresh_pairs_and_frozen_towers_keep_them(changes: dict[str, bool | str]) -> None:
-    spec = replace(SPEC, train=replace(SPEC.train, **changes))
-    assert suited(spec, (), judged(40, 300)) == (spec.train, [])
+def test_fresh_pairs_and_heads_that_are_fitted_at_once_keep_them() -> None:
+    fresh = replace(SPEC, train=replace(SPEC.train, fresh=True))
+    for spec in (fresh, RunSpec("efficientnet_lite0", entry("efficientnet_lite0").train)):
+        assert suited(spec, (), judged(40, 300)) == (spec.train, [])
+
+
+def test_a_frozen_tower_changes_no_image_and_its_head_takes_long_steps() -> None:
+    spec = RunSpec("efficientnet_lite0", entry("efficientnet_lite0").train, {"head": "latent"})
+    config, lines = suited(spec, (), judged(40, 300))
+    assert (config.lr, config.monitor, config.flip, config.epochs) == (0.01, "log_loss", False, 50)
+    assert "`lr` 0.01" in lines[0]
+    assert suited(spec, {"lr"}, judged(40, 300))[0].lr == spec.train.lr
 
 
 def test_images_at_their_own_resolution_are_cropped_if_they_are_large() -> None:

@@ -148,7 +148,7 @@ def _val_flag(entry: "ModelEntry") -> Any:
     help = "Labelled pairs that choose the epoch."
     if "head" not in entry.options:
         return ("val", Annotated[File, tyro.conf.arg(help=help)])
-    return ("val", Annotated[OptionalFile, tyro.conf.arg(help=f"{help} A linear head needs none.")], None)
+    return ("val", Annotated[OptionalFile, tyro.conf.arg(help=f"{help} A linear or a mixed head needs none.")], None)
 
 
 def _network_flags(entry: "ModelEntry") -> type:

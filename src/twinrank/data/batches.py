@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     """B labelled pairs of S images.
 
     Attributes:
-        images: Images (S, C, H, W).
+        images: Images (S, C, H, W), or what a frozen tower makes of them, float32 (S, F).
         left: Places of the left images among them, int64 (B,).
         right: Places of the right images, int64 (B,).
         y: Labels float32 (B,), 1 where the left image ranks higher; or the share of the votes for left.
@@ -148,6 +148,7 @@ class Batches:
         device: Device that receives the batches.
         teacher: Logits of a teacher for the pairs, float32 (N,); None without a teacher.
         levels: Target levels of the pairs, as log-probabilities, float32 (N, 2, K); None without.
+        features: Features of the images by a frozen tower, float32 (M, F), which batches have in place of the images.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class Batches:
         device: torch.device,
         teacher: np.ndarray | None = None,
         levels: np.ndarray | None = None,
+        features: np.ndarray | None = None,
     ) -> None:
         self.config = config
         self.targets = Targets(
@@ -168,7 +170,7 @@ class Batches:
         """What the labels are."""
         self._data, self._device = data, device
         self._shared = data.shared
-        self._images = _Images(data.images, device)
+        self._images = _Images(data.images if features is None else features, device)
         weight = None if data.weight is None else (data.weight / data.weight.mean()).astype(np.float32)
         rater = None if data.rater is None else np.unique(data.rater, return_inverse=True)[1]
         columns = (data.y.astype(np.float32), teacher, levels, data.tie, weight, rater)  # pyright: ignore[reportOptionalMemberAccess]
@@ -260,18 +262,23 @@ class Batches:
 
 
 class _Images:
-    """Images on a device: an accelerator keeps them all if they fit; else the store gives them batch by batch."""
+    """Images or features on a device: an accelerator keeps them all if they fit; else they come batch by batch."""
 
-    def __init__(self, store: ImageStore, device: torch.device) -> None:
-        size = len(store) * int(np.prod(store.shape)) * store.dtype.itemsize
+    def __init__(self, store: ImageStore | np.ndarray, device: torch.device) -> None:
+        shape = store.shape[1:] if isinstance(store, np.ndarray) else store.shape
+        size = len(store) * int(np.prod(shape)) * store.dtype.itemsize
         kept = device.type != "cpu" and size <= _ON_DEVICE
-        self._kept = torch.from_numpy(store.take(np.arange(len(store)))).to(device) if kept else None
         self._store, self._device = store, device
+        self._kept = self._taken(np.arange(len(store))) if kept else None
 
     def take(self, images: np.ndarray) -> torch.Tensor:
         if self._kept is None:
-            return on_device(self._store.take(images), self._device)
+            return self._taken(images)
         return self._kept[on_device(images, self._device)]
+
+    def _taken(self, images: np.ndarray) -> torch.Tensor:
+        taken = self._store[images] if isinstance(self._store, np.ndarray) else self._store.take(images)
+        return on_device(taken, self._device)
 
 
 def _easiest_first(data: Judgements, seed: int) -> np.ndarray:

@@ -23,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 _VERSION = 1
 """Counts up when the same network gives other features than before."""
 _PIXELS_A_BATCH = 8 * 300 * 300
-_HASHED_AT_A_TIME = 64
+_HASHED_AT_A_TIME, _AVERAGED_AT_A_TIME = 64, 1_024
 
 
 def _no_progress(name: str, done: int, total: int) -> None:
@@ -46,8 +46,24 @@ def frozen_features(
         progress: Listener for images whose features are computed.
     """
     chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
+    if not model.turned:
+        return _features(model, images, chosen, False, progress)
+    # Apart, so that a network that sees upright images alone has computed half of it.
+    upright = copy.copy(model)
+    upright.turned = False
+    features, others = (_features(upright, images, chosen, turned, progress) for turned in (False, True))
+    for start in range(0, len(features), _AVERAGED_AT_A_TIME):
+        some = slice(start, start + _AVERAGED_AT_A_TIME)
+        features[some] = (features[some].astype(np.float32) + others[some]) / 2
+    return features
+
+
+def _features(
+    model: SiameseNet, images: ImageStore, chosen: np.ndarray, turned: bool, progress: Progress
+) -> np.ndarray:
+    """The same of images as they are, or of all of them upside down."""
     digests = image_digests(images, chosen)
-    cache = FeatureCache(network_digest(model), model.features)
+    cache = FeatureCache(network_digest(model, turned), model.features)
     features, found = cache.read(digests)
     if found.all():
         return features
@@ -62,7 +78,8 @@ def frozen_features(
         rows = images_a_batch(height, width)
         for start in range(0, len(missing), rows):
             batch = missing[start : start + rows]
-            halves = halved(_computed(network, images.take(chosen[batch])))
+            taken = images.take(chosen[batch])
+            halves = halved(_computed(network, taken[:, :, ::-1] if turned else taken))
             features[batch] = halves
             if kept:
                 cache.append(digests[batch], halves)
@@ -106,8 +123,13 @@ def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:
         return network.embed_batch(batch).features.float().cpu().numpy()
 
 
-def network_digest(model: SiameseNet) -> str:
-    """Digest of everything about a network that its features depend on, in hexadecimal."""
+def network_digest(model: SiameseNet, turned: bool = False) -> str:
+    """Digest of everything about a network that its features depend on, in hexadecimal.
+
+    Args:
+        model: Network.
+        turned: Whether it sees images upside down.
+    """
     about = {
         "version": _VERSION,
         "arithmetic": _arithmetic(model),
@@ -115,6 +137,8 @@ def network_digest(model: SiameseNet) -> str:
         "mirror": model.mirror,
         "pool": model.tower.pool,
     }
+    if turned:
+        about["turned"] = True
     if model.scene is not None or model.trim:
         about |= {"scene": model.scene is not None, "trim": model.trim}
     parts = [tensors_sha256(part.state_dict()) for part in (model.encode, model.tower)]

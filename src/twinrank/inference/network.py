@@ -88,9 +88,9 @@ class Network:
     def scores(self, images: ImageStore) -> np.ndarray:
         """Scores of images, float64 (M,), before they are scaled, see :func:`twinrank.inference.scores.image_scores`.
 
-        An image that a linear head was fitted to has its out-of-fold score. So it is as uncertain as any other, and the
-        judgements behind it may sharpen it. A run of an older version has no panel. Then the panel is of the
-        images themselves.
+        An image that a linear or a mixed head was fitted to has its out-of-fold score. So it is as uncertain as any
+        other, and the judgements behind it may sharpen it. A run of an older version has no panel. Then the panel is
+        of the images themselves.
         """
         self.form.require(images.shape, images.path)
         panel = None

@@ -14,7 +14,7 @@ _KINDS = {"id": "U", "logit": "f", "hashes": "u", "score": "f"}
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Out-of-fold predictions of a linear head.
+    """Out-of-fold predictions of a head that is fitted at once.
 
     Attributes:
         id: Row ids of the N fitted judgements, str (N,).

@@ -6,7 +6,7 @@ from scipy.special import logit
 
 from twinrank.data.images.store import ImageStore
 from twinrank.inference.predict import image_features
-from twinrank.models.comparators import LatentOrder, LinearScore
+from twinrank.models.comparators import LatentOrder, Scored
 from twinrank.models.siamese import SiameseNet
 
 _WIDTH = 0.5
@@ -21,8 +21,8 @@ PANEL = 64
 def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | None) -> np.ndarray:
     """Scores of images, float64 (M,), before they are scaled. Each image goes through the tower once.
 
-    A linear head gives scores itself. A network with latent levels scores an image by its level, see
-    :func:`level_scores`. Any other network scores it by its mean logit against a panel of images.
+    Most heads of pretrained networks give scores themselves. A network with latent levels scores an image by its
+    level, see :func:`level_scores`. Any other network scores it by its mean logit against a panel of images.
 
     Args:
         model: Network in evaluation mode, on the device to use.
@@ -30,7 +30,7 @@ def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | No
         panel: Features of the panel, float32 (P, F); not needed with :func:`scores_by_itself`.
     """
     features = image_features(model, images)
-    if isinstance(model.comparator, LinearScore):
+    if isinstance(model.comparator, Scored):
         with torch.inference_mode():
             parts = [model.comparator.score(some.float()) for some in features.split(_SCORED)]
             return torch.cat(parts).double().cpu().numpy()
@@ -52,7 +52,7 @@ def image_scores(model: SiameseNet, images: ImageStore, panel: torch.Tensor | No
 
 def scores_by_itself(model: SiameseNet) -> bool:
     """Whether a network scores an image without a panel of others."""
-    return isinstance(model.comparator, LatentOrder | LinearScore)
+    return isinstance(model.comparator, LatentOrder | Scored)
 
 
 def level_scores(posterior: np.ndarray) -> np.ndarray:

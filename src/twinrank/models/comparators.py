@@ -1,5 +1,7 @@
 """Comparators: from the features of two images to the logit that the left one ranks higher."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import nn
 
@@ -8,7 +10,11 @@ from twinrank.models.names import HeadName
 _HIDDEN, _DROPOUT = 256, 0.2
 """Width and dropout of the training guide's baseline head."""
 _FARTHEST = 5.0
-"""Standard deviations to which features are clipped before they are squared."""
+"""Standard deviations to which features are clipped before they are squared, or given to a head that is trained."""
+_LEAST_DEVIATION = 1e-3
+"""Of a feature that is standardised."""
+_SCORE_HIDDEN, _SCORE_DROPOUT = 64, 0.2
+"""Width and dropout of the small network that scores an image."""
 
 
 class ConcatenatedMLP(nn.Module):
@@ -56,8 +62,61 @@ class Antisymmetric(nn.Module):
         return logit if self.confidence is None else logit * (2 * self.confidence(left, right).sigmoid())
 
 
-class LinearScore(nn.Module):
-    """The difference of two scores that are linear in the features, and in the squares of some. Antisymmetric.
+class Standardised(nn.Module):
+    """Features with mean 0 and deviation 1 in some images, clipped, and multiplied by a scale.
+
+    By default the scale is one over the square root of their number. So a feature vector has a length of about 1,
+    whatever the network that it comes from.
+
+    Args:
+        features: Length of one feature vector.
+    """
+
+    centre: torch.Tensor
+    deviation: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("deviation", torch.zeros(features))
+        self.register_buffer("scale", torch.full((features,), features**-0.5))
+
+    @property
+    def known(self) -> bool:
+        """Whether mean and deviation were set."""
+        return bool(self.deviation.any())
+
+    def fit(self, parts: Iterable[torch.Tensor]) -> None:
+        """Take mean and deviation of features, some images (N, F) at a time."""
+        count, total, squares = 0, torch.zeros_like(self.centre, dtype=torch.float64), 0.0
+        for part in parts:
+            part = part.double()
+            count, total, squares = count + len(part), total + part.sum(0), squares + part.square().sum(0)
+        mean = total / count
+        self.centre.copy_(mean)
+        self.deviation.copy_((squares / count - mean**2).clamp_min(_LEAST_DEVIATION**2).sqrt())
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to as many, float32."""
+        z = (features - self.centre) / self.deviation
+        return z.clamp(-_FARTHEST, _FARTHEST) * self.scale
+
+
+class Scored(nn.Module):
+    """A comparator that scores each image. Its logit is the difference of two scores. Antisymmetric, to the bit."""
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to scores in logits, float32 (N,)."""
+        raise NotImplementedError
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits (N,)."""
+        return self.score(left) - self.score(right)
+
+
+class LinearScore(Scored):
+    """The difference of two scores that are linear in the features, and in the squares of some.
 
     It is fitted by :func:`twinrank.evaluation.linear_scores.fit_linear_scores`, and not by steps of a gradient.
 
@@ -91,9 +150,28 @@ class LinearScore(nn.Module):
         """Features (N, F) to scores in logits, float32 (N,)."""
         return (self.inputs(features) - self.mean) @ self.weight
 
-    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Features (N, F) of both images to logits (N,)."""
-        return self.score(left) - self.score(right)
+
+class MLPScore(Scored):
+    """The difference of two scores, each of which a small network gives.
+
+    Args:
+        features: Length of one feature vector.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.standardised = Standardised(features)
+        self.layers = nn.Sequential(
+            nn.Dropout(_SCORE_DROPOUT),
+            nn.Linear(features, _SCORE_HIDDEN),
+            nn.GELU(),
+            nn.Dropout(_SCORE_DROPOUT),
+            nn.Linear(_SCORE_HIDDEN, 1),
+        )
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to scores in logits, float32 (N,)."""
+        return self.layers(self.standardised(features)).squeeze(1)
 
 
 class LatentOrder(nn.Module):
@@ -107,17 +185,20 @@ class LatentOrder(nn.Module):
     Args:
         features: Length of one feature vector.
         levels: Number of levels, K.
+        standardised: Whether features are standardised first.
     """
 
-    def __init__(self, features: int, levels: int = 10) -> None:
+    def __init__(self, features: int, levels: int = 10, standardised: bool = False) -> None:
         super().__init__()
         self.levels = levels
+        self.standardised = Standardised(features) if standardised else None
         self.scores = nn.Linear(features, levels)
         rank = torch.arange(levels, dtype=torch.float32)
         self.table = nn.Parameter((rank[:, None] - rank).sign())
 
     def posterior(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to log-posteriors over the levels, float32 (N, K)."""
+        features = features if self.standardised is None else self.standardised(features)
         return self.scores(features).log_softmax(1)
 
     def ranking(self) -> torch.Tensor:
@@ -163,12 +244,60 @@ class LatentOrder(nn.Module):
         """Log-posteriors (N, K) of both images to logits (N,)."""
         return self.log_joint(left, right) - self.log_joint(right, left)
 
+    def against(self, posterior: torch.Tensor, panel: torch.Tensor) -> torch.Tensor:
+        """Mean logits of images against a panel, float32 (N,).
+
+        Args:
+            posterior: Log-posteriors of the images (N, K).
+            panel: Log-posteriors of the panel (P, K).
+        """
+        table, table_of_lesser = self.table.exp(), self.table.T.exp()
+        greater, other = posterior.exp(), panel.exp().T
+        return ((greater @ table @ other).log() - (greater @ table_of_lesser @ other).log()).mean(1)
+
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of both images to logits (N,)."""
         return self.compare(self.posterior(left), self.posterior(right))
 
 
-def head_of(name: HeadName, features: int, levels: int, squared: int = 0) -> LinearScore | LatentOrder:
+class MixedHead(Scored):
+    """The weighted sum of the logits of a linear score and of a latent order. Antisymmetric, to the bit.
+
+    Both are fitted to judgements by :func:`twinrank.training.fitted_head.fit_head`, and weighted by what their
+    out-of-fold logits tell together. The latent order has what the linear score weighs, and scales it alike.
+
+    Args:
+        features: Length of one feature vector.
+        levels: Latent levels, K.
+        squared: Number of the last features whose squares the linear score uses, too.
+        panel: Number of images, P, against which the latent order scores an image.
+    """
+
+    shares: torch.Tensor
+    panel: torch.Tensor
+
+    def __init__(self, features: int, levels: int, squared: int = 0, panel: int = 64) -> None:
+        super().__init__()
+        self.linear = LinearScore(features, squared)
+        self.latent = LatentOrder(features + squared, levels, standardised=True)
+        self.register_buffer("shares", torch.tensor([1.0, 0.0]))
+        self.register_buffer("panel", torch.zeros(panel, levels))
+
+    def score(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) to scores in logits, float32 (N,): the latent order gives the mean against the panel."""
+        latent = self.latent.against(self.latent.posterior(self.linear.inputs(features)), self.panel)
+        return self.shares[0] * self.linear.score(features) + self.shares[1] * latent
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of both images to logits (N,)."""
+        latent = self.latent(self.linear.inputs(left), self.linear.inputs(right))
+        return self.shares[0] * self.linear(left, right) + self.shares[1] * latent
+
+
+_Head = LinearScore | LatentOrder | MLPScore | MixedHead
+
+
+def head_of(name: HeadName, features: int, levels: int, squared: int = 0) -> _Head:
     """The head of a network with public weights, by name.
 
     Args:
@@ -177,4 +306,10 @@ def head_of(name: HeadName, features: int, levels: int, squared: int = 0) -> Lin
         levels: Latent levels of the latent one.
         squared: Number of the last features whose squares the linear one uses, too.
     """
-    return LinearScore(features, squared) if name == "linear" else LatentOrder(features, levels)
+    heads: dict[HeadName, Callable[[], _Head]] = {
+        "linear": lambda: LinearScore(features, squared),
+        "latent": lambda: LatentOrder(features, levels, standardised=True),
+        "mlp": lambda: MLPScore(features),
+        "mixed": lambda: MixedHead(features, levels, squared),
+    }
+    return heads[name]()

@@ -6,10 +6,12 @@ from typing import Literal, get_args
 AttentionName = Literal["se", "cbam", "none"]
 FusionName = Literal["difference", "concatenation", "product", "cosine", "distance", "bilinear"]
 
-HeadName = Literal["linear", "latent"]
+HeadName = Literal["linear", "latent", "mlp", "mixed"]
 StatisticName = Literal["mean", "std", "max"]
 
 FUSIONS: tuple[FusionName, ...] = get_args(FusionName)
+FITTED_HEADS: tuple[HeadName, ...] = ("linear", "mixed")
+"""Heads that are fitted at once, to features of a frozen tower. The others are trained by epochs."""
 STATISTICS: tuple[StatisticName, ...] = get_args(StatisticName)
 
 

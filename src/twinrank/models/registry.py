@@ -14,6 +14,7 @@ from twinrank.config import LARGEST, SMALLEST, TrainConfig
 from twinrank.core.messages import quoted, shown
 from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
+from twinrank.models.names import FITTED_HEADS
 
 if TYPE_CHECKING:
     from twinrank.models.pretrained.sources import Load
@@ -101,6 +102,14 @@ class ModelEntry:
                     raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {problem}")
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
         return known | given
+
+    def by_epochs(self, options: Mapping[str, Any]) -> bool:
+        """Whether a network with some options is trained by epochs, and not fitted at once.
+
+        Raises:
+            InputError: As :meth:`complete`.
+        """
+        return self.complete(options).get("head") not in FITTED_HEADS
 
 
 _ENTRIES: dict[str, ModelEntry] = {}

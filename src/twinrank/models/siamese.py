@@ -8,7 +8,7 @@ from torch import nn
 from twinrank.config import Freeze, Precision
 from twinrank.core.device import autocast
 from twinrank.core.pixels import mirrored
-from twinrank.models.comparators import Antisymmetric, LatentOrder, LinearScore
+from twinrank.models.comparators import Antisymmetric, LatentOrder, Scored
 from twinrank.models.encode import Encode
 from twinrank.models.towers.scene_statistics import SceneStatistics
 from twinrank.models.towers.tower import Tower
@@ -42,6 +42,7 @@ class SiameseNet(nn.Module):
         views: Test-time augmentation: number of views of an image whose features are averaged, 1 to 5. The views are
             the image itself, and the image moved by a pixel to each side; strided layers respond differently to each.
         mirror: Whether each view is also seen mirrored, left to right.
+        turned: Whether each view is also seen mirrored, top to bottom.
         scene: Statistics of the images that are features, too; None for none.
         trim: Whether margins of one colour are cut off first. Images of one batch may have other sizes then.
 
@@ -57,12 +58,14 @@ class SiameseNet(nn.Module):
         comparator: nn.Module,
         views: int = 1,
         mirror: bool = False,
+        turned: bool = False,
         scene: SceneStatistics | None = None,
         trim: bool = False,
     ) -> None:
         super().__init__()
         self.views = views
         self.mirror = mirror
+        self.turned = turned
         self.scene = scene
         self.trim = trim
         self.freeze: Freeze = "none"
@@ -111,7 +114,7 @@ class SiameseNet(nn.Module):
     @property
     def antisymmetric(self) -> bool:
         """Swapping the images negates the logit."""
-        return isinstance(self.comparator, Antisymmetric | LatentOrder | LinearScore)
+        return isinstance(self.comparator, Antisymmetric | LatentOrder | Scored)
 
     def set_recompute(self, recompute: bool) -> None:
         """Choose whether the tower's stages are computed again in the backward pass, see :class:`Backbone`."""
@@ -136,7 +139,12 @@ class SiameseNet(nn.Module):
         return self.embed_batch(xa, detached), self.embed_batch(xb, detached)
 
     def embed_batch(self, images: torch.Tensor, detached: bool = False) -> Embedded:
-        """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`."""
+        """What the tower makes of images, whichever side they are on; arguments as those of :meth:`embed`.
+
+        Features (N, F) that a frozen tower has made before stay as they are.
+        """
+        if images.ndim == 2:
+            return Embedded(images, images)
         if self.trim:
             return self._embed_apart(images, detached)
         return self._embed(images, detached)
@@ -154,6 +162,8 @@ class SiameseNet(nn.Module):
     def _embed(self, images: torch.Tensor, detached: bool) -> Embedded:
         several = self.freeze == "all" or not self.training
         shown = [_moved(images, *move) for move in _MOVES[: self.views if several else 1]]
+        if self.turned and several:
+            shown += [view.flip(2) for view in shown]
         if self.mirror and several:
             shown += [view.flip(3) for view in shown]
         with autocast(images.device, self.precision):

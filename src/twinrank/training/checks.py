@@ -10,7 +10,7 @@ from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.machine import available_threads
 from twinrank.core.run_records import MAX_THREADS
 from twinrank.errors import InputError
-from twinrank.inference.out_of_fold import OutOfFold
+from twinrank.models.names import FITTED_HEADS
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.state import read_train_state
@@ -70,7 +70,7 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
 
 
 def require_val(spec: RunSpec, given: bool, taught: bool) -> None:
-    """Make sure that what chooses the epoch is there, and that a linear head has what it needs.
+    """Make sure that what chooses the epoch is there, and that a head that is fitted has what it needs.
 
     Args:
         spec: Network, options and training values.
@@ -78,15 +78,19 @@ def require_val(spec: RunSpec, given: bool, taught: bool) -> None:
         taught: Whether there is a teacher.
 
     Raises:
-        InputError: ``val`` is missing, or a linear head could not be fitted.
+        InputError: ``val`` is missing, or the head could not be fitted.
     """
-    linear = entry(spec.model).complete(spec.options).get("head") == "linear"
-    if linear and spec.train.freeze != "all":
-        raise InputError("option 'head' is linear, which needs a frozen tower; use `freeze` all, or another `head`")
-    if linear and taught:
-        raise InputError("option 'head' is linear, which learns from judgements alone; use another `head`")
-    if not given and not linear:
-        raise InputError("`val` is missing: it chooses the epoch; only a linear head does without it")
+    if entry(spec.model).by_epochs(spec.options):
+        if not given:
+            raise InputError(
+                f"`val` is missing: it chooses the epoch; only a {' or '.join(FITTED_HEADS)} head does without it"
+            )
+        return
+    head = entry(spec.model).complete(spec.options)["head"]
+    if spec.train.freeze != "all":
+        raise InputError(f"option 'head' is {head}, which needs a frozen tower; use `freeze` all, or another `head`")
+    if taught:
+        raise InputError(f"option 'head' is {head}, which learns from judgements alone; use another `head`")
 
 
 def require_labelled(data: Judgements, part: str) -> None:
@@ -174,6 +178,9 @@ def holds(run: RunFolder, spec: RunSpec) -> bool:
 
 def finished(path: Path) -> bool:
     """Whether there is a run in this folder with nothing left to train."""
+    # The command line asks for the checks alone, and does without NumPy then.
+    from twinrank.inference.out_of_fold import OutOfFold
+
     run = RunFolder(Path(path))
     if not (run.config.is_file() and run.weights.is_file()):
         return False

@@ -13,7 +13,7 @@ from twinrank.core.randomness import numpy_generator
 from twinrank.data.batch_plan import IMAGES_A_PAIR, plan
 from twinrank.data.judgements import Judgements
 from twinrank.models.profile import bytes_an_image
-from twinrank.models.registry import create_model
+from twinrank.models.registry import create_model, entry
 from twinrank.training.new_network import image_kind
 
 FEW_STEPS = 300
@@ -23,6 +23,8 @@ _LEAST_PATIENCE, _PATIENCE = 8, 0.25
 """Epochs without a better value that are allowed: so many, and such a share of all, at least."""
 _CROP, _CROPPED_FROM = 64, 128
 """Side of a crop, and the side of the smallest images that are cropped, in pixels."""
+_HEAD_RATE = 0.01
+"""Learning rate of a head on features of length 1, see :class:`twinrank.models.comparators.Standardised`."""
 _LARGE, _BYTES = 128, 5 << 29
 """Images of fewer pixels a side are small, unless they recur. Others of a batch may take 2.5 GiB, so that all of the
 training needs less than 4 GB."""
@@ -36,7 +38,8 @@ def suited(spec: RunSpec, stated: Collection[str], pairs: Judgements) -> tuple[T
     their own resolution are cropped: who reads them so says that it matters.
 
     A batch has fewer pairs where its images would need more than 2.5 GiB. Pairs of small images that do not recur are
-    left alone.
+    left alone. A frozen tower changes no image, and needs no memory of a batch. The head of a pretrained network has a
+    learning rate of its own then.
 
     Args:
         spec: Network, options and training values.
@@ -47,8 +50,11 @@ def suited(spec: RunSpec, stated: Collection[str], pairs: Judgements) -> tuple[T
         The values, and a line on each choice with its reason.
     """
     config, lines = spec.train, []
-    if config.fresh or config.freeze == "all":
+    if config.fresh or not entry(spec.model).by_epochs(spec.options):
         return config, []
+    if config.freeze == "all" and "head" in entry(spec.model).options:
+        config, chosen = _changed(config, {"lr": _HEAD_RATE}, stated)
+        lines += [f"a head on features that are standardised takes long steps: {chosen}"] if chosen else []
     used = len(np.unique(np.concatenate([pairs.left, pairs.right])))
     few = used < min(_FEW_IMAGES, len(pairs))
     if few:
@@ -56,7 +62,8 @@ def suited(spec: RunSpec, stated: Collection[str], pairs: Judgements) -> tuple[T
         if chosen:
             judgements = counted(len(pairs), "judgement", "judgements")
             lines.append(f"{counted(used, 'image', 'images')} in {judgements} are few to learn from: {chosen}")
-    if "batch_size" not in stated and (size := _batch_size(replace(spec, train=config), pairs, used)):
+    sized = "batch_size" not in stated and config.freeze != "all"
+    if sized and (size := _batch_size(replace(spec, train=config), pairs, used)):
         config, chosen = _changed(config, {"batch_size": size}, stated)
         lines.append(f"the images of a batch need much memory: {chosen} stays below 4 GB")
     if few:
@@ -75,6 +82,9 @@ def _changed(config: TrainConfig, values: dict[str, Any], stated: Collection[str
 
 
 def _for_few_images(config: TrainConfig, pairs: Judgements) -> dict[str, Any]:
+    if config.freeze == "all":
+        # The features are fixed: those of a mirror image are in them already.
+        return {"monitor": "log_loss"}
     reading, side = pairs.images.reading, min(pairs.images.shape[1:])
     native = reading is not None and reading.fit == "native" and side >= _CROPPED_FROM
     return {"monitor": "log_loss", "flip": True, "crop": _CROP if native else config.crop}

