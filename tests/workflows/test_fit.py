@@ -1,6 +1,8 @@
 """From a table of judgements to a ranking, without an option."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,11 @@ from twinrank.data.images.reading import Reading
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
-from twinrank.workflows import fit as fit_module
 from twinrank.workflows import fit_plan
 from twinrank.workflows.fit_divide import divided
-from twinrank.workflows.fit_parts import Parts, divided_into_parts
+from twinrank.workflows.fit_parts import HALF, Parts, divided_into_parts
 from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch
+from twinrank.workflows.fit_trials import Trials
 from twinrank.workflows.fit_words import sentences
 
 TYPEFACES = Path(__file__).parent.parent / "typefaces"
@@ -109,7 +111,7 @@ def test_other_values_and_other_votes_need_another_folder(
 
 def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "twinrank.api.fitting.Source", lambda images, columns: fit_module.Source(images, columns, Reading(size=32))
+        "twinrank.api.fitting.Source", lambda images, columns: Source(images, columns, Reading(size=32))
     )
     fitted = tr.fit(VOTES, IMAGES, folder)
     assert fitted.model == folder / "model"
@@ -185,13 +187,28 @@ def test_sentences_say_what_the_figures_say() -> None:
 def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, said = list[str](), list[str]()
     plan = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
-    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {}, fit_module.Source(), tmp_path, (), True, None)
-    work = fit_module._Fit(parts, plan, tmp_path, 0, Context(say=said.append))
-    monkeypatch.setattr(fit_module._Fit, "trained", lambda self, run, part, source: begun.append(run.name))
-    monkeypatch.setattr(fit_module._Fit, "judged", lambda self, run: {"log_loss": 0.5})
+    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {}, Source(), tmp_path, (), True, None)
+    work = Trials(parts, plan, tmp_path, 0, Context(say=said.append))
+    monkeypatch.setattr(Trials, "trained", lambda self, run, part, candidate: begun.append(run.name))
+    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": 0.5})
     assert work.tried(until=0.0).name == "whole"
     assert begun == ["whole"]
     assert "left out for want of time" in said[-1]
+
+
+def test_the_best_candidate_is_fitted_again_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, native = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
+    turned = [replace(each, name=f"{each.name}_turned", beside=each.name) for each in (whole, native)]
+    losses, begun = {"whole": 0.6, "native": 0.5, "native_turned": 0.4}, list[tuple[str, Candidate]]()
+    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {HALF: 300}, Source(), tmp_path, (), True, None)
+    work = Trials(parts, [whole, native, *turned], tmp_path, 0, Context())
+    monkeypatch.setattr(Trials, "trained", lambda self, run, part, candidate: begun.append((run.name, candidate)))
+    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": losses[run.name]})
+    best = work.tried(until=math.inf)
+    work.halved(best)
+    work.final(best, until=math.inf)
+    assert begun[:3] == [("whole", whole), ("native", native), ("native_turned", turned[1])]
+    assert begun[3:] == [("half", turned[1]), ("model", turned[1])]
 
 
 def test_many_images_are_read_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

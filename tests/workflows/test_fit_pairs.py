@@ -20,14 +20,14 @@ from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import finished
-from twinrank.workflows import fit as fit_module
-from twinrank.workflows import fit_epochs, fit_plan
+from twinrank.workflows import fit_epochs, fit_plan, fit_trials
 from twinrank.workflows.fit import fit
 from twinrank.workflows.fit_epochs import Paced, paced, train_until
 from twinrank.workflows.fit_folds import Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import divided_into_parts
 from twinrank.workflows.fit_plan import Candidate
+from twinrank.workflows.fit_trials import Trials
 
 SIZE, PAIRS = 8, 240
 
@@ -172,13 +172,13 @@ def test_a_cross_validation_needs_time(
     epochs: int, folds: int, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_epochs, "_MOST_EPOCHS", 100)
-    monkeypatch.setattr(fit_module, "LEAST_VAL", 5)
-    monkeypatch.setattr(fit_module, "paced", lambda candidate, *_: Paced(candidate, epochs, 1.0))
-    monkeypatch.setattr(fit_module, "train_in_time", lambda *_: False)
+    monkeypatch.setattr(fit_trials, "LEAST_VAL", 5)
+    monkeypatch.setattr(fit_trials, "paced", lambda candidate, *_: Paced(candidate, epochs, 1.0))
+    monkeypatch.setattr(fit_trials, "train_in_time", lambda *_: False)
     parts = divided_into_parts(pairs, tmp_path, Source(), 0, None)
     plan = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
     fit_plan.keep_plan(plan, tmp_path)
-    work = fit_module._Fit(parts, plan, tmp_path, 0, Context())
+    work = Trials(parts, plan, tmp_path, 0, Context())
     assert not work.trained_by_epochs(tmp_path / "tried" / "scratch", plan[0], 1e9, 0)
     # A command that goes on does the same.
     assert work.plan == fit_plan.kept_plan(parts, tmp_path, 0.0, Context())
@@ -190,7 +190,7 @@ def test_too_few_images_for_folds_leave_a_network_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", images=images_of(40), left=left, right=right, y=left > right)
     parts, said = divided_into_parts(tmp_path / "few.npz", tmp_path / "fit", Source(), 0, None), list[str]()
     plan = fit_plan.from_scratch(Candidate("arrays", "resize", SIZE), SIZE, 9)
-    work = fit_module._Fit(parts, [replace(plan[0], folds=91)], tmp_path / "fit", 0, Context(said.append))
+    work = Trials(parts, [replace(plan[0], folds=91)], tmp_path / "fit", 0, Context(said.append))
     assert not work.trained_by_epochs(tmp_path / "fit" / "tried" / "scratch", work.plan[0], 1e9, 0)
     assert "too few" in said[-1]
 

@@ -39,6 +39,8 @@ _SMALL, _MANY = 64, 10_000
 scratch. It is also the least size of images that a head gets."""
 _LEAST_TRAIN, LEAST_VAL = 1_000, 100
 """Judgements to train a network from scratch, and to choose its epoch."""
+_LEAST_MIXED, _MOST_MIXED = 1_000, 20_000
+"""Judgements from which on, and images up to which, a head has a latent order besides a linear score."""
 _WIDTHS, _FOLDS = (24, 16, 8), 5
 _SHARE, _SHARE_BESIDE, _LATE = 0.5, 0.25, 1.5
 """Shares of the time that the features of all images may take in one way of reading them: alone, and beside a network
@@ -65,6 +67,7 @@ class Candidate:
         folds: Folds of a cross-validation over images that judges it; 0 judges it by the images that choose its epoch.
         cheaper: Options that replace ``options`` where these leave too little time, the dearest first.
         covered: Share of the pixels that images fill on average, where margins are cut off.
+        beside: Name of another candidate; this one is tried only where that one is the best so far. "" is always.
     """
 
     name: str
@@ -76,18 +79,20 @@ class Candidate:
     folds: int = 0
     cheaper: list[dict[str, Any]] = field(default_factory=list)
     covered: float = 1.0
+    beside: str = ""
 
     @property
     def by_epochs(self) -> bool:
         """Whether it is trained by epochs, which held-out images choose; else it is a head, cross-validated."""
-        return entry(self.model).complete(self.options).get("head") != "linear"
+        return entry(self.model).by_epochs(self.options)
 
     @property
     def words(self) -> str:
         """What it is, in a few words."""
         ways = {"resize": "whole images,", "pad": "whole images, padded to", "native": "at their own resolution, up to"}
         network = f"{self.model} from scratch, " if self.by_epochs else ""
-        return f"{network}{ways.get(self.fit, self.fit)} {self.size} pixels"
+        turned = ", upside down, too" if self.options.get("turned") else ""
+        return f"{network}{ways.get(self.fit, self.fit)} {self.size} pixels{turned}"
 
     def reading(self, given: Reading) -> Reading:
         """The reading of a user, with this fit and size."""
@@ -137,9 +142,9 @@ def keep_plan(plan: Sequence[Candidate], out: Path) -> None:
 def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
     """What is tried, one after the other, at sizes for which there is time.
 
-    Heads on a frozen network come first. Where images are small or many, and judgements are not few, a network is
-    trained from scratch in the time that is left. Heads then get less time, and are left out where their features take
-    more of it, or more memory than there is.
+    Heads on a frozen network come first, then the best of them with images upside down, too. Where images are small or
+    many, and judgements are not few, a network is trained from scratch in the time that is left. Heads then get less
+    time, and are left out where their features take more of it, or more memory than there is.
 
     Args:
         parts: The judgements.
@@ -162,7 +167,14 @@ def planned(parts: Parts, seconds: float, context: Context) -> list[Candidate]:
             continue
         fitting = affordable(head, count, share * seconds, context, isinstance(images, ImageStore), bool(scratch))
         kept += [] if fitting is None else [fitting]
-    return kept + scratch
+    if parts.counts[DEVELOPMENT] >= _LEAST_MIXED and count <= _MOST_MIXED:
+        kept = [replace(head, options=head.options | {"head": "mixed"}) for head in kept]
+    return [*kept, *map(_turned, kept), *scratch]
+
+
+def _turned(head: Candidate) -> Candidate:
+    """The same with images upside down, too."""
+    return replace(head, name=f"{head.name}_turned", options=head.options | {"turned": True}, beside=head.name)
 
 
 def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
