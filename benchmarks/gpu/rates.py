@@ -26,8 +26,9 @@ from twinrank.training import loop
 from twinrank.training.hooks import Hooks, Item
 from twinrank.training.train import train
 
-WARM, CHECKED = 24, 8
-"""Steps that are not timed, and steps between two looks at the clock. Where no time is measured, few are enough."""
+WARM, CHECKED = 32, 64
+"""Steps that are not timed, and steps between two looks at the clock: each look costs the time in which a device with
+nothing to do waits for new work. Where no time is measured, few are enough."""
 
 
 class EnoughError(Exception):
@@ -50,11 +51,12 @@ class Clock:
         """Count a step of so many pairs, and tell whether that is enough."""
         self._steps += 1
         self._pairs += pairs
-        if self._steps % self._checked or self._steps < self._warm:
+        after = self._steps - self._warm
+        if after < 0 or after % self._checked:
             return False
         finished()
         now = time.perf_counter()
-        if self._steps == self._warm:
+        if not after:
             self._started, self._pairs = now, 0
             return False
         self.rate = self._pairs / (now - self._started)

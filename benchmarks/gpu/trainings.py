@@ -1,0 +1,104 @@
+"""How far trainings get in their time."""
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.rates import rate
+from benchmarks.gpu.work import GUIDE, Work
+from twinrank.config import RunSpec
+from twinrank.inference.evaluate import evaluate
+from twinrank.runs import RunFolder
+from twinrank.training.hooks import Hooks
+from twinrank.training.train import train
+from twinrank.workflows.distill import distill
+from twinrank.workflows.recipe import read_recipe
+
+CHAIN, WIDTH = ("pairs-30min_seed1", "pairs-100min_seed2", "pairs-ensemble_seed3"), 64
+"""Runs of the recipe ``record``, the later ones taught by the earlier ones; and the width of order_net here."""
+TRAINING_SHARE, EPOCH_OVERHEAD, VALIDATION = 0.9, 0.15, 1.03
+"""Share of a training's time that epochs get; seconds that files take after each; time with validation."""
+
+
+def fitted(
+    work: Work, name: str, spec: RunSpec, seconds: float, folder: Path, teachers: tuple[Path, ...] = ()
+) -> RunFolder:
+    """Train a network for a time, as many epochs as fit, and evaluate it.
+
+    Args:
+        work: Part.
+        name: Name of the run.
+        spec: Network and training values, whose epochs are replaced.
+        seconds: Time in all.
+        folder: Folder of the runs.
+        teachers: Runs whose mean teaches target levels.
+    """
+    until, test = time.monotonic() + seconds, work.load("test_private", 32)
+    # Without a teacher's levels a step is as long.
+    plain = {"level_weight": 0.0} if teachers else {}
+    timed = replace(spec, train=replace(spec.train, **plain))
+    pairs_a_second = rate(timed, work.train, work.val, 0.0 if work.tiny else 1.5)
+    epoch = VALIDATION * len(work.train) / pairs_a_second + EPOCH_OVERHEAD
+    epochs = 2 if work.tiny else max(2, int(TRAINING_SHARE * (until - time.monotonic()) / epoch))
+    spec = replace(spec, train=replace(spec.train, epochs=epochs))
+    run = folder / name
+    print(f"{work.part}: {name}, {pairs_a_second:,.0f} pairs a second, {epochs} epochs", flush=True)
+    began = time.monotonic()
+    if teachers:
+        distill(teachers, spec, work.train, work.val, run, hooks=_Lines())
+    else:
+        train(spec, work.train, work.val, run, hooks=_Lines())
+    passed = time.monotonic() - began
+    history = RunFolder(run).read_history()
+    scores = {
+        key: record["metrics"] for key, record in evaluate(RunFolder(run), [work.val, test]).items() if key != "tests"
+    }
+    steps = sum(entry["seconds"] for entry in history)
+    accuracy = {key: metrics["accuracy"] for key, metrics in scores.items()}
+    shown = ", ".join(f"{key} {a['value']:.2%} ({a['low']:.2%} to {a['high']:.2%})" for key, a in accuracy.items())
+    found = {"model": spec.model, "options": spec.options, "train": vars(spec.train), "history": history}
+    found |= {"seconds": passed, "seconds of steps": steps, "metrics": scores}
+    work.keep(name, found, f"{name}, {epochs} epochs, {passed:.0f} s, {steps:.0f} s of them steps: {shown}")
+    return RunFolder(run)
+
+
+class _Lines(Hooks):
+    """A line an epoch."""
+
+    def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
+        print(f"  epoch {entry['epoch']}: val {entry['val']['accuracy']:.2%}, {entry['seconds']:.1f} s", flush=True)
+
+
+def pairs(work: Work) -> None:
+    """The pairs-only track: the three networks of the recipe record that teach each other, all wider than there."""
+    specs = {name: spec for name, spec in read_recipe("record").runs.items() if name in CHAIN}
+    runs, epochs = dict[str, Path](), [spec.train.epochs for spec in specs.values()]
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        for number, (name, spec) in enumerate(specs.items()):
+            seconds = work.left * epochs[number] / sum(epochs[number:])
+            wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+            teachers = tuple(runs[teacher] for teacher in spec.teachers)
+            runs[name] = fitted(work, name, wide, seconds, Path(folder), teachers).path
+
+
+def opened(work: Work) -> None:
+    """The open track: pairs are rendered anew for every step."""
+    name, spec = next(iter(read_recipe("open").runs.items()))
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+        fitted(work, name, wide, work.left, Path(folder))
+
+
+def guide(work: Work) -> None:
+    """The guide's best network at full width, with twinrank's training values."""
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        fitted(work, GUIDE, work.spec(GUIDE, {}), work.left, Path(folder))
+
+
+def _memory() -> Path | None:
+    """A folder in memory, if there is one: an epoch takes a second, and its files need not last."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
