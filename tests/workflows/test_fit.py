@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from twinrank.inference.form import ImageForm
 from twinrank.workflows import fit_plan
 from twinrank.workflows.fit_divide import divided
 from twinrank.workflows.fit_parts import HALF, Parts, divided_into_parts
-from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch
+from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch, kept_plan
 from twinrank.workflows.fit_trials import Trials
 from twinrank.workflows.fit_words import sentences
 
@@ -107,6 +108,21 @@ def test_other_values_and_other_votes_need_another_folder(
     for table, message in ((ties, "every judgement is a tie"), (few, "judge ")):
         assert message in refused(capsys, table, "--images", IMAGES, "--out", tmp_path / "new", "--size", 32)
     assert not (tmp_path / "new").exists()
+
+
+def test_images_that_changed_need_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = shutil.copytree(IMAGES, tmp_path / "images")
+    source = Source(images=images, reading=Reading(size=32))
+    parts = divided_into_parts(VOTES, tmp_path / "fit", source, 0, None)
+    monkeypatch.setattr(fit_plan, "planned", lambda *_: [Candidate("whole", "resize", 32)])
+    for _ in range(2):
+        kept_plan(parts, tmp_path / "fit", 60.0, Context())
+    # Nobody judged this one.
+    shutil.copy(images / NAMES[0], images / "more.png")
+    kept_plan(parts, tmp_path / "fit", 60.0, Context())
+    shutil.copy(images / NAMES[0], images / NAMES[1])
+    with pytest.raises(InputError, match="was begun with images of other content"):
+        kept_plan(parts, tmp_path / "fit", 60.0, Context())
 
 
 def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

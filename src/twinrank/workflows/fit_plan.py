@@ -1,5 +1,6 @@
 """What ``twinrank fit`` tries: what the images suggest, and what there is time for."""
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from twinrank.core.values import with_values
 from twinrank.data.images.files import image_files
 from twinrank.data.images.reading import Fit, Reading
 from twinrank.data.images.store import ImageStore
+from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.workflows.fit_parts import DEVELOPMENT, VAL, Parts
 
@@ -48,7 +50,7 @@ that is trained from scratch. The latter may be exceeded by a factor before such
 _HEAD_SECONDS, _HEAD_BYTES = 0.02, 150_000
 """Time and memory that fitting heads takes for each image, once its features are there."""
 _MOST_TIMED, _TIMES = 32, 4
-_KEPT = "plan.json"
+_KEPT, _IMAGES = "plan.json", "images.json"
 MODEL = "efficientnet_lite0"
 """The network with public weights."""
 
@@ -125,8 +127,23 @@ def kept_plan(parts: Parts, out: Path, seconds: float, context: Context) -> list
     if not isinstance(parts.images, ImageStore):
         # Images that nobody judged are ranked, too: what cannot be used is said before anything is fitted.
         reading = plan[0].reading(parts.source.reading)
-        ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
+        store = ImageStore.from_folder(parts.images, reading, context.progress, context.threads)
+        _require_same_images(store, parts, out)
     return plan
+
+
+def _require_same_images(store: ImageStore, parts: Parts, out: Path) -> None:
+    """Keep the digest of the images that were judged, or make sure that they are what they were."""
+    assert store.names is not None and store.digests is not None
+    assert isinstance(parts.images, Path)
+    places = {parts.images / name: place for place, name in enumerate(store.names.tolist())}
+    judged = [store.digests[places[path]].tobytes() for path in sorted(parts.files) if path in places]
+    digest = hashlib.sha256(b"".join(judged)).hexdigest()
+    kept = out / _IMAGES
+    if not kept.exists():
+        write_json(kept, {"sha256": digest})
+    elif read_json(kept) != {"sha256": digest}:
+        raise InputError(f"{out}: was begun with images of other content; choose another folder with `out`")
 
 
 def keep_plan(plan: Sequence[Candidate], out: Path) -> None:

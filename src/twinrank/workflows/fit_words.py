@@ -7,6 +7,8 @@ from twinrank.core.messages import counted
 
 _HARDLY, _CLEARLY = 0.003, 0.01
 """Gain of log-loss, in nats, by twice the judgements: below the first they hardly help, from the second on clearly."""
+_FEW_PAIRS = 50
+"""Pairs that were judged twice, below which their agreement tells little."""
 
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
@@ -34,9 +36,10 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
         return "How good it could be is not known: no two people judged the same pair."
     agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
     pairs = counted(agreement["n"], "pair", "pairs")
+    rough = " That is a rough guess, from few pairs." if agreement["n"] < _FEW_PAIRS else ""
     return (
         f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once. So"
-        f" any predictor can be right on {_percent(ceiling)} of single votes at most."
+        f" any predictor can be right on {_percent(ceiling)} of single votes at most.{rough}"
     )
 
 
