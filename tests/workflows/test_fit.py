@@ -20,7 +20,7 @@ from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
 from twinrank.workflows import fit_plan
 from twinrank.workflows.fit_divide import divided
-from twinrank.workflows.fit_parts import HALF, Parts, divided_into_parts
+from twinrank.workflows.fit_parts import ALL, HALF, Parts, divided_into_parts
 from twinrank.workflows.fit_plan import Candidate, affordable, candidates, from_scratch, kept_plan
 from twinrank.workflows.fit_trials import Trials
 from twinrank.workflows.fit_words import sentences
@@ -206,7 +206,7 @@ def test_a_way_for_which_no_time_is_left_is_not_begun(tmp_path: Path, monkeypatc
     parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {}, Source(), tmp_path, (), True, None)
     work = Trials(parts, plan, tmp_path, 0, Context(say=said.append))
     monkeypatch.setattr(Trials, "trained", lambda self, run, part, candidate: begun.append(run.name))
-    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": 0.5})
+    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": 0.5, "accuracy": 0.7})
     assert work.tried(until=0.0).name == "whole"
     assert begun == ["whole"]
     assert "left out for want of time" in said[-1]
@@ -216,10 +216,10 @@ def test_the_best_candidate_is_fitted_again_as_it_was(tmp_path: Path, monkeypatc
     whole, native = candidates(saved(tmp_path, [(640, 640), (500, 400)]), Reading())
     turned = [replace(each, name=f"{each.name}_turned", beside=each.name) for each in (whole, native)]
     losses, begun = {"whole": 0.6, "native": 0.5, "native_turned": 0.4}, list[tuple[str, Candidate]]()
-    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {HALF: 300}, Source(), tmp_path, (), True, None)
+    parts = Parts(tmp_path, ".csv", read_votes(VOTES), {}, {HALF: 300, ALL: 600}, Source(), tmp_path, (), True, None)
     work = Trials(parts, [whole, native, *turned], tmp_path, 0, Context())
     monkeypatch.setattr(Trials, "trained", lambda self, run, part, candidate: begun.append((run.name, candidate)))
-    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": losses[run.name]})
+    monkeypatch.setattr(Trials, "judged", lambda self, run: {"log_loss": losses[run.name], "accuracy": 0.7})
     best = work.tried(until=math.inf)
     work.halved(best)
     work.final(best, until=math.inf)

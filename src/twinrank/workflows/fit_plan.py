@@ -134,7 +134,8 @@ def kept_plan(parts: Parts, out: Path, seconds: float, context: Context) -> list
 
 def _require_same_images(store: ImageStore, parts: Parts, out: Path) -> None:
     """Keep the digest of the images that were judged, or make sure that they are what they were."""
-    assert store.names is not None and store.digests is not None
+    assert store.names is not None
+    assert store.digests is not None
     assert isinstance(parts.images, Path)
     places = {parts.images / name: place for place, name in enumerate(store.names.tolist())}
     judged = [store.digests[places[path]].tobytes() for path in sorted(parts.files) if path in places]

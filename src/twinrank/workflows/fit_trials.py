@@ -24,6 +24,7 @@ from twinrank.workflows.fit_folds import HELD_OUT, Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
 from twinrank.workflows.fit_parts import ALL, ALL_BUT_VAL, DEVELOPMENT, HALF, TRAIN, VAL, Parts
 from twinrank.workflows.fit_plan import LEAST_VAL, Candidate, keep_plan
+from twinrank.workflows.fit_words import table_row
 from twinrank.workflows.rank import ScoredImages, rank
 
 TRIED = "tried"
@@ -77,21 +78,25 @@ class Trials:
                 would take longer than what is left, as the last one did.
         """
         runs, seconds = list[Path](), 0.0
+        self.context.say(table_row("candidate", "log-loss", "accuracy", "seconds", "what"))
         for candidate in self.plan:
             run, began = self.out / TRIED / candidate.name, time.monotonic()
             if candidate.beside and (not runs or self.best(runs).name != candidate.beside):
                 continue
-            if candidate.by_epochs:
+            if done := self.done(run) and (not candidate.folds or (_folds_of(run) / HELD_OUT).is_file()):
+                tried = True
+            elif candidate.by_epochs:
                 tried = self.trained_by_epochs(run, candidate, until - seconds, least=0 if runs else 1)
-            elif tried := self.done(run) or not runs or (began + _WITH_THE_REST * seconds <= until and not self.closed):
+            elif tried := not runs or (began + _WITH_THE_REST * seconds <= until and not self.closed):
                 self.trained(run, DEVELOPMENT, candidate)
                 seconds = time.monotonic() - began
             if not tried:
                 self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` and another `out`")
                 continue
             runs.append(run)
-            loss = self.judged(run)["log_loss"]
-            self.context.say(f"{candidate.name} ({candidate.words}): log-loss {loss:.4f} on unseen images")
+            judged, took = self.judged(run), "done before" if done else f"{time.monotonic() - began:.0f}"
+            numbers = f"{judged['log_loss']:.4f}", f"{judged['accuracy']:.1%}"
+            self.context.say(table_row(candidate.name, *numbers, took, candidate.words))
         return self.best(runs, self.context)
 
     def best(self, runs: Sequence[Path], context: Context = Context()) -> Path:
@@ -157,20 +162,24 @@ class Trials:
         candidate = self.candidate(best)
         if self.parts.counts[HALF] < _LEAST_HALF or candidate.by_epochs:
             return None
-        return self.trained(self.out / TRIED / HALF, HALF, candidate)
+        return self.trained_again(self.out / TRIED / HALF, HALF, candidate)
 
-    def trained(self, run: Path, part: str, candidate: Candidate) -> Path:
-        """A head that was fitted to a part of the judgements."""
+    def trained_again(self, run: Path, part: str, candidate: Candidate) -> Path:
+        """A head like the best one, that was fitted to another part of the judgements."""
         if self.done(run):
             self.context.say(f"{run}: done before")
-            return run
+        else:
+            self.trained(run, part, candidate)
+            self.context.say(f"{run}: fitted to {self.parts.counts[part]:,} judgements")
+        return run
+
+    def trained(self, run: Path, part: str, candidate: Candidate) -> None:
+        """Fit a head to a part of the judgements, or go on with it."""
         if RunFolder(run).config.is_file():
             resume(run, hooks=_Progress(1), context=self.quiet)
-            return run
+            return
         given, source = self.parts.part(part), self.source(candidate)
         train(candidate.spec(self.seed), given, None, run, source=source, hooks=_Progress(1), context=self.quiet)
-        self.context.say(f"{run}: fitted to {self.parts.counts[part]:,} judgements")
-        return run
 
     def trained_by_epochs(self, run: Path, candidate: Candidate, until: float, least: int) -> bool:
         """Train a network with as many epochs as there is time for.
@@ -184,9 +193,6 @@ class Trials:
         Returns:
             Whether there is a run.
         """
-        if self.done(run) and (not candidate.folds or (_folds_of(run) / HELD_OUT).is_file()):
-            self.context.say(f"{run}: done before")
-            return True
         if self.closed:
             return False
         if not candidate.folds:
@@ -252,7 +258,7 @@ class Trials:
         """
         run, candidate = self.out / FITTED, self.candidate(best)
         if not candidate.by_epochs:
-            return self.trained(run, ALL, candidate)
+            return self.trained_again(run, ALL, candidate)
         if self.done(run) or (RunFolder(run).config.is_file() and fitted_to(run) == fitted_to(best)):
             # It is fitted again, or a copy.
             return run
