@@ -46,7 +46,11 @@ def test_it_leaves_a_model_a_ranking_and_pages(folder: Path) -> None:
     assert len(found["said"]) == 3
     assert len((folder / "ranking.csv").read_text().splitlines()) == 61
     assert found["said"][0].split(",")[0] in (folder / "ranking.html").read_text()
-    assert (folder / "report.html").is_file()
+    page = (folder / "report.html").read_text()
+    assert "<h1>fit · which" in page
+    assert "What was found" in page
+    assert "resize_turned" in page
+    assert "<dt>epochs</dt>" not in page
 
 
 def test_no_test_image_is_in_what_was_tried(folder: Path) -> None:

@@ -27,6 +27,7 @@ def write_report(
     digits: Mapping[str, np.ndarray] | None = None,
     on_benchmark: bool = True,
     figures: Path | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a run. Nothing is trained or predicted; every number comes from the run folder.
 
@@ -37,6 +38,8 @@ def write_report(
         digits: True digits by key, integer (N, 2), by row of the predictions. They only draw and caption pictures.
         on_benchmark: Whether to show the run beside published results on the benchmark.
         figures: Folder for the figures as PNG files; None writes the page alone.
+        found: What ``twinrank fit`` found with this run: the content of ``fit.json``, ``name`` of the folder, and
+            whether the images are ``ranked`` beside the page.
 
     Returns:
         Path of the page.
@@ -59,6 +62,7 @@ def write_report(
         mistakes=_mistakes(contents, pictures or {}, digits),
         digits=bool(digits),
         on_benchmark=on_benchmark,
+        found=found,
     )
     path = Path(out) if out is not None else Path(run) / "report.html"
     write_page(path, page)

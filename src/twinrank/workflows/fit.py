@@ -98,7 +98,8 @@ def fit(
         found = _found(work, best, test, halved, model)
         write_json(out / FIT, found | provenance(context.command))
         ranking = work.ranked(model, found["said"])
-        report(best, out / "report.html")
+        shown = found | {"name": out.resolve().name, "ranked": ranking is not None}
+        report(best, out / "report.html", found=shown)
     return Fitted(out, model, ranking, found)
 
 
@@ -118,7 +119,11 @@ def _found(work: Trials, best: Path, test: Mapping[str, Any], halved: Path | Non
     by_val = candidate.by_epochs and not candidate.folds
     found: dict[str, Any] = {
         "judgements": dict(work.parts.counts),
-        "tried": {"log_loss": tried, "best": best.name},
+        "tried": {
+            "log_loss": tried,
+            "what": {name: work.candidate(Path(name)).words for name in tried},
+            "best": best.name,
+        },
         "chose_epoch" if by_val else "out_of_fold": work.judged(best),
         "test": test,
         "model": {"n": fitted_to(model), "by_epochs": candidate.by_epochs},

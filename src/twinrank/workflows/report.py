@@ -1,6 +1,8 @@
 """The page of a run or a stack, with everything that its data files add: pictures, and the benchmark's true digits."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,9 @@ _LARGEST_TABLE = 500_000_000
 """Bytes of the CSV file of a folder of images."""
 
 
-def report(path: Path, out: Path | None = None, figures: Path | None = None) -> Path:
+def report(
+    path: Path, out: Path | None = None, figures: Path | None = None, found: Mapping[str, Any] | None = None
+) -> Path:
     """Write the page of a run or a stack. Nothing is trained or predicted.
 
     The page of a run shows pictures from the files that its predictions name, where these files are unchanged. True
@@ -34,6 +38,7 @@ def report(path: Path, out: Path | None = None, figures: Path | None = None) -> 
         path: Run folder or stack folder.
         out: Path of the page; ``report.html`` in the folder if None.
         figures: Folder for the figures as PNG files; None writes the page alone.
+        found: What ``twinrank fit`` found with a run, see :func:`twinrank.reporting.page.write_report`.
 
     Returns:
         Path of the page.
@@ -42,10 +47,14 @@ def report(path: Path, out: Path | None = None, figures: Path | None = None) -> 
         InputError: Something is missing or damaged, or the page cannot be written.
     """
     folder = StackFolder(Path(path))
-    return _report_stack(folder, out, figures) if folder.config.is_file() else _report_run(folder.path, out, figures)
+    return (
+        _report_stack(folder, out, figures)
+        if folder.config.is_file()
+        else _report_run(folder.path, out, figures, found)
+    )
 
 
-def _report_run(run: Path, out: Path | None, figures: Path | None) -> Path:
+def _report_run(run: Path, out: Path | None, figures: Path | None, found: Mapping[str, Any] | None) -> Path:
     pictures: dict[str, Judgements] = {}
     digits: dict[str, np.ndarray] = {}
     contents = read_run(run)
@@ -55,7 +64,9 @@ def _report_run(run: Path, out: Path | None, figures: Path | None) -> Path:
             if (drawn := benchmark_digits(data)) is not None:
                 digits[key] = drawn
     on_benchmark = all(is_benchmark(Path(file["path"])) for file in contents.config["data"].values())
-    return write_report(run, out, pictures=pictures, digits=digits, on_benchmark=on_benchmark, figures=figures)
+    return write_report(
+        run, out, pictures=pictures, digits=digits, on_benchmark=on_benchmark, figures=figures, found=found
+    )
 
 
 def _report_stack(folder: StackFolder, out: Path | None, figures: Path | None) -> Path:
