@@ -75,7 +75,7 @@ def test_one_command_trains_from_pairs(
     ids = {name: set(load_pairs(out / "split" / f"{name}.rows.npz").row_ids) for name in ("train", "val", "test")}
     assert len(set.union(*ids.values())) == PAIRS
     before = {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
-    monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out: None)
+    monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out, found: None)
     main(command)
     assert "done before" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")} == before
@@ -88,7 +88,7 @@ def test_images_that_recur_are_ranked_and_fitted_again_where_there_is_time(
     left, right = np.array([random.choice(60, 2, replace=False) for _ in range(400)]).T
     y = (images.mean((1, 2))[left] > images.mean((1, 2))[right]).astype(np.int8)
     np.savez(tmp_path / "images.npz", images=images, left=left, right=right, y=y)
-    monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out: None)
+    monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out, found: None)
     fitted = fit(tmp_path / "images.npz", tmp_path / "fit", minutes=1)
     assert fitted.ranking is not None
     assert len(fitted.ranking.names) == 60
