@@ -66,7 +66,7 @@ def fill_cache(spec: RunSpec, pairs: Judgements, hidden: np.ndarray) -> None:
     random = np.random.default_rng(1)
     mixed = random.standard_normal((_HIDDEN, model.features), np.float32) * (random.random(model.features) < 0.3)
     cache, digests = FeatureCache(network_digest(model.eval()), model.features), image_digests(pairs.images)
-    with cache.filling(len(hidden)) as kept:
+    with cache.filling(digests) as kept:
         assert kept, "the folder for temporary files has no room"
         for start in range(0, len(hidden), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from twinrank.core.locks import is_locked
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.inference import feature_cache, features
+from twinrank.inference.feature_cache import FeatureCache
 from twinrank.inference.features import frozen_features
 from twinrank.inference.predict import image_features, pairwise_logits
 from twinrank.models.registry import create_model
@@ -74,6 +76,21 @@ def test_features_of_images_upside_down_are_computed_besides(
     with torch.inference_mode():
         whole = model.embed_batch(torch.from_numpy(images)).features.numpy()
     np.testing.assert_allclose(whole, expected, rtol=0.05, atol=0.05)
+
+
+def test_processes_with_other_images_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINRANK_CACHE", str(tmp_path))
+    cache, digests = FeatureCache("0" * 64, 2), np.arange(64, dtype=np.uint8).reshape(2, 32)
+    values = np.array([[1.0, 2.0], [3.0, 4.0]], np.float16)
+    with cache.filling(digests[:1]), cache.filling(digests[1:]):
+        (first, second) = sorted((tmp_path / "features").glob("*/filling*"))
+        assert is_locked(first)
+        assert is_locked(second)
+        for row in (0, 1):
+            cache.append(digests[row : row + 1], values[row : row + 1])
+    features, found = cache.read(digests)
+    assert found.all()
+    assert np.array_equal(features, values)
 
 
 def test_other_weights_views_and_arithmetic_have_other_features(

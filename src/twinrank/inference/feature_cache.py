@@ -2,7 +2,7 @@
 
 A record has the digest of an image, a checksum, and the features of the image in half precision. Records are appended.
 So a process that is killed loses the record that it was writing, and no other. A record that is damaged or incomplete
-counts as missing.
+counts as missing. Processes that need features of the same images wait for each other; others append by turns.
 """
 
 import os
@@ -17,9 +17,10 @@ import numpy as np
 from twinrank.core.cache_folder import cache_folder
 from twinrank.core.locks import is_locked, locked
 from twinrank.data.images.room import limit
+from twinrank.errors import InputError
 
 DIGEST_BYTES = 32
-_RECORDS, _LOCK = "records", "lock"
+_RECORDS, _LOCK, _FILLING, _LOCKS = "records", "lock", "filling", 256
 _LARGEST = np.finfo(np.float16).max
 
 
@@ -37,11 +38,11 @@ class FeatureCache:
         self._record = np.dtype([("digest", "u1", DIGEST_BYTES), ("check", "<u4"), ("features", "<f2", features)])
 
     @contextmanager
-    def filling(self, needed: int) -> Iterator[bool]:
-        """A block that appends features, while other processes wait that do the same.
+    def filling(self, digests: np.ndarray) -> Iterator[bool]:
+        """A block that appends features, while other processes wait that need the same.
 
         Args:
-            needed: Number of images whose features may be appended.
+            digests: Digests of the images whose features may be appended, uint8 (M, 32).
 
         Yields:
             Whether the cache can be written; without it, features are computed again each time.
@@ -53,8 +54,10 @@ class FeatureCache:
         except OSError:
             yield False
             return
-        with locked(self._folder / _LOCK):
-            yield _room(self._folder, needed * self._record.itemsize)
+        # Few names, so that few files stay; two sets of one name wait for each other.
+        number = zlib.crc32(np.unique(digests, axis=0).tobytes()) % _LOCKS
+        with locked(self._folder / f"{_FILLING}{number}"):
+            yield _room(self._folder, len(digests) * self._record.itemsize)
 
     def read(self, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of images, as far as they are here.
@@ -94,7 +97,7 @@ class FeatureCache:
         records = np.empty(len(digests), self._record)
         records["digest"], records["features"] = digests, features
         records["check"] = [_check(each) for each in features]
-        with suppress(OSError), self._file.open("ab") as file:
+        with suppress(OSError, InputError), locked(self._folder / _LOCK), self._file.open("ab") as file:
             # What a killed process has left incomplete makes way.
             file.truncate(self._count() * self._record.itemsize)
             file.write(records.tobytes())
@@ -129,7 +132,7 @@ def _room(folder: Path, needed: int) -> bool:
             others.append((found.st_mtime, found.st_size, path))
     excess = sum(size for _, size, _ in others) + needed - limit()
     for _, size, path in sorted(others):
-        if excess > 0 and path.parent != folder and not is_locked(path.parent / _LOCK):
+        if excess > 0 and path.parent != folder and not any(map(is_locked, path.parent.glob(f"{_FILLING}*"))):
             with suppress(OSError):
                 path.unlink()
                 excess -= size

@@ -67,7 +67,7 @@ def _features(
     features, found = cache.read(digests)
     if found.all():
         return features
-    with cache.filling(len(chosen) - int(found.sum())) as kept:
+    with cache.filling(digests[~found]) as kept:
         # Another process may have computed them meanwhile. Two arrays of features would be too many.
         del features
         features, found = cache.read(digests)
