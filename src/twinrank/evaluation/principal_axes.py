@@ -111,8 +111,9 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means, and standard deviations times the square root of the number of features, float32 (F,) each."""
     count, total, squares = len(features), 0.0, 0.0
     for start in range(0, count, _ROWS_AT_ONCE):
-        block = np.asarray(features[start : start + _ROWS_AT_ONCE], np.float64)
-        total, squares = total + block.sum(0), squares + (block**2).sum(0)
+        block = np.array(features[start : start + _ROWS_AT_ONCE], np.float64)
+        total = total + block.sum(0)
+        squares = squares + np.square(block, out=block).sum(0)
     mean = np.asarray(total) / count
     variance = np.maximum(np.asarray(squares) / count - mean**2, 0.0)
     # A feature that is the same everywhere tells nothing; it keeps its size instead of being blown up.
