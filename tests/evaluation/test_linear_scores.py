@@ -107,7 +107,7 @@ def test_all_axes_keep_all_distances(images: int, length: int, monkeypatch: pyte
     features = np.random.default_rng(5).normal(3, 2, (images, length)).astype(np.float32)
     axes = PrincipalAxes.of(features)
     standard = (features - features.mean(0)) / (features.std(0) * np.sqrt(length))
-    monkeypatch.setattr(principal_axes, "_ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(principal_axes, "_IMAGES_AT_ONCE", 16)
     coordinates = axes.coordinates(features, np.arange(images))
     assert np.allclose(coordinates @ coordinates.T, standard @ standard.T, atol=1e-4)
     chosen = np.arange(images)[::-2]

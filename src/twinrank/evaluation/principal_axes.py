@@ -14,7 +14,8 @@ _MOST_AXES = 1_024
 _EXTRA = 64
 """Random directions besides, for the accuracy of the last axes."""
 _ROUNDS = 2
-_ROWS_AT_ONCE = 4_096
+_ROWS_AT_ONCE, _IMAGES_AT_ONCE = 4_096, 1_024
+"""Rows that axes are found from at a time, and images whose coordinates are computed at a time."""
 _NEGLIGIBLE = 1e-7
 """Share of the largest variance below which an axis is rounding alone."""
 _LEAST_DEVIATION = 1e-6
@@ -73,8 +74,8 @@ class PrincipalAxes:
             images: Numbers of J images.
         """
         found = np.empty((len(images), self.axes.shape[1]), np.float32)
-        for start in range(0, len(images), _ROWS_AT_ONCE):
-            some = images[start : start + _ROWS_AT_ONCE]
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            some = images[start : start + _IMAGES_AT_ONCE]
             found[start : start + len(some)] = self._standardised(features[some]) @ self.axes
         return found
 
