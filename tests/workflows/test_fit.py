@@ -59,11 +59,12 @@ def test_no_test_image_is_in_what_was_tried(folder: Path) -> None:
     assert not images["development"] & images["test"]
 
 
-def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path) -> None:
+def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tr.Run(folder).path == folder / "model"
     out = tmp_path / "p.csv"
     main(["predict", "--run", str(folder), "--data", str(VOTES), "--images", str(IMAGES), "--out", str(out)])
     assert len(out.read_text().splitlines()) == 401
+    assert "training used both images of 400 of 400 pairs" in capsys.readouterr().out
 
 
 def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) -> None:

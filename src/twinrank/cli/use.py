@@ -72,15 +72,23 @@ def predict(
     """
     from twinrank.data.source import Source
     from twinrank.inference.label import write_predictions
-    from twinrank.inference.load import load_predictor
+    from twinrank.inference.load import images_of_training, load_predictor
     from twinrank.runs import PRETRAINED
 
-    predictor = load_predictor(*([PRETRAINED] if run is None else run))
+    runs = [PRETRAINED] if run is None else run
+    predictor, used = load_predictor(*runs), images_of_training(*runs)
     source = Source(images, columns or {}, resize=resize)
     with listening() as context:
         progress = partial(context.progress, str(data))
         count = write_predictions(
-            predictor, data, out, probabilities=probabilities, source=source, context=context, progress=progress
+            predictor,
+            data,
+            out,
+            probabilities=probabilities,
+            source=source,
+            used=used,
+            context=context,
+            progress=progress,
         )
     words = ("probability", "probabilities") if probabilities else ("label", "labels")
     print(f"{out}: {counted(count, *words)} for {data}")

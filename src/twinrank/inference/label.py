@@ -11,8 +11,10 @@ from scipy.special import expit
 from twinrank.benchmark.submission import write_in_parts
 from twinrank.core.context import Context
 from twinrank.core.files import require_ending
+from twinrank.core.messages import counted
 from twinrank.data.inputs import require_other_files, require_own_columns
 from twinrank.data.judgements import Judgements
+from twinrank.data.overlap import seen_images
 from twinrank.data.source import Source
 from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference.form import ImageForm
@@ -49,6 +51,7 @@ def write_predictions(
     *,
     probabilities: bool = False,
     source: Source | None = None,
+    used: np.ndarray | None = None,
     context: Context = Context(),
     progress: Callable[[int, int], None] = lambda done, pairs: None,
 ) -> int:
@@ -65,6 +68,7 @@ def write_predictions(
         out: CSV. It is written atomically, so nothing is left behind if a late chunk is refused.
         probabilities: Whether there are more columns than a submission has.
         source: Where the images of a table are.
+        used: Hashes of the images that training used, uint64 (K,); a line says how many pairs are of these.
         context: Listeners.
         progress: Function that gets the number of pairs done, and of all pairs.
 
@@ -77,12 +81,15 @@ def write_predictions(
     require_ending(out, ".csv")
     require_other_files([out], file, predictor.form.source(source))
     require_own_columns(Path(out), COLUMNS)
+    known = 0
     with predictor.form.stream(file, source, context) as stream:
 
         def predicted() -> Iterator[dict[str, list[object]]]:
+            nonlocal known
             done = 0
             for chunk in stream.chunks:
                 logit = predictor.logits(chunk)
+                known += 0 if used is None else int(seen_images(chunk, used).all(1).sum())
                 columns = {"id": chunk.row_ids, "label": (logit > 0).astype(int)}
                 if probabilities:
                     columns |= _probabilities(predictor, logit) | _names(chunk)
@@ -94,6 +101,11 @@ def write_predictions(
         # The first part knows the columns.
         first = next(parts)
         write_in_parts(Path(out), ([*part.values()] for part in chain([first], parts)), [*first])
+    if known:
+        context.say(
+            f"{file}: training used both images of {known:,} of {counted(stream.pairs, 'pair', 'pairs')}; where it"
+            " used the judgement, too, the prediction is surer than it should be"
+        )
     return stream.pairs
 
 

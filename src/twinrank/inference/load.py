@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.inference.mean import MeanPredictor
@@ -32,3 +34,17 @@ def load_predictor(*folders: Path) -> Predictor:
         if (other := by_weights.setdefault(weights, path)) != path:
             raise InputError(f"{path}: has the weights of {other}; name each network once")
     return MeanPredictor([*predictors.values()])
+
+
+def images_of_training(*folders: Path) -> np.ndarray | None:
+    """Hashes of the images that the training of some runs used, uint64 (K,); None where no folder tells.
+
+    Args:
+        folders: Run folders and stack folders; stacks tell nothing.
+
+    Raises:
+        InputError: A file is damaged.
+    """
+    known = [RunFolder(path).train_images() for path in distinct_runs(folders)]
+    found = [hashes for hashes in known if hashes is not None]
+    return np.concatenate(found) if found else None
