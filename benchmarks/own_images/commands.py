@@ -26,17 +26,17 @@ def order_net(given: Set, work: Path) -> Answers:
     else:
         shutil.rmtree(run, ignore_errors=True)
         twinrank("train", "order_net", *files, "--out", run)
-    return _answers(given, work, run)
+    return answers(given, work, run)
 
 
 def fit(given: Set, work: Path, minutes: float) -> Answers:
     """``twinrank fit`` without a single option but its time."""
     run = work / "run"
     twinrank("fit", given.votes, "--images", given.train, "--out", run, "--minutes", minutes)
-    return _answers(given, work, run)
+    return answers(given, work, run)
 
 
-def _answers(given: Set, work: Path, run: Path) -> Answers:
+def answers(given: Set, work: Path, run: Path) -> Answers:
     """Predictions and scores of a run folder."""
     predicted, ranking = work / "p.csv", work / "ranking.csv"
     for path in (predicted, ranking):
