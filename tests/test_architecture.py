@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"tuning"},
     {"reporting"},
+    {"labelling"},
     {"workflows"},
     {"api", "cli"},
     {"__main__"},

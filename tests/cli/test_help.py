@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from twinrank.cli import commands, networks
-from twinrank.cli.commands import FAMILIES, GROUPS
+from twinrank.cli.commands import FAMILIES, GROUPS, SUBCOMMANDS
 from twinrank.cli.main import main
 from twinrank.config import TrainConfig
 from twinrank.runs import PRETRAINED
@@ -14,7 +14,7 @@ from twinrank.runs import PRETRAINED
 NAMES = [name for group in GROUPS.values() for name in group]
 COMMANDS = [
     *([name] for name in NAMES if name not in {*FAMILIES, "train"}),
-    *([family, name] for family, names in FAMILIES.items() for name in names),
+    *([family, name] for family, names in (FAMILIES | SUBCOMMANDS).items() for name in names),
     *(["train", name] for name in ("order_net", "resnet-fusion")),
 ]
 

@@ -50,18 +50,18 @@ class Browser:
         self._process.kill()
         self._process.wait()
 
-    def open(self, page: Path, width: int) -> None:
-        """Load a page in a window of some width, and wait until it is there."""
+    def open(self, page: Path | str, width: int) -> None:
+        """Load a page, a file or a URL, in a window of some width, and wait until it is there."""
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
-        self._call("Page.navigate", url=page.resolve().as_uri())
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while self._next().get("method") != "Page.loadEventFired":
             pass
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
-        found = self._call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of an expression in the page; that of a promise when it is there."""
+        found = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 

@@ -13,7 +13,14 @@ Function = Callable[..., None]
 
 GROUPS: dict[str, dict[str, str]] = {
     "Start here": {"fit": "start", "run": "start", "models": "start"},
-    "Your own images": {"data": "data", "evaluate": "use", "predict": "use", "rank": "rank", "next": "rank"},
+    "Your own images": {
+        "label": "label",
+        "data": "data",
+        "evaluate": "use",
+        "predict": "use",
+        "rank": "rank",
+        "next": "rank",
+    },
     "Train": {
         "train": "networks",
         "resume": "training",
@@ -37,7 +44,7 @@ GROUPS: dict[str, dict[str, str]] = {
 
 PURPOSES = {
     "Start here": "a whole result with one command",
-    "Your own images": "check pairs, predict, measure, rank",
+    "Your own images": "judge and check pairs, predict, measure, rank",
     "Train": "fit networks to labelled pairs",
     "Combine": "ensembles, and networks that learn from them",
     "Explain": "pages, tables and pictures of what was trained",
@@ -51,6 +58,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "submit": ("check",),
 }
 """Commands of two words. Those of a family stand in a module of its name."""
+
+SUBCOMMANDS: dict[str, tuple[str, ...]] = {"label": ("export",)}
+"""Second words that commands of one word may have, as functions of the same module. Any other word is an argument."""
 
 _MODULES = {name: module for group in GROUPS.values() for name, module in group.items()}
 _ABOUT = "Learn which of two images ranks higher."
@@ -95,6 +105,8 @@ def find(arguments: list[str]) -> Found | str:
         return _member(name, networks(), rest, "model")
     if name in FAMILIES:
         return _member(name, {"": {each: function(name, each) for each in FAMILIES[name]}}, rest, "command")
+    if rest and rest[0] in SUBCOMMANDS.get(name, ()):
+        return Found(f"twinrank {name} {rest[0]}", function(name, rest[0]), rest[1:])
     return Found(f"twinrank {name}", function(name), rest)
 
 

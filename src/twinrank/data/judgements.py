@@ -18,9 +18,11 @@ from twinrank.data.formats.labels import read_labels
 from twinrank.data.formats.pair_arrays import InMemory, arrays_digest, as_array, read_pairs
 from twinrank.data.formats.pair_npz import read_image_npz, read_pair_npz
 from twinrank.data.formats.selection import ENDING, Selection, read_selection
+from twinrank.data.formats.votes.database import is_database
 from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import WITH_ITSELF, read_votes
 from twinrank.data.formats.votes.table import VoteTable
+from twinrank.data.formats.votes.write import votes_as_csv
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.data.inputs import labels_beside
@@ -197,7 +199,7 @@ class Judgements:
             path: Table, or its folder.
             source: How the table was read.
         """
-        digest = hashlib.sha256(bytes.fromhex(sha256(table.path)))
+        digest = hashlib.sha256(bytes.fromhex(_table_digest(table)))
         assert images.digests is not None
         digest.update(images.digests.tobytes())
         y = table.y
@@ -339,6 +341,13 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     reading = images.reading or Reading()
     known = Source(source.images, table.stated, reading, source.resize, source.recorded)
     return Judgements.of_votes(table, images, left, right, path, known)
+
+
+def _table_digest(table: VoteTable) -> str:
+    """Digest of a table's file in hexadecimal; of a database, which is in several files, that of its judgements."""
+    if is_database(table.path):
+        return hashlib.sha256(votes_as_csv(table).encode()).hexdigest()
+    return sha256(table.path)
 
 
 def _refuse_same_files(table: VoteTable, files: Sequence[Path]) -> None:

@@ -8,12 +8,13 @@ from typing import Any, NotRequired, TypedDict
 
 from twinrank.core.files import read_json, write_json
 from twinrank.core.records import as_record
+from twinrank.data.formats.votes.database import ENDINGS
 from twinrank.data.images.reading import Reading
 from twinrank.errors import InputError
 
 REFERENCE = ".pairs.json"
 """Ending of a file that refers to a table."""
-TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *ENDINGS)
 """Endings of tables of judgements."""
 
 

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from twinrank.core.files import require_ending, write_text
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.judging import Judging, RaterRecord
-from twinrank.reporting import formats, sections
+from twinrank.reporting import sections
 from twinrank.reporting.contents import RunContents, read_run
 from twinrank.reporting.mistakes import Mistake, most_confident_mistakes
 from twinrank.reporting.published import FOOTNOTES, with_row
 from twinrank.reporting.sections import Drawing
+from twinrank.reporting.template import template
 from twinrank.runs import RunFolder, teacher_folders
 
 
@@ -89,20 +89,6 @@ def save_drawings(drawings: list[Drawing], folder: Path | None) -> None:
     if folder is not None:
         for drawing in drawings:
             drawing.save(Path(folder))
-
-
-def template(name: str) -> jinja2.Template:
-    """A template of a page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["formats"] = formats
-    environment.filters["plain"] = formats.plain
-    return environment.get_template(name)
 
 
 def _facts(contents: RunContents) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from twinrank.evaluation.scores import ScorePosterior
 from twinrank.evaluation.standings import closest_calls, disagreements
 from twinrank.reporting import ranking_plots
 from twinrank.reporting.formats import plain
-from twinrank.reporting.page import template, write_page
+from twinrank.reporting.page import write_page
 from twinrank.reporting.sections import Drawing, raters
+from twinrank.reporting.template import template
 from twinrank.reporting.thumbnails import data_uri
 
 ROWS_A_PAGE = 25

@@ -18,9 +18,10 @@ from twinrank.evaluation.ranking import Leaderboard, Row
 from twinrank.reporting import plots
 from twinrank.reporting.formats import plain
 from twinrank.reporting.leaderboard import Field, leaderboard_notes
-from twinrank.reporting.page import save_drawings, template, write_page
+from twinrank.reporting.page import save_drawings, write_page
 from twinrank.reporting.records import CurveRecord
 from twinrank.reporting.sections import Drawing, Use
+from twinrank.reporting.template import template
 
 _USUAL = "lightgbm_usual"
 _OWN_STEP = "report"

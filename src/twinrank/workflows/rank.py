@@ -9,7 +9,6 @@ import numpy as np
 from twinrank.core.context import Context
 from twinrank.core.files import read_json, require_ending, write_text
 from twinrank.core.messages import counted
-from twinrank.core.randomness import numpy_generator
 from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.store import ImageStore
 from twinrank.data.inputs import require_other_files, require_own_columns
@@ -17,10 +16,10 @@ from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
-from twinrank.evaluation.fit_crowd import fit_crowd
 from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.next_pairs import NextPairs, next_pairs
-from twinrank.evaluation.score_prior import Prior, fit_prior
+from twinrank.evaluation.prior_given import prior_given
+from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import ScorePosterior, posterior
 from twinrank.inference.judged import as_comparisons
 from twinrank.inference.load import load_predictor
@@ -29,10 +28,6 @@ from twinrank.workflows.rank_page import write_page
 
 COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
 PAIR_COLUMNS = ("left", "right", "drawn", "gain")
-_ENOUGH = 100
-"""Judgements that are enough for the scale and the spread of scores."""
-_CROWD_ROWS = 100_000
-"""Most judgements to which raters are fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +90,8 @@ def score_images(
         store = predictor.form.folder(images, source, context)
     network = predictor.scores(store)
     rows, given, notes = None, None, []
-    used = _used_images(runs, store)
-    prior, judging = _of_run(runs)
+    used = used_images(runs, store)
+    prior, judging = of_run(runs)
     if judgements is not None:
         given = judgements
         if not isinstance(given, Judgements):
@@ -111,8 +106,7 @@ def score_images(
                 " about two images here"
             )
         notes += _used_in_training(used, rows)
-        fitted, judging = _fitted(network, rows, judging, seed)
-        prior = _prior_of_unused(network, rows, judging, used, seed) or (prior if used.any() else None) or fitted
+        prior, judging = prior_given(network, rows, prior, judging, used, seed)
     if prior is None:
         notes.append("no judgements, and the run has no scale of scores: intervals assume a spread of 1")
         prior = Prior()
@@ -226,7 +220,7 @@ def _require_other_files(outs: Sequence[Path], judgements: Path | Judgements | N
         require_other_files(outs, table, source)
 
 
-def _of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:
+def of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:
     """Prior of the scores and judging that one run has stored; several runs have none in common."""
     folder = RunFolder(runs[0])
     if len(runs) > 1:
@@ -236,35 +230,7 @@ def _of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:
     return prior, Judging.load(folder.judging) if folder.judging.is_file() else Judging()
 
 
-def _fitted(network: np.ndarray, rows: Comparisons, known: Judging, seed: int) -> tuple[Prior, Judging]:
-    """Prior of the scores, and judging: the known one where it has all that occurs, from no fewer judgements.
-
-    A run's own was fitted to the logits of ``val``. Their errors make careful raters look less careful.
-    """
-    raters = set() if rows.rater is None else set(np.unique(rows.rater).tolist())
-    ties = rows.tie is not None and bool(rows.tie.any())
-    plain = not raters and not ties
-    covered = raters <= set(known.raters) and (known.nu > 0 or not ties)
-    if plain or (covered and known.judgements.sum() >= rows.votes.sum()):
-        return fit_prior(network, rows, known, seed), known
-    some = rows
-    if len(rows) > _CROWD_ROWS:
-        some = rows.select(numpy_generator(seed, "crowd").permutation(len(rows))[:_CROWD_ROWS])
-    prior, judging = fit_crowd(network, some, seed=seed)
-    return (prior if some is rows else fit_prior(network, rows, judging, seed)), judging
-
-
-def _prior_of_unused(
-    network: np.ndarray, rows: Comparisons, judging: Judging, used: np.ndarray, seed: int
-) -> Prior | None:
-    """Prior of the scores from judgements of images that training did not use; None where these are few or all."""
-    unused = ~(used[rows.left] | used[rows.right])
-    if unused.all() or unused.sum() < _ENOUGH:
-        return None
-    return fit_prior(network, rows.select(unused), judging, seed)
-
-
-def _used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
+def used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
     """Whether the training of a run used each image for its score, bool (M,)."""
     used = np.zeros(len(store), bool)
     for folder in map(RunFolder, runs):

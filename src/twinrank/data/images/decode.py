@@ -100,6 +100,22 @@ def decode(content: bytes, reading: Reading) -> np.ndarray:
     return pixels[None] if reading.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def whole(content: bytes, reading: Reading) -> Image.Image:
+    """An image at its own size, turned as its camera has noted, in grey or RGB.
+
+    Args:
+        content: Bytes of the file.
+        reading: How it is read; size and channels do not count.
+
+    Raises:
+        UnusableImage: It cannot be read so.
+    """
+    with _opened(io.BytesIO(content), reading) as image, _turn(image):
+        ImageOps.exif_transpose(image, in_place=True)
+        plain = _opaque(_eight_bits(image, reading), reading.background)
+        return plain.convert("L" if plain.mode in _GREY_MODES else "RGB")
+
+
 def lowest_and_highest(content: bytes, reading: Reading) -> tuple[float, float]:
     """The least and the largest finite value of a grey image, as it is stored.
 

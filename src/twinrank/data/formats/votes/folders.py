@@ -9,10 +9,11 @@ import numpy as np
 from twinrank.core.files import read_bytes, reading
 from twinrank.core.messages import counted, first_few
 from twinrank.data.formats.votes.cells import Cells
+from twinrank.data.formats.votes.database import ENDINGS
 from twinrank.data.formats.votes.outcomes import examples
 from twinrank.errors import InputError
 
-_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *ENDINGS)
 _MOST_VOTES = 10
 _LARGEST = 4096
 """Bytes of a file with one judgement."""

@@ -12,6 +12,7 @@ from twinrank.core.memory import require_memory
 from twinrank.core.messages import counted
 from twinrank.data.formats.labels import id_defects
 from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
+from twinrank.data.formats.votes.database import MAGIC, read_database
 from twinrank.data.formats.votes.dialects import chosen_rows, scenes
 from twinrank.data.formats.votes.folders import find_table, read_patches
 from twinrank.data.formats.votes.json_tables import read_json_table
@@ -40,8 +41,8 @@ def read_votes(
     and the line has the choices.
 
     Args:
-        path: CSV, TSV or semicolon table (UTF-8 or UTF-16), JSON, Parquet; a folder with one such table; or a folder of
-            patches like those of BAPPS. What a file holds is seen from its content.
+        path: CSV, TSV or semicolon table (UTF-8 or UTF-16), JSON, Parquet; a database of ``twinrank label``; a folder
+            with one such file; or a folder of patches like those of BAPPS. What a file holds is seen from its content.
         columns: What to read: a column for a role, such as ``{"left": "photo_1"}``; an empty text for a role that no
             column has; how outcomes are written, ``left_is``, ``right_is`` and ``tie_is``; or the rows that count,
             ``{"only": "COLUMN=VALUE"}``.
@@ -78,6 +79,8 @@ def _cells(path: Path, columns: Mapping[str, str]) -> Cells:
         raise InputError(
             f"{path}: a zip archive, such as NPZ or XLSX, and no table of judgements; save the table as CSV"
         )
+    if content[: len(MAGIC)] == MAGIC:
+        return read_database(path)
     if content[:4] == _PARQUET:
         return read_parquet(path, content)
     text = text_of(path, content)

@@ -1,0 +1,234 @@
+"""The database of a page to judge on: every pair that was shown, and what people said about it."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from twinrank.core.messages import cause, quoted
+from twinrank.data.formats.votes.database import is_database
+from twinrank.errors import InputError
+
+Outcome = Literal["left", "right", "tie", "skip"]
+Drawn = Literal["to cover", "for its gain", "at random", "again"]
+OUTCOMES: tuple[Outcome, ...] = ("left", "right", "tie", "skip")
+FORMAT = "twinrank label 1"
+_PATIENCE = 30
+"""Seconds until a process that waits for another one gives up."""
+
+_METADATA = sa.MetaData()
+_FACTS = sa.Table(
+    "facts", _METADATA, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
+)
+_JUDGEMENTS = sa.Table(
+    "judgements",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("left_image", sa.Text, nullable=False),
+    sa.Column("right_image", sa.Text, nullable=False),
+    sa.Column("drawn", sa.Text, nullable=False),
+    sa.Column("rater", sa.Text, nullable=False, index=True),
+    sa.Column("shown", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text),
+    sa.Column("answered", sa.Text),
+    sa.Column("seconds", sa.Float),
+    sa.Column("undone", sa.Integer, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A pair that was shown to a rater, with the answer if there is one.
+
+    Attributes:
+        id: Number in the database.
+        left: Name of the image on the left: its path from the folder, with ``/``.
+        right: Name of the image on the right.
+        drawn: Why it was shown: to cover and connect all images, for its gain, at random, or again.
+        rater: Name of the rater.
+        outcome: The side that ranks higher, a tie, or a skipped pair; None without an answer.
+        undone: Whether the rater took the answer back.
+    """
+
+    id: int
+    left: str
+    right: str
+    drawn: Drawn
+    rater: str
+    outcome: Outcome | None
+    undone: bool
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.outcome is None and not self.undone
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a judgement."""
+        return self.outcome in ("left", "right", "tie") and not self.undone
+
+
+_COLUMNS = [_JUDGEMENTS.c[name] for name in ("id", "left_image", "right_image", "drawn", "rater", "outcome", "undone")]
+
+
+class LabelStore:
+    """Judgements in an SQLite database with a write-ahead log.
+
+    Every change is on the disk before its method returns. So nothing is lost when the process is killed. Nothing is
+    ever deleted: an answer that was taken back is marked so. Threads and processes may use it at once.
+
+    Args:
+        path: Database; it is made if it is not there.
+        question: Question that people answer. An existing database keeps its own where this is None.
+
+    Raises:
+        InputError: It is no such database, asks another question, or cannot be written.
+
+    Attributes:
+        question: Question that people answer.
+    """
+
+    def __init__(self, path: Path, question: str | None = None) -> None:
+        if path.exists() and not (path.is_file() and (not path.stat().st_size or is_database(path))):
+            raise InputError(f"{path}: is no database, and is kept; choose another name with `out`")
+        self.path = path
+        self._engine = sa.create_engine(f"sqlite:///{path.resolve()}", connect_args={"timeout": _PATIENCE})
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        with self._writing() as database:
+            # An empty file is a new database.
+            tables = sa.inspect(database).get_table_names()
+            if tables and not {"facts", "judgements"} <= {*tables}:
+                raise InputError(f"{path}: is another database, and is kept; choose another name with `out`")
+            _METADATA.create_all(database)
+            self.question = _asked(path, database, question)
+        # Not before: the database of somebody else would be changed.
+        connection = self._engine.raw_connection()
+        connection.cursor().execute("PRAGMA journal_mode = WAL").close()
+        connection.close()
+
+    def close(self) -> None:
+        """Close all connections; the log goes into the database."""
+        self._engine.dispose()
+
+    def rows(self) -> list[Shown]:
+        """All pairs that were shown, in the order of their numbers."""
+        with self._writing() as database:
+            return [*map(_shown, database.execute(sa.select(*_COLUMNS).order_by(_JUDGEMENTS.c.id)))]
+
+    def show(self, left: str, right: str, drawn: Drawn, rater: str) -> Shown:
+        """Note that a pair is shown to a rater.
+
+        Args:
+            left: Name of the image on the left.
+            right: Name of the image on the right.
+            drawn: Why it is shown.
+            rater: Name of the rater.
+        """
+        with self._writing() as database:
+            return _insert(database, left, right, drawn, rater)
+
+    def answer(self, number: int, rater: str, outcome: Outcome, seconds: float | None = None) -> Shown:
+        """Keep an answer. The same answer may come twice, if its sender did not learn that it was kept.
+
+        Args:
+            number: Number of the pair that was shown.
+            rater: Name of the rater whom it was shown to.
+            outcome: Answer.
+            seconds: Time that the rater took.
+
+        Raises:
+            InputError: No such pair was shown to the rater, or it has another answer.
+        """
+        mine = (_JUDGEMENTS.c.id == number) & (_JUDGEMENTS.c.rater == rater)
+        unanswered = mine & _JUDGEMENTS.c.outcome.is_(None) & (_JUDGEMENTS.c.undone == 0)
+        with self._writing() as database:
+            values = {"outcome": outcome, "answered": _now(), "seconds": seconds}
+            database.execute(sa.update(_JUDGEMENTS).where(unanswered).values(values))
+            row = database.execute(sa.select(*_COLUMNS).where(mine)).first()
+        if row is None:
+            raise InputError(f"pair {number} was not shown to {quoted(rater)}; load the page again")
+        kept = _shown(row)
+        if kept.outcome != outcome or kept.undone:
+            raise InputError(f"pair {number} has another answer; load the page again")
+        return kept
+
+    def undo(self, rater: str) -> tuple[Shown, Shown] | None:
+        """Take back a rater's last answer, and show the pair again.
+
+        Args:
+            rater: Name of the rater.
+
+        Returns:
+            The answer, now undone, and the pair that is shown again; None if the rater has no answer.
+        """
+        answered = _JUDGEMENTS.c.outcome.is_not(None) & (_JUDGEMENTS.c.undone == 0) & (_JUDGEMENTS.c.rater == rater)
+        last = sa.select(*_COLUMNS).where(answered).order_by(_JUDGEMENTS.c.answered.desc(), _JUDGEMENTS.c.id.desc())
+        with self._writing() as database:
+            row = database.execute(last.limit(1)).first()
+            if row is None:
+                return None
+            database.execute(sa.update(_JUDGEMENTS).where(_JUDGEMENTS.c.id == row.id).values(undone=1))
+            before = _shown(row)
+            again = _insert(database, before.left, before.right, before.drawn, rater)
+        return Shown(**{**before.__dict__, "undone": True}), again
+
+    @contextmanager
+    def _writing(self) -> Any:
+        """A transaction.
+
+        Raises:
+            InputError: The database cannot be written.
+        """
+        try:
+            with self._engine.begin() as database:
+                yield database
+        except (exc.DBAPIError, sqlite3.Error) as error:
+            reason = cause(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
+            raise InputError(f"{self.path}: cannot be written ({reason}); check the disk and the folder") from error
+
+
+def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+    # SQLAlchemy's event begins transactions; Python's own way would begin them too late.
+    connection.isolation_level = None
+    for pragma in ("synchronous = FULL", "trusted_schema = OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _asked(path: Path, database: sa.Connection, question: str | None) -> str:
+    """The question of a database; a new one gets it."""
+    facts = {row.name: row.value for row in database.execute(sa.select(_FACTS))}
+    if not facts:
+        asked = question or "Which one ranks higher?"
+        database.execute(sa.insert(_FACTS), [{"name": "format", "value": FORMAT}, {"name": "question", "value": asked}])
+        return asked
+    if facts.get("format") != FORMAT or "question" not in facts:
+        raise InputError(f"{path}: was written by another version of twinrank, and is kept; choose another `out`")
+    if question is not None and question != facts["question"]:
+        raise InputError(f"{path}: asks {quoted(facts['question'])}; leave out `question`, or choose another `out`")
+    return facts["question"]
+
+
+def _insert(database: sa.Connection, left: str, right: str, drawn: Drawn, rater: str) -> Shown:
+    values = {"left_image": left, "right_image": right, "drawn": drawn, "rater": rater, "shown": _now()}
+    number = database.execute(sa.insert(_JUDGEMENTS).values(values)).inserted_primary_key
+    assert number is not None
+    return Shown(number[0], left, right, drawn, rater, None, False)
+
+
+def _shown(row: Sequence[Any]) -> Shown:
+    number, left, right, drawn, rater, outcome, undone = row
+    return Shown(number, left, right, drawn, rater, outcome, bool(undone))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

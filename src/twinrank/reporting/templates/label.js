@@ -1,0 +1,318 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+const AHEAD = 3;
+const ZOOMS = [1, 1.5, 2, 3, 4, 6];
+const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
+const state = { rater: "", queue: [], unsent: [], current: null, shown: 0, zoom: 0, asking: null, busy: false, undoing: false, turn: 0 };
+
+async function call(path, body) {
+  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const answer = await fetch(path, options);
+  const value = await answer.json().catch(() => ({}));
+  if (answer.ok) return value;
+  const detail = typeof value.detail === "string" ? value.detail : `the server refused it (${answer.status})`;
+  throw Object.assign(new Error(detail), { refused: answer.status < 500 });
+}
+
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+function trouble(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = !text;
+}
+
+function progress(found) {
+  const reached = found.connected
+    ? "All images are connected, so the next pairs are those that tell most."
+    : `${found.covered.toLocaleString()} of ${found.images.toLocaleString()} images were shown; first all of them are connected.`;
+  at("progress").textContent = `${found.own.toLocaleString()} judged by you, ${found.all.toLocaleString()} by all. ${reached}`;
+  at("bar").max = found.images;
+  at("bar").value = found.covered;
+  at("bar").hidden = found.connected;
+}
+
+// Answers are sent one after the other, and again until the server has kept them.
+async function send() {
+  if (state.busy) return;
+  state.busy = true;
+  while (state.unsent.length) {
+    const { id, ...given } = state.unsent[0];
+    try {
+      progress((await call(`api/pairs/${id}`, given)).progress);
+      trouble("");
+    } catch (error) {
+      if (!error.refused) {
+        trouble(`The server does not answer. ${state.unsent.length} of your answers wait here; keep this page open.`);
+        await pause(1000);
+        continue;
+      }
+      trouble(`An answer was not kept: ${error.message}`);
+    }
+    state.unsent.shift();
+  }
+  state.busy = false;
+}
+
+// Numbers of the pairs that this page has.
+const here = () => new Set([state.current, ...state.queue, ...state.unsent].filter(Boolean).map((each) => each.id));
+
+async function fill() {
+  if (state.asking) return state.asking;
+  state.asking = (async () => {
+    const rater = state.rater;
+    try {
+      const before = here();
+      const found = await call("api/next", { rater, count: AHEAD });
+      if (rater !== state.rater) return;
+      for (const pair of found.pairs) {
+        if (before.has(pair.id) || here().has(pair.id)) continue;
+        state.queue.push(pair);
+        for (const number of [pair.left, pair.right]) new Image().src = `images/${number}`;
+      }
+      if (!state.unsent.length) progress(found.progress);
+    } finally {
+      state.asking = null;
+    }
+  })();
+  return state.asking;
+}
+
+function enable(on) {
+  for (const each of document.querySelectorAll("#judge [data-outcome], .pane")) each.disabled = !on;
+}
+
+// A later call, another rater or an undone answer ends an earlier one that still waits.
+async function advance() {
+  const turn = ++state.turn;
+  state.current = null;
+  enable(false);
+  while (!state.queue.length) {
+    try {
+      if (state.unsent.length >= AHEAD) await send();
+      await fill();
+      if (!state.queue.length) await pause(100);
+      else if (!state.unsent.length) trouble("");
+    } catch (error) {
+      trouble(error.refused ? `No next pair: ${error.message}` : "The server does not answer. This page tries again.");
+      await pause(1000);
+    }
+    if (turn !== state.turn) return;
+  }
+  show(state.queue.shift());
+  if (state.queue.length < AHEAD - 1) send().then(fill).catch(() => {});
+}
+
+function show(pair) {
+  state.current = pair;
+  for (const side of ["left", "right"]) {
+    at(side).src = `images/${pair[side]}`;
+    at(`pane-${side}`).scrollTo(0, 0);
+  }
+  state.shown = performance.now();
+  enable(true);
+}
+
+function judge(outcome) {
+  const pair = state.current;
+  if (!pair) return;
+  const seconds = Math.min((performance.now() - state.shown) / 1000, 1e6);
+  state.unsent.push({ id: pair.id, rater: state.rater, outcome, seconds: Math.round(seconds * 1000) / 1000 });
+  at("status").textContent = `Last answer: ${WORDS[outcome]}.`;
+  send();
+  advance();
+}
+
+async function undo() {
+  if (state.undoing) return;
+  state.undoing = true;
+  try {
+    while (state.unsent.length || state.busy) await pause(30);
+    const found = await call("api/undo", { rater: state.rater });
+    progress(found.progress);
+    if (found.pair) {
+      state.turn += 1;
+      if (state.current) state.queue.unshift(state.current);
+      show(found.pair);
+      at("status").textContent = "The last answer is taken back. Judge this pair again.";
+    } else at("status").textContent = "There is no answer to take back.";
+  } catch (error) {
+    trouble(`Not taken back: ${error.message}`);
+  } finally {
+    state.undoing = false;
+  }
+}
+
+// An image that fits its pane, times the zoom.
+function size(side) {
+  const [pane, image] = [at(`pane-${side}`), at(side)];
+  const scale = ZOOMS[state.zoom] * Math.min(pane.offsetWidth / image.naturalWidth, pane.offsetHeight / image.naturalHeight);
+  if (!Number.isFinite(scale)) return;
+  image.style.width = `${Math.max(1, Math.floor(image.naturalWidth * scale) - 2)}px`;
+  image.style.height = `${Math.max(1, Math.floor(image.naturalHeight * scale) - 2)}px`;
+}
+
+function zoom(step) {
+  state.zoom = step === 0 ? 0 : Math.max(0, Math.min(ZOOMS.length - 1, state.zoom + step));
+  ["left", "right"].forEach(size);
+  at("fit").textContent = state.zoom ? `${ZOOMS[state.zoom]}×` : "Fit";
+  at("smaller").disabled = state.zoom === 0;
+  at("larger").disabled = state.zoom === ZOOMS.length - 1;
+}
+
+// Both images show the same part.
+function follow(from, to) {
+  const share = (part, whole, seen) => (whole > seen ? part / (whole - seen) : 0);
+  const top = share(from.scrollTop, from.scrollHeight, from.clientHeight) * (to.scrollHeight - to.clientHeight);
+  const left = share(from.scrollLeft, from.scrollWidth, from.clientWidth) * (to.scrollWidth - to.clientWidth);
+  if (Math.abs(to.scrollTop - top) > 1 || Math.abs(to.scrollLeft - left) > 1) to.scrollTo(left, top);
+}
+
+const percent = (share) => `${(100 * share).toFixed(0)}%`;
+
+function fact(term, value) {
+  const part = document.createElement("div");
+  const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+  dt.textContent = term;
+  dd.textContent = value;
+  part.append(dt, dd);
+  at("facts").append(part);
+}
+
+const estimate = (found, none) =>
+  found ? `${percent(found.value)} (${percent(found.low)}–${percent(found.high)}), ${found.pairs} pairs` : none;
+
+function standings(found) {
+  const fitted = found.fitted;
+  at("facts").replaceChildren();
+  fact("judgements", found.judgements.toLocaleString());
+  fact("images", found.images.toLocaleString());
+  fact("all images connected", found.connected ? "yes" : "not yet");
+  if (fitted) {
+    fact("neighbours in a sure order", percent(fitted.sure_neighbours));
+    fact("a place is typically known to within", `${fitted.width} ${fitted.width === 1 ? "place" : "places"}`);
+    fact("two raters agree", estimate(fitted.raters_agree, "no pair has two raters yet"));
+    fact("a rater says the same again", estimate(fitted.raters_repeat, "no pair was judged twice by one rater yet"));
+  }
+  at("verdict").textContent = found.trouble || (fitted ? fitted.verdict : "The order appears after five judgements.");
+  at("order-part").hidden = !fitted;
+  at("raters-part").hidden = !found.raters.length;
+  if (fitted) order(found, fitted);
+  at("raters").replaceChildren(...found.raters.map(row));
+}
+
+function order(found, fitted) {
+  const more = fitted.ranking.length < found.images;
+  at("ends").textContent = `Fitted to ${fitted.judgements.toLocaleString()} judgements.${more ? " Both ends are shown." : ""}`;
+  at("order").replaceChildren(
+    ...fitted.ranking.map((each) => {
+      const [item, picture, place] = ["li", "img", "b"].map((name) => document.createElement(name));
+      picture.src = `images/${each.image}`;
+      picture.alt = "";
+      picture.loading = "lazy";
+      place.textContent = each.place;
+      item.append(picture, place, ` (${each.first}–${each.last}) ${each.name}`);
+      return item;
+    }),
+  );
+}
+
+function row(each) {
+  const line = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = each.name;
+  const values = [each.judgements, each.ties, each.skipped, each.left === null ? "" : percent(each.left)];
+  line.append(head, ...values.map((value) => Object.assign(document.createElement("td"), { className: "number", textContent: value })));
+  return line;
+}
+
+async function refresh() {
+  if (at("ranking").hidden) return;
+  try {
+    standings(await call("api/standings"));
+  } catch (error) {
+    at("verdict").textContent = "The server does not answer. This page tries again.";
+  }
+}
+
+function open(tab) {
+  const judging = tab === "judge";
+  for (const name of ["judge", "ranking"]) {
+    at(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
+    at(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
+  }
+  at("enter").hidden = !judging || state.rater !== "";
+  at("judge").hidden = !judging || state.rater === "";
+  at("ranking").hidden = judging;
+  if (judging && state.current) state.shown = performance.now();
+  refresh();
+}
+
+function begin(name) {
+  state.rater = name;
+  at("who").hidden = name === "";
+  at("who-name").textContent = name;
+  try {
+    localStorage.setItem("twinrank-rater", name);
+  } catch (error) {} // Without storage, the name is asked for again.
+  Object.assign(state, { queue: [], current: null, turn: state.turn + 1 });
+  open("judge");
+  if (name) advance();
+  else at("name").focus();
+}
+
+at("enter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (at("name").value.trim()) begin(at("name").value.trim());
+});
+at("change").addEventListener("click", () => begin(""));
+at("undo").addEventListener("click", undo);
+at("smaller").addEventListener("click", () => zoom(-1));
+at("larger").addEventListener("click", () => zoom(1));
+at("fit").addEventListener("click", () => zoom(0));
+for (const each of document.querySelectorAll("#judge [data-outcome]")) each.addEventListener("click", () => judge(each.dataset.outcome));
+for (const side of ["left", "right"]) {
+  const [pane, other] = [at(`pane-${side}`), at(`pane-${side === "left" ? "right" : "left"}`)];
+  pane.addEventListener("click", () => judge(side));
+  pane.addEventListener("scroll", () => follow(pane, other));
+  at(side).addEventListener("load", () => size(side));
+  new ResizeObserver(() => size(side)).observe(pane);
+  at(side).addEventListener("error", () => {
+    if (state.current) at("status").textContent = `The ${side} image cannot be shown. Skip this pair.`;
+  });
+}
+// A button that was clicked loses the focus, so that the space key does not press it again.
+document.addEventListener("click", (event) => {
+  if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur();
+});
+for (const tab of ["judge", "ranking"]) {
+  at(`tab-${tab}`).addEventListener("click", () => open(tab));
+  at(`tab-${tab}`).addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    event.stopPropagation();
+    const other = tab === "judge" ? "ranking" : "judge";
+    open(other);
+    at(`tab-${other}`).focus();
+  });
+}
+const KEYS = {
+  ArrowLeft: () => judge("left"), ArrowRight: () => judge("right"), ArrowDown: () => judge("tie"), ArrowUp: () => judge("skip"),
+  " ": () => judge("tie"), s: () => judge("skip"), z: undo, "+": () => zoom(1), "-": () => zoom(-1), 0: () => zoom(0),
+};
+document.addEventListener("keydown", (event) => {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const typing = event.target instanceof HTMLInputElement || (key === " " && event.target instanceof HTMLButtonElement);
+  if (at("judge").hidden || typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !(key in KEYS)) return;
+  event.preventDefault();
+  KEYS[key]();
+});
+window.addEventListener("beforeunload", (event) => {
+  if (state.unsent.length) event.preventDefault();
+});
+setInterval(refresh, 3000);
+zoom(0);
+let known = "";
+try {
+  known = localStorage.getItem("twinrank-rater") || "";
+} catch (error) {} // Without storage, the name is asked for.
+begin(known);

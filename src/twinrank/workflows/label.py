@@ -1,0 +1,175 @@
+"""``twinrank label`` and ``twinrank label export``: people judge pairs of a folder's images on a page."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fcntl import LOCK_EX
+from pathlib import Path
+
+import numpy as np
+
+from twinrank.core.context import Context
+from twinrank.core.files import require_ending, write_text
+from twinrank.core.locks import open_lock, try_lock
+from twinrank.core.messages import counted, first_few
+from twinrank.data.formats.votes.database import COLUMNS, ENDINGS, is_database, read_database
+from twinrank.data.formats.votes.write import as_csv
+from twinrank.data.images.decode import OTHER_ENDINGS
+from twinrank.data.images.files import image_files
+from twinrank.data.inputs import require_kept, require_own_columns
+from twinrank.errors import InputError
+from twinrank.evaluation.comparisons import Comparisons
+from twinrank.evaluation.judging import Judging
+from twinrank.evaluation.prior_given import prior_given
+from twinrank.evaluation.score_prior import Prior
+from twinrank.evaluation.scores import ScorePosterior, posterior
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """Scores of M images from judgements, and from networks if there are some.
+
+    Attributes:
+        network: Scores of the networks, float64 (M,); 0 for all without one.
+        used: Whether training used an image, bool (M,).
+        prior: Prior of the scores that a run has stored, or None.
+        judging: How people judge by that run.
+    """
+
+    network: np.ndarray
+    used: np.ndarray
+    prior: Prior | None = None
+    judging: Judging = field(default_factory=Judging)
+
+    def __call__(self, rows: Comparisons) -> ScorePosterior:
+        """Scores given judgements, at least one."""
+        prior, judging = prior_given(self.network, rows, self.prior, self.judging, self.used, seed=0)
+        return posterior(self.network, prior, rows, judging)
+
+    @classmethod
+    def of(cls, images: Path, count: int, runs: Sequence[Path], context: Context = Context()) -> "Scoring":
+        """The scoring of a folder's images.
+
+        Args:
+            images: Folder.
+            count: Number of its images.
+            runs: Run folders; none for judgements alone.
+            context: Listeners.
+
+        Raises:
+            InputError: A run or an image is refused.
+        """
+        if not runs:
+            return cls(np.zeros(count), np.zeros(count, bool))
+        # Without a network, the page needs no torch, and is there at once.
+        from twinrank.inference.load import load_predictor
+        from twinrank.workflows.rank import of_run, used_images
+
+        predictor = load_predictor(*runs)
+        store = predictor.form.folder(images, None, context)
+        return cls(predictor.scores(store), used_images(runs, store), *of_run(runs))
+
+
+def label(
+    images: Path,
+    out: Path,
+    *,
+    question: str | None = None,
+    runs: Sequence[Path] = (),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    repeat: float = 0.1,
+    share_random: float = 0.1,
+    context: Context = Context(),
+) -> None:
+    """Serve a page on which people judge pairs of images, until the process is stopped.
+
+    Args:
+        images: Folder of images. Those that are there now are judged.
+        out: Database; one that is there goes on.
+        question: Question that people answer; None for that of the database.
+        runs: Run folders, whose scores help to choose the pairs; none is possible.
+        host: Address to listen on.
+        port: Port; 0 for any that is free.
+        repeat: Share of pairs that are shown again, to measure agreement.
+        share_random: Share of the others that is drawn at random, once all images are connected.
+        context: Listeners.
+
+    Raises:
+        InputError: A package is missing, or a folder, a database, a run, an address or a value is refused.
+    """
+    try:
+        from twinrank.labelling.server import bound, is_loopback, serve
+    except ImportError as error:
+        raise InputError(
+            f"the page to judge on needs the package {error.name}; install it with: pip install 'twinrank[serve]'"
+        ) from error
+    from twinrank.labelling.choice import Shares
+    from twinrank.labelling.session import Session
+    from twinrank.labelling.storage import LabelStore
+
+    require_ending(out, *ENDINGS)
+    if question is not None and not question.strip():
+        raise InputError("`question` is empty; ask something, or leave it out")
+    shares = Shares(repeat, share_random)
+    files = _readable(image_files(images))
+    names = [path.relative_to(images).as_posix() for path in files]
+    with bound(host, port) as listening, _alone(out):
+        scoring = Scoring.of(images, len(files), runs, context)
+        session = Session(LabelStore(out, question), names, scoring, shares)
+        shown, at = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
+        context.say(f"{out}: {counted(len(files), 'image', 'images')}, question: {session.store.question}")
+        context.say(f"http://{shown}:{at}/ is the page; Ctrl-C ends it, and nothing is lost")
+        if not is_loopback(host):
+            context.say("note: everybody who reaches this address may see the images and judge; there is no password")
+        with suppress(KeyboardInterrupt):
+            serve(session, files, listening, is_loopback(host))
+        context.say(f"{out}: {counted(session.judgements, 'judgement', 'judgements')}")
+
+
+def export_labels(database: Path, out: Path) -> int:
+    """Write the judgements of a database as a CSV with the columns ``left,right,winner,rater,time,drawn,seconds``.
+
+    ``winner`` has the name of an image, or ``tie``. Skipped pairs and answers that were undone are left out.
+
+    Args:
+        database: Database of ``twinrank label``.
+        out: CSV.
+
+    Returns:
+        The number of judgements.
+
+    Raises:
+        InputError: The database cannot be read or has no judgement, or ``out`` is no CSV or has columns of others.
+    """
+    require_ending(out, ".csv")
+    require_kept([out], [database])
+    require_own_columns(out, COLUMNS)
+    if not is_database(database):
+        raise InputError(f"{database}: is no database of twinrank label; give one")
+    cells = read_database(database)
+    write_text(out, as_csv(COLUMNS, [*zip(*cells.columns.values(), strict=True)]))
+    return len(cells)
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    """Refuse image files of formats that no other command reads."""
+    if other := [path.name for path in files if path.name.lower().endswith(OTHER_ENDINGS)]:
+        raise InputError(
+            f"{files[0].parent}: {counted(len(other), 'image', 'images')} of formats that are not read"
+            f" ({first_few(other)}); save them as PNG"
+        )
+    return files
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other servers away from a database.
+
+    Raises:
+        InputError: One has it.
+    """
+    with open_lock(out.with_name(f"{out.name}.lock")) as file:
+        if not try_lock(file, LOCK_EX):
+            raise InputError(f"{out}: another twinrank label uses it; open its page, or choose another `out`")
+        yield

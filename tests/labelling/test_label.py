@@ -1,0 +1,179 @@
+"""A real server and a real browser: people judge typefaces by their weight, the server is killed, nothing is lost."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+from tests.reporting.browser import CHROMIUM, Browser
+
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.images.files import image_files
+from twinrank.data.judgements import load_pairs
+from twinrank.data.source import Source
+from twinrank.labelling.storage import LabelStore
+
+SET = Path(__file__).parents[1] / "typefaces"
+QUESTION = "Which word is <b>bolder</b>?"
+BY_PAGE, BY_EACH = 20, 30
+JUDGE = """(async () => {
+  const truth = %s;
+  for (let number = 0; number < %d; number++) {
+    while (!state.current) await pause(2);
+    const [left, right] = [truth[state.current.left], truth[state.current.right]];
+    const key = left > right ? 'ArrowLeft' : left < right ? 'ArrowRight' : ' ';
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  }
+  while (state.unsent.length) await pause(2);
+})()"""
+
+
+class Served(NamedTuple):
+    process: subprocess.Popen[str]
+    url: str
+    database: Path
+
+    def call(self, path: str, body: object = None, **headers: str) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data, {"Content-Type": "application/json"} | headers)
+        with urlopen(request, timeout=60) as answer:
+            return json.load(answer) if answer.headers["Content-Type"] == "application/json" else answer.read()
+
+    def refusal(self, path: str, body: object = None, **headers: str) -> int:
+        with pytest.raises(HTTPError) as error:
+            self.call(path, body, **headers)
+        error.value.close()
+        return error.value.code
+
+
+@pytest.fixture(scope="module")
+def truth() -> list[float]:
+    with (SET / "truth.csv").open(newline="", encoding="utf-8") as file:
+        score = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+    return [score[path.name] for path in image_files(SET / "images")]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    database = tmp_path_factory.mktemp("label") / "judgements.db"
+    command = ["label", str(SET / "images"), "--out", str(database), "--question", QUESTION, "--port", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "twinrank", *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(f"{database}: 60 images, question: Which word")
+    url = process.stdout.readline().split()[0]
+    yield Served(process, url, database)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_requests_get_no_file_but_the_images(served: Served) -> None:
+    files = image_files(SET / "images")
+    assert "torch" not in Path(f"/proc/{served.process.pid}/maps").read_text(encoding="utf-8")
+    assert served.call("images/7") == files[7].read_bytes()
+    assert [served.refusal(f"images/{number}") for number in ("60", "-1", "9" * 30)] == [404, 404, 404]
+    assert served.refusal("images/..%2F..%2Ftruth.csv") in (404, 422)
+    assert served.refusal("docs") == served.refusal("openapi.json") == 404
+    assert served.refusal("", Host="evil.example") == 400
+    assert served.refusal("api/next", {"rater": " "}) == 409
+    assert served.refusal("api/next", {"rater": "Ada", "count": 10**6}) == 422
+    assert served.refusal("api/next", {"rater": "A" * 20_000}) == 413
+    assert served.refusal("api/pairs/99999", {"rater": "Ada", "outcome": "left"}) == 409
+    assert served.refusal("api/next", {"rater": "Ada"}, **{"Content-Type": "text/plain"}) == 422
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_rater_judges_on_the_page(served: Served, truth: list[float], tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        browser.open(served.url, 380)
+        assert browser.run("document.querySelector('.question').textContent") == QUESTION
+        browser.run("at('name').value = 'Ada'; at('enter').requestSubmit()")
+        browser.run(JUDGE % (json.dumps(truth), BY_PAGE))
+        assert browser.run("document.documentElement.scrollWidth") == 380
+        before = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
+        browser.run("at('undo').click()")
+        again = browser.run("(async () => { while (state.undoing) await pause(2); return state.current })()")
+        assert again["id"] > before["id"]
+        assert browser.run("at('status').textContent").startswith("The last answer is taken back")
+        browser.run(JUDGE % (json.dumps(truth), 1))
+        # The pair that waited comes next, and a button does what its key does.
+        shown = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
+        assert shown == before
+        browser.run("document.querySelector('[data-outcome=skip]').click()")
+        browser.run("(async () => { while (state.unsent.length || state.busy) await pause(2) })()")
+        unnamed = (
+            "[...document.querySelectorAll('button')].filter((each) => !(each.ariaLabel || each.textContent).trim())"
+        )
+        assert browser.run(f"{unnamed}.length") == 0
+        assert browser.problems == []
+    assert served.call("api/standings")["raters"][0]["skipped"] == 1
+
+
+def test_a_killed_server_loses_nothing(
+    served: Served, truth: list[float], called: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    def judge(rater: str) -> list[int]:
+        kept, answer = [], {}
+        for _ in range(BY_EACH):
+            (pair,) = served.call("api/next", {"rater": rater})["pairs"]
+            left, right = truth[pair["left"]], truth[pair["right"]]
+            answer = {"rater": rater, "outcome": "left" if left > right else "right" if right > left else "tie"}
+            served.call(f"api/pairs/{pair['id']}", answer)
+            kept.append(pair["id"])
+        served.call(f"api/pairs/{kept[-1]}", answer)  # as if the first reply was lost
+        return kept
+
+    with ThreadPoolExecutor(2) as pool:
+        kept = [number for numbers in pool.map(judge, ("Bo", 'Cy, "the third"')) for number in numbers]
+    waiting = served.call("api/next", {"rater": "Bo"})["pairs"]
+    found = served.call("api/standings")
+    while found["fitted"] is None or found["fitted"]["judgements"] < found["judgements"] - 3:
+        time.sleep(0.05)
+        found = served.call("api/standings")
+    assert found["connected"]
+    assert found["fitted"]["verdict"].startswith("About ")
+    ends = found["fitted"]["ranking"]
+    places, scores = zip(*((each["place"], truth[each["image"]]) for each in ends), strict=True)
+    assert np.corrcoef(np.argsort(np.argsort(places)), rankdata(scores))[0, 1] < -0.7
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+
+    shutil.copytree(served.database.parent, tmp_path / "copy")
+    database = tmp_path / "copy" / "judgements.db"
+    votes = read_votes(database)
+    assert {*kept} <= {*votes.lines}
+    assert not set(waiting[0].values()) >= {*votes.lines}
+    done = called("label", "export", database, "--out", "votes.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"votes.csv: {len(votes)} judgements\n")
+    exported = read_votes(tmp_path / "votes.csv")
+    assert (exported.left, exported.right, exported.rater) == (votes.left, votes.right, votes.rater)
+    assert (exported.y == votes.y).all()
+    assert (exported.tie == votes.tie).all()
+
+    pairs = load_pairs(database, source=Source(SET / "images"))
+    names = np.array([path.name for path in image_files(SET / "images")])
+    score = dict(zip(names.tolist(), truth, strict=True))
+    right = np.array([np.sign(score[left] - score[right]) for left, right in zip(votes.left, votes.right, strict=True)])
+    assert pairs.y is not None
+    assert (np.sign(pairs.y - 0.5) == right).all()
+    # Later judgements are in the log alone, and change the digest.
+    store = LabelStore(database)
+    assert [row.id for row in store.rows() if row.open and row.rater == "Bo"] == [waiting[0]["id"]]
+    store.answer(waiting[0]["id"], "Bo", "left")
+    after = load_pairs(database, source=Source(SET / "images"))
+    assert (len(after), after.sha256 == pairs.sha256) == (len(pairs) + 1, False)
+    store.close()

@@ -1,0 +1,241 @@
+"""The database of a page to judge on, and the choice of pairs."""
+
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinrank.data.formats.votes.read import read_votes
+from twinrank.data.images.display import for_browser
+from twinrank.errors import InputError
+from twinrank.labelling.choice import Choice, Components, Shares
+from twinrank.labelling.session import Session
+from twinrank.labelling.standings import as_comparisons, standings, verdict
+from twinrank.labelling.storage import OUTCOMES, LabelStore, Shown
+from twinrank.workflows.label import Scoring
+
+NAMES = [f"{number:02}.png" for number in range(30)]
+
+
+def chosen(choice: Choice, count: int, raters: tuple[str, ...] = ("Ada",), outcome: str = "left") -> list[Shown]:
+    """Pairs that a choice gives and that are answered at once, from its own last number on."""
+    rows = []
+    for step in range(count):
+        left, right, drawn = choice.next(raters[step % len(raters)])
+        number = len(choice.rows)
+        row = Shown(number, NAMES[left], NAMES[right], drawn, raters[step % len(raters)], None, False)
+        choice.note(row)
+        row = Shown(**{**row.__dict__, "outcome": outcome})
+        choice.note(row)
+        rows.append(row)
+    return rows
+
+
+def test_a_database_holds_what_was_said(tmp_path: Path) -> None:
+    """Many random steps, each compared with a plain list; at some of them the database is opened anew."""
+    rng, path = np.random.default_rng(0), tmp_path / "j.db"
+    store, known = LabelStore(path, "Older?"), dict[int, Shown]()
+    for step in range(120):
+        rater = str(rng.choice(["Ada", "Bo"]))
+        waiting = [row for row in known.values() if row.open and row.rater == rater]
+        answered = [row for row in known.values() if row.outcome and not row.undone and row.rater == rater]
+        match rng.choice(["show", "answer", "answer", "undo", "open"]):
+            case "answer" if waiting:
+                row, outcome = waiting[0], OUTCOMES[rng.integers(4)]
+                known[row.id] = store.answer(row.id, rater, outcome)
+                assert known[row.id] == Shown(**{**row.__dict__, "outcome": outcome})
+            case "undo":
+                found = store.undo(rater)
+                assert (found is None) == (not answered)
+                known |= {row.id: row for row in found or ()}
+            case "open" if step % 10 == 0:
+                store.close()
+                store = LabelStore(path)
+            case _:
+                left, right = map(str, rng.choice(NAMES, 2, replace=False))
+                row = store.show(left, right, "at random", rater)
+                known[row.id] = row
+    assert store.rows() == [known[number] for number in sorted(known)]
+    votes = read_votes(path)
+    counted = [row for row in store.rows() if row.counts]
+    assert (votes.left, votes.right) == ([row.left for row in counted], [row.right for row in counted])
+    assert votes.tie.tolist() == [row.outcome == "tie" for row in counted]
+    assert (votes.y == as_comparisons(counted, NAMES).y).all()
+
+
+def test_answers_are_kept_once(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "j.db")
+    row = store.show("a.png", "b.png", "to cover", "Ada")
+    assert store.answer(row.id, "Ada", "tie") == store.answer(row.id, "Ada", "tie")
+    with pytest.raises(InputError, match="has another answer; load the page again"):
+        store.answer(row.id, "Ada", "left")
+    for number, rater in ((row.id, "Bo"), (row.id + 1, "Ada")):
+        with pytest.raises(InputError, match="was not shown"):
+            store.answer(number, rater, "tie")
+    other = LabelStore(tmp_path / "j.db")
+    with ThreadPoolExecutor(4) as pool:
+        shown = [*pool.map(lambda n: (store, other)[n % 2].show(f"{n}.png", "x.png", "to cover", "Bo"), range(24))]
+    assert len({row.id for row in shown}) == 24
+    assert [row.left for row in other.rows()[1:]] == [row.left for row in sorted(shown, key=lambda row: row.id)]
+
+
+def test_other_files_are_kept(
+    tmp_path: Path, called: Callable[..., CompletedProcess[str]], refusal: Callable[..., str]
+) -> None:
+    store = LabelStore(tmp_path / "ours.db", "Older?")
+    assert LabelStore(tmp_path / "ours.db").question == "Older?"
+    with pytest.raises(InputError, match="asks 'Older\\?'"):
+        LabelStore(tmp_path / "ours.db", "Sharper?")
+    store.close()
+    with sqlite3.connect(tmp_path / "theirs.db") as theirs:
+        theirs.execute("CREATE TABLE judgements (x INTEGER)")
+    (tmp_path / "text.db").write_text("left,right\n")
+    for name in ("theirs.db", "text.db"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(InputError, match="and is kept"):
+            LabelStore(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    assert "no database of twinrank label" in refusal(tmp_path / "theirs.db")
+    assert "no judgement in it yet" in refusal(tmp_path / "ours.db")
+    whole = (tmp_path / "ours.db").read_bytes()
+    (tmp_path / "cut.db").write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read as an SQLite database" in refusal(tmp_path / "cut.db")
+    done = called("label", "export", "text.db", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert not (tmp_path / "votes.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--out", "votes.csv"], "votes.csv: what is written there ends in .db, .sqlite, .sqlite3"),
+        (["--repeat", "2"], "--repeat is 2.0; it must be from 0 to 1"),
+        (["--question", " "], "--question is empty"),
+        (["--host", "no.such.invalid"], "cannot listen on no.such.invalid"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    flags: list[str], line: str, tmp_path: Path, called: Callable[..., CompletedProcess[str]]
+) -> None:
+    for name in "ab":
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+    done = called("label", ".", *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert not (tmp_path / "judgements.db").exists()
+
+
+def test_a_missing_package_is_named(
+    tmp_path: Path, called: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "twinrank.labelling.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = called("label", ".", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "needs the package uvicorn; install it with: pip install 'twinrank[serve]'" in done.stderr
+
+
+def test_all_images_are_covered_and_connected_first() -> None:
+    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=1)
+    rows = chosen(choice, len(NAMES) // 2)
+    assert choice.covered == len(NAMES)
+    assert choice.used.max() == 1
+    rows += chosen(choice, len(NAMES) // 2 - 1)
+    assert choice.components.count == 1
+    assert {row.drawn for row in rows} == {"to cover"}
+    left = Choice(NAMES, rows, Shares(again=0, random=0), seed=2)
+    left.tells_most([(3, 7)])
+    (row,) = chosen(left, 1)
+    assert (row.drawn, left.pair(row)) == ("for its gain", (3, 7))
+
+
+def test_shares_are_what_was_asked_for() -> None:
+    choice = Choice(NAMES, [], Shares(again=0.2, random=0.5), seed=3)
+    rows = chosen(choice, 400, ("Ada", "Bo", "Cy"))
+    drawn = Counter(row.drawn for row in rows)
+    assert 0.14 < drawn["again"] / len(rows) < 0.24
+    assert 0.4 < drawn["at random"] / (len(rows) - drawn["again"]) < 0.6
+    lower = sum(row.left < row.right for row in rows)
+    assert 0.42 < lower / len(rows) < 0.58
+    again = [row for row in rows if row.drawn == "again"]
+    assert all(
+        any(choice.pair(other) == choice.pair(row) for other in rows[: row.id] if other.rater != row.rater)
+        for row in again
+    )
+
+
+def test_an_image_that_is_always_skipped_holds_nobody_up() -> None:
+    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=4)
+    for _ in range(60):
+        left, right, drawn = choice.next("Ada")
+        bad = NAMES[5] in (NAMES[left], NAMES[right])
+        row = Shown(len(choice.rows), NAMES[left], NAMES[right], drawn, "Ada", None, False)
+        choice.note(row)
+        choice.note(Shown(**{**row.__dict__, "outcome": "skip" if bad else "left"}))
+    assert choice.aside == {5}
+    assert choice.components.count == 1
+
+
+def test_undone_answers_do_not_connect() -> None:
+    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=5)
+    (row,) = chosen(choice, 1)
+    assert choice.components.count == len(NAMES) - 1
+    choice.note(Shown(**{**row.__dict__, "undone": True}))
+    assert choice.components.count == len(NAMES)
+    assert not Components(2).join(1, 1)
+
+
+def test_standings_say_how_far_people_agree() -> None:
+    """Two raters who agree, and one of them judges each pair twice; then one who always says the opposite."""
+    rng = np.random.default_rng(0)
+    pairs = [tuple(np.sort(rng.choice(12, 2, replace=False)).tolist()) for _ in range(60)]
+    scoring = Scoring.of(Path(), 12, ())
+
+    def said(rater: str, flipped: bool, first: int) -> list[Shown]:
+        wins = "right" if flipped else "left"
+        return [
+            Shown(first + at, NAMES[low], NAMES[high], "to cover", rater, wins, False)
+            for at, (low, high) in enumerate(pairs)
+        ]
+
+    alike = standings(
+        as_comparisons(said("Ada", False, 0) + said("Ada", False, 60) + said("Bo", False, 120), NAMES[:12]), scoring
+    )
+    assert alike.raters_agree is not None
+    assert alike.raters_repeat is not None
+    assert alike.raters_agree.value == alike.raters_repeat.value == 1
+    assert np.corrcoef(alike.scores.rank, np.arange(12))[0, 1] > 0.9
+    assert "of all pairs stand in the right order now" in verdict(alike)
+    against = standings(as_comparisons(said("Ada", False, 0) + said("Bo", True, 60), NAMES[:12]), scoring)
+    assert against.raters_agree is not None
+    assert against.raters_agree.value == 0
+    assert against.sure_neighbours <= alike.sure_neighbours
+
+
+def test_a_name_is_text(tmp_path: Path) -> None:
+    session = Session(LabelStore(tmp_path / "j.db"), NAMES, Scoring.of(Path(), len(NAMES), ()))
+    first = session.next("  Ada ", 2)
+    assert session.next("Ada", 2) == first
+    for name in ("", " ", "a\nb", "x" * 61):
+        with pytest.raises(InputError, match="the name of a rater"):
+            session.next(name)
+
+
+def test_images_are_shown_by_any_browser(tmp_path: Path) -> None:
+    Image.fromarray(np.arange(3000, 3064, dtype=np.uint16).reshape(8, 8)).save(tmp_path / "deep.tif")
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "red.ppm")
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "red.webp")
+    made, kind = for_browser((tmp_path / "deep.tif").read_bytes())
+    (tmp_path / "deep.png").write_bytes(made)
+    with Image.open(tmp_path / "deep.png") as image:
+        assert (kind, image.size, image.getextrema()) == ("image/png", (8, 8), (0, 255))
+    assert for_browser((tmp_path / "red.ppm").read_bytes())[1] == "image/png"
+    plain = (tmp_path / "red.webp").read_bytes()
+    assert for_browser(plain) == (plain, "image/webp")
