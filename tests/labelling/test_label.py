@@ -89,6 +89,7 @@ def test_requests_get_no_file_but_the_images(served: Served) -> None:
     assert served.refusal("images/..%2F..%2Ftruth.csv") in (404, 422)
     assert served.refusal("docs") == served.refusal("openapi.json") == 404
     assert served.refusal("", Host="evil.example") == 400
+    assert served.call("images/7", Host="[::1]:80") == served.call("images/7", Host="localhost")
     assert served.refusal("api/next", {"rater": " "}) == 409
     assert served.refusal("api/next", {"rater": "Ada", "count": 10**6}) == 422
     assert served.refusal("api/next", {"rater": "A" * 20_000}) == 413

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from twinrank.core.files import read_bytes
 from twinrank.data.images.decode import UnusableImage
@@ -20,7 +20,6 @@ from twinrank.labelling.session import MOST_AHEAD, Session
 from twinrank.labelling.storage import Outcome
 from twinrank.reporting.label_page import label_page
 
-_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 _LARGEST = 10_000
 """Bytes of a request."""
 
@@ -49,8 +48,6 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         only_loopback: Whether requests for other host names are refused, as those of a hostile web page would be.
     """
     app = FastAPI(title="twinrank label", docs_url=None, redoc_url=None, openapi_url=None)
-    if only_loopback:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK)
     page = label_page(session.store.question)
 
     @app.middleware("http")
@@ -58,6 +55,8 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         length = request.headers.get("content-length", "0" if request.method == "GET" else "")
         if not length.isdecimal() or int(length) > _LARGEST:
             return JSONResponse({"detail": "the request is too large"}, 413)
+        if only_loopback and not is_loopback(_host_name(request)):
+            return JSONResponse({"detail": "this page is for its own machine alone"}, 400)
         response = await call(request)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -130,6 +129,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _host_name(request: Request) -> str:
+    """The name of the machine that a request asks for, without the port."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def serve(session: Session, files: Sequence[Path], listening: socket.socket, only_loopback: bool) -> None:

@@ -58,7 +58,8 @@ class Session:
         """End that thread, and close the database."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            # A long fit is given up: it writes nothing.
+            self._thread.join(2)
         self.store.close()
 
     def next(self, rater: str, count: int = 1) -> list[dict[str, Any]]:
@@ -98,24 +99,27 @@ class Session:
             self._choice.note(row)
 
     def undo(self, rater: str) -> dict[str, Any] | None:
-        """Take back a rater's last answer.
+        """Take back a rater's last answer about these images.
 
         Args:
             rater: Name of the rater.
 
         Returns:
-            The pair, to be judged again; None if there is no answer, or its images are not here.
+            The pair, to be judged again; None if there is no answer.
 
         Raises:
             InputError: The name is no name, or the database cannot be written.
         """
+        rater = rater_name(rater)
         with self._lock:
-            found = self.store.undo(rater_name(rater))
-            if found is None:
+            answered = [row for row in self._choice.rows if row.rater == rater and row.outcome and not row.undone]
+            if not answered:
                 return None
-            self._choice.note(found[0])
-            self._choice.note(found[1])
-        return self._pair(found[1]) if {found[1].left, found[1].right} <= self._number.keys() else None
+            last = max(answered, key=lambda row: (row.answered or "", row.id))
+            before, again = self.store.undo(last.id, rater)
+            self._choice.note(before)
+            self._choice.note(again)
+        return self._pair(again)
 
     def progress(self, rater: str) -> dict[str, Any]:
         """How far the judging is, for a rater and for all.

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,7 @@ class Shown:
         rater: Name of the rater.
         outcome: The side that ranks higher, a tie, or a skipped pair; None without an answer.
         undone: Whether the rater took the answer back.
+        answered: Time of the answer (ISO 8601, UTC), or None.
     """
 
     id: int
@@ -65,6 +66,7 @@ class Shown:
     rater: str
     outcome: Outcome | None
     undone: bool
+    answered: str | None = field(default=None, compare=False)
 
     @property
     def open(self) -> bool:
@@ -77,7 +79,10 @@ class Shown:
         return self.outcome in ("left", "right", "tie") and not self.undone
 
 
-_COLUMNS = [_JUDGEMENTS.c[name] for name in ("id", "left_image", "right_image", "drawn", "rater", "outcome", "undone")]
+_COLUMNS = [
+    _JUDGEMENTS.c[name]
+    for name in ("id", "left_image", "right_image", "drawn", "rater", "outcome", "undone", "answered")
+]
 
 
 class LabelStore:
@@ -162,25 +167,29 @@ class LabelStore:
             raise InputError(f"pair {number} has another answer; load the page again")
         return kept
 
-    def undo(self, rater: str) -> tuple[Shown, Shown] | None:
-        """Take back a rater's last answer, and show the pair again.
+    def undo(self, number: int, rater: str) -> tuple[Shown, Shown]:
+        """Take back a rater's answer, and show the pair again.
 
         Args:
+            number: Number of the pair that was shown.
             rater: Name of the rater.
 
         Returns:
-            The answer, now undone, and the pair that is shown again; None if the rater has no answer.
+            The answer, now undone, and the pair that is shown again.
+
+        Raises:
+            InputError: The rater has no such answer.
         """
-        answered = _JUDGEMENTS.c.outcome.is_not(None) & (_JUDGEMENTS.c.undone == 0) & (_JUDGEMENTS.c.rater == rater)
-        last = sa.select(*_COLUMNS).where(answered).order_by(_JUDGEMENTS.c.answered.desc(), _JUDGEMENTS.c.id.desc())
+        answered = _JUDGEMENTS.c.outcome.is_not(None) & (_JUDGEMENTS.c.undone == 0)
+        mine = (_JUDGEMENTS.c.id == number) & (_JUDGEMENTS.c.rater == rater) & answered
         with self._writing() as database:
-            row = database.execute(last.limit(1)).first()
+            row = database.execute(sa.select(*_COLUMNS).where(mine)).first()
             if row is None:
-                return None
-            database.execute(sa.update(_JUDGEMENTS).where(_JUDGEMENTS.c.id == row.id).values(undone=1))
+                raise InputError(f"pair {number} has no answer of {quoted(rater)}; load the page again")
+            database.execute(sa.update(_JUDGEMENTS).where(_JUDGEMENTS.c.id == number).values(undone=1))
             before = _shown(row)
             again = _insert(database, before.left, before.right, before.drawn, rater)
-        return Shown(**{**before.__dict__, "undone": True}), again
+        return replace(before, undone=True), again
 
     @contextmanager
     def _writing(self) -> Any:
@@ -226,9 +235,9 @@ def _insert(database: sa.Connection, left: str, right: str, drawn: Drawn, rater:
 
 
 def _shown(row: Sequence[Any]) -> Shown:
-    number, left, right, drawn, rater, outcome, undone = row
-    return Shown(number, left, right, drawn, rater, outcome, bool(undone))
+    number, left, right, drawn, rater, outcome, undone, answered = row
+    return Shown(number, left, right, drawn, rater, outcome, bool(undone), answered)
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -78,7 +78,8 @@ async function fill() {
 }
 
 function enable(on) {
-  for (const each of document.querySelectorAll("#judge [data-outcome], .pane")) each.disabled = !on;
+  for (const each of document.querySelectorAll("#judge [data-outcome]")) each.disabled = !on;
+  for (const side of ["left", "right"]) at(`pane-${side}`).setAttribute("aria-disabled", String(!on));
 }
 
 // A later call, another rater or an undone answer ends an earlier one that still waits.
@@ -274,6 +275,11 @@ for (const each of document.querySelectorAll("#judge [data-outcome]")) each.addE
 for (const side of ["left", "right"]) {
   const [pane, other] = [at(`pane-${side}`), at(`pane-${side === "left" ? "right" : "left"}`)];
   pane.addEventListener("click", () => judge(side));
+  pane.addEventListener("keydown", (event) => {
+    if (event.repeat || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    judge(side);
+  });
   pane.addEventListener("scroll", () => follow(pane, other));
   at(side).addEventListener("load", () => size(side));
   new ResizeObserver(() => size(side)).observe(pane);
@@ -283,7 +289,7 @@ for (const side of ["left", "right"]) {
 }
 // A button that was clicked loses the focus, so that the space key does not press it again.
 document.addEventListener("click", (event) => {
-  if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur();
+  if (event.detail > 0 && document.activeElement?.matches("button, [role='button']")) document.activeElement.blur();
 });
 for (const tab of ["judge", "ranking"]) {
   at(`tab-${tab}`).addEventListener("click", () => open(tab));
@@ -299,12 +305,14 @@ const KEYS = {
   ArrowLeft: () => judge("left"), ArrowRight: () => judge("right"), ArrowDown: () => judge("tie"), ArrowUp: () => judge("skip"),
   " ": () => judge("tie"), s: () => judge("skip"), z: undo, "+": () => zoom(1), "-": () => zoom(-1), 0: () => zoom(0),
 };
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 document.addEventListener("keydown", (event) => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const typing = event.target instanceof HTMLInputElement || (key === " " && event.target instanceof HTMLButtonElement);
+  const typing = event.target.matches("input") || (key === " " && event.target.matches("button, [role='button']"));
   if (at("judge").hidden || typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !(key in KEYS)) return;
   event.preventDefault();
-  KEYS[key]();
+  if (event.shiftKey && key in MOVES) at("pane-left").scrollBy(...MOVES[key].map((step) => step * 80));
+  else KEYS[key]();
 });
 window.addEventListener("beforeunload", (event) => {
   if (state.unsent.length) event.preventDefault();
