@@ -50,22 +50,7 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
     app = FastAPI(title="twinrank label", docs_url=None, redoc_url=None, openapi_url=None)
     page = label_page(session.store.question)
 
-    @app.middleware("http")
-    async def careful(request: Request, call: Callable[[Request], Any]) -> Response:
-        length = request.headers.get("content-length", "0" if request.method == "GET" else "")
-        if not length.isdecimal() or int(length) > _LARGEST:
-            return JSONResponse({"detail": "the request is too large"}, 413)
-        if only_loopback and not is_loopback(_host_name(request)):
-            return JSONResponse({"detail": "this page is for its own machine alone"}, 400)
-        response = await call(request)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        return response
-
-    @app.exception_handler(InputError)
-    async def refused(_: Request, error: InputError) -> Response:
-        return JSONResponse({"detail": str(error)}, 409)
+    _guard(app, only_loopback)
 
     @app.get("/")
     def whole_page() -> Response:
@@ -99,6 +84,27 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         return session.summary()
 
     return app
+
+
+def _guard(app: FastAPI, only_loopback: bool) -> None:
+    """Refuse large requests and other host names, and say in each reply what a browser may do with it."""
+
+    @app.middleware("http")
+    async def careful(request: Request, call: Callable[[Request], Any]) -> Response:
+        length = request.headers.get("content-length", "0" if request.method == "GET" else "")
+        if not length.isdecimal() or int(length) > _LARGEST:
+            return JSONResponse({"detail": "the request is too large"}, 413)
+        if only_loopback and not is_loopback(_host_name(request)):
+            return JSONResponse({"detail": "this page is for its own machine alone"}, 400)
+        response = await call(request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        return response
+
+    @app.exception_handler(InputError)
+    async def refused(_: Request, error: InputError) -> Response:
+        return JSONResponse({"detail": str(error)}, 409)
 
 
 def bound(host: str, port: int) -> socket.socket:

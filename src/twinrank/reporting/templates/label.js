@@ -160,12 +160,14 @@ function zoom(step) {
   at("larger").disabled = state.zoom === ZOOMS.length - 1;
 }
 
-// Both images show the same part.
+// Both images show the same part, along the sides on which both are larger than their panes.
 function follow(from, to) {
-  const share = (part, whole, seen) => (whole > seen ? part / (whole - seen) : 0);
-  const top = share(from.scrollTop, from.scrollHeight, from.clientHeight) * (to.scrollHeight - to.clientHeight);
-  const left = share(from.scrollLeft, from.scrollWidth, from.clientWidth) * (to.scrollWidth - to.clientWidth);
-  if (Math.abs(to.scrollTop - top) > 1 || Math.abs(to.scrollLeft - left) > 1) to.scrollTo(left, top);
+  for (const [place, whole, seen] of [["scrollTop", "scrollHeight", "clientHeight"], ["scrollLeft", "scrollWidth", "clientWidth"]]) {
+    const [here, there] = [from[whole] - from[seen], to[whole] - to[seen]];
+    if (here <= 0 || there <= 0) continue;
+    const wanted = (from[place] / here) * there;
+    if (Math.abs(to[place] - wanted) > 1) to[place] = wanted;
+  }
 }
 
 const percent = (share) => `${(100 * share).toFixed(0)}%`;
@@ -311,8 +313,8 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input") || (key === " " && event.target.matches("button, [role='button']"));
   if (at("judge").hidden || typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !(key in KEYS)) return;
   event.preventDefault();
-  if (event.shiftKey && key in MOVES) at("pane-left").scrollBy(...MOVES[key].map((step) => step * 80));
-  else KEYS[key]();
+  if (!event.shiftKey || !(key in MOVES)) return KEYS[key]();
+  for (const side of ["left", "right"]) at(`pane-${side}`).scrollBy(...MOVES[key].map((step) => step * 80));
 });
 window.addEventListener("beforeunload", (event) => {
   if (state.unsent.length) event.preventDefault();
