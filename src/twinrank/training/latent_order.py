@@ -102,7 +102,8 @@ class _Votes:
     def losses(self, orders: "_Orders", chosen: torch.Tensor) -> torch.Tensor:
         """Weighted loss of some judgements by each of H orders, float32 (B, H), nats."""
         images, places = torch.cat([self.left[chosen], self.right[chosen]]).unique(return_inverse=True)
-        left, right = orders.posteriors(self.features[images])[places].chunk(2)
+        # Its gradient is summed in one order; that of an index in brackets is not.
+        left, right = orders.posteriors(self.features[images]).index_select(0, places).chunk(2)
         u = self.sharpness[chosen] * orders.compare(left, right) + self.bias[chosen]
         log_nu = torch.tensor(self.nu).log()
         tie = None if self.tie is None else self.tie[chosen]
