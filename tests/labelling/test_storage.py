@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from PIL import Image
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.display import for_browser
 from twinrank.errors import InputError
+from twinrank.evaluation.score_prior import Prior
+from twinrank.evaluation.scores import posterior
 from twinrank.labelling.choice import Choice, Components, Shares
 from twinrank.labelling.session import Session
 from twinrank.labelling.standings import as_comparisons, standings, verdict
@@ -232,6 +235,29 @@ def test_the_last_answer_about_these_images_is_taken_back(tmp_path: Path) -> Non
     assert [row.id for row in store.rows() if row.undone] == [one["id"]]
     with pytest.raises(InputError, match="has no answer of 'Ada'"):
         store.undo(elsewhere.id + 1, "Ada")
+
+
+def test_the_ranking_is_kept_up_to_date(tmp_path: Path) -> None:
+    """The order of the names is the true one."""
+    session = Session(
+        LabelStore(tmp_path / "j.db"),
+        NAMES[:8],
+        lambda rows: posterior(np.zeros(8), Prior(2.0, 2.0), rows),
+        Shares(0, 0),
+    )
+    session.start()
+    for _ in range(40):
+        (pair,) = session.next("Ada")
+        session.answer(pair["id"], "Ada", "left" if pair["left"] < pair["right"] else "right", 0.5)
+    found = session.summary()
+    while found["fitted"] is None or found["fitted"]["judgements"] < 40:
+        time.sleep(0.02)
+        found = session.summary()
+    session.stop()
+    assert (found["judgements"], found["connected"], found["trouble"]) == (40, True, "")
+    assert found["fitted"]["verdict"].startswith("About ")
+    assert np.corrcoef([each["image"] for each in found["fitted"]["ranking"]], np.arange(8))[0, 1] > 0.9
+    assert found["raters"][0]["judgements"] == session.judgements == 40
 
 
 def test_a_name_is_text(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Any
 
 from twinrank.errors import InputError
@@ -15,8 +16,8 @@ LONGEST_NAME = 60
 """Characters of a rater's name."""
 MOST_AHEAD = 5
 """Most pairs that a rater gets ahead."""
-_PAUSE = 0.5
-"""Seconds between two looks at whether there are new judgements."""
+_PAUSE, _REST = 0.5, 4.0
+"""Seconds between two looks at whether there are new judgements; and the rest after a fit, in multiples of its time."""
 _ENDS = 12
 """Images at either end of the ranking that are shown."""
 _FEWEST = 5
@@ -193,18 +194,20 @@ class Session:
 
     def _keep_fitting(self) -> None:
         """Fit whenever there are new judgements; with many, after some of them."""
-        fitted: set[int] = set()
-        while not self._stopped.wait(_PAUSE):
+        fitted, rest = set[int](), _PAUSE
+        while not self._stopped.wait(rest):
+            rest = _PAUSE
             with self._lock:
                 rows = [row for row in self._choice.rows if row.counts]
             changed = len(fitted ^ {row.id for row in rows})
             if len(rows) < _FEWEST or changed < 1 + len(fitted) // 50:
                 continue
-            fitted = {row.id for row in rows}
+            fitted, begun = {row.id for row in rows}, monotonic()
             try:
                 found, trouble = standings(as_comparisons(rows, self.names), self._fit), ""
             except Exception as error:  # Judging goes on without a ranking, and the page says why.
                 found, trouble = None, f"The ranking could not be fitted ({type(error).__name__}: {error})."
+            rest = max(_PAUSE, _REST * (monotonic() - begun))
             with self._lock:
                 self._trouble = trouble
                 if found is not None:

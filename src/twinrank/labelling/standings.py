@@ -1,7 +1,7 @@
 """What the judgements say so far: a ranking, how far people agree, and whether the order has settled."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -70,13 +70,14 @@ def standings(comparisons: Comparisons, fit: Fit, seed: int = 0) -> Standings:
         fit: Fit of the scores.
         seed: Root seed.
     """
-    scores = fit(comparisons)
+    rater = comparisons.rater
+    assert rater is not None
+    # One rater has nobody to be compared with.
+    scores = fit(comparisons if len(set(rater.tolist())) > 1 else replace(comparisons, rater=None))
     ranked = np.argsort(scores.rank, kind="stable")
     gap, variance = scores.difference(ranked[:-1], ranked[1:])
     count = int(np.clip(len(scores), _FEWEST, _MOST))
     images = np.stack([comparisons.left, comparisons.right], 1)
-    rater = comparisons.rater
-    assert rater is not None
     # A rater's own images: only what one rater said twice is compared.
     own = images + len(scores) * np.unique(rater, return_inverse=True)[1][:, None]
     return Standings(
