@@ -102,11 +102,15 @@ def write_predictions(
         first = next(parts)
         write_in_parts(Path(out), ([*part.values()] for part in chain([first], parts)), [*first])
     if known:
-        context.say(
-            f"{file}: training used both images of {known:,} of {counted(stream.pairs, 'pair', 'pairs')}; where it"
-            " used the judgement, too, the prediction is surer than it should be"
-        )
+        context.say(_used_in_training(file, known, stream.pairs))
     return stream.pairs
+
+
+def _used_in_training(file: Path, known: int, pairs: int) -> str:
+    return (
+        f"{file}: training used both images of {known:,} of {counted(pairs, 'pair', 'pairs')}; where it used the"
+        " judgement, too, the prediction is surer than it should be"
+    )
 
 
 def _probabilities(predictor: Labeller, logit: np.ndarray) -> dict[str, np.ndarray]:
