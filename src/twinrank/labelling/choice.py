@@ -122,8 +122,7 @@ class Choice:
 
     def pair(self, row: Shown) -> Pair:
         """Numbers of the two images, the lower one first."""
-        one, other = self._number[row.left], self._number[row.right]
-        return min(one, other), max(one, other)
+        return _lower_first(self._number[row.left], self._number[row.right])
 
     def note(self, *rows: Shown) -> None:
         """Take rows into account that are new or were changed."""
@@ -152,7 +151,7 @@ class Choice:
 
     def tells_most(self, pairs: Iterable[Pair]) -> None:
         """Set the pairs to judge once all images are connected, the one that tells most first."""
-        self._informative = deque((min(pair), max(pair)) for pair in pairs)
+        self._informative = deque(_lower_first(*pair) for pair in pairs)
 
     def next(self, rater: str) -> tuple[int, int, Drawn]:
         """The images to show on the left and on the right, by number, and why. Sides are drawn at random.
@@ -192,20 +191,25 @@ class Choice:
         one = order[0]
         home = self.components.of(one)
         beyond = [image for image in order if self.components.of(image) != home]
-        seen = self._seen.get(rater, Counter())
-        other = next((image for image in beyond if not seen[min(one, image), max(one, image)]), beyond[0])
-        return min(one, other), max(one, other)
+        return _first_unseen(one, beyond, self._seen.get(rater, Counter()))
 
     def _least_judged(self, seen: Counter[Pair]) -> Pair:
-        order = self._least_first()
-        one, *others = order
-        other = next((image for image in others if not seen[min(one, image), max(one, image)]), others[0])
-        return min(one, other), max(one, other)
+        one, *others = self._least_first()
+        return _first_unseen(one, others, seen)
 
     def _least_first(self) -> list[int]:
         """Images by how often they were shown; equals in random order."""
         return np.lexsort((self._random.random(len(self.used)), self.used)).tolist()
 
     def _uniform(self) -> Pair:
-        one, other = self._random.choice(len(self.used), 2, replace=False).tolist()
-        return min(one, other), max(one, other)
+        return _lower_first(*self._random.choice(len(self.used), 2, replace=False).tolist())
+
+
+def _lower_first(one: int, other: int) -> Pair:
+    return min(one, other), max(one, other)
+
+
+def _first_unseen(one: int, others: Sequence[int], seen: Counter[Pair]) -> Pair:
+    """An image and the first of others with which a rater has not seen it, else the first of all."""
+    pairs = (_lower_first(one, other) for other in others)
+    return next((pair for pair in pairs if not seen[pair]), _lower_first(one, others[0]))
