@@ -46,12 +46,13 @@ def frozen_features(
         progress: Listener for images whose features are computed.
     """
     chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
+    digests = image_digests(images, chosen)
     if not model.turned:
-        return _features(model, images, chosen, False, progress)
+        return _features(model, images, chosen, digests, False, progress)
     # Apart, so that a network that sees upright images alone has computed half of it.
     upright = copy.copy(model)
     upright.turned = False
-    features, others = (_features(upright, images, chosen, turned, progress) for turned in (False, True))
+    features, others = (_features(upright, images, chosen, digests, turned, progress) for turned in (False, True))
     for start in range(0, len(features), _AVERAGED_AT_A_TIME):
         some = slice(start, start + _AVERAGED_AT_A_TIME)
         features[some] = (features[some].astype(np.float32) + others[some]) / 2
@@ -59,10 +60,9 @@ def frozen_features(
 
 
 def _features(
-    model: SiameseNet, images: ImageStore, chosen: np.ndarray, turned: bool, progress: Progress
+    model: SiameseNet, images: ImageStore, chosen: np.ndarray, digests: np.ndarray, turned: bool, progress: Progress
 ) -> np.ndarray:
-    """The same of images as they are, or of all of them upside down."""
-    digests = image_digests(images, chosen)
+    """The same of images as they are, or of all of them upside down; their digests are given, uint8 (M, 32)."""
     cache = FeatureCache(network_digest(model, turned), model.features)
     features, found = cache.read(digests)
     if found.all():
