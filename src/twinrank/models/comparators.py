@@ -11,7 +11,7 @@ _HIDDEN, _DROPOUT = 256, 0.2
 """Width and dropout of the training guide's baseline head."""
 _FARTHEST = 5.0
 """Standard deviations to which features are clipped before they are squared, or given to a head that is trained."""
-_LEAST_DEVIATION = 1e-3
+LEAST_DEVIATION = 1e-3
 """Of a feature that is standardised."""
 _SCORE_HIDDEN, _SCORE_DROPOUT = 64, 0.2
 """Width and dropout of the small network that scores an image."""
@@ -95,12 +95,16 @@ class Standardised(nn.Module):
             count, total, squares = count + len(part), total + part.sum(0), squares + part.square().sum(0)
         mean = total / count
         self.centre.copy_(mean)
-        self.deviation.copy_((squares / count - mean**2).clamp_min(_LEAST_DEVIATION**2).sqrt())
+        self.deviation.copy_((squares / count - mean**2).clamp_min(LEAST_DEVIATION**2).sqrt())
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to as many, float32."""
-        z = (features - self.centre) / self.deviation
-        return z.clamp(-_FARTHEST, _FARTHEST) * self.scale
+        return _standardised(features, self.centre, self.deviation) * self.scale
+
+
+def _standardised(features: torch.Tensor, centre: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Features (N, F) in standard deviations from their centre, clipped."""
+    return ((features - centre) / deviation).clamp(-_FARTHEST, _FARTHEST)
 
 
 class Scored(nn.Module):
@@ -143,12 +147,16 @@ class LinearScore(Scored):
         if not self.squared:
             return features
         plain, last = features.split([features.shape[1] - self.squared, self.squared], 1)
-        z = ((last - self.centre) / self.deviation).clamp(-_FARTHEST, _FARTHEST)
+        z = _standardised(last, self.centre, self.deviation)
         return torch.cat([plain, z, z.square()], 1)
 
     def score(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to scores in logits, float32 (N,)."""
-        return (self.inputs(features) - self.mean) @ self.weight
+        return self.score_of(self.inputs(features))
+
+    def score_of(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What :meth:`inputs` gives, (N, F + squared), to scores in logits, float32 (N,)."""
+        return (inputs - self.mean) @ self.weight
 
 
 class MLPScore(Scored):
@@ -285,13 +293,15 @@ class MixedHead(Scored):
 
     def score(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to scores in logits, float32 (N,): the latent order gives the mean against the panel."""
-        latent = self.latent.against(self.latent.posterior(self.linear.inputs(features)), self.panel)
-        return self.shares[0] * self.linear.score(features) + self.shares[1] * latent
+        inputs = self.linear.inputs(features)
+        latent = self.latent.against(self.latent.posterior(inputs), self.panel)
+        return self.shares[0] * self.linear.score_of(inputs) + self.shares[1] * latent
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of both images to logits (N,)."""
-        latent = self.latent(self.linear.inputs(left), self.linear.inputs(right))
-        return self.shares[0] * self.linear(left, right) + self.shares[1] * latent
+        left, right = self.linear.inputs(left), self.linear.inputs(right)
+        linear = self.linear.score_of(left) - self.linear.score_of(right)
+        return self.shares[0] * linear + self.shares[1] * self.latent(left, right)
 
 
 _Head = LinearScore | LatentOrder | MLPScore | MixedHead

@@ -21,15 +21,13 @@ from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.linear_scores import FoldMasks, fit_linear_scores, log_loss_of, stacked
 from twinrank.inference.features import frozen_features
 from twinrank.inference.out_of_fold import OutOfFold
-from twinrank.models.comparators import LinearScore, MixedHead
+from twinrank.models.comparators import LEAST_DEVIATION, LinearScore, MixedHead
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
 from twinrank.training.hooks import Hooks
 from twinrank.training.latent_order import fit_latent_order
 
-_LEAST_DEVIATION = 1e-3
-"""Of a feature that is standardised by the head."""
 _IMAGES_AT_ONCE, _LARGE = 8_192, 1 << 26
 """Images that are standardised at a time; and bytes of a block of memory that is given back once it is free."""
 _FOLDS = 13, 7
@@ -143,7 +141,7 @@ def _blocks(head: LinearScore, features: np.ndarray, places: Sequence[slice]) ->
     plain, last = features.shape[1] - head.squared, features[:, -head.squared :]
     with torch.no_grad():
         head.centre.copy_(torch.from_numpy(last.mean(0, np.float64)))
-        head.deviation.copy_(torch.from_numpy(last.std(0, np.float64).clip(_LEAST_DEVIATION)))
+        head.deviation.copy_(torch.from_numpy(last.std(0, np.float64).clip(LEAST_DEVIATION)))
         parts = torch.from_numpy(last).split(_IMAGES_AT_ONCE)
         standardised = np.empty((len(last), 2 * head.squared), np.float32)
         for some, part in zip(torch.from_numpy(standardised).split(_IMAGES_AT_ONCE), parts, strict=True):
