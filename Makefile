@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-photos test lint bench clean
+.PHONY: help demo demo-photos test lint docs bench clean
 
 help:  ## list these targets
 	@echo "usage: make TARGET"
@@ -26,6 +26,9 @@ lint: .venv/installed-dev  ## run the linters and the type checker
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+docs: .venv/installed-docs  ## build the documentation into site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/training_step.py
@@ -33,7 +36,7 @@ bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/matrix_limit.py
 
 clean:  ## remove what the targets above have made
-	rm -rf .venv data runs
+	rm -rf .venv data runs site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -49,4 +52,8 @@ clean:  ## remove what the targets above have made
 
 .venv/installed-dev: .venv/installed
 	$(INSTALL) -e '.[dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(INSTALL) -e '.[docs]'
 	touch $@
