@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def test_every_space_is_valid_and_the_guides_is_the_guides() -> None:
         "train.lr": Range(1e-4, 1e-2, log=True),
         "train.weight_decay": Range(1e-5, 1e-3, log=True),
     }
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        assert read_space(space(tmp_path, text), RunSpec("resnet_optimized", entry("resnet_optimized").train))
 
 
 def test_ranges_have_the_type_of_their_key_and_choices_are_kept(tmp_path: Path) -> None:
