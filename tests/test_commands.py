@@ -25,10 +25,11 @@ UNFINISHED = re.compile("is missing|are missing|name one or more")
 def commands(page: Path, begin: str) -> Iterator[tuple[str, bool]]:
     """Commands that a page shows, and whether each stands in a block, so is complete."""
     text = page.read_text(encoding="utf-8")
-    for _, block in FENCE.findall(text):
+    for language, block in FENCE.findall(text):
+        prompt = "$ " if language == "text" else ""
         for line in block.replace("\\\n", " ").splitlines():
-            if (line := line.strip().removeprefix("$ ")).startswith(begin):
-                yield line, True
+            if line.strip().startswith(prompt + begin):
+                yield line.strip().removeprefix(prompt), True
     for span in SPAN.findall(FENCE.sub("", text)):
         if (line := " ".join(span.split())).startswith(begin):
             yield line, False
@@ -65,7 +66,7 @@ def test_what_is_no_command_is_found() -> None:
 
 def test_python_is_run() -> None:
     """Tests run the Python of these pages; a page with Python needs one that does."""
-    run = {"README.md", "benchmark.md", "data.md", "python.md"}
+    run = {"README.md", "benchmark.md", "data.md", "python.md", "ten-minutes.md"}
     shown = {
         name
         for name, page in PAGES.items()

@@ -53,6 +53,11 @@ def test_the_page_of_the_benchmark_runs() -> None:
     assert names["xa"].shape == (128, 1, 28, 28)
 
 
+def test_the_page_of_ten_minutes_makes_images() -> None:
+    exec(python_of("docs/ten-minutes.md").replace("range(60)", "range(4)"), {})
+    assert [path.name for path in sorted(Path("photos").iterdir())] == ["00.png", "01.png", "02.png", "03.png"]
+
+
 def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     code = python_of("docs/python.md")
     sizes = {"pairs_train": 240, "pairs_val": 60, "pairs_public": 20, "pairs_private": 20, "epochs": 1, "cv": 2}
