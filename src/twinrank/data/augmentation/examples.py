@@ -22,8 +22,11 @@ _AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "lines 1": {"lines": 1},
     "brightness 0.4": {"brightness": 0.4},
     "contrast 0.4": {"contrast": 0.4},
+    "flip": {"flip": True},
+    "flip_vertical": {"flip_vertical": True},
 }
-"""The augmentations of the picture; all but the last two are as strong as they are meant to be used."""
+"""The augmentations of the picture; all but brightness and contrast are as strong as they are meant to be used."""
+_OF_COLOUR: dict[str, dict[str, Any]] = {"saturation 0.4": {"saturation": 0.4}, "hue 0.1": {"hue": 0.1}}
 
 
 def augmented_examples(data: Judgements, seed: int = 0) -> dict[str, np.ndarray]:
@@ -36,7 +39,7 @@ def augmented_examples(data: Judgements, seed: int = 0) -> dict[str, np.ndarray]
     rows = numpy_generator(seed, "images").choice(len(data), min(_SHOWN, len(data)), replace=False)
     images = torch.from_numpy(data.images.take(data.left[rows]))
     drawn = {"as it is": images.numpy()}
-    for name, values in _AUGMENTATIONS.items():
+    for name, values in (_AUGMENTATIONS | (_OF_COLOUR if images.shape[1] == 3 else {})).items():
         augment = Augmentation(TrainConfig(**values))
         uniform = torch.rand(len(images), augment.draws, generator=torch_generator(seed, name))
         drawn[name] = augment(images, uniform).numpy()
