@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-photos test lint docs bench clean
+.PHONY: help demo demo-photos test lint docs package bench clean
 
 help:  ## list these targets
 	@echo "usage: make TARGET"
@@ -29,6 +29,11 @@ lint: .venv/installed-dev  ## run the linters and the type checker
 docs: .venv/installed-docs  ## build the documentation into site/; open site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
+package: .venv/installed-package  ## build wheel and source into dist/, install the wheel elsewhere, and use it
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/python tests/installed.py dist
+
 bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/training_step.py
@@ -36,7 +41,7 @@ bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/matrix_limit.py
 
 clean:  ## remove what the targets above have made
-	rm -rf .venv data runs site
+	rm -rf .venv data runs site build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -56,4 +61,8 @@ clean:  ## remove what the targets above have made
 
 .venv/installed-docs: .venv/installed
 	$(INSTALL) -e '.[docs]'
+	touch $@
+
+.venv/installed-package: .venv/installed
+	$(INSTALL) build
 	touch $@
