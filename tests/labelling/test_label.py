@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from tests.reporting.browser import CHROMIUM, Browser
 
 from twinrank.data.formats.votes.read import read_votes
@@ -27,7 +28,7 @@ from twinrank.labelling.storage import LabelStore
 
 SET = Path(__file__).parents[1] / "typefaces"
 QUESTION = "Which word is <b>bolder</b>?"
-BY_PAGE, BY_EACH = 12, 20
+BY_PAGE, BY_EACH = 200, 20
 JUDGE = """(async () => {
   const truth = %s;
   for (let number = 0; number < %d; number++) {
@@ -96,7 +97,9 @@ def test_requests_get_no_file_but_the_images(served: Served) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_a_rater_judges_on_the_page(served: Served, truth: list[float], tmp_path: Path) -> None:
+def test_a_rater_judges_on_the_page(
+    served: Served, truth: list[float], called: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
     with Browser(tmp_path) as browser:
         browser.open(served.url, 380)
         assert browser.run("document.querySelector('.question').textContent") == QUESTION
@@ -120,6 +123,12 @@ def test_a_rater_judges_on_the_page(served: Served, truth: list[float], tmp_path
         assert browser.run(f"{unnamed}.length") == 0
         assert browser.problems == []
     assert served.call("api/standings")["raters"][0]["skipped"] == 1
+    # While the server runs.
+    fitted = called("fit", served.database, "--images", SET / "images", "--out", "fit", "--minutes", "0", cwd=tmp_path)
+    assert fitted.returncode == 0, fitted.stderr
+    with (tmp_path / "fit" / "ranking.csv").open(newline="", encoding="utf-8") as file:
+        score = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert spearmanr([score[path.name] for path in image_files(SET / "images")], truth).statistic > 0.95
 
 
 def test_a_killed_server_loses_nothing(

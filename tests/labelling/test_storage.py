@@ -19,6 +19,7 @@ from twinrank.errors import InputError
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import posterior
 from twinrank.labelling.choice import Choice, Components, Shares
+from twinrank.labelling.databases import Place, alone
 from twinrank.labelling.session import Session
 from twinrank.labelling.standings import as_comparisons, standings, verdict
 from twinrank.labelling.storage import OUTCOMES, LabelStore, Shown
@@ -41,10 +42,12 @@ def chosen(choice: Choice, count: int, raters: tuple[str, ...] = ("Ada",), outco
     return rows
 
 
-def test_a_database_holds_what_was_said(tmp_path: Path) -> None:
+def test_a_database_holds_what_was_said(
+    place: Place, called: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
     """Many random steps, each compared with a plain list; at some of them the database is opened anew."""
-    rng, path = np.random.default_rng(0), tmp_path / "j.db"
-    store, known = LabelStore(path, "Older?"), dict[int, Shown]()
+    rng = np.random.default_rng(0)
+    store, known = LabelStore(place, "Older?"), dict[int, Shown]()
     for step in range(120):
         rater = str(rng.choice(["Ada", "Bo"]))
         waiting = [row for row in known.values() if row.open and row.rater == rater]
@@ -58,21 +61,23 @@ def test_a_database_holds_what_was_said(tmp_path: Path) -> None:
                 known |= {row.id: row for row in store.undo(answered[-1].id, rater)}
             case "open" if step % 10 == 0:
                 store.close()
-                store = LabelStore(path)
+                store = LabelStore(place)
             case _:
                 left, right = map(str, rng.choice(NAMES, 2, replace=False))
                 row = store.show(left, right, "at random", rater)
                 known[row.id] = row
     assert store.rows() == [known[number] for number in sorted(known)]
-    votes = read_votes(path)
+    done = called("label", "export", place, "--out", "votes.csv", cwd=tmp_path)
+    votes = read_votes(tmp_path / "votes.csv")
+    assert (done.returncode, done.stdout) == (0, f"votes.csv: {len(votes)} judgements\n")
     counted = [row for row in store.rows() if row.counts]
     assert (votes.left, votes.right) == ([row.left for row in counted], [row.right for row in counted])
     assert votes.tie.tolist() == [row.outcome == "tie" for row in counted]
     assert (votes.y == as_comparisons(counted, NAMES).y).all()
 
 
-def test_answers_are_kept_once(tmp_path: Path) -> None:
-    store = LabelStore(tmp_path / "j.db")
+def test_answers_are_kept_once(place: Place) -> None:
+    store = LabelStore(place)
     row = store.show("a.png", "b.png", "to cover", "Ada")
     assert store.answer(row.id, "Ada", "tie") == store.answer(row.id, "Ada", "tie")
     with pytest.raises(InputError, match="has another answer; load the page again"):
@@ -80,11 +85,18 @@ def test_answers_are_kept_once(tmp_path: Path) -> None:
     for number, rater in ((row.id, "Bo"), (row.id + 1, "Ada")):
         with pytest.raises(InputError, match="was not shown"):
             store.answer(number, rater, "tie")
-    other = LabelStore(tmp_path / "j.db")
+    other = LabelStore(place)
     with ThreadPoolExecutor(4) as pool:
         shown = [*pool.map(lambda n: (store, other)[n % 2].show(f"{n}.png", "x.png", "to cover", "Bo"), range(24))]
     assert len({row.id for row in shown}) == 24
     assert [row.left for row in other.rows()[1:]] == [row.left for row in sorted(shown, key=lambda row: row.id)]
+
+
+def test_a_database_has_one_page(place: Place) -> None:
+    with alone(place), pytest.raises(InputError, match="another twinrank label uses it"), alone(place):
+        pass
+    with alone(place):
+        pass
 
 
 def test_other_files_are_kept(
@@ -118,6 +130,14 @@ def test_other_files_are_kept(
     [
         (["--out", "votes.csv"], "votes.csv: what is written there ends in .db, .sqlite, .sqlite3"),
         (["--repeat", "2"], "--repeat is 2.0; it must be from 0 to 1"),
+        (
+            ["--out", "mysql://ada:secret@host/votes"],
+            "mysql://ada:***@host/votes: no URL of PostgreSQL; write postgres",
+        ),
+        (
+            ["--out", "postgresql://ada:secret@localhost:1/votes"],
+            "postgresql://ada:***@localhost:1/votes: cannot be read and written",
+        ),
         (["--question", " "], "--question is empty"),
         (["--host", "no.such.invalid"], "cannot listen on no.such.invalid"),
     ],

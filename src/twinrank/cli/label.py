@@ -5,14 +5,16 @@ from typing import Annotated
 
 import tyro
 
-from twinrank.cli.arguments import FileArgument, ImagesArgument, OptionalRuns, OptionalText, OutFile
+from twinrank.cli.arguments import ImagesArgument, OptionalRuns, OptionalText, OutFile
 from twinrank.cli.output import listening
 from twinrank.core.messages import counted
+
+_Database = Annotated[str, tyro.conf.arg(metavar="FILE|URL")]
 
 
 def label(
     images: ImagesArgument,
-    out: OutFile = Path("judgements.db"),
+    out: _Database = "judgements.db",
     question: OptionalText = None,
     model: OptionalRuns = None,
     port: int = 8000,
@@ -26,7 +28,7 @@ def label(
 
     Args:
         images: Folder of images.
-        out: Database (SQLite) of the judgements. One that is there goes on.
+        out: Database of the judgements: an SQLite file, or postgresql://USER@HOST/NAME. One that is there goes on.
         question: Question that is asked, such as "Which is sharper?"; that of the database by default.
         model: Run folder. Its scores help to choose the pairs.
         port: Port of the page; 0 for any that is free.
@@ -51,13 +53,13 @@ def label(
         )
 
 
-def export(database: FileArgument, out: OutFile = Path("votes.csv")) -> None:
+def export(database: tyro.conf.Positional[_Database], out: OutFile = Path("votes.csv")) -> None:
     """Write the judgements of a page as a table.
 
     Skipped pairs and answers that were taken back are left out.
 
     Args:
-        database: Database of 'twinrank label'.
+        database: Database of 'twinrank label': a file, or postgresql://USER@HOST/NAME.
         out: CSV: left, right, winner (an image, or tie), rater, time, drawn, seconds.
     """
     from twinrank.workflows.label import export_labels

@@ -1,27 +1,21 @@
 """The database of a page to judge on: every pair that was shown, and what people said about it."""
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from twinrank.core.messages import cause, quoted
-from twinrank.data.formats.votes.database import is_database
+from twinrank.core.messages import quoted
 from twinrank.errors import InputError
+from twinrank.labelling.databases import Place, engine_of, keep_log, name_of, reachable
 
 Outcome = Literal["left", "right", "tie", "skip"]
 Drawn = Literal["to cover", "for its gain", "at random", "again"]
 OUTCOMES: tuple[Outcome, ...] = ("left", "right", "tie", "skip")
 FORMAT = "twinrank label 1"
-_PATIENCE = 30
-"""Seconds until a process that waits for another one gives up."""
 
 _METADATA = sa.MetaData()
 _FACTS = sa.Table(
@@ -86,40 +80,34 @@ _COLUMNS = [
 
 
 class LabelStore:
-    """Judgements in an SQLite database with a write-ahead log.
+    """Judgements in an SQLite database with a write-ahead log, or in a database of a PostgreSQL server.
 
     Every change is on the disk before its method returns. So nothing is lost when the process is killed. Nothing is
     ever deleted: an answer that was taken back is marked so. Threads and processes may use it at once.
 
     Args:
-        path: Database; it is made if it is not there.
+        place: Database; its tables are made if they are not there.
         question: Question that people answer. An existing database keeps its own where this is None.
 
     Raises:
         InputError: It is no such database, asks another question, or cannot be written.
 
     Attributes:
+        name: The place in words.
         question: Question that people answer.
     """
 
-    def __init__(self, path: Path, question: str | None = None) -> None:
-        if path.exists() and not (path.is_file() and (not path.stat().st_size or is_database(path))):
-            raise InputError(f"{path}: is no database, and is kept; choose another name with `out`")
-        self.path = path
-        self._engine = sa.create_engine(f"sqlite:///{path.resolve()}", connect_args={"timeout": _PATIENCE})
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    def __init__(self, place: Place, question: str | None = None) -> None:
+        self.name, self._place, self._engine = name_of(place), place, engine_of(place)
         with self._writing() as database:
             # An empty file is a new database.
             tables = sa.inspect(database).get_table_names()
             if tables and not {"facts", "judgements"} <= {*tables}:
-                raise InputError(f"{path}: is another database, and is kept; choose another name with `out`")
+                raise InputError(f"{self.name}: is another database, and is kept; choose another name with `out`")
             _METADATA.create_all(database)
-            self.question = _asked(path, database, question)
+            self.question = _asked(self.name, database, question)
         # Not before: the database of somebody else would be changed.
-        connection = self._engine.raw_connection()
-        connection.cursor().execute("PRAGMA journal_mode = WAL").close()
-        connection.close()
+        keep_log(self._engine)
 
     def close(self) -> None:
         """Close all connections; the log goes into the database."""
@@ -183,7 +171,7 @@ class LabelStore:
         answered = _JUDGEMENTS.c.outcome.is_not(None) & (_JUDGEMENTS.c.undone == 0)
         mine = (_JUDGEMENTS.c.id == number) & (_JUDGEMENTS.c.rater == rater) & answered
         with self._writing() as database:
-            row = database.execute(sa.select(*_COLUMNS).where(mine)).first()
+            row = database.execute(sa.select(*_COLUMNS).where(mine).with_for_update()).first()
             if row is None:
                 raise InputError(f"pair {number} has no answer of {quoted(rater)}; load the page again")
             database.execute(sa.update(_JUDGEMENTS).where(_JUDGEMENTS.c.id == number).values(undone=1))
@@ -192,28 +180,17 @@ class LabelStore:
         return replace(before, undone=True), again
 
     @contextmanager
-    def _writing(self) -> Any:
+    def _writing(self) -> Iterator[sa.Connection]:
         """A transaction.
 
         Raises:
             InputError: The database cannot be written.
         """
-        try:
-            with self._engine.begin() as database:
-                yield database
-        except (exc.DBAPIError, sqlite3.Error) as error:
-            reason = cause(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
-            raise InputError(f"{self.path}: cannot be written ({reason}); check the disk and the folder") from error
+        with reachable(self._place), self._engine.begin() as database:
+            yield database
 
 
-def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
-    # SQLAlchemy's event begins transactions; Python's own way would begin them too late.
-    connection.isolation_level = None
-    for pragma in ("synchronous = FULL", "trusted_schema = OFF"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _asked(path: Path, database: sa.Connection, question: str | None) -> str:
+def _asked(name: str, database: sa.Connection, question: str | None) -> str:
     """The question of a database; a new one gets it."""
     facts = {row.name: row.value for row in database.execute(sa.select(_FACTS))}
     if not facts:
@@ -221,9 +198,9 @@ def _asked(path: Path, database: sa.Connection, question: str | None) -> str:
         database.execute(sa.insert(_FACTS), [{"name": "format", "value": FORMAT}, {"name": "question", "value": asked}])
         return asked
     if facts.get("format") != FORMAT or "question" not in facts:
-        raise InputError(f"{path}: was written by another version of twinrank, and is kept; choose another `out`")
+        raise InputError(f"{name}: was written by another version of twinrank, and is kept; choose another `out`")
     if question is not None and question != facts["question"]:
-        raise InputError(f"{path}: asks {quoted(facts['question'])}; leave out `question`, or choose another `out`")
+        raise InputError(f"{name}: asks {quoted(facts['question'])}; leave out `question`, or choose another `out`")
     return facts["question"]
 
 

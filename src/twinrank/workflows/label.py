@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.files import require_ending, write_text
-from twinrank.core.locks import open_lock, try_lock
 from twinrank.core.messages import counted, first_few
-from twinrank.data.formats.votes.database import COLUMNS, ENDINGS, is_database, read_database
+from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
 from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.decode import OTHER_ENDINGS
 from twinrank.data.images.files import image_files
@@ -72,7 +70,7 @@ class Scoring:
 
 def label(
     images: Path,
-    out: Path,
+    out: str,
     *,
     question: str | None = None,
     runs: Sequence[Path] = (),
@@ -86,7 +84,7 @@ def label(
 
     Args:
         images: Folder of images. Those that are there now are judged.
-        out: Database; one that is there goes on.
+        out: Database: an SQLite file, or the URL of one on a PostgreSQL server. One that is there goes on.
         question: Question that people answer; None for that of the database.
         runs: Run folders, whose scores help to choose the pairs; none is possible.
         host: Address to listen on.
@@ -98,42 +96,40 @@ def label(
     Raises:
         InputError: A package is missing, or a folder, a database, a run, an address or a value is refused.
     """
-    try:
+    with _installed("the page to judge on"):
         from twinrank.labelling.server import bound, is_loopback, serve
-    except ImportError as error:
-        raise InputError(
-            f"the page to judge on needs the package {error.name}; install it with: pip install 'twinrank[serve]'"
-        ) from error
     from twinrank.labelling.choice import Shares
+    from twinrank.labelling.databases import alone, place_of
     from twinrank.labelling.session import Session
     from twinrank.labelling.storage import LabelStore
 
-    require_ending(out, *ENDINGS)
+    place = place_of(out)
     if question is not None and not question.strip():
         raise InputError("`question` is empty; ask something, or leave it out")
     shares = Shares(repeat, share_random)
     files = _readable(image_files(images))
     names = [path.relative_to(images).as_posix() for path in files]
-    with bound(host, port) as listening, _alone(out):
+    with bound(host, port) as listening, alone(place):
         scoring = Scoring.of(images, len(files), runs, context)
-        session = Session(LabelStore(out, question), names, scoring, shares)
+        session = Session(LabelStore(place, question), names, scoring, shares)
         shown, at = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
-        context.say(f"{out}: {counted(len(files), 'image', 'images')}, question: {session.store.question}")
+        name = session.store.name
+        context.say(f"{name}: {counted(len(files), 'image', 'images')}, question: {session.store.question}")
         context.say(f"http://{shown}:{at}/ is the page; Ctrl-C ends it, and nothing is lost")
         if not is_loopback(host):
             context.say("note: everybody who reaches this address may see the images and judge; there is no password")
         with suppress(KeyboardInterrupt):
             serve(session, files, listening, is_loopback(host))
-        context.say(f"{out}: {counted(session.judgements, 'judgement', 'judgements')}")
+        context.say(f"{name}: {counted(session.judgements, 'judgement', 'judgements')}")
 
 
-def export_labels(database: Path, out: Path) -> int:
+def export_labels(database: str, out: Path) -> int:
     """Write the judgements of a database as a CSV with the columns ``left,right,winner,rater,time,drawn,seconds``.
 
     ``winner`` has the name of an image, or ``tie``. Skipped pairs and answers that were undone are left out.
 
     Args:
-        database: Database of ``twinrank label``.
+        database: Database of ``twinrank label``: a file, or the URL of one on a PostgreSQL server.
         out: CSV.
 
     Returns:
@@ -143,13 +139,33 @@ def export_labels(database: Path, out: Path) -> int:
         InputError: The database cannot be read or has no judgement, or ``out`` is no CSV or has columns of others.
     """
     require_ending(out, ".csv")
-    require_kept([out], [database])
     require_own_columns(out, COLUMNS)
-    if not is_database(database):
-        raise InputError(f"{database}: is no database of twinrank label; give one")
-    cells = read_database(database)
-    write_text(out, as_csv(COLUMNS, [*zip(*cells.columns.values(), strict=True)]))
-    return len(cells)
+    if "://" in database:
+        with _installed("a database on a server"):
+            from twinrank.labelling.databases import judgements_at
+        rows = judgements_at(database)
+    else:
+        require_kept([out], [Path(database)])
+        if not is_database(Path(database)):
+            raise InputError(f"{database}: is no database of twinrank label; give one")
+        rows = [*zip(*read_database(Path(database)).columns.values(), strict=True)]
+    write_text(out, as_csv(COLUMNS, rows))
+    return len(rows)
+
+
+@contextmanager
+def _installed(what: str) -> Iterator[None]:
+    """A block that imports packages of the extra for pages.
+
+    Raises:
+        InputError: One is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs the package {error.name}; install it with: pip install 'twinrank[serve]'"
+        ) from error
 
 
 def _readable(files: list[Path]) -> list[Path]:
@@ -160,16 +176,3 @@ def _readable(files: list[Path]) -> list[Path]:
             f" ({first_few(other)}); save them as PNG"
         )
     return files
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other servers away from a database.
-
-    Raises:
-        InputError: One has it.
-    """
-    with open_lock(out.with_name(f"{out.name}.lock")) as file:
-        if not try_lock(file, LOCK_EX):
-            raise InputError(f"{out}: another twinrank label uses it; open its page, or choose another `out`")
-        yield

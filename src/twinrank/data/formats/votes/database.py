@@ -19,12 +19,13 @@ COLUMNS = ("left", "right", "winner", "rater", "time", "drawn", "seconds")
 _ROLES = {role: role for role in ("left", "right", "winner", "rater")}
 _LONGEST = 1_000_000
 """Bytes of a text or a statement that are accepted."""
-_QUERY = """
+JUDGEMENTS = """
 SELECT id, left_image, right_image,
        CASE outcome WHEN 'left' THEN left_image WHEN 'right' THEN right_image ELSE 'tie' END,
        rater, answered, drawn, seconds
 FROM judgements WHERE outcome IN ('left', 'right', 'tie') AND undone = 0 ORDER BY id
 """
+"""Query (SQL) of the number of each judgement, and of its :data:`COLUMNS`."""
 
 
 def is_database(path: Path) -> bool:
@@ -56,7 +57,7 @@ def read_database(path: Path) -> Cells:
         plain = shape is not None and shape[0] == "table" and not str(shape[1]).upper().startswith("CREATE VIRTUAL")
         if not plain or not {"left_image", "right_image", "outcome", "undone"} <= names.keys() or any(names.values()):
             raise InputError(f"{path}: no database of twinrank label; export its judgements as CSV")
-        rows = database.execute(_QUERY).fetchall()
+        rows = database.execute(JUDGEMENTS).fetchall()
     if not rows:
         raise InputError(f"{path}: no judgement in it yet; judge some pairs with twinrank label")
     lines, *columns = zip(*rows, strict=True)
