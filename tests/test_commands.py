@@ -2,8 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -81,6 +83,30 @@ def test_make_has_the_targets() -> None:
     shown = {line.split()[1] for page in PAGES.values() for line, _ in commands(page, "make ")}
     assert shown
     assert shown <= targets
+
+
+def test_extras_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shown = re.findall(r"pip install .*?\[([\w,]+)\]", "".join(page.read_text("utf-8") for page in PAGES.values()))
+    assert shown
+    assert {extra for each in shown for extra in each.split(",")} <= {*project["optional-dependencies"]}
+
+
+def test_the_first_commands_run(
+    benchmark_folder: Path, tmp_path: Path, called: Callable[..., CompletedProcess[str]]
+) -> None:
+    """README's first commands, on the small benchmark and with a tiny network. Others take longer, or have tests."""
+    (tmp_path / "data").symlink_to(benchmark_folder)
+    wanted = ("train", "resume", "evaluate", "leaderboard")
+    tiny = {"train": ["--epochs", "1", "--width", "2"]}
+    ran = []
+    for line, complete in commands(PAGES["README.md"], "twinrank "):
+        name, *words = shlex.split(line.replace("runs/*/", "runs/first"), comments=True)[1:]
+        if complete and name in wanted and not any("mine" in word for word in words):
+            done = called(name, *words, *tiny.get(name, []), cwd=tmp_path)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+            ran.append(name)
+    assert ran == [*wanted]
 
 
 def test_benchmarks_have_their_flags() -> None:
