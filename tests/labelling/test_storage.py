@@ -156,7 +156,8 @@ def test_what_cannot_be_is_refused(
 def test_a_missing_package_is_named(
     tmp_path: Path, called: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "twinrank.labelling.server", raising=False)
+    for name in ("twinrank.core.web", "twinrank.labelling.server"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = called("label", ".", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

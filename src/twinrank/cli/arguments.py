@@ -88,10 +88,10 @@ def _spec(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str] =
     )
 
 
-def _several(metavar: str, read_one: Callable[[str], Path], least: int = 1) -> PrimitiveConstructorSpec[Any]:
+def _several(metavar: str, read_one: Callable[[str], Any], least: int = 1) -> PrimitiveConstructorSpec[Any]:
     """Paths that are read, at least so many."""
 
-    def read(texts: list[str]) -> tuple[Path, ...]:
+    def read(texts: list[str]) -> tuple[Any, ...]:
         if len(texts) < least:
             raise InputError(f"{metavar} is missing; name one or more")
         return tuple(map(read_one, texts))
@@ -210,6 +210,9 @@ ImagesArgument = tyro.conf.Positional[Annotated[File, tyro.conf.arg(metavar="DIR
 RunArgument = tyro.conf.Positional[Folder]
 RunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run)]]
 AnyRunArguments = tyro.conf.Positional[Annotated[tuple[Path, ...], _several("RUN", existing_run, least=0)]]
+AnyRunsArguments = tyro.conf.Positional[
+    Annotated[tuple[tuple[Path, ...], ...], _several("RUN[,RUN]", existing_runs, least=0)]
+]
 RunsArgument = tyro.conf.Positional[Runs]
 ModelArgument = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL")]]
 

@@ -20,6 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "predict": "use",
         "rank": "rank",
         "next": "rank",
+        "serve": "serve",
     },
     "Train": {
         "train": "networks",
@@ -44,7 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
 
 PURPOSES = {
     "Start here": "a whole result with one command",
-    "Your own images": "judge and check pairs, predict, measure, rank",
+    "Your own images": "judge and check pairs, predict, measure, rank, serve",
     "Train": "fit networks to labelled pairs",
     "Combine": "ensembles, and networks that learn from them",
     "Explain": "pages, tables and pictures of what was trained",

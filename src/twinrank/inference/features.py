@@ -1,6 +1,7 @@
 """Features of images by a frozen tower: computed once, and kept on disk."""
 
 import copy
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from twinrank.config import Precision
 from twinrank.core.device import arithmetic
 from twinrank.data.images.store import ImageStore
+from twinrank.inference.blocks import filled, images_a_block, is_steady
 from twinrank.inference.feature_cache import DIGEST_BYTES, FeatureCache, halved
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.fold import folded
@@ -46,17 +48,34 @@ def frozen_features(
         progress: Listener for images whose features are computed.
     """
     chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
-    digests = image_digests(images, chosen)
+    if is_steady():
+        compute = functools.partial(_uncached, model, images, chosen)
+    else:
+        upright = copy.copy(model)
+        upright.turned = False
+        compute = functools.partial(
+            _features, upright, images, chosen, image_digests(images, chosen), progress=progress
+        )
     if not model.turned:
-        return _features(model, images, chosen, digests, False, progress)
+        return compute(turned=False)
     # Apart, so that a network that sees upright images alone has computed half of it.
-    upright = copy.copy(model)
-    upright.turned = False
-    features, others = (_features(upright, images, chosen, digests, turned, progress) for turned in (False, True))
+    features, others = compute(turned=False), compute(turned=True)
     for start in range(0, len(features), _AVERAGED_AT_A_TIME):
         some = slice(start, start + _AVERAGED_AT_A_TIME)
         features[some] = (features[some].astype(np.float32) + others[some]) / 2
     return features
+
+
+def _uncached(model: SiameseNet, images: ImageStore, chosen: np.ndarray, turned: bool) -> np.ndarray:
+    """The same of images as they are, or upside down, in blocks of one size; nothing is read from or kept on disk."""
+    network = copy.copy(_unchanging(model))
+    network.turned = False
+    rows = 1 if model.trim else images_a_block(*images.shape[1:])
+    places, parts = filled(chosen, rows), []
+    for start in range(0, len(places), rows):
+        taken = images.take(places[start : start + rows])
+        parts.append(halved(_computed(network, taken[:, :, ::-1] if turned else taken)))
+    return np.concatenate(parts)[: len(chosen)]
 
 
 def _features(
@@ -114,6 +133,12 @@ def for_prediction(model: SiameseNet) -> SiameseNet:
     network = copy.copy(folded(model))
     network.precision = _arithmetic(model)
     return network
+
+
+@functools.lru_cache(maxsize=16)
+def _unchanging(model: SiameseNet) -> SiameseNet:
+    """That of :func:`for_prediction`, kept, of a network that is trained no more."""
+    return for_prediction(model)
 
 
 def _computed(network: SiameseNet, images: np.ndarray) -> np.ndarray:

@@ -123,6 +123,24 @@ class ImageForm:
         self.require(images.shape, path, images.resized)
         return images
 
+    def reading_of(self, height: int, width: int, where: Path, resize: bool = False) -> Reading:
+        """How one image file becomes an image of this form.
+
+        Args:
+            height: Pixels of the file.
+            width: Pixels, likewise.
+            where: Its place, for the message.
+            resize: Whether an image of another size is resized.
+
+        Raises:
+            InputError: The image has another form, as of :meth:`fitted`.
+        """
+        reading, own = self.source(Source(resize=resize)).reading, (height, width)
+        if resize or (self.resized and reading.size is not None) or (reading.size is not None and reading.shape == own):
+            return reading
+        self.require((self.shape[0], *own), where)
+        return replace(reading, size=own)
+
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether images of a shape (C, H, W) have this form."""
         sides = shape[1:] if self.exact else (min(shape[1:]),) * 2

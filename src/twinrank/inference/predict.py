@@ -11,6 +11,7 @@ from twinrank.data.batch_sizes import rows_a_batch, rows_a_chunk
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, images_a_block, is_steady
 from twinrank.inference.features import frozen_features
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
@@ -38,7 +39,7 @@ def predict_logits(model: SiameseNet, data: Judgements) -> np.ndarray:
         data: N pairs.
     """
     with torch.inference_mode():
-        return _joined(model.comparator(*features) for features in _features(model, data))
+        return _joined(data, (model.comparator(*features) for features in _features(model, data)))
 
 
 def predict(model: SiameseNet, data: Judgements) -> Predictions:
@@ -51,9 +52,9 @@ def predict(model: SiameseNet, data: Judgements) -> Predictions:
     with torch.inference_mode():
         sides = [tuple(map(model.comparator.posterior, features)) for features in _features(model, data)]
         # Batch by batch, as predict_logits does it: so both agree to the bit.
-        logit = _joined(model.comparator.compare(*posteriors) for posteriors in sides)
+        logit = _joined(data, (model.comparator.compare(*posteriors) for posteriors in sides))
         ranking = model.comparator.ranking()
-        levels_a, levels_b = (_joined(part[:, ranking] for part in side) for side in zip(*sides, strict=True))
+        levels_a, levels_b = (_joined(data, (part[:, ranking] for part in side)) for side in zip(*sides, strict=True))
     return Predictions(data.row_ids, logit, data.y, levels_a, levels_b)
 
 
@@ -96,19 +97,25 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
     if model.freeze == "all":
         return torch.from_numpy(frozen_features(model, images, chosen)).to(device)
     chosen, rows = np.arange(len(images)) if chosen is None else chosen, _rows_a_batch(images, device)
+    wanted = len(chosen)
+    if is_steady():
+        # Images without their margins go through the tower by size, so here each goes alone.
+        rows = 1 if model.trim else images_a_block(*images.shape[1:])
+        chosen = filled(chosen, rows)
     with torch.inference_mode():
         taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
-        return torch.cat([model.embed_batch(on_device(batch, device)).features for batch in taken])
+        return torch.cat([model.embed_batch(on_device(batch, device)).features for batch in taken])[:wanted]
 
 
 def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Features of left and right images, some pairs at a time."""
-    device = next(model.parameters()).device
-    if data.shared or model.freeze == "all":
+    """Features of left and right images, some pairs at a time; the last block may be filled with its last pair."""
+    device, steady = next(model.parameters()).device, is_steady()
+    if data.shared or model.freeze == "all" or steady:
         used, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
         features = image_features(model, data.images, used)
-        sides = torch.from_numpy(places.reshape(2, -1)).to(device)
-        for left, right in sides.split(_PAIRS_A_BATCH, 1):
+        sides = places.reshape(2, -1)
+        sides = torch.from_numpy(filled(sides, PAIRS_A_BLOCK) if steady else sides).to(device)
+        for left, right in sides.split(PAIRS_A_BLOCK if steady else _PAIRS_A_BATCH, 1):
             yield features[left].float(), features[right].float()
         return
     rows = _rows_a_batch(data.images, device)
@@ -123,5 +130,6 @@ def _rows_a_batch(images: ImageStore, device: torch.device) -> int:
     return (rows_a_chunk if device.type == "cuda" else rows_a_batch)(*images.shape[1:])
 
 
-def _joined(parts: Iterable[torch.Tensor]) -> np.ndarray:
-    return torch.cat(list(parts)).cpu().numpy()
+def _joined(data: Judgements, parts: Iterable[torch.Tensor]) -> np.ndarray:
+    """One row for each pair, from the parts of :func:`_features`."""
+    return torch.cat(list(parts))[: len(data)].cpu().numpy()

@@ -13,12 +13,10 @@ from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.inference.predict import predict_logits
+from twinrank.inference.spots import Spots
 from twinrank.models.siamese import SiameseNet
 from twinrank.runs import RunFolder
 
-_SPOT = 1 / 7
-"""Side of a spot, as a share of the image's shorter side."""
-_SMALLEST_IMAGE = 8
 _MOST_PAIRS = 40
 
 
@@ -53,14 +51,7 @@ def occlusion_saliency(model: SiameseNet, data: Judgements) -> Saliency:
         InputError: The images are smaller than 8 pixels.
     """
     height, width = data.images.shape[1:]
-    if min(height, width) < _SMALLEST_IMAGE:
-        raise InputError(
-            f"{data.path}: images of {height} x {width} are too small to cover spots of; both sides need"
-            f" {_SMALLEST_IMAGE} pixels or more"
-        )
-    side = max(2, round(min(height, width) * _SPOT))
-    tops, lefts = (range(0, size - side + 1, max(1, side // 2)) for size in (height, width))
-    spots = [(top, left) for top in tops for left in lefts]
+    spots = Spots.of(height, width, data.path)
     logit = predict_logits(model, data)
     device = next(model.parameters()).device
     sides = data.xa, data.xb
@@ -73,14 +64,13 @@ def occlusion_saliency(model: SiameseNet, data: Judgements) -> Saliency:
         total, times = np.zeros((len(data), height, width), np.float32), np.zeros((height, width), np.float32)
         with torch.inference_mode():
             other = embedded(sides[1 - place])
-        for top, left in spots:
-            images = side_images.copy()
-            images[:, :, top : top + side, left : left + side] = 0
+        for top, left in spots.places:
             with torch.inference_mode():
-                own = embedded(images)
+                own = embedded(spots.covered(side_images, top, left))
                 covered = model.comparator(*((own, other) if place == 0 else (other, own))).cpu().numpy()
-            total[:, top : top + side, left : left + side] += (logit - covered)[:, None, None]
-            times[top : top + side, left : left + side] += 1
+            spot = slice(top, top + spots.side), slice(left, left + spots.side)
+            total[:, *spot] += (logit - covered)[:, None, None]
+            times[spot] += 1
         maps.append(total / np.maximum(times, 1))
     return Saliency(logit, *maps)
 

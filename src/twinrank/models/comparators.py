@@ -201,8 +201,11 @@ class LatentOrder(nn.Module):
         self.levels = levels
         self.standardised = Standardised(features) if standardised else None
         self.scores = nn.Linear(features, levels)
-        rank = torch.arange(levels, dtype=torch.float32)
-        self.table = nn.Parameter((rank[:, None] - rank).sign())
+        # Not computed by torch: to lay out a network without memory, that would import its compiler.
+        signs = [
+            [float((greater > lesser) - (greater < lesser)) for lesser in range(levels)] for greater in range(levels)
+        ]
+        self.table = nn.Parameter(torch.tensor(signs))
 
     def posterior(self, features: torch.Tensor) -> torch.Tensor:
         """Features (N, F) to log-posteriors over the levels, float32 (N, K)."""

@@ -97,7 +97,8 @@ def label(
         InputError: A package is missing, or a folder, a database, a run, an address or a value is refused.
     """
     with _installed("the page to judge on"):
-        from twinrank.labelling.server import bound, is_loopback, serve
+        from twinrank.core.web import address_of, bound, is_loopback
+        from twinrank.labelling.server import serve
     from twinrank.labelling.choice import Shares
     from twinrank.labelling.databases import alone, place_of
     from twinrank.labelling.session import Session
@@ -112,10 +113,9 @@ def label(
     with bound(host, port) as listening, alone(place):
         scoring = Scoring.of(images, len(files), runs, context)
         session = Session(LabelStore(place, question), names, scoring, shares)
-        shown, at = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
         name = session.store.name
         context.say(f"{name}: {counted(len(files), 'image', 'images')}, question: {session.store.question}")
-        context.say(f"http://{shown}:{at}/ is the page; Ctrl-C ends it, and nothing is lost")
+        context.say(f"{address_of(listening, host)} is the page; Ctrl-C ends it, and nothing is lost")
         if not is_loopback(host):
             context.say("note: everybody who reaches this address may see the images and judge; there is no password")
         with suppress(KeyboardInterrupt):

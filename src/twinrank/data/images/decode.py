@@ -1,7 +1,7 @@
 """One image file as pixels of 8 bits: any mode that Pillow reads without loss of meaning."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import BinaryIO
@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, ImageOps, Unid
 
 from twinrank.core.messages import cause
 from twinrank.data.images.reading import Header, Reading
+from twinrank.errors import InputError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Formats whose decoders are part of Pillow. It hands some others, such as EPS, to external programs."""
@@ -69,27 +70,25 @@ def read_header(file: BinaryIO, reading: Reading) -> Header:
         UnusableImage: It cannot be read so.
     """
     with _opened(file, reading) as image:
-        width, height = image.size
-        # That of a PNG file decodes the pixels, and a TIFF file has applied the orientation to its size.
-        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-        if orientation in _SWAPPED_SIDES and image.format != "TIFF":
-            width, height = height, width
-        grey = _is_deep_grey(image) or image.mode in _GREY_MODES
-        return Header(height, width, grey and (reading.grey_background or not image.has_transparency_data))
+        return _header(image, reading)
 
 
-def decode(content: bytes, reading: Reading) -> np.ndarray:
+def decode(content: bytes, reading: Reading, chosen: Callable[[Header], Reading] | None = None) -> np.ndarray:
     """The pixels of an image file, uint8 (C, H, W).
 
     Args:
         content: Bytes of the file.
         reading: How it is read, with size and channels.
+        chosen: Function that gives the reading with size and channels by the header instead, or refuses the image
+            before a pixel is decoded.
 
     Raises:
         UnusableImage: It cannot be read so.
     """
-    height, width = reading.shape
     with _opened(io.BytesIO(content), reading) as image, _turn(image):
+        if chosen is not None:
+            reading = chosen(_header(image, reading))
+        height, width = reading.shape
         if reading.fit != "native":
             # A JPEG file is decoded at a fraction of its size where that is at least twice what is needed.
             longest = 2 * max(height, width)
@@ -98,6 +97,16 @@ def decode(content: bytes, reading: Reading) -> np.ndarray:
         plain = _opaque(_eight_bits(image, reading), reading.background)
         pixels = np.asarray(_fitted(plain.convert("L" if reading.channels == 1 else "RGB"), reading))
     return pixels[None] if reading.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _header(image: ImageFile.ImageFile, reading: Reading) -> Header:
+    width, height = image.size
+    # That of a PNG file decodes the pixels, and a TIFF file has applied the orientation to its size.
+    orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    if orientation in _SWAPPED_SIDES and image.format != "TIFF":
+        width, height = height, width
+    grey = _is_deep_grey(image) or image.mode in _GREY_MODES
+    return Header(height, width, grey and (reading.grey_background or not image.has_transparency_data))
 
 
 def whole(content: bytes, reading: Reading) -> Image.Image:
@@ -152,7 +161,7 @@ def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterato
             if not measured:
                 _check_bits(image, reading)
             yield image
-    except UnusableImage:
+    except (UnusableImage, InputError):
         raise
     except Image.DecompressionBombError as error:
         raise _too_large("") from error

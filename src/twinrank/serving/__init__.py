@@ -1,0 +1,1 @@
+"""A server of predictions: requests of many clients go through one thread in batches."""
