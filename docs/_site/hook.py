@@ -6,6 +6,7 @@ a list of its files.
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from posixpath import join, normpath
 from urllib.parse import unquote
@@ -15,7 +16,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)")
-_CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
+_SPAN = re.compile(r"`[^`\n]+`")
 _BEFORE_LIST = re.compile(r"^((?![-*+|] |\d+\. )\S.*\n)(?=(?:[-*+]|1\.) )", re.MULTILINE)
 _LONGEST_LIST = 100
 """Most files of a folder that a list has."""
@@ -29,10 +31,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     root = Path(config.config_file_path).parent
     wanted = [*_BEGIN, *(f"docs/{path.name}" for path in sorted((root / "docs").glob("*.md")))]
     found: dict[str, File] = {}
-    for name in wanted:
-        path = root / name
-        if path.is_dir():
-            name = _list_name(name, path)
+    for target in wanted:
+        path = root / target
+        name = _list_name(target, path) if path.is_dir() else target
         if name in found:
             continue
         if path.is_dir() and not (root / name).exists():
@@ -45,14 +46,17 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to folders lead to their lists, and put an empty line before a list, as GitHub does not need it."""
+    """Let links to folders lead to their lists, and put an empty line before lists, which GitHub does not need."""
     root = Path(config.config_file_path).parent
 
     def to_list(link: re.Match[str]) -> str:
         path = root / _target(page.file.src_uri, link[2])
         return f"{link[1]}{_list_name(link[2], path)}" if path.is_dir() else link[0]
 
-    return _BEFORE_LIST.sub(r"\1\n", _LINK.sub(to_list, markdown))
+    # Every second part is a block of code.
+    text, blocks = _BLOCK.split(markdown)[::2], _BLOCK.findall(markdown)
+    changed = [_BEFORE_LIST.sub(r"\1\n", _LINK.sub(to_list, part)) for part in text]
+    return "".join(part + block for part, block in zip_longest(changed, blocks, fillvalue=""))
 
 
 def _of_docs(file: File, config: MkDocsConfig) -> bool:
@@ -65,7 +69,7 @@ def _list_name(name: str, folder: Path) -> str:
 
 def _targets(page: str, markdown: str) -> Iterator[str]:
     """Paths from the root that a page links to, without addresses and anchors."""
-    for _, link in _LINK.findall(_CODE.sub("", markdown)):
+    for _, link in _LINK.findall(_SPAN.sub("", _BLOCK.sub("", markdown))):
         if not re.match(r"[a-z]+:", link):
             yield _target(page, link)
 
