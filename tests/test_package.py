@@ -8,7 +8,8 @@ import yaml
 import twinrank as tr
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 
 
 def test_the_citation_is_of_this_version() -> None:
@@ -28,3 +29,11 @@ def test_the_workflow_runs_the_tests() -> None:
     flow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     runs = [step["run"] for job in flow["jobs"].values() for step in job["steps"] if "run" in step]
     assert runs == [".ci/run", "make docs", "make package"]
+
+
+def test_the_wheel_will_have_every_file() -> None:
+    """Templates, recipes and the network that comes along; ``make package`` looks into the wheel itself."""
+    package, patterns = ROOT / "src" / "twinrank", PYPROJECT["tool"]["setuptools"]["package-data"]["twinrank"]
+    files = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert files
+    assert files <= {path for pattern in patterns for path in package.glob(pattern)}
