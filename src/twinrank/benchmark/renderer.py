@@ -123,7 +123,7 @@ def render_batch(digits: torch.Tensor, draws: Draws, severity: int) -> torch.Ten
     image = _cut_off(image.add_(draws.noise, alpha=3 * severity))
     if severity >= 3:
         image = _blurred(image, 0.2 * severity)
-    return image.int().mul_(_visible(draws)).to(torch.uint8)
+    return image.int().mul_(visible(draws)).to(torch.uint8)
 
 
 def _turned(canvas: torch.Tensor, angle: torch.Tensor, crop: torch.Tensor) -> torch.Tensor:
@@ -175,19 +175,20 @@ def _blurred(image: torch.Tensor, radius: float) -> torch.Tensor:
     return padded[:, 1:-1, 1:-1]
 
 
-def _visible(draws: Draws) -> torch.Tensor:
-    """Int32 (N, 28, 28): 0 where a line or a cutout lies, else 1. A row is a word with a bit for each column."""
+def visible(draws: Draws) -> torch.Tensor:
+    """Int32 (N, 28, 28): 0 where a line or a cutout lies, else 1."""
     places = torch.arange(IMAGE_SIZE, device=draws.line.device)
     x1, y1, x2, y2 = draws.line.T[..., None]
     lines = _line_words(draws.line.device)
     drawn = lines[draws.line_width, y2[:, 0] - y1[:, 0] + _LAST, x2[:, 0] - x1[:, 0] + _LAST]
+    # A row is a word with a bit for each column.
     covered = drawn.gather(1, places - y1 + _LAST) >> (_LAST + _WIDEST_LINE - x1)
     place, size = draws.cutouts.split(2, -1)
     columns, rows = (((2 << size) - 1) << place)[..., None].unbind(2)
     for cutout in ((rows >> places & 1) * columns).unbind(1):
         covered |= cutout
-    visible = (~covered & _ALL_COLUMNS).int()
-    return (visible[..., None] >> places.int()).bitwise_and_(1)
+    seen = (~covered & _ALL_COLUMNS).int()
+    return (seen[..., None] >> places.int()).bitwise_and_(1)
 
 
 def _normal(n: int, generator: torch.Generator) -> torch.Tensor:
