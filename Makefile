@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-photos test lint docs package bench clean
+.PHONY: help demo demo-photos test lint docs package fuzz bench clean
 
 help:  ## list these targets
 	@echo "usage: make TARGET"
@@ -33,6 +33,9 @@ package: .venv/installed-package  ## build wheel and source into dist/, install 
 	rm -rf build dist
 	$(BIN)/python -m build
 	$(BIN)/python tests/installed.py dist
+
+fuzz: .venv/installed-dev  ## bend files at random for ten minutes, and see whether a command crashes or hangs
+	$(BIN)/python -m tests.fuzz --minutes 10
 
 bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py

@@ -1,0 +1,25 @@
+"""A short run: whatever is in a file, a command works, or says in one line what is wrong."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fuzz.trial import trial
+from tests.fuzz.world import TARGETS, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fuzz") / "world"
+    make_world(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "recipes"])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_bent_file_is_read_or_refused(world: Path, name: str, seed: int) -> None:
+    done = trial(world, world.with_name(name), name, Random(seed))
+    assert done.problem is None, f"{done.problem}: {done.what}\n{done.text[-2000:]}"
