@@ -1,31 +1,29 @@
-"""Predictors from their folders."""
+"""Predictors from their folders and files."""
 
 from pathlib import Path
 
 import numpy as np
 
-from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
+from twinrank.inference.exported import ENDING, EXPORTED, ExportedNetwork
 from twinrank.inference.mean import MeanPredictor
-from twinrank.inference.network import Network
 from twinrank.inference.predictor import Predictor
-from twinrank.inference.stack import StackPredictor
 from twinrank.runs import RunFolder, distinct_runs
 
 
-def load_predictor(*folders: Path) -> Predictor:
+def load_predictor(*paths: Path, threads: int | None = None) -> Predictor:
     """The predictor of a folder: the network of a run, or the best ensemble of a stack. Several give their mean.
 
+    What 'twinrank export' has written is read without torch.
+
     Args:
-        folders: Run folders and stack folders.
+        paths: Run folders, stack folders, and exported files or folders.
+        threads: Threads of the CPU for exported networks; None is all cores.
 
     Raises:
-        InputError: A folder is neither, comes twice, or lacks what it needs.
+        InputError: One is none of these, comes twice, or lacks what it needs.
     """
-    predictors: dict[Path, Predictor] = {
-        path: StackPredictor(StackFolder(path)) if StackFolder(path).config.is_file() else Network(RunFolder(path))
-        for path in distinct_runs(folders)
-    }
+    predictors = {path: _predictor(path, threads) for path in distinct_runs(paths)}
     if len(predictors) == 1:
         return next(iter(predictors.values()))
     by_weights: dict[str, Path] = {}
@@ -36,15 +34,39 @@ def load_predictor(*folders: Path) -> Predictor:
     return MeanPredictor([*predictors.values()])
 
 
+def is_exported(path: Path) -> bool:
+    """Whether a path is that of an exported file, or of a folder of such files."""
+    return path.suffix.lower() == ENDING or (path / EXPORTED).is_file()
+
+
+def _predictor(path: Path, threads: int | None) -> Predictor:
+    # Imports stand here, since the others need torch.
+    if path.suffix.lower() == ENDING:
+        return ExportedNetwork(path, threads)
+    if (path / EXPORTED).is_file():
+        from twinrank.inference.exported_folder import load_folder
+
+        return load_folder(path, threads)
+    from twinrank.ensembling.stack_folder import StackFolder
+
+    if StackFolder(path).config.is_file():
+        from twinrank.inference.stack import StackPredictor
+
+        return StackPredictor.of_folder(StackFolder(path))
+    from twinrank.inference.network import Network
+
+    return Network(RunFolder(path))
+
+
 def images_of_training(*folders: Path) -> np.ndarray | None:
     """Hashes of the images that the training of some runs used, uint64 (K,); None where no folder tells.
 
     Args:
-        folders: Run folders and stack folders; stacks tell nothing.
+        folders: Run folders and others; stacks and exported files tell nothing.
 
     Raises:
         InputError: A file is damaged.
     """
-    known = [RunFolder(path).train_images() for path in distinct_runs(folders)]
+    known = [RunFolder(path).train_images() for path in distinct_runs(folders) if not is_exported(path)]
     found = [hashes for hashes in known if hashes is not None]
     return np.concatenate(found) if found else None

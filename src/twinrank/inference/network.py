@@ -20,7 +20,8 @@ from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.form import ImageForm
 from twinrank.inference.out_of_fold import OutOfFold
-from twinrank.inference.predict import Pairwise, pairwise_logits, predict
+from twinrank.inference.predict import pairwise_logits, predict
+from twinrank.inference.predictor import Pairwise
 from twinrank.inference.scores import image_scores, panel_of, scores_by_itself
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.weights import load_weights

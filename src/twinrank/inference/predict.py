@@ -1,7 +1,6 @@
 """Predictions of a network for pairs."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +12,11 @@ from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, images_a_block, is_steady
 from twinrank.inference.features import frozen_features
+from twinrank.inference.predictor import Pairwise
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import SiameseNet
 
 _PAIRS_A_BATCH = 500
-
-
-class Pairwise(NamedTuple):
-    """Predictions of a network for all pairs of M images.
-
-    Attributes:
-        logit: Logits of the image of the row ranking higher than that of the column, float32 (M, M); 0 on the diagonal.
-        levels: Log-posterior of each image over the network's latent levels, lowest first, float32 (M, K), or None.
-    """
-
-    logit: np.ndarray
-    levels: np.ndarray | None
 
 
 def predict_logits(model: SiameseNet, data: Judgements) -> np.ndarray:

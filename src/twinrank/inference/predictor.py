@@ -1,6 +1,6 @@
 """The protocol of predictors: a network, a stack, or the mean of several."""
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -9,6 +9,18 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.inference.form import ImageForm
+
+
+class Pairwise(NamedTuple):
+    """Predictions of a network for all pairs of M images.
+
+    Attributes:
+        logit: Logits of the image of the row ranking higher than that of the column, float32 (M, M); 0 on the diagonal.
+        levels: Log-posterior of each image over the network's latent levels, lowest first, float32 (M, K), or None.
+    """
+
+    logit: np.ndarray
+    levels: np.ndarray | None
 
 
 class Predictor(Protocol):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twinrank.core.pixels import unit_range
+from twinrank.core.pixels import in_parts, unit_range
 
 _LEAST_SIDE = 32
 _AT_A_TIME = 1 << 23
@@ -58,10 +58,8 @@ class Encode(nn.Module):
         Sides are rounded up, and the memory format is channels last. Many large images are encoded bit by bit, to the
         same numbers.
         """
-        some = max(1, _AT_A_TIME // images[:1].numel())
-        if len(images) <= some or images.requires_grad:
-            return self._encoded(images)
-        return torch.cat([self._encoded(part) for part in images.split(some)])
+        parts = [images] if images.requires_grad else in_parts(images, _AT_A_TIME)
+        return self._encoded(parts[0]) if len(parts) == 1 else torch.cat([self._encoded(part) for part in parts])
 
     def _encoded(self, images: torch.Tensor) -> torch.Tensor:
         pixels = (unit_range(images) - self.mean) / self.std
@@ -69,8 +67,8 @@ class Encode(nn.Module):
             hidden = (images == 0).all(1, keepdim=True)
             pixels = torch.cat([pixels, hidden.to(pixels.dtype)], 1)
         if self.fold > 1:
-            height, width = pixels.shape[2:]
-            pixels = functional.pad(pixels, (0, -width % self.fold, 0, -height % self.fold))
+            down, right = ((self.fold - side % self.fold) % self.fold for side in pixels.shape[2:])
+            pixels = functional.pad(pixels, (0, right, 0, down))
             pixels = functional.pixel_unshuffle(pixels, self.fold)
         return pixels.contiguous(memory_format=torch.channels_last)
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from twinrank.config import Freeze, Precision
 from twinrank.core.device import autocast
+from twinrank.core.margins import trimmed
 from twinrank.core.pixels import mirrored
 from twinrank.models.comparators import Antisymmetric, LatentOrder, Scored
 from twinrank.models.encode import Encode
@@ -26,8 +27,6 @@ class Embedded(NamedTuple):
     features: torch.Tensor
 
 
-_LEAST_TRIMMED = 32
-"""Sides that an image without its margins has at least, in pixels."""
 _MOVES = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 """Down and right, in pixels: where a network looks, in this order."""
 
@@ -160,40 +159,25 @@ class SiameseNet(nn.Module):
         return Embedded(*(torch.cat(each)[order] for each in zip(*parts, strict=True)))
 
     def _embed(self, images: torch.Tensor, detached: bool) -> Embedded:
-        several = self.freeze == "all" or not self.training
-        shown = [_moved(images, *move) for move in _MOVES[: self.views if several else 1]]
-        if self.turned and several:
-            shown += [view.flip(2) for view in shown]
-        if self.mirror and several:
-            shown += [view.flip(3) for view in shown]
+        shown = self.shown(images) if self.freeze == "all" or not self.training else [images]
         with autocast(images.device, self.precision):
             views = [self.tower(self.encode(view), detached) for view in shown]
         averages, features = (torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True))
         return Embedded(averages, features if self.scene is None else torch.cat([features, self.scene(images)], 1))
 
+    def shown(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The views of images (N, C, H, W) that prediction averages over, each (N, C, H, W)."""
+        shown = [_moved(images, *move) for move in _MOVES[: self.views]]
+        if self.turned:
+            shown += [view.flip(2) for view in shown]
+        if self.mirror:
+            shown += [view.flip(3) for view in shown]
+        return shown
+
     def forward(self, xa: torch.Tensor, xb: torch.Tensor) -> torch.Tensor:
         """Logits float32 (N,), positive where left is predicted to rank higher; arguments of :meth:`embed`."""
         left, right = self.embed(xa, xb)
         return self.comparator(left.features, right.features)
-
-
-def trimmed(image: torch.Tensor) -> torch.Tensor:
-    """An image (C, H, W) without lines at its borders that have the colour of a corner alone.
-
-    It is as it was where less than 32 pixels would be left of a side.
-
-    >>> image = torch.zeros(1, 60, 80)
-    >>> image[:, 10:50, 20:] = torch.rand(1, 40, 60)
-    >>> trimmed(image).shape
-    torch.Size([1, 40, 60])
-    """
-    kept = image
-    for corner in (image[:, :1, :1], image[:, -1:, -1:]):
-        inside = (kept != corner).any(0)
-        rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
-        if len(rows) and len(columns):
-            kept = kept[:, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    return image if min(kept.shape[1:]) < _LEAST_TRIMMED else kept
 
 
 def _moved(images: torch.Tensor, down: int, right: int) -> torch.Tensor:

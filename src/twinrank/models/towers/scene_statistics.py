@@ -8,18 +8,18 @@ from torch.nn import functional
 
 from twinrank.core.pixels import LUMA
 
-_WINDOW, _DEVIATION = 7, 7 / 6
+WINDOW, DEVIATION = 7, 7 / 6
 """Of the Gaussian window of local means, in pixels."""
-_SCALES = 4, 2, 2
+SCALES = 4, 2, 2
 """Scales of luminance and of the two colour differences; each has half the sides of the one before."""
-_LEAST_SIDE = 16
+LEAST_SIDE = 16
 """Sides at which an image is not halved any more; its statistics are repeated."""
-_DIRECTIONS = (0, 1), (1, 0), (1, 1), (1, -1)
-_LOCAL, _STEPS = (0.05, 0.25, 0.5, 0.75, 0.95), (0.1, 0.5, 0.9)
+DIRECTIONS = (0, 1), (1, 0), (1, 1), (1, -1)
+LOCAL, STEPS = (0.05, 0.25, 0.5, 0.75, 0.95), (0.1, 0.5, 0.9)
 """Quantiles of local deviations, and of differences of neighbours."""
-_SAMPLES = 4_096
+SAMPLES = 4_096
 """Places at most from which a quantile is taken."""
-_BLOCK = 8
+BLOCK = 8
 """Pixels of a block of JPEG."""
 _PER_SCALE = 40
 
@@ -49,7 +49,7 @@ class SceneStatistics(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.features = _PER_SCALE * sum(_SCALES if channels == 3 else _SCALES[:1]) + 6
+        self.features = _PER_SCALE * sum(SCALES if channels == 3 else SCALES[:1]) + 6
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -66,9 +66,9 @@ class SceneStatistics(nn.Module):
         else:
             planes = [image]
         yield _of_whole(planes[0])
-        for plane, scales in zip(planes, _SCALES, strict=False):
+        for plane, scales in zip(planes, SCALES, strict=False):
             for scale in range(scales):
-                if scale and min(plane.shape[2:]) >= 2 * _LEAST_SIDE:
+                if scale and min(plane.shape[2:]) >= 2 * LEAST_SIDE:
                     plane = functional.avg_pool2d(plane, 2)
                 yield torch.cat([*_of_scale(plane)], 1)
 
@@ -84,7 +84,7 @@ def _of_whole(x: torch.Tensor) -> torch.Tensor:
 
 def _blocks(steps: torch.Tensor) -> torch.Tensor:
     """How far the steps (L,) between lines are larger at every eighth of them: a logarithm (1,)."""
-    phases = torch.stack([steps[start::_BLOCK].mean() for start in range(min(_BLOCK, len(steps)))])
+    phases = torch.stack([steps[start::BLOCK].mean() for start in range(min(BLOCK, len(steps)))])
     return ((phases.max() + 0.05) / (phases.median() + 0.05)).log()[None]
 
 
@@ -94,10 +94,10 @@ def _of_scale(x: torch.Tensor) -> Iterator[torch.Tensor]:
     deviation = (_smoothed(x * x) - mean * mean).clamp_min(0).sqrt()
     z = (x - mean) / (deviation + 1)
     yield _moments(z)
-    for down, right in _DIRECTIONS:
+    for down, right in DIRECTIONS:
         yield _of_product(_paired(z, down, right))
     logs = (deviation.flatten(1) + 0.5).log()
-    yield torch.cat([_quantiles(logs, _LOCAL), logs.mean(1, keepdim=True), logs.std(1, keepdim=True)], 1)
+    yield torch.cat([_quantiles(logs, LOCAL), logs.mean(1, keepdim=True), logs.std(1, keepdim=True)], 1)
     across, down = (x[..., 1:] - x[..., :-1]).abs(), (x[..., 1:, :] - x[..., :-1, :]).abs()
     inner = x[..., 1:-1, 1:-1]
     ring = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
@@ -105,18 +105,22 @@ def _of_scale(x: torch.Tensor) -> Iterator[torch.Tensor]:
     for each in (across, down, second, (x - mean).abs()):
         yield (each.mean().view(1, 1) + 0.05).log()
     for each in (across, second):
-        yield (_quantiles(each.flatten(1), _STEPS) + 0.1).log()
+        yield (_quantiles(each.flatten(1), STEPS) + 0.1).log()
         yield (each < 0.5).float().mean().view(1, 1)
 
 
 def _smoothed(x: torch.Tensor) -> torch.Tensor:
     """Local means of a plane (1, 1, H, W) under a Gaussian window; the border is mirrored."""
-    reach = _WINDOW // 2
-    places = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    window = torch.exp(-(places**2) / (2 * _DEVIATION**2))
-    window = window / window.sum()
+    reach, window = WINDOW // 2, gaussian_window(x.device)
     x = functional.pad(x, (reach,) * 4, mode="reflect")
     return functional.conv2d(functional.conv2d(x, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
+
+
+def gaussian_window(device: torch.device | None = None) -> torch.Tensor:
+    """Weights of neighbours in local means along one axis, float32 (WINDOW,)."""
+    places = torch.arange(-(WINDOW // 2), WINDOW // 2 + 1, dtype=torch.float32, device=device)
+    window = torch.exp(-(places**2) / (2 * DEVIATION**2))
+    return window / window.sum()
 
 
 def _paired(z: torch.Tensor, down: int, right: int) -> torch.Tensor:
@@ -142,5 +146,5 @@ def _of_product(product: torch.Tensor) -> torch.Tensor:
 
 def _quantiles(values: torch.Tensor, shares: tuple[float, ...]) -> torch.Tensor:
     """Quantiles of values (1, P), from evenly spaced places of them: (1, Q)."""
-    some = values[:, :: -(-values.shape[1] // _SAMPLES)].sort(1).values
+    some = values[:, :: -(-values.shape[1] // SAMPLES)].sort(1).values
     return some[:, [round(share * (some.shape[1] - 1)) for share in shares]]

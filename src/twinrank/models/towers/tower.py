@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from twinrank.core.pixels import in_parts
 from twinrank.models.attention import FeatureAttention, global_average
 from twinrank.models.names import StatisticName
 
@@ -174,8 +175,7 @@ def pooled(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
     """
     if tuple(pool) == ("mean",):
         return global_average(x)
-    some = max(1, _CACHED // x[0].numel())
-    return torch.cat([_statistics(each, pool) for each in x.split(some)])
+    return torch.cat([_statistics(each, pool) for each in in_parts(x, _CACHED)])
 
 
 def _statistics(x: torch.Tensor, pool: Sequence[StatisticName]) -> torch.Tensor:
