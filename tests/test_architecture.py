@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"tuning"},
     {"reporting"},
-    {"labelling", "serving"},
+    {"exporting", "labelling", "serving"},
     {"workflows"},
     {"api", "cli"},
     {"__main__"},

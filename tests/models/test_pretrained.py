@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from twinrank.core.margins import trimmed
 from twinrank.errors import InputError
 from twinrank.models.encode import FixedEncode
 from twinrank.models.pretrained import lite0
 from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.registry import create_model, entry
-from twinrank.core.margins import trimmed
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.fold import folded
 from twinrank.models.towers.scene_statistics import SceneStatistics

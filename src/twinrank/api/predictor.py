@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from twinrank.api.values import as_path
 from twinrank.data.given import Pairs, as_pairs
@@ -112,27 +111,30 @@ class PairPredictor:
 
 
 def load_predictor(*folders: str | os.PathLike[str], threads: int | None = None) -> PairPredictor:
-    """A predictor from a run folder or a stack folder, or the mean of several.
+    """A predictor from a run folder, a stack folder, or what 'twinrank export' has written; or the mean of several.
 
     Without folders it is the network that comes with twinrank. It compares digits of 28 by 28 pixels, most of which are
-    covered.
+    covered. An exported file, such as ``model.onnx``, needs onnxruntime, and not torch.
 
     >>> tr.load_predictor()
     PairPredictor(the network that comes with twinrank)
 
     Args:
-        folders: Run folders and stack folders, each once.
-        threads: CPU threads of torch from now on; by default those of the training, which give its bits.
+        folders: Run folders, stack folders, and exported files or folders, each once.
+        threads: CPU threads from now on. By default they are those of the training, which give its bits; or all
+            cores, for exported files.
 
     Raises:
-        InputError: A folder is neither, occurs twice, or lacks what predictions need.
+        InputError: One is none of these, occurs twice, or lacks what predictions need.
     """
     paths = [as_path(folder, "folders") for folder in folders]
     name = ", ".join(map(str, paths)) or "the network that comes with twinrank"
     if threads is not None:
         require_threads(threads)
-    predictor = PairPredictor(load.load_predictor(*(paths or [PRETRAINED])), name)
-    if threads is not None:
+    predictor = PairPredictor(load.load_predictor(*(paths or [PRETRAINED]), threads=threads), name)
+    if threads is not None and not (paths and all(map(load.is_exported, paths))):
+        import torch
+
         torch.set_num_threads(threads)
     return predictor
 

@@ -53,13 +53,15 @@ def existing_path(text: str) -> Path:
 
 
 def existing_run(text: str) -> Path:
-    """A run folder or a stack folder. The library checks later whether its files are sound.
+    """A run folder, a stack folder, or what was exported. The library checks later whether its files are sound.
 
     Raises:
         InputError: It is neither.
     """
     path = fitted_run(existing_path(text))
-    if not any((path / name).is_file() for name in ("config.json", "stack.json")):
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return path
+    if not any((path / name).is_file() for name in ("config.json", "stack.json", "export.json")):
         raise InputError(f"{path}: not a run folder (no config.json), nor a stack folder (no stack.json)")
     return path
 

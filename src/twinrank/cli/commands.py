@@ -20,6 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "predict": "use",
         "rank": "rank",
         "next": "rank",
+        "export": "use",
         "serve": "serve",
     },
     "Train": {

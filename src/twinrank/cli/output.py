@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from twinrank.core.context import Context
 
@@ -125,6 +125,19 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
     for key, each in read_run(run).metrics.items():
         if stems is None or key in stems:
             print("\n".join(metrics_lines(each)))
+
+
+def print_records(records: Sequence[dict[str, Any]]) -> None:
+    """Print metrics records that no run folder keeps.
+
+    Args:
+        records: Metrics records, one a file.
+    """
+    from twinrank.reporting.contents import metrics_of
+    from twinrank.reporting.metrics_lines import metrics_lines
+
+    for record in records:
+        print("\n".join(metrics_lines(metrics_of(Path(record["data"]["path"]).stem, record))))
 
 
 def given_command() -> str:

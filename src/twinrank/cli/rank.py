@@ -30,7 +30,7 @@ def rank(
     A difference of 1 between two scores is a log-odds of 1. An image that nobody judged keeps the network's score.
 
     Args:
-        run: Run folder. With several, separated by commas, the mean of their scores counts.
+        run: Run folder, or exported file. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
         out: CSV: image, score, low, high, rank, rank_low, rank_high, comparisons. A page stands beside it.
         judgements: Table of judgements of these images. Those that training used count twice, so their intervals are
@@ -71,7 +71,7 @@ def next(
     """Choose the pairs to judge next: those that tell most.
 
     Args:
-        run: Run folder. With several, separated by commas, the mean of their scores counts.
+        run: Run folder, or exported file. With several, separated by commas, the mean of their scores counts.
         images: Folder of images.
         out: CSV: left, right, drawn (for its gain, or at random), gain (in bits).
         judgements: Table of the judgements so far. Those that training used count twice, as for rank.

@@ -57,7 +57,9 @@ class TwoEntries(nn.Module):
     def outputs(self) -> list[str]:
         """Names of the outputs."""
         comparator = self.model.comparator
-        more = ["levels"] if isinstance(comparator, LatentOrder) else ["score"] if isinstance(comparator, Scored) else []
+        more = (
+            ["levels"] if isinstance(comparator, LatentOrder) else ["score"] if isinstance(comparator, Scored) else []
+        )
         return ["features", *more, "logit"]
 
     def forward(self, images: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -90,7 +92,7 @@ class TwoEntries(nn.Module):
         return _halved((upright + others) / 2)
 
     def _averaged(self, images: torch.Tensor) -> torch.Tensor:
-        model, turned = self.model, self.model.turned
+        model = self.model
         if self.halved:
             model = copy.copy(model)
             model.turned = False
@@ -165,14 +167,11 @@ def _halved(features: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """A block in which the exporter reports nothing: its lines are about its own insides."""
-    names = ("torch.onnx", "onnxscript", "onnx_ir")
-    levels = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        for name in names:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
+    finally:
+        logging.disable(disabled)

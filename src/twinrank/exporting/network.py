@@ -92,8 +92,8 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
 def _name_sizes(model: Any, sizes: bool) -> None:
     """Names in place of numbers for the sizes that are free, as programs show them."""
     names = {"images": ("images", None, "height" if sizes else None, "width" if sizes else None)}
-    names |= {name: ("pairs", None) for name in ("left", "right", "logit")}
-    names |= {name: ("images", None) for name in ("features", "levels", "score")}
+    names |= dict.fromkeys(("left", "right", "logit"), ("pairs", None))
+    names |= dict.fromkeys(("features", "levels", "score"), ("images", None))
     for each in [*model.graph.input, *model.graph.output]:
         for dim, name in zip(each.type.tensor_type.shape.dim, names[each.name], strict=False):
             if name is not None:

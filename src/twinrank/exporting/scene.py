@@ -65,7 +65,9 @@ class _Scene:
         op, planes = self.op, [images]
         if self.channels == 3:
             red, green, blue = (op.Slice(images, *self._ints([each], [each + 1], [1])) for each in range(3))
-            luminance = op.Add(op.Add(self._times(red, LUMA[0]), self._times(green, LUMA[1])), self._times(blue, LUMA[2]))
+            luminance = op.Add(
+                op.Add(self._times(red, LUMA[0]), self._times(green, LUMA[1])), self._times(blue, LUMA[2])
+            )
             planes = [luminance, op.Sub(red, green), op.Sub(self._times(op.Add(red, green), 0.5), blue)]
         found = self._of_whole(planes[0])
         for plane, scales in zip(planes, SCALES, strict=False):

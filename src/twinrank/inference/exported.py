@@ -28,6 +28,7 @@ from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.level_scores import level_scores
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import CalibrationRecord, VoteCalibration
+from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, images_a_block, is_steady
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Pairwise
 
@@ -148,7 +149,7 @@ class ExportedNetwork:
         self._sha256 = hashlib.sha256(content).hexdigest()
         self._session = _session(self._path, content, threads)
         self._outputs = [each.name for each in self._session.get_outputs()]
-        self.record = self._read_record()
+        self.record = _record(self._path, self._session)
         about, images = self.record, self.record["images"]
         where = f"{self._path}: metadata"
         calibration = about.get("calibration")
@@ -176,12 +177,14 @@ class ExportedNetwork:
             right: Features of right images, the same.
         """
         none = np.zeros((0, *self.form.shape), np.float32)
-        parts = [np.zeros(0, np.float32)]
-        for start in range(0, len(left), _PAIRS_A_BATCH):
-            some = slice(start, start + _PAIRS_A_BATCH)
+        parts, places, rows = [np.zeros(0, np.float32)], np.arange(len(left)), _PAIRS_A_BATCH
+        if is_steady() and len(left):
+            places, rows = filled(places, PAIRS_A_BLOCK), PAIRS_A_BLOCK
+        for start in range(0, len(places), rows):
+            some = places[start : start + rows]
             feed = {"images": none, "left": left[some], "right": right[some]}
             parts.append(self._session.run(["logit"], feed)[0])
-        return np.concatenate(parts)
+        return np.concatenate(parts)[: len(left)]
 
     def predictions(self, data: Judgements) -> Predictions:
         """Logits with row ids, labels and, if the network has any, latent levels.
@@ -266,7 +269,7 @@ class ExportedNetwork:
 
     def _sides(self, data: Judgements) -> tuple[Features, Features]:
         """Left and right images; where an image is in several rows, it goes through the graph once."""
-        if not data.shared:
+        if not data.shared and not is_steady():
             left, right = (self._embed_store(data.images, side) for side in (data.left, data.right))
             return left, right
         used, places = np.unique(np.concatenate([data.left, data.right]), return_inverse=True)
@@ -275,8 +278,9 @@ class ExportedNetwork:
         return left, right
 
     def _embed_store(self, images: ImageStore, chosen: np.ndarray) -> Features:
-        rows = rows_a_batch(*images.shape[1:])
-        parts = []
+        count, steady = len(chosen), is_steady()
+        rows = (images_a_block if steady else rows_a_batch)(*images.shape[1:])
+        chosen, parts = filled(chosen, rows) if steady and count else chosen, []
         # One batch of no images, if there are none.
         for start in range(0, max(1, len(chosen)), rows):
             taken = images.take(chosen[start : start + rows])
@@ -284,7 +288,8 @@ class ExportedNetwork:
             pixels = taken.astype(np.float32) if taken.dtype == np.uint8 else 255 * taken.astype(np.float32)
             apart = self.record["images"]["trim"] and len(pixels) > 0
             parts.append(self._apart(pixels) if apart else self._embed(pixels))
-        return Features.joined(parts)
+        made = Features.joined(parts)
+        return made if len(chosen) == count else made.rows(np.arange(count))
 
     def _apart(self, pixels: np.ndarray) -> Features:
         """Images without their margins; those of one size go through the graph together."""
@@ -310,16 +315,6 @@ class ExportedNetwork:
         means = [self.compare(np.repeat(one[None], len(some), 0), some).astype(np.float64).mean() for one in features]
         return np.array(means)
 
-    def _read_record(self) -> ExportRecord:
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        names = {each.name for each in self._session.get_inputs()}
-        if text is None or names != {"images", "left", "right"} or not {"features", "logit"} <= {*self._outputs}:
-            raise InputError(f"{self._path}: not written by 'twinrank export'; export a run again")
-        record = parse_record(text, ExportRecord, f"{self._path}: metadata", "what 'twinrank export' writes")
-        if record["format"] > FORMAT:
-            raise InputError(f"{self._path}: written by a newer version of twinrank; install that")
-        return record
-
     def _require_numbers(self, values: np.ndarray) -> None:
         if not np.isfinite(values).all():
             raise InputError(f"{self._path}: its predictions are not finite; export the run again")
@@ -340,6 +335,17 @@ def _session(path: Path, content: bytes, threads: int | None) -> Any:
     except Exception as error:  # the runtime has a class for each reason
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{path}: damaged, or no network ({reason}); export the run again") from error
+
+
+def _record(path: Path, session: Any) -> ExportRecord:
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    inputs, outputs = ({each.name for each in ends} for ends in (session.get_inputs(), session.get_outputs()))
+    if text is None or inputs != {"images", "left", "right"} or not {"features", "logit"} <= outputs:
+        raise InputError(f"{path}: not written by 'twinrank export'; export a run again")
+    record = parse_record(text, ExportRecord, f"{path}: metadata", "what 'twinrank export' writes")
+    if record["format"] > FORMAT:
+        raise InputError(f"{path}: written by a newer version of twinrank; install that")
+    return record
 
 
 def metadata(record: ExportRecord) -> dict[str, str]:

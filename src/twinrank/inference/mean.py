@@ -22,23 +22,26 @@ class MeanPredictor:
 
     Args:
         predictors: Two or more predictors.
+
+    Attributes:
+        predictors: These predictors.
     """
 
     def __init__(self, predictors: Sequence[Predictor]) -> None:
-        self._predictors = predictors
+        self.predictors = predictors
 
     @property
     def form(self) -> ImageForm:
         """See :class:`twinrank.inference.predictor.Predictor`; all take the same images, or refuse them."""
-        return self._predictors[0].form
+        return self.predictors[0].form
 
     def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        return _mean([predictor.logits(data) for predictor in self._predictors])
+        return _mean([predictor.logits(data) for predictor in self.predictors])
 
     def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
         """See :class:`twinrank.inference.predictor.Predictor`; the n-th levels of all predictors count as the same."""
-        logits, each_levels = zip(*(each.logits_and_levels(data) for each in self._predictors), strict=True)
+        logits, each_levels = zip(*(each.logits_and_levels(data) for each in self.predictors), strict=True)
         levels = [each for each in each_levels if each is not None]
         if len(levels) < len(each_levels) or len({each.shape for each in levels}) > 1:
             return _mean(logits), None
@@ -46,27 +49,27 @@ class MeanPredictor:
 
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        return _mean([predictor.tournament(pool) for predictor in self._predictors])
+        return _mean([predictor.tournament(pool) for predictor in self.predictors])
 
     def scores(self, images: ImageStore) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        return _mean([predictor.scores(images) for predictor in self._predictors])
+        return _mean([predictor.scores(images) for predictor in self.predictors])
 
     def ties(self, logit: np.ndarray) -> np.ndarray | None:
         """See :class:`twinrank.inference.predictor.Predictor`; the mean of those that model ties."""
-        ties = [tie for each in self._predictors if (tie := each.ties(logit)) is not None]
+        ties = [tie for each in self.predictors if (tie := each.ties(logit)) is not None]
         return _mean(ties) if ties else None
 
     def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
         """See :class:`twinrank.inference.predictor.Predictor`; the mean of all, None where one of them has none."""
-        each = [calibrated for one in self._predictors if (calibrated := one.calibrated(logit)) is not None]
-        return _mean(each) if len(each) == len(self._predictors) else None
+        each = [calibrated for one in self.predictors if (calibrated := one.calibrated(logit)) is not None]
+        return _mean(each) if len(each) == len(self.predictors) else None
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         used: dict[str, tuple[FileUse, ...]] = {}
-        for predictor in self._predictors:
+        for predictor in self.predictors:
             for digest, uses in predictor.used_in_training.items():
                 used[digest] = tuple(dict.fromkeys([*used.get(digest, ()), *uses]))
         return used
@@ -74,11 +77,11 @@ class MeanPredictor:
     @property
     def track(self) -> str:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        return next((each.track for each in self._predictors if each.track != PAIRS_ONLY), PAIRS_ONLY)
+        return next((each.track for each in self.predictors if each.track != PAIRS_ONLY), PAIRS_ONLY)
 
     def identity(self) -> dict[str, Any]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
-        members = [predictor.identity() for predictor in self._predictors]
+        members = [predictor.identity() for predictor in self.predictors]
         return {"model": f"mean of {', '.join(member['model'] for member in members)}", "members": members}
 
 

@@ -76,9 +76,7 @@ class StackPredictor:
         about: What is known about it.
     """
 
-    def __init__(
-        self, networks: Mapping[str, Sequence[BaseNetwork]], fitted: Fitted, about: "StackAbout"
-    ) -> None:
+    def __init__(self, networks: Mapping[str, Sequence[BaseNetwork]], fitted: Fitted, about: "StackAbout") -> None:
         self.networks = networks
         self.fitted = fitted
         self.about = about

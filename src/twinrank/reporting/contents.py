@@ -298,7 +298,18 @@ def _place(key: str, role: Role, is_pooled: bool = False) -> tuple[int, int, int
 def _file_metrics(key: str, document: dict[str, Any], config: dict[str, Any], used: Collection[str]) -> FileMetrics:
     data = document["data"]
     roles: set[Role] = {role_of(config, file["sha256"], used) for file in data.get("files", [data])}
-    role: Role = roles.pop() if len(roles) == 1 else "used"
+    return metrics_of(key, document, roles.pop() if len(roles) == 1 else "used")
+
+
+def metrics_of(key: str, document: dict[str, Any], role: Role = "used") -> FileMetrics:
+    """A metrics record as it is shown.
+
+    Args:
+        key: Key of the evaluated file.
+        document: Metrics record.
+        role: Use of the file.
+    """
+    data = document["data"]
     people: dict[str, Any] = {
         name: document[name] for name in ("images", "ties", "undecided", "votes") if name in document
     }

@@ -21,13 +21,15 @@ from twinrank.evaluation.next_pairs import NextPairs, next_pairs
 from twinrank.evaluation.prior_given import prior_given
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import ScorePosterior, posterior
+from twinrank.inference.exported import ExportedNetwork
 from twinrank.inference.judged import as_comparisons
-from twinrank.inference.load import load_predictor
+from twinrank.inference.load import is_exported, load_predictor
 from twinrank.runs import RunFolder
 from twinrank.workflows.rank_page import write_page
 
 COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
 PAIR_COLUMNS = ("left", "right", "drawn", "gain")
+_UNKNOWN_USE = "{}: does not know the images of its training; intervals of images that it was fitted to are too narrow"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ def score_images(
     rows, given, notes = None, None, []
     used = used_images(runs, store)
     prior, judging = of_run(runs)
+    notes += [_UNKNOWN_USE.format(path) for path in runs if is_exported(path)]
     if judgements is not None:
         given = judgements
         if not isinstance(given, Judgements):
@@ -222,18 +225,29 @@ def _require_other_files(outs: Sequence[Path], judgements: Path | Judgements | N
 
 def of_run(runs: Sequence[Path]) -> tuple[Prior | None, Judging]:
     """Prior of the scores and judging that one run has stored; several runs have none in common."""
-    folder = RunFolder(runs[0])
     if len(runs) > 1:
         return None, Judging()
+    if is_exported(runs[0]):
+        return _of_exported(runs[0])
+    folder = RunFolder(runs[0])
     kept = folder.score_prior
     prior = Prior.from_json(read_json(kept), str(kept)) if kept.is_file() else None
     return prior, Judging.load(folder.judging) if folder.judging.is_file() else Judging()
 
 
+def _of_exported(path: Path) -> tuple[Prior | None, Judging]:
+    """The same, of an exported file; a folder of several has none in common."""
+    if path.is_dir():
+        return None, Judging()
+    record, where = ExportedNetwork(path).record, f"{path}: metadata"
+    prior = Prior.from_json(record["score_prior"], where) if "score_prior" in record else None
+    return prior, Judging.from_json(record["judging"], where) if "judging" in record else Judging()
+
+
 def used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
     """Whether the training of a run used each image for its score, bool (M,)."""
     used = np.zeros(len(store), bool)
-    for folder in map(RunFolder, runs):
+    for folder in (RunFolder(path) for path in runs if not is_exported(path)):
         # Out-of-fold scores used no judgement of the image.
         if not folder.out_of_fold.is_file() and (hashes := folder.train_images()) is not None:
             used |= np.isin(store.hashes, hashes)

@@ -1,0 +1,229 @@
+"""Exported networks: the same predictions without torch, a check, a model card."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import RECORDED
+
+import twinrank as tr
+from twinrank.cli.main import main
+from twinrank.data.judgements import load_pairs
+from twinrank.data.pool import pool_of
+from twinrank.ensembling.fitted import Linear
+from twinrank.errors import InputError
+from twinrank.exporting import check as checking
+from twinrank.inference.blocks import steady_blocks
+from twinrank.inference.exported import EXPORTED, ExportedNetwork
+from twinrank.inference.load import load_predictor
+from twinrank.inference.network import Network
+from twinrank.models.comparators import LatentOrder
+from twinrank.models.registry import create_model, entry
+from twinrank.models.siamese import SiameseNet
+from twinrank.models.weights import save_weights
+from twinrank.runs import RunFolder
+from twinrank.workflows import export as exporting
+from twinrank.workflows.export import Export, export
+from twinrank.workflows.rank import score_images
+
+WITHOUT_TORCH = """
+import importlib.abc, sys
+class Refused(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("torch", "onnx", "sklearn", "lightgbm", "matplotlib"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refused())
+import numpy as np, twinrank as tr
+pairs = tr.load_pairs(sys.argv[2])
+print(tr.load_predictor(sys.argv[1]).predict_proba(pairs)[:, 1].tolist())
+"""
+
+
+@pytest.fixture(scope="module")
+def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of a network that is not trained, with a calibration that knows ties."""
+    run = RunFolder(tmp_path_factory.mktemp("export") / "run")
+    options = entry("order_net").complete({"width": 2, "levels": 4, "views": 5})
+    torch.manual_seed(0)
+    network = create_model("order_net", options=options)
+    spread_out(network, load_pairs(benchmark_folder / "val.npz").xa)
+    files = {
+        part: {"path": str(benchmark_folder / f"{part}.npz"), "sha256": part, "n": 96} for part in ("train", "val")
+    }
+    run.create(RECORDED | {"model": {"name": "order_net", "options": options}, "data": files})
+    save_weights(run.weights, network, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
+    run.calibration.write_text(json.dumps({"scale": 0.5, "nu": 0.3}))
+    return run
+
+
+def spread_out(network: SiameseNet, images: np.ndarray) -> None:
+    """Let a network predict different levels for different images."""
+    head = network.eval().comparator
+    assert isinstance(head, LatentOrder)
+    torch.nn.init.normal_(head.scores.weight, std=1)
+    with torch.no_grad():
+        levels = head.scores(network.embed_batch(torch.from_numpy(images)).features)
+        scale = 3 / levels.std(0).mean()
+        head.scores.weight *= scale
+        head.scores.bias.copy_(-scale * (levels.mean(0) - head.scores.bias))
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "_SECONDS", 0)
+
+
+@pytest.fixture(scope="module")
+def exported(run: RunFolder) -> Export:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "_SECONDS", 0)
+        return export([run.path], run.path.parent / "digits.onnx")
+
+
+@pytest.fixture
+def copied(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports that need not make the graph again."""
+    monkeypatch.setattr(exporting, "write_network", lambda run, path, command: shutil.copyfile(exported.out, path))
+
+
+def test_it_predicts_as_the_run_does(run: RunFolder, exported: Export, benchmark_folder: Path) -> None:
+    network, made, data = Network(run), ExportedNetwork(exported.out), load_pairs(benchmark_folder / "val.npz")
+    network.model.precision = "float32"
+    (logit, levels), expected = made.logits_and_levels(data), network.predictions(data)
+    assert expected.logit.std() > 0.1
+    np.testing.assert_allclose(logit, expected.logit, atol=1e-4)
+    np.testing.assert_allclose(levels, expected.levels, atol=1e-3)
+    np.testing.assert_allclose(made.ties(logit), network.ties(expected.logit), atol=1e-5)
+    np.testing.assert_allclose(made.calibrated(logit), network.calibrated(expected.logit), atol=1e-4)
+    np.testing.assert_allclose(made.scores(data.images), network.scores(data.images), atol=1e-2)
+    pool = pool_of(data, 5)
+    np.testing.assert_allclose(made.tournament(pool), network.tournament(pool), atol=1e-4)
+    np.testing.assert_array_equal(made.tournament(pool), -made.tournament(pool).T)
+    assert (made.track, made.used_in_training) == (network.track, network.used_in_training)
+    assert made.form.shape == network.form.shape
+
+
+def test_a_pair_has_the_same_bits_whatever_it_is_batched_with(exported: Export, benchmark_folder: Path) -> None:
+    made, data = ExportedNetwork(exported.out, threads=1), load_pairs(benchmark_folder / "val.npz")
+    with steady_blocks():
+        together = made.logits(data)
+        alone = [made.logits(data.select(np.array([row]))) for row in (0, 7, 90)]
+    np.testing.assert_array_equal(np.concatenate(alone), together[[0, 7, 90]])
+
+
+def test_it_needs_no_torch(exported: Export, benchmark_folder: Path) -> None:
+    file = benchmark_folder / "val.npz"
+    command = [sys.executable, "-c", WITHOUT_TORCH, exported.out, file]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(printed) == tr.load_predictor(exported.out, threads=1).predict_proba(file)[:, 1].tolist()
+
+
+def test_the_check_and_the_card_say_what_was_found(exported: Export) -> None:
+    found = exported.check
+    assert found is not None
+    assert found["largest_difference"] < 1e-4
+    assert found["accuracy"]["torch"] == found["accuracy"]["onnx"]
+    assert json.loads(exported.out.with_suffix(".json").read_text()) == found
+    card = exported.card.read_text()
+    for part in ("## Data", "## Figures", "## Limits", "## Licence", "1 x 28", "largest difference", "SHA-256 val"):
+        assert part.replace("1 x 28", "28 x 28") in card
+    code = card.split("```python\n")[1].split("```")[0].replace("digits.onnx", str(exported.out))
+    exec(code, {})
+
+
+@pytest.mark.usefixtures("copied")
+def test_nothing_is_kept_where_predictions_differ(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "TOLERANCE", -1)
+    with pytest.raises(InputError, match="nothing is kept"):
+        export([run.path], tmp_path / "x.onnx")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_mean_and_a_stack_are_folders(
+    run: RunFolder, exported: Export, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    data = load_pairs(benchmark_folder / "val.npz")
+    expected = ExportedNetwork(exported.out).logits(data)
+    made = {"kind": "mean", "networks": {"a": ["a.onnx"], "b": ["b.onnx"]}}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b"):
+        shutil.copyfile(exported.out, folder / f"{name}.onnx")
+    (folder / EXPORTED).write_text(json.dumps(made))
+    np.testing.assert_allclose(load_predictor(folder).logits(data), expected, atol=1e-6)
+    about = dict.fromkeys(("model", "ledger_sha256", "learners_sha256", "trained_on", "stacked"), "x")
+    fitted = Linear("logit", np.array([0.25, 0.5])).state()
+    stack = made | {"kind": "stack", "fitted": fitted, "about": about | {"track": "open"}}
+    (folder / EXPORTED).write_text(json.dumps(stack))
+    np.testing.assert_allclose(load_predictor(folder).logits(data), 0.75 * expected.astype(float), atol=1e-5)
+    (folder / EXPORTED).write_text(json.dumps(made | {"networks": {"a": ["../a.onnx"]}}))
+    with pytest.raises(InputError, match="no file of this folder"):
+        load_predictor(folder)
+
+
+def test_safetensors_are_a_folder_that_is_read_like_the_run(
+    run: RunFolder, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    made = export([run.path], tmp_path / "kept", format="safetensors")
+    data = load_pairs(benchmark_folder / "val.npz")
+    np.testing.assert_array_equal(load_predictor(made.out).logits(data), load_predictor(run.path).logits(data))
+    assert entry(f"run:{made.out}").name == "order_net"
+    with pytest.raises(InputError, match="is there already"):
+        export([run.path], tmp_path / "kept", format="safetensors")
+
+
+def test_commands_take_the_file(
+    exported: Export, benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_pairs(benchmark_folder / "val.npz")
+    main(["predict", "--run", str(exported.out), "--data", str(data.path), "--out", str(tmp_path / "p.csv")])
+    main(["evaluate", str(exported.out), str(data.path)])
+    assert "accuracy" in capsys.readouterr().out
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 97
+    scored = score_images([exported.out], data.images)
+    assert any("does not know the images of its training" in note for note in scored.notes)
+    assert len(scored.names) == 192
+
+
+REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "garbage": (lambda run, folder: ExportedNetwork(_file(folder / "x.onnx", b"garbage")), "damaged"),
+    "no weights": (lambda run, folder: export([_run(folder)], folder / "x.onnx"), "no weights"),
+    "ending": (lambda run, folder: export([run], folder / "x.bin"), "ends in .onnx"),
+    "int8": (lambda run, folder: export([run], folder / "x", format="safetensors", int8=True), "for `format` onnx"),
+    "several": (lambda run, folder: export([run, folder], folder / "x", format="safetensors"), "one run"),
+    "no labels": (lambda run, folder: export([run], folder / "x.onnx", check_file=_pairs(folder)), "no labels"),
+}
+
+
+def _file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _run(folder: Path) -> Path:
+    RunFolder(folder / "run").create(RECORDED)
+    return folder / "run"
+
+
+def _pairs(folder: Path) -> Path:
+    images = np.zeros((2, 28, 28), np.uint8)
+    np.savez(folder / "p.npz", xa=images, xb=images + 1, id=["a", "b"])
+    return folder / "p.npz"
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_exported_is_refused(case: str, run: RunFolder, tmp_path: Path) -> None:
+    call, words = REFUSED[case]
+    with pytest.raises(InputError, match=words):
+        call(run.path, tmp_path)
+    assert not (tmp_path / "x.onnx").exists() or case == "garbage"
