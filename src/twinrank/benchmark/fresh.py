@@ -113,14 +113,24 @@ class FreshBatches:
         pairs: Number of pairs of an epoch.
         config: Batch size and seed.
         device: Device that receives the pairs.
+        part: Where several processes share each batch: from the number of its images to the places of those that this
+            process gets. Each of them renders all.
     """
 
-    def __init__(self, fresh: FreshPairs, pairs: int, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        fresh: FreshPairs,
+        pairs: int,
+        config: TrainConfig,
+        device: torch.device,
+        part: Callable[[int], slice] | None = None,
+    ) -> None:
         self.targets = Targets(DIGITS)
         """What the labels are: the digits' classes are target levels."""
         self._size = min(config.batch_size, pairs)
         self._steps = pairs // self._size
-        self._at_once = 1 if fresh.device.type == "cpu" else _AT_ONCE
+        self._at_once = 1 if fresh.device.type == "cpu" or part is not None else _AT_ONCE
+        self._part = part
         self._fresh, self._seed, self._device = fresh, config.seed, device
 
     def steps(self, epoch: int) -> int:
@@ -135,6 +145,9 @@ class FreshBatches:
             positions, y = self._fresh.draw(batches * self._size, generator)
             levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
             batch = Batch.of_pairs(*self._fresh.render(positions, generator), y, levels=levels)
+            if self._part is not None:
+                places = self._part(len(batch.images))
+                batch = batch._replace(images=batch.images[places])
             yield from batch.map(lambda part: part.to(self._device)).split(batches)
 
 

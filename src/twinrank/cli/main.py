@@ -7,7 +7,11 @@ from functools import partial
 
 from twinrank import __version__
 from twinrank.cli.output import discard_output, fail, print_anything, with_flags
+from twinrank.core.launched import launched
 from twinrank.errors import CheckFailed, InputError, Interrupted
+
+_SEVERAL = "train", "resume"
+"""Commands that several processes may run together."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -22,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     flags: dict[str, str] = {}
     try:
         try:
-            _command(sys.argv[1:] if arguments is None else arguments, flags)()
+            _command_of_rank(sys.argv[1:] if arguments is None else arguments, flags)()
         finally:
             sys.stdout.flush()
     except InputError as error:
@@ -44,6 +48,18 @@ def main(arguments: list[str] | None = None) -> None:
         fail(f"twinrank: error: the output cannot be written ({error.strerror}); send it elsewhere", 1)
 
 
+def _command_of_rank(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:
+    """As :func:`_command`. Of the processes that ``torchrun`` has started, the first one speaks for all."""
+    if launched().first:
+        return _command(arguments, flags)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        return _command(arguments, flags)
+    except InputError:
+        sys.exit(2)
+
+
 def _command(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:
     """What is to be done; ``flags`` receives those of the command, for messages about its parameters."""
     if arguments[:1] == ["--version"]:
@@ -51,6 +67,8 @@ def _command(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:
     from twinrank.cli.commands import find
 
     found = find(arguments)
+    if launched().world > 1 and (isinstance(found, str) or found.prog.split()[1] not in _SEVERAL):
+        raise InputError(f"torchrun starts only {' and '.join(_SEVERAL)}; start this command without it")
     if isinstance(found, str):
         if not arguments:
             fail(found, 2)

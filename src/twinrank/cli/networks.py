@@ -3,6 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import field, fields, make_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening
 from twinrank.cli.parsing import given_flags
 from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.context import Context
 from twinrank.models.names import folder_name
 
 if TYPE_CHECKING:
@@ -192,12 +194,13 @@ def descriptions() -> dict[str, str]:
 def _train(name: str, entry: "ModelEntry", given: dict[str, Any], images: ImageFlags) -> None:
     config = TrainConfig(**{each.name: given[each.name] for each in fields(TrainConfig)})
     options = {name: given[name] for name in entry.options}
+    from twinrank.training.ranks import ranks_of_environment
     from twinrank.training.sinks import parse_sinks
     from twinrank.training.train import train
 
     folder, sinks = given["out"] or Path("runs") / folder_name(name), parse_sinks(given["log_to"])
-    with listening() as context:
+    with ranks_of_environment() as ranks, listening() if ranks.first else nullcontext(Context()) as context:
         context = replace(context, threads=given["threads"])
         spec, files = RunSpec(name, config, options), (given["train"], given["val"])
-        stated = given_flags()
-        train(spec, *files, folder, source=images.source(), stated=stated, log_to=sinks, context=context)
+        how = {"source": images.source(), "stated": given_flags(), "log_to": sinks}
+        train(spec, *files, folder, **how, context=context, ranks=ranks)

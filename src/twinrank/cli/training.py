@@ -45,9 +45,12 @@ def resume(
         images: New place of the images that tables name; that in config.json by default.
         epochs: New number of epochs of the whole run; that in config.json by default.
     """
+    from twinrank.training.ranks import ranks_of_environment
     from twinrank.training.train import resume
 
-    resume(run, train=train, val=val, images=images, epochs=epochs, context=Context(say))
+    with ranks_of_environment() as ranks:
+        context = Context(say) if ranks.first else Context()
+        resume(run, train=train, val=val, images=images, epochs=epochs, context=context, ranks=ranks)
 
 
 def watch(run: RunArgument) -> None:

@@ -149,6 +149,8 @@ class Batches:
         teacher: Logits of a teacher for the pairs, float32 (N,); None without a teacher.
         levels: Target levels of the pairs, as log-probabilities, float32 (N, 2, K); None without.
         features: Features of the images by a frozen tower, float32 (M, F), which batches have in place of the images.
+        part: Where several processes share each batch: from the number of its images to the places of those that this
+            process gets. Everything else of a batch, and every random number, is that of the whole batch.
     """
 
     def __init__(
@@ -159,8 +161,9 @@ class Batches:
         teacher: np.ndarray | None = None,
         levels: np.ndarray | None = None,
         features: np.ndarray | None = None,
+        part: Callable[[int], slice] | None = None,
     ) -> None:
-        self.config = config
+        self.config, self._part = config, part
         self.targets = Targets(
             0 if levels is None else levels.shape[2],
             () if data.rater is None else tuple(np.unique(data.rater).tolist()),
@@ -178,7 +181,8 @@ class Batches:
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))
         self._size = min(config.batch_size, len(data))
-        self._at_once = 1 if device.type == "cpu" or self._shared or config.crop else _AT_ONCE
+        apart = device.type == "cpu" or self._shared or config.crop or part is not None
+        self._at_once = 1 if apart else _AT_ONCE
         self._plan = lru_cache(1)(self._planned)
 
     def steps(self, epoch: int) -> int:
@@ -197,15 +201,7 @@ class Batches:
 
         for (augmented, _), group in groupby(range(len(chunks)), together):
             steps = list(group)
-            batch = self._batch(np.concatenate([chunks[step] for step in steps]))
-            if self.config.crop:
-                draws = torch.rand(len(batch.images), 2, generator=crops)
-                batch = batch._replace(images=random_crop(batch.images, self.config.crop, draws))
-            if self._augmentation or self.config.swap:
-                # Drawn from the first epoch on, so that they do not depend on when augmentation begins.
-                draws = self._draws(batch, generator)
-                if augmented:
-                    batch = self._changed(batch, *draws)
+            batch = self._batch(np.concatenate([chunks[step] for step in steps]), augmented, generator, crops)
             yield from batch.split(len(steps))
 
     def _planned(self, epoch: int) -> list[np.ndarray]:
@@ -216,33 +212,60 @@ class Batches:
         generator = numpy_generator(self.config.seed, "batches", epoch)
         return plan(self._data.left, self._data.right, rows, self.config.batch_size, generator)
 
-    def _batch(self, rows: np.ndarray) -> Batch:
+    def _batch(self, rows: np.ndarray, augmented: bool, generator: torch.Generator, crops: torch.Generator) -> Batch:
+        """The batch of some rows; random numbers for swaps and augmentation, and for crops, have generators."""
         left, right = self._data.left[rows], self._data.right[rows]
         if self._shared:
             images, places = np.unique(np.concatenate([left, right]), return_inverse=True)
         else:
             images, places = np.concatenate([left, right]), np.arange(2 * len(rows))
+        crop = torch.rand(len(images), 2, generator=crops) if self.config.crop else None
+        swap = change = None
+        if self._augmentation or self.config.swap:
+            # Drawn from the first epoch on, so that they do not depend on when augmentation begins.
+            draws = self._draws(len(rows), len(images), generator)
+            swap, change = (each if augmented and used else None for each, used in zip(draws, self._drawn, strict=True))
+        if self._part is not None:
+            mine = self._order(len(images), swap)[self._part(len(images))]
+            images = images[mine]
+            crop, change = (each if each is None else each[mine] for each in (crop, change))
         chosen = on_device(rows, self._device)
         sides = on_device(places.astype(np.int64), self._device).chunk(2)
         columns = (part if part is None else part[chosen] for part in self._columns)
-        return Batch(self._images.take(images), *sides, *columns)  # pyright: ignore[reportArgumentType]
+        batch = Batch(self._images.take(images), *sides, *columns)  # pyright: ignore[reportArgumentType]
+        if crop is not None:
+            batch = batch._replace(images=random_crop(batch.images, self.config.crop, crop))
+        if change is not None:
+            batch = batch._replace(images=self._augmentation(batch.images, on_device(change, self._device)))
+        return batch if swap is None else self._swapped(batch, swap)
 
-    def _draws(self, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def _drawn(self) -> tuple[bool, bool]:
+        """Whether pairs are swapped, and whether images are augmented."""
+        return self.config.swap, bool(self._augmentation)
+
+    def _order(self, images: int, swap: torch.Tensor | None) -> np.ndarray:
+        """Places of the images of a batch in the order that they have after the swap, int (S,)."""
+        order = np.arange(images)
+        if swap is None or self._shared:
+            return order
+        return np.where(np.tile(swap.numpy() < 0.5, 2), np.roll(order, images // 2), order)
+
+    def _draws(self, pairs: int, images: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Uniform numbers for the swap of each pair, (B,), and for the augmentation of each image, (S, draws)."""
-        pairs, each = len(batch.y), self._augmentation.draws
+        each = self._augmentation.draws
         if self._shared:
-            return torch.rand(pairs, generator=generator), torch.rand(len(batch.images), each, generator=generator)
+            return torch.rand(pairs, generator=generator), torch.rand(images, each, generator=generator)
         # By pair: they do not depend on the batch size.
         swap, left, right = torch.rand(pairs, 1 + 2 * each, generator=generator).split([1, each, each], 1)
         return swap[:, 0], torch.cat([left, right])
 
-    def _changed(self, batch: Batch, swap: torch.Tensor, augmentation: torch.Tensor) -> Batch:
-        if self._augmentation:
-            batch = batch._replace(images=self._augmentation(batch.images, on_device(augmentation, self._device)))
-        if self.config.swap:
-            batch = batch.swapped(on_device(swap, self._device))
-            batch = batch if self._shared else batch.apart()
-        return batch
+    def _swapped(self, batch: Batch, draws: torch.Tensor) -> Batch:
+        swapped = batch.swapped(on_device(draws, self._device))
+        if self._shared:
+            return swapped
+        # A part of the images is in the order of the pairs already.
+        return swapped.apart() if self._part is None else swapped._replace(left=batch.left, right=batch.right)
 
     def _rows(self, epoch: int) -> np.ndarray:
         """Rows of an epoch: whole permutations of the rows that the curriculum admits by then, one after the other."""

@@ -93,6 +93,29 @@ def require_val(spec: RunSpec, given: bool, taught: bool) -> None:
         raise InputError(f"option 'head' is {head}, which learns from judgements alone; use another `head`")
 
 
+def require_shareable(spec: RunSpec, several: bool) -> None:
+    """Make sure that several processes can train a network together.
+
+    Args:
+        spec: Network, options and training values.
+        several: Whether there are several.
+
+    Raises:
+        InputError: They cannot.
+    """
+    if not several:
+        return
+    problems = {
+        "`freeze` is all, so the tower is not trained": spec.train.freeze == "all",
+        "`compile` is set": spec.train.compile,
+        "option 'trim' is set": bool(entry(spec.model).complete(spec.options).get("trim")),
+    }
+    if found := [problem for problem, there in problems.items() if there]:
+        raise InputError(
+            f"{' and '.join(found)}: several processes cannot share that; start one process, without torchrun"
+        )
+
+
 def require_labelled(data: Judgements, part: str) -> None:
     """Make sure that a network can be fitted to pairs, or choose its epoch on them.
 

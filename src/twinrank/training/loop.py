@@ -24,6 +24,7 @@ written, in this order.
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -44,6 +45,7 @@ from twinrank.training.checkpoint import load_checkpoint, save_checkpoint
 from twinrank.training.hooks import Hooks
 from twinrank.training.muon import Muon
 from twinrank.training.objectives import Objective
+from twinrank.training.ranks import ALONE, RankLost, Ranks
 from twinrank.training.replay import Replayed, recordable
 from twinrank.training.resumption import EARLIER_EPOCHS
 from twinrank.training.schedule import beta1_at, learning_rate_factor
@@ -62,6 +64,7 @@ class Training:
         val: Labelled pairs that choose the best epoch and stop early.
         config: Training values.
         hooks: Calls to the outside; what a hook raises ends the training.
+        ranks: Processes that train together. All of them take the same steps, and the first one writes.
     """
 
     def __init__(
@@ -73,16 +76,18 @@ class Training:
         val: Judgements,
         config: TrainConfig,
         hooks: Hooks,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         self._run, self._model, self._description = run, model, description
         self._batches, self._val, self._config, self._hooks = batches, val, config, hooks
         seed_torch(config.seed, "objective")
         device = next(model.parameters()).device
-        self._objective = Objective(config, model, batches.targets).to(device)
+        self._objective = Objective(config, model, batches.targets, ranks).to(device)
         self._mean = _running_mean(model, config)
         self._step = Step(nn.ModuleDict({"model": model, "objective": self._objective}), config)
         self._sums = StepSums(device)
-        can_replay = recordable(model, self._objective, config)
+        can_replay = recordable(model, self._objective, config) and not ranks.several
         self._replayed = Replayed(self._fit_batch, hooks.say) if can_replay else None
         self._kept: dict[str, nn.Module] = {"model": model, "objective": self._objective}
         if self._mean is not None:
@@ -105,14 +110,20 @@ class Training:
                 gone.
             Interrupted: Ctrl-C stopped the training.
         """
-        self._restore()
+        with self._ranks.agreed():
+            self._restore()
         run, config, say = self._run, self._config, self._hooks.say
         try:
+            self._ranks.require_alike(
+                (self._requested, self._state),
+                f"{run.path}: is not the same folder for all processes; start them where they share one",
+            )
             while not self._state.finished(config):
                 self._run_epoch()
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, RankLost) as error:
+            why = f"{error}, so this one has " if isinstance(error, RankLost) else ""
             raise Interrupted(
-                f"stopped in epoch {self._state.epoch + 1} of {config.epochs}; what came before is kept."
+                f"{why}stopped in epoch {self._state.epoch + 1} of {config.epochs}; what came before is kept."
                 f" Go on with: twinrank resume {run.path}"
             ) from error
         if self._state.stopped_early(config):
@@ -140,15 +151,25 @@ class Training:
 
     def _run_epoch(self) -> None:
         """Train an epoch, validate, and keep all of it."""
-        config, run = self._config, self._run
+        config = self._config
         evaluated: SiameseNet = self._model if self._mean is None else self._mean.module  # pyright: ignore[reportAssignmentType]
         self._hooks.epoch_started(self._state.epoch + 1)
+        self._ranks.send_out(self._kept.values())
         entry = self._train_epoch()
         judging = self._objective.judging
-        entry["val"] = _validate(evaluated, self._val, 0.0 if judging is None else judging.nu)
+        nu = 0.0 if judging is None else judging.nu
+        entry["val"] = self._ranks.from_first(_validate(evaluated, self._val, nu, self._ranks))
         self._state = TrainState((*self._state.values, entry["val"][config.monitor]))
         best = self._state.best_epoch(config) == self._state.epoch
         self._history.append(entry)
+        with self._ranks.agreed():
+            if self._ranks.first:
+                self._keep(evaluated, best)
+        self._hooks.epoch_ended(entry, best)
+
+    def _keep(self, evaluated: SiameseNet, best: bool) -> None:
+        """Write history, weights if they are the best, and checkpoint."""
+        run = self._run
         self._require_place()
         run.write_history(self._history)
         if best:
@@ -160,7 +181,6 @@ class Training:
             "asked": self._requested,
         }
         save_checkpoint(run.checkpoint, self._kept, self._step.optimizer, marks)
-        self._hooks.epoch_ended(entry, best)
 
     def _train_epoch(self) -> dict[str, Any]:
         """Train an epoch; gives its entry without validation."""
@@ -171,7 +191,7 @@ class Training:
         started, images, learning_rate, steps = time.perf_counter(), 0, 0.0, batches.steps(epoch)
         self._sums.begin()
         for number, batch in enumerate(self._hooks.steps(epoch, batches.epoch(epoch), steps), start=1):
-            images += len(batch.images)
+            images += self._ranks.begin_batch(len(batch.images))
             # The epoch's last step may be of fewer batches.
             first = (number - 1) // config.accumulate * config.accumulate
             ends = number % config.accumulate == 0 or number == steps
@@ -186,11 +206,7 @@ class Training:
             if ends and self._mean is not None:
                 self._mean.update_parameters(self._model)
             if (wrong := self._sums.first_not_finite(number, number == steps)) is not None:
-                raise Diverged(
-                    f"the loss or its gradient is not finite in step {wrong} of epoch {epoch}, at learning rate"
-                    f" {self._learning_rate((epoch - 1 + wrong / steps) / config.epochs):.2e}; try a lower `lr`, a"
-                    " longer `warmup`, or `precision` float32"
-                )
+                raise self._ranks.found_by_all(self._diverged(wrong, steps))
         sums = self._sums.read()
         self._objective.end_epoch()
         seconds = time.perf_counter() - started
@@ -203,6 +219,14 @@ class Training:
             "images_per_second": round(images / seconds, 1),
             "memory_mb": round(peak_memory() / 1e6, 1),
         }
+
+    def _diverged(self, step: int, steps: int) -> Diverged:
+        config, epoch = self._config, self._state.epoch + 1
+        return Diverged(
+            f"the loss or its gradient is not finite in step {step} of epoch {epoch}, at learning rate"
+            f" {self._learning_rate((epoch - 1 + step / steps) / config.epochs):.2e}; try a lower `lr`, a"
+            " longer `warmup`, or `precision` float32"
+        )
 
     def _learning_rate(self, done: float) -> float:
         """Learning rate at the end of a step, where this share of the run is over."""
@@ -217,6 +241,7 @@ class Training:
         norm = torch.zeros_like(loss.total)
         updates = torch.zeros_like(loss.total)
         if ends:
+            self._ranks.add_up_gradients(self._model.tower)
             norm, updates = step.update(), updates + 1
             if step.scaler.is_enabled():
                 # In float16 a step whose scaled gradient overflowed is left out, and the scale is lowered.
@@ -315,12 +340,21 @@ class Step:
         return norm
 
 
-def _validate(model: SiameseNet, val: Judgements, nu: float) -> dict[str, float]:
+def _validate(model: SiameseNet, val: Judgements, nu: float, ranks: Ranks) -> dict[str, float]:
     model.eval()
-    logit, y, votes = predict_logits(model, val), val.y, {"tie": val.tie, "weight": val.weight}
+    logit, y, votes = _predicted(model, val, ranks), val.y, {"tie": val.tie, "weight": val.weight}
     assert y is not None
     return {
         "accuracy": metrics.accuracy(y, logit, **votes),
         "f1": metrics.macro_f1(y, logit, **votes),
         "log_loss": metrics.log_loss(y, logit, **votes, nu=nu),
     }
+
+
+def _predicted(model: SiameseNet, val: Judgements, ranks: Ranks) -> np.ndarray:
+    """Logits of all rows, float32 (N,), of which each rank predicts a part."""
+    if not ranks.several:
+        return predict_logits(model, val)
+    part = ranks.part(len(val))
+    own = predict_logits(model, val.select(part)) if part.start < part.stop else np.empty(0, np.float32)
+    return ranks.whole(torch.from_numpy(own), part, len(val)).numpy()

@@ -13,6 +13,7 @@ from twinrank.errors import InputError
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.siamese import Embedded, SiameseNet
 from twinrank.training.judging import JudgementModel, needed
+from twinrank.training.ranks import ALONE, Ranks
 
 _MEANS_MOMENTUM = 0.1
 _LABELS_ALONE = Targets()
@@ -45,14 +46,18 @@ class Objective(nn.Module):
         config: Training values.
         model: Network.
         targets: What the labels are: target levels, raters, ties.
+        ranks: Processes that train together. Each has a part of the images, and computes the loss of the whole batch.
 
     Raises:
         InputError: Levels have a weight but no targets, or the targets have more levels than the network.
     """
 
-    def __init__(self, config: TrainConfig, model: SiameseNet, targets: Targets = _LABELS_ALONE) -> None:
+    def __init__(
+        self, config: TrainConfig, model: SiameseNet, targets: Targets = _LABELS_ALONE, ranks: Ranks = ALONE
+    ) -> None:
         super().__init__()
         self.config = config
+        self._ranks = ranks
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None
         modelled = needed(targets, config.rater_bias)
@@ -76,7 +81,7 @@ class Objective(nn.Module):
 
     def forward(self, model: SiameseNet, batch: Batch) -> Loss:
         """The loss of a batch. Each of its images goes through the tower once."""
-        embedded = model.embed_batch(batch.images, detached=self.auxiliary is not None)
+        embedded = self._ranks.joined(model.embed_batch(batch.images, detached=self.auxiliary is not None))
         sides = batch.left, batch.right
         left, right = (Embedded(*(part.index_select(0, side) for part in embedded)) for side in sides)
         if not self._levelled:

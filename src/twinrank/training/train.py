@@ -1,9 +1,8 @@
 """Begin a training run, or go on with it."""
 
-import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import numpy as np
 
 from twinrank.benchmark.fresh import FreshBatches, FreshPairs
 from twinrank.benchmark.mnist import fetch_mnist
-from twinrank.config import OPEN, OPEN_IDS, PAIRS_ONLY, RunSpec, Track, TrainConfig
+from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.core.device import make_deterministic, pick_device, prepare_cpu
 from twinrank.core.files import sha256, write_json
-from twinrank.core.machine import available_threads
 from twinrank.core.messages import counted
 from twinrank.core.provenance import provenance
 from twinrank.data.batches import Batches
@@ -24,7 +22,6 @@ from twinrank.data.overlap import images_in_rows, training_warnings
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.comparators import LinearScore, MixedHead
-from twinrank.models.pretrained.sources import PretrainedWeights
 from twinrank.models.profile import parameters
 from twinrank.models.registry import entry
 from twinrank.models.siamese import SiameseNet
@@ -33,11 +30,13 @@ from twinrank.training.checkpoint import require_network
 from twinrank.training.checks import (
     require_augmentable,
     require_labelled,
+    require_shareable,
     require_threads,
     require_trainable,
     require_val,
 )
 from twinrank.training.defaults import FEW_STEPS, suited
+from twinrank.training.description import described
 from twinrank.training.finish import finish
 from twinrank.training.fitted_head import fit_head
 from twinrank.training.frozen import frozen_images
@@ -45,7 +44,9 @@ from twinrank.training.hooks import Hooks
 from twinrank.training.loop import Training
 from twinrank.training.new_network import begin_again, image_kind, new_network
 from twinrank.training.progress import EpochProgress
+from twinrank.training.ranks import ALONE, Ranks
 from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
+from twinrank.training.shared_layers import share_layers
 from twinrank.training.sinks import following, require_sinks
 from twinrank.training.teacher import Teacher, read_teacher
 
@@ -65,72 +66,84 @@ def train(
     log_to: Sequence[str] = (),
     hooks: Hooks | None = None,
     context: Context = Context(),
+    ranks: Ranks = ALONE,
 ) -> RunFolder:
     """Train a registered network.
 
     Args:
         spec: Network, options and training values.
         train: Labelled pairs that are fitted.
-        val: Labelled pairs that choose the epoch. None only for a linear or a mixed head on a frozen tower, which is
-            cross-validated.
+        val: Labelled pairs that choose the epoch. None only for a linear or a mixed head, which is cross-validated.
         out: Run folder, new.
-        teacher: Predictions of a teacher for the pairs that are fitted; kept in the run folder.
+        teacher: Teacher's predictions for the pairs that are fitted; kept in the run folder.
         source: Where the images of tables are, and how they are read.
         stated: Names of training values that stay as they are. The others may change to suit few images, see
             :func:`twinrank.training.defaults.suited`. None is all of them.
         log_to: Sinks that follow, see :mod:`twinrank.training.sinks`.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
         context: Listeners, threads and command.
+        ranks: Processes that train together, all of which call this. The first one writes.
 
     Raises:
-        InputError: Anything that was given is wrong, another process trains the run, training diverges, or the disk is
-            full.
+        InputError: Something is wrong, another process trains the run, training diverges, or the disk is full.
         Interrupted: Ctrl-C stopped the training.
     """
-    threads = available_threads() if context.threads is None else context.threads
-    require_trainable(spec.train, teacher is not None, threads)
-    require_sinks(log_to)
-    require_val(spec, val is not None, teacher is not None)
-    # First of all: sums depend on the number of threads in their last bit.
-    prepare_cpu(threads)
-    pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
-    spec = _suited(spec, stated, pairs)
-    if teacher is not None:
-        teacher.require_rows(pairs)
-    model, load = new_network(spec, pairs), entry(spec.model).pretrained
-    began_with = None if load is None else load(model)
-    run, size = RunFolder(Path(out)), parameters(model)
-    description = {"name": run.path.name, **_description(spec, pairs, stopped_on, teacher, size, began_with)}
-    description |= {"threads": threads, "device": str(pick_device()), **provenance(context.command)}
-    description |= {"log_to": list(log_to), **_warned(spec, model, pairs, stopped_on)}
-    with run.held(_COPIES * 4 * size):
-        if teacher is not None:
-            run.require_new()
-            teacher.save(run.teacher)
-            description["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
-        run.create(description)
-        run.write_train_images(images_in_rows(pairs))
-        with _nothing_left_of_a_failure(run):
-            _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher)
+    run = RunFolder(Path(out))
+    with ExitStack() as held:
+        with ranks.agreed():
+            threads = ranks.threads() if context.threads is None else context.threads
+            require_trainable(spec.train, teacher is not None, threads)
+            require_val(spec, val is not None, teacher is not None)
+            require_shareable(spec, ranks.several)
+            require_sinks(log_to)
+            # First of all: sums depend on the number of threads in their last bit.
+            prepare_cpu(threads)
+            pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
+            spec = _suited(spec, stated, pairs, ranks)
+            if teacher is not None:
+                teacher.require_rows(pairs)
+            model, load = new_network(spec, pairs), entry(spec.model).pretrained
+            began_with, size = None if load is None else load(model), parameters(model)
+            about = described(spec, pairs, stopped_on, teacher, size, began_with)
+            description = {"name": run.path.name, **about, "threads": threads, "device": str(pick_device())}
+            description |= {**provenance(context.command), **ranks.described(), "log_to": list(log_to)}
+            description |= _warned(spec, model, pairs, stopped_on, ranks)
+            if ranks.first:
+                held.enter_context(run.held(_COPIES * 4 * size))
+                _begin(run, description, pairs, teacher)
+        with _nothing_left_of_a_failure(run) if ranks.first else nullcontext():
+            _fit(run, model, pairs, stopped_on, spec.train, description, hooks, teacher, ranks)
     return run
 
 
-def _suited(spec: RunSpec, stated: Collection[str] | None, pairs: Judgements) -> RunSpec:
+def _begin(run: RunFolder, description: dict[str, Any], pairs: Judgements, teacher: Teacher | None) -> None:
+    """Write what a run has before its first epoch; the description gets the digest of the teacher's predictions."""
+    if teacher is not None:
+        run.require_new()
+        teacher.save(run.teacher)
+        description["teacher"] = teacher.about | {"sha256": sha256(run.teacher)}
+    run.create(description)
+    run.write_train_images(images_in_rows(pairs))
+
+
+def _suited(spec: RunSpec, stated: Collection[str] | None, pairs: Judgements, ranks: Ranks) -> RunSpec:
     """The values that suit the pairs, and a line on standard error about those that differ."""
     config, lines = (spec.train, []) if stated is None else suited(spec, stated, pairs)
     for line in lines:
-        print(line, file=sys.stderr)
+        ranks.note(line)
     require_augmentable(config, pairs)
     return replace(spec, train=config)
 
 
-def _warned(spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements | None) -> dict[str, list[str]]:
+def _warned(
+    spec: RunSpec, model: SiameseNet, pairs: Judgements, val: Judgements | None, ranks: Ranks
+) -> dict[str, list[str]]:
     """Print what a reader of the results must know, and give it for the run configuration."""
     warnings = training_warnings(pairs, val, model.antisymmetric or spec.train.swap)
     for line in warnings:
-        print(line, file=sys.stderr)
+        ranks.note(line)
     if spec.train.swap and model.antisymmetric:
-        print(f"{spec.model} is antisymmetric: `swap` changes nothing for it", file=sys.stderr)
+        ranks.note(f"{spec.model} is antisymmetric: `swap` changes nothing for it")
     return {"warnings": warnings} if warnings else {}
 
 
@@ -157,6 +170,7 @@ def resume(
     epochs: int | None = None,
     hooks: Hooks | None = None,
     context: Context = Context(),
+    ranks: Ranks = ALONE,
 ) -> RunFolder:
     """Go on with a run, with the pairs and the threads that it began with.
 
@@ -169,6 +183,7 @@ def resume(
             length of the run allows no other number.
         hooks: Calls to the outside; by default the epochs are shown on standard error.
         context: Listener.
+        ranks: Processes that train together, as for :func:`train`; there may be more or fewer than before.
 
     Raises:
         InputError: It is not a run folder, its data or its configuration have changed, its epochs cannot be changed, or
@@ -176,32 +191,48 @@ def resume(
         Interrupted: Ctrl-C stopped the training.
     """
     folder = RunFolder(Path(run))
-    configuration = folder.read_config()
-    config = folder.train_config()
-    require_threads(configuration["threads"])
-    require_sinks(configuration.get("log_to", ()))
-    prepare_cpu(configuration["threads"])
-    with folder.held(_COPIES * 4 * configuration.get("parameters", 0)):
-        given = {"train": train, "val": val}
-        if images is not None and not any("source" in file for file in configuration["data"].values()):
-            raise InputError(f"{folder.path}: was trained on no tables, so `images` has no meaning; leave it out")
-        parts = configuration["data"]
-        data = {part: find_data(folder, configuration, part, given[part], images) for part in parts}
-        pairs, stopped_on = _loaded(data["train"], data.get("val"))
-        teacher = _kept_teacher(folder, configuration, pairs)
-        if epochs is not None:
-            config = with_epochs(folder, config, epochs)
-        changed = _changed_configuration(configuration, data, config, images)
-        if changed != configuration:
-            write_json(folder.config, changed)
-            context.say(f"{folder.config}: has the new places and epochs")
-        if folder.checkpoint.is_file():
-            require_network(folder.checkpoint, configuration["model"] | image_kind(pairs, config))
-        model = new_network(RunSpec(configuration["model"]["name"], config, configuration["model"]["options"]), pairs)
-        if "pretrained" in configuration and not folder.checkpoint.is_file():
-            begin_again(model, configuration["pretrained"])
-        _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher)
+    with ExitStack() as held:
+        with ranks.agreed():
+            configuration = folder.read_config()
+            config = folder.train_config()
+            require_threads(configuration["threads"])
+            require_sinks(configuration.get("log_to", ()))
+            require_shareable(_spec(configuration, config), ranks.several)
+            prepare_cpu(configuration["threads"])
+            if ranks.first:
+                held.enter_context(folder.held(_COPIES * 4 * configuration.get("parameters", 0)))
+            data = _found(folder, configuration, {"train": train, "val": val}, images)
+            pairs, stopped_on = _loaded(data["train"], data.get("val"))
+            teacher = _kept_teacher(folder, configuration, pairs)
+            if epochs is not None:
+                config = with_epochs(folder, config, epochs)
+            changed = _changed_configuration(configuration, data, config, images)
+            if folder.checkpoint.is_file():
+                require_network(folder.checkpoint, configuration["model"] | image_kind(pairs, config))
+            model = new_network(_spec(configuration, config), pairs)
+            if "pretrained" in configuration and not folder.checkpoint.is_file():
+                begin_again(model, configuration["pretrained"])
+        with ranks.agreed():
+            # All ranks have read it by now.
+            if ranks.first and changed != configuration:
+                write_json(folder.config, changed)
+                context.say(f"{folder.config}: has the new places and epochs")
+        _fit(folder, model, pairs, stopped_on, config, changed, hooks, teacher, ranks)
     return folder
+
+
+def _found(
+    run: RunFolder, configuration: dict[str, Any], given: dict[str, Path | Judgements | None], images: Path | None
+) -> dict[str, Judgements]:
+    """The pairs that a run began with, by part."""
+    parts = configuration["data"]
+    if images is not None and not any("source" in file for file in parts.values()):
+        raise InputError(f"{run.path}: was trained on no tables, so `images` has no meaning; leave it out")
+    return {part: find_data(run, configuration, part, given[part], images) for part in parts}
+
+
+def _spec(configuration: dict[str, Any], config: TrainConfig) -> RunSpec:
+    return RunSpec(configuration["model"]["name"], config, configuration["model"]["options"])
 
 
 def _changed_configuration(
@@ -218,37 +249,6 @@ def _changed_configuration(
         changed["train"] = configuration["train"] | {"epochs": config.epochs}
         changed[EARLIER_EPOCHS] = [*configuration.get(EARLIER_EPOCHS, []), before]
     return changed
-
-
-def _description(
-    spec: RunSpec,
-    pairs: Judgements,
-    val: Judgements | None,
-    teacher: Teacher | None,
-    size: int,
-    began_with: PretrainedWeights | None,
-) -> dict[str, Any]:
-    """The part of a run configuration that does not depend on where and how the training runs."""
-    found = entry(spec.model)
-    more = spec.train.fresh or (began_with is not None and began_with.track != PAIRS_ONLY)
-    return {
-        "track": _track(pairs, *([] if val is None else [val]), teacher=teacher, fresh=more),
-        "seed": spec.train.seed,
-        "model": {"name": found.name, "options": found.complete(spec.options)},
-        **({} if began_with is None else {"pretrained": began_with._asdict()}),
-        "train": asdict(spec.train),
-        "data": {part: _described(data) for part, data in (("train", pairs), ("val", val)) if data is not None},
-        "image_shape": list(pairs.images.shape),
-        **_images_read(pairs),
-        "parameters": size,
-    }
-
-
-def _images_read(pairs: Judgements) -> dict[str, Any]:
-    """How image files became pixels, for the run configuration; nothing for arrays."""
-    if pairs.images.reading is None:
-        return {}
-    return {"images": {"reading": pairs.images.reading.to_json(), "resized": pairs.images.resized}}
 
 
 def preferring(size: int | tuple[int, int] | None, source: Source | None) -> Source | None:
@@ -306,6 +306,7 @@ def _fit(
     configuration: dict[str, Any],
     hooks: Hooks | None,
     teacher: Teacher | None,
+    ranks: Ranks,
 ) -> None:
     model.precision = config.precision
     model.set_freeze(config.freeze)
@@ -318,27 +319,35 @@ def _fit(
     if config.deterministic:
         make_deterministic()
     description = configuration["model"] | image_kind(pairs, config)
-    hooks = EpochProgress(config.epochs) if hooks is None else hooks
+    hooks = (EpochProgress(config.epochs) if hooks is None else hooks) if ranks.first else Hooks()
     model = model.to(pick_device())
-    with following(run, configuration.get("log_to", ()), hooks.say):
+    with ranks.agreed():
+        share_layers(model.tower, ranks)
+    with following(run, configuration.get("log_to", ()) if ranks.first else (), hooks.say):
         if isinstance(model.comparator, LinearScore | MixedHead):
             fit_head(run, model, description, pairs, config, hooks)
         else:
             assert val is not None
             features = frozen_images(model, pairs.images, config, hooks.progress)
-            batches = _batches(pairs, config, teacher, hooks, features)
-            Training(run, model, description, batches, val, config, hooks).fit()
-    for warning in finish(run, pairs, val, config):
+            ranks.require_alike((pairs.sha256, val.sha256), "processes were given other pairs than the first one")
+            batches = _batches(pairs, config, teacher, hooks, features, ranks)
+            Training(run, model, description, batches, val, config, hooks, ranks).fit()
+    for warning in finish(run, pairs, val, config) if ranks.first else ():
         hooks.say(warning)
 
 
 def _batches(
-    pairs: Judgements, config: TrainConfig, teacher: Teacher | None, hooks: Hooks, features: np.ndarray | None
+    pairs: Judgements,
+    config: TrainConfig,
+    teacher: Teacher | None,
+    hooks: Hooks,
+    features: np.ndarray | None,
+    ranks: Ranks,
 ) -> Batches | FreshBatches:
-    device = pick_device()
+    device, part = pick_device(), ranks.part if ranks.several else None
     if not config.fresh:
         predicted = (None, None) if teacher is None else (teacher.logit, teacher.levels)
-        batches = Batches(pairs, config, device, *predicted, features)
+        batches = Batches(pairs, config, device, *predicted, features, part)
         steps = batches.steps(1)
         if pairs.shared and steps * config.epochs < FEW_STEPS * config.accumulate:
             hooks.say(
@@ -354,7 +363,7 @@ def _batches(
         )
     # A GPU renders its pairs itself; MPS lacks some of the operations.
     rendered_on = device if device.type == "cuda" else "cpu"
-    return FreshBatches(FreshPairs(mnist, device=rendered_on), len(pairs), config, device)
+    return FreshBatches(FreshPairs(mnist, device=rendered_on), len(pairs), config, device, part)
 
 
 def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgements) -> Teacher | None:
@@ -374,19 +383,3 @@ def _labelled(given: Path | Judgements, part: str, source: Source | None, contex
     data = given if isinstance(given, Judgements) else load_pairs(Path(given), None, source, context)
     require_labelled(data, part)
     return data
-
-
-def _track(*files: Judgements, teacher: Teacher | None, fresh: bool) -> Track:
-    fresh = fresh or any(str(name).startswith(OPEN_IDS) for data in files if data.id is not None for name in data.id)
-    taught = teacher is not None and teacher.about["track"] != PAIRS_ONLY
-    return OPEN if fresh or taught else PAIRS_ONLY
-
-
-def _described(data: Judgements) -> dict[str, Any]:
-    return {
-        "path": str(data.path),
-        "sha256": data.sha256,
-        "n": len(data),
-        "content_sha256": data.content_sha256,
-        **({} if data.source is None else {"source": data.source.to_json()}),
-    }

@@ -102,17 +102,34 @@ class InvertedResidual(nn.Module):
             *layer(hidden, out_channels, 1, 1, 1)[:-1],
         )
         self.shortcut = stride == 1 and in_channels == out_channels
-        self.drop_path = drop_path
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
         y = self.layers(x)
-        if not self.shortcut:
+        return x + self.drop_path(y) if self.shortcut else y
+
+
+class DropPath(nn.Module):
+    """Leaves out a block for some images in training, and scales it up for the others.
+
+    Args:
+        rate: Probability that the block is left out.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def kept(self, images: torch.Tensor) -> torch.Tensor:
+        """Whether each of some images (N, ...) keeps the block, at random, bool (N, 1, 1, 1)."""
+        return torch.rand(len(images), 1, 1, 1, device=images.device) >= self.rate
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        """Maps (N, C, H, W) to maps of the same shape."""
+        if not (self.training and self.rate):
             return y
-        if self.training and self.drop_path:
-            kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop_path
-            y = y * (kept / (1 - self.drop_path)).to(y.dtype)
-        return x + y
+        return y * (self.kept(y) / (1 - self.rate)).to(y.dtype)
 
 
 def _rounded(channels: float) -> int:
