@@ -13,7 +13,7 @@ import torch
 from twinrank.config import Precision
 from twinrank.core.device import arithmetic
 from twinrank.data.images.store import ImageStore
-from twinrank.inference.blocks import filled, images_a_block, is_steady
+from twinrank.inference.blocks import image_blocks, is_steady
 from twinrank.inference.feature_cache import DIGEST_BYTES, FeatureCache, halved
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.fold import folded
@@ -67,13 +67,12 @@ def frozen_features(
 
 
 def _uncached(model: SiameseNet, images: ImageStore, chosen: np.ndarray, turned: bool) -> np.ndarray:
-    """The same of images as they are, or upside down, in blocks of one size; nothing is read from or kept on disk."""
+    """The same of images as they are, or upside down, in blocks of fixed sizes; the disk is left alone."""
     network = copy.copy(_unchanging(model))
     network.turned = False
-    rows = 1 if model.trim else images_a_block(*images.shape[1:])
-    places, parts = filled(chosen, rows), []
-    for start in range(0, len(places), rows):
-        taken = images.take(places[start : start + rows])
+    parts = []
+    for block in image_blocks(chosen, *images.shape[1:], alone=model.trim):
+        taken = images.take(block)
         parts.append(halved(_computed(network, taken[:, :, ::-1] if turned else taken)))
     return np.concatenate(parts)[: len(chosen)]
 

@@ -10,7 +10,7 @@ from twinrank.data.batch_sizes import rows_a_batch, rows_a_chunk
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.predictions import Predictions
-from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, images_a_block, is_steady
+from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, image_blocks, is_steady
 from twinrank.inference.features import frozen_features
 from twinrank.inference.predictor import Pairwise
 from twinrank.models.comparators import LatentOrder
@@ -85,14 +85,14 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
     if model.freeze == "all":
         return torch.from_numpy(frozen_features(model, images, chosen)).to(device)
     chosen, rows = np.arange(len(images)) if chosen is None else chosen, _rows_a_batch(images, device)
-    wanted = len(chosen)
     if is_steady():
         # Images without their margins go through the tower by size, so here each goes alone.
-        rows = 1 if model.trim else images_a_block(*images.shape[1:])
-        chosen = filled(chosen, rows)
+        blocks = image_blocks(chosen, *images.shape[1:], alone=model.trim)
+    else:
+        blocks = (chosen[start : start + rows] for start in range(0, len(chosen), rows))
     with torch.inference_mode():
-        taken = (images.take(chosen[start : start + rows]) for start in range(0, len(chosen), rows))
-        return torch.cat([model.embed_batch(on_device(batch, device)).features for batch in taken])[:wanted]
+        features = [model.embed_batch(on_device(images.take(block), device)).features for block in blocks]
+        return torch.cat(features)[: len(chosen)]
 
 
 def _features(model: SiameseNet, data: Judgements) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -12,11 +12,13 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.vote_calibration import probability_of_left
-from twinrank.inference.blocks import steady_blocks
+from twinrank.inference.blocks import IMAGES_A_BLOCK, small, steady_blocks
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import FITTED, fitted_run
 
+_SIZES = (2, 4, 8, 16, IMAGES_A_BLOCK, 64, 128)
+"""Images of a block, as far as a network gives the same bits in it."""
 _LARGEST_DRAWN = 64
 """Sides of images that people may draw, in pixels."""
 
@@ -36,6 +38,11 @@ class Prediction:
     logit: np.ndarray
     tie: np.ndarray | None
     levels: np.ndarray | None
+
+    def equals(self, other: "Prediction") -> bool:
+        """Whether another one has the same bits."""
+        same = np.array_equal(self.logit, other.logit)
+        return same and (self.levels is None or other.levels is None or np.array_equal(self.levels, other.levels))
 
     def rows(self, rows: slice) -> "Prediction":
         """Those of some pairs."""
@@ -64,15 +71,25 @@ class Model:
         self._predictor = predictor
         self._identity = predictor.identity()
         # The first prediction also takes the time that a first one takes.
-        tried = numpy_generator(0, "serving").integers(0, 256, (2, *self.form.shape), np.uint8)
-        found = self.compare(tried, np.array([0]), np.array([1]))
+        self._sizes: tuple[int, ...] = (IMAGES_A_BLOCK,)
+        many = small(*self.form.shape[1:])
+        tried = numpy_generator(0, "serving").integers(0, 256, (64 if many else 2, *self.form.shape), np.uint8)
+        found = self._tried(tried)
+        if many:
+            self._sizes = tuple(size for size in _SIZES if self._tried(tried, size).equals(found))
         self.ties = found.tie is not None
         self.levels = 0 if found.levels is None else found.levels.shape[2]
         try:
-            self.score(tried)
+            self.score(tried[:2])
             self.scores = True
         except InputError:
             self.scores = False
+
+    def _tried(self, images: np.ndarray, size: int = IMAGES_A_BLOCK) -> Prediction:
+        """Predictions for pairs of the images at hand, in blocks of one size."""
+        self._sizes = (size,)
+        left, right = np.arange(len(images)).reshape(-1, 2).T
+        return self.compare(images, left, right)
 
     def compare(self, images: np.ndarray, left: np.ndarray, right: np.ndarray) -> Prediction:
         """Predictions for pairs of some images. Those for a pair do not depend on the others, to the bit.
@@ -84,7 +101,7 @@ class Model:
         """
         where = Path("request")
         data = Judgements(ImageStore.from_arrays(images, name="request"), left, right, None, None, where, "")
-        with steady_blocks():
+        with steady_blocks(self._sizes):
             logit, levels = self._predictor.logits_and_levels(data)
         calibrated = self._predictor.calibrated(logit)
         z = np.asarray(logit if calibrated is None else calibrated, np.float64)

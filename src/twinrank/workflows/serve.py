@@ -12,6 +12,9 @@ from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.runs import PRETRAINED
 
+_SWITCH_SECONDS = 1e-4
+"""Seconds until a thread must give the interpreter to another one that waits."""
+
 
 def serve(
     models: Sequence[Sequence[Path]] = (),
@@ -56,6 +59,8 @@ def serve(
         context.say(f"{address} is the page, {address}docs explains requests; Ctrl-C ends the server")
         if not is_loopback(host):
             context.say("note: everybody who reaches this address may send images; there is no password")
+        # A network holds the lock of the interpreter now and then, and should not wait for it as long as by default.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         with suppress(KeyboardInterrupt):
             run(make_app(loaded, only_loopback=is_loopback(host)), listening)
 
