@@ -34,8 +34,9 @@ package: .venv/installed-package  ## build wheel and source into dist/, install 
 	$(BIN)/python -m build
 	$(BIN)/python tests/installed.py dist
 
-fuzz: .venv/installed-dev  ## bend files at random for ten minutes, and see whether a command crashes or hangs
+fuzz: .venv/installed-dev  ## bend files and requests at random for ten minutes, and see whether anything crashes or hangs
 	$(BIN)/python -m tests.fuzz --minutes 10
+	$(BIN)/python -m benchmarks.serving.fuzz
 
 bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py

@@ -191,6 +191,8 @@ def test_requests_are_not_for_pages_of_others(client: Client) -> None:
     assert http.get("/models", headers={"Host": "evil.example"}).status_code == 400
     plain = http.post("/compare", content="{", headers={"Content-Type": "application/json"})
     assert (plain.status_code, plain.json()["detail"][:22]) == (422, "the request is no JSON")
+    bytes_ = http.post("/compare", content=b"\xff{", headers={"Content-Type": "application/json"})
+    assert (bytes_.status_code, bytes_.json()["detail"][:31]) == (400, "the request is no JSON in UTF-8")
     assert http.post("/compare", content=iter([b"{}"])).status_code == 411
     assert http.post("/compare", content=b"{}", headers={"Content-Type": "text/plain"}).status_code == 422
 

@@ -28,7 +28,7 @@ from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.level_scores import level_scores
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import CalibrationRecord, VoteCalibration
-from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, images_a_block, is_steady
+from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, image_blocks, is_steady
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Pairwise
 
@@ -278,18 +278,21 @@ class ExportedNetwork:
         return left, right
 
     def _embed_store(self, images: ImageStore, chosen: np.ndarray) -> Features:
-        count, steady = len(chosen), is_steady()
-        rows = (images_a_block if steady else rows_a_batch)(*images.shape[1:])
-        chosen, parts = filled(chosen, rows) if steady and count else chosen, []
-        # One batch of no images, if there are none.
-        for start in range(0, max(1, len(chosen)), rows):
-            taken = images.take(chosen[start : start + rows])
+        trim, parts = self.record["images"]["trim"], []
+        if is_steady() and len(chosen):
+            blocks = image_blocks(chosen, *images.shape[1:], alone=trim)
+        else:
+            rows = rows_a_batch(*images.shape[1:])
+            # One batch of no images, if there are none.
+            blocks = (chosen[start : start + rows] for start in range(0, max(1, len(chosen)), rows))
+        for block in blocks:
+            taken = images.take(block)
             # The graph takes values from 0 to 255.
             pixels = taken.astype(np.float32) if taken.dtype == np.uint8 else 255 * taken.astype(np.float32)
-            apart = self.record["images"]["trim"] and len(pixels) > 0
+            apart = trim and len(pixels) > 0
             parts.append(self._apart(pixels) if apart else self._embed(pixels))
-        made = Features.joined(parts)
-        return made if len(chosen) == count else made.rows(np.arange(count))
+        # The last block may be filled up.
+        return Features.joined(parts).rows(np.arange(len(chosen)))
 
     def _apart(self, pixels: np.ndarray) -> Features:
         """Images without their margins; those of one size go through the graph together."""

@@ -23,6 +23,7 @@ from twinrank.serving.models import Model
 
 _ABOUT = "Predicts which of two images ranks higher. Images are sent as base64; no request names a file or an address."
 _REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": schema.Problem, "description": "The request is no text in UTF-8, or asks for another host."},
     404: {"model": schema.Problem, "description": "There is no such model."},
     408: {"model": schema.Problem, "description": "The request has not arrived in time."},
     411: {"model": schema.Problem, "description": "The request does not state its length."},
@@ -135,6 +136,10 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": schema.as_line([*error.errors()])}, 422)
+
+    @app.exception_handler(400)
+    async def unreadable(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": "the request is no JSON in UTF-8; send an object"}, 400)
 
     @app.exception_handler(InputError)
     async def refused(_: Request, error: InputError) -> Response:
