@@ -48,12 +48,14 @@ def serve(
 
     if threads is not None and threads < 1:
         raise InputError(f"`threads` is {threads}; it must be 1 or more")
+    threads = threads or max(1, available_threads() - 1)
     names = names_of(models) if models else ["pretrained"]
     with bound(host, port) as listening:
         loaded = [
-            Model(name, load_predictor(*paths)) for name, paths in zip(names, models or [[PRETRAINED]], strict=True)
+            Model(name, load_predictor(*paths, threads=threads))
+            for name, paths in zip(names, models or [[PRETRAINED]], strict=True)
         ]
-        _use_threads(threads or max(1, available_threads() - 1))
+        _use_threads(threads)
         context.say(f"{counted(len(loaded), 'model', 'models')}: {', '.join(names)}")
         address = address_of(listening, host)
         context.say(f"{address} is the page, {address}docs explains requests; Ctrl-C ends the server")
