@@ -68,7 +68,7 @@ def test_what_is_no_command_is_found() -> None:
 
 def test_python_is_run() -> None:
     """Tests run the Python of these pages; a page with Python needs one that does."""
-    run = {"README.md", "benchmark.md", "data.md", "python.md", "ten-minutes.md"}
+    run = {"README.md", "benchmark.md", "data.md", "export.md", "python.md", "ten-minutes.md"}
     shown = {
         name
         for name, page in PAGES.items()

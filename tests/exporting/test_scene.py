@@ -24,13 +24,13 @@ class _Parts(nn.Module):
 def session() -> object:
     import onnxruntime
 
-    from twinrank.exporting.graph import _quiet
+    from twinrank.exporting.graph import quiet
 
     torch.manual_seed(0)
     parts, free = _Parts().eval(), torch.export.Dim.DYNAMIC
     as_operators(parts)
     own = torch.ops.twinrank
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             parts,
             (torch.rand(2, 1, 64, 64),),

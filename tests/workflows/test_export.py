@@ -133,8 +133,9 @@ def test_the_check_and_the_card_say_what_was_found(exported: Export) -> None:
     card = exported.card.read_text()
     for part in ("## Data", "## Figures", "## Limits", "## Licence", "1 x 28", "largest difference", "SHA-256 val"):
         assert part.replace("1 x 28", "28 x 28") in card
-    code = card.split("```python\n")[1].split("```")[0].replace("digits.onnx", str(exported.out))
-    exec(code, {})
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    for text, name in ((card, "digits.onnx"), (page, "model.onnx")):
+        exec(text.split("```python\n")[1].split("```")[0].replace(name, str(exported.out)), {})
 
 
 @pytest.mark.usefixtures("copied")

@@ -32,7 +32,7 @@ class CheckRecord(TypedDict):
         file: Labelled file.
         sha256: Its digest.
         pairs: Number of its pairs.
-        largest_difference: Largest difference of two logits.
+        largest_difference: Largest difference of two logits; of those of the networks, where there are several.
         largest_difference_of_probabilities: The same of two probabilities.
         same_decisions: Share of the pairs that both decide alike.
         accuracy: Accuracy of both on pairs with a right decision, "torch" in float32, and "onnx".
@@ -84,13 +84,17 @@ def check(exported: Exported, data: Judgements) -> CheckRecord:
     pair = {"torch": exported.original, "onnx": exported.made}
     logits = {name: np.asarray(each.logits(data), np.float64) for name, each in pair.items()}
     probabilities = [probability_of_left(_calibrated(each, logits[name])) for name, each in pair.items()]
+    # Trees of a stack jump where a logit crosses a threshold, so its networks are compared.
+    compared = [(logits["torch"], logits["onnx"])]
+    if len(exported.networks) > 1:
+        compared = [(each.logits(data), made.logits(data)) for each, made in exported.networks]
     decided = data.decided
     right = {name: float(((z > 0) == (data.y > 0.5))[decided].mean()) for name, z in logits.items()}
     return {
         "file": str(data.path),
         "sha256": data.sha256,
         "pairs": len(data),
-        "largest_difference": float(np.abs(logits["torch"] - logits["onnx"]).max()),
+        "largest_difference": max(float(np.abs(one - other).max()) for one, other in compared),
         "largest_difference_of_probabilities": float(np.abs(probabilities[0] - probabilities[1]).max()),
         "same_decisions": float(((logits["torch"] > 0) == (logits["onnx"] > 0)).mean()),
         "accuracy": right,

@@ -134,7 +134,7 @@ def _exported(entries: TwoEntries, shape: tuple[int, int, int], sizes: bool) -> 
     images = torch.randint(0, 256, (count, *shape)).float()
     sides = [torch.rand(rows[0], entries.model.features) for _ in range(2)]
     dims = {0: free, 2: free, 3: free} if sizes else {0: free}
-    with _quiet(), whole_batches(), torch.no_grad():
+    with quiet(), whole_batches(), torch.no_grad():
         program = torch.onnx.export(
             entries,
             (images, *sides),
@@ -165,8 +165,8 @@ def _halved(features: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """A block in which the exporter reports nothing: its lines are about its own insides."""
+def quiet() -> Iterator[None]:
+    """A block in which exporters report nothing: their lines are about their own insides."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

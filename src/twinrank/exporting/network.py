@@ -36,8 +36,8 @@ def write_network(run: RunFolder, path: Path, command: str = "") -> None:
     network = Network(run)
     config = run.read_config()
     model = network.model.cpu()
-    if (name := config["model"]["name"]) in _NO_GRAPH or config["model"]["options"].get("whole"):
-        raise InputError(f"{run.path}: {name} with these options has no graph of ONNX; use `format` safetensors")
+    if (name := config["model"]["name"]) in _NO_GRAPH:
+        raise InputError(f"{run.path}: the graph of {name} depends on its library; use `format` safetensors")
     graph = graph_of(model, network.form.shape)
     if model.trim and not graph.sizes:
         raise InputError(f"{run.path}: cuts off margins, and its graph takes images of one size; use safetensors")

@@ -1,5 +1,6 @@
 """Convolutions in 8 bits, calibrated on images of the training."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from twinrank.core.margins import trimmed
 from twinrank.data.images.store import ImageStore
 from twinrank.errors import InputError
+from twinrank.exporting.graph import quiet
+from twinrank.inference.exported import KEY
 
 CALIBRATED = 64
 """Images that tell the ranges of values."""
@@ -28,23 +31,29 @@ def quantise(path: Path, out: Path, images: ImageStore, trim: bool) -> None:
     Raises:
         InputError: onnxruntime cannot do it.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     try:
-        quantize_static(
-            path,
-            out,
-            _Images(path, images, trim),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=_of_scene(path),
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
+        with quiet():
+            quantize_static(
+                path,
+                out,
+                _Images(path, images, trim),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                nodes_to_exclude=_of_scene(path),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
     except Exception as error:  # the runtime raises whatever a step of it raises
         raise InputError(f"{path}: cannot be brought to 8 bits ({error}); export without `int8`") from error
+    made = onnx.load(out)
+    (known,) = (each for each in made.metadata_props if each.key == KEY)
+    known.value = json.dumps(json.loads(known.value) | {"arithmetic": "int8"})
+    onnx.save(made, out)
 
 
 def _of_scene(path: Path) -> list[str]:

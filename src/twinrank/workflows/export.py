@@ -34,6 +34,12 @@ CARD, CHECKED = "README.md", "check.json"
 """Model card, and what the check found, in a folder."""
 
 
+_REMEDIES = {
+    "val": "give a labelled file as `check`",
+    "train": "go to the folder in which it was trained, or give a labelled file as `check` and no `int8`",
+}
+
+
 @dataclass(frozen=True)
 class Export:
     """What an export made.
@@ -95,7 +101,7 @@ def export(
                 context.say(f"{folder}: becomes {file.name}")
                 write_network(RunFolder(folder), file, context.command)
                 if int8:
-                    _to_int8(file, folder, original, source, context)
+                    _to_int8(file, folder, original, None if check_file else source, context)
         if record is not None:
             write_json(scratch / EXPORTED, record)
         exported = _both(original, scratch, folders, record)
@@ -113,7 +119,7 @@ def _members(runs: Sequence[Path]) -> tuple[dict[str, list[Path]], FolderRecord 
     if len(runs) == 1 and stack.config.is_file():
         predictor, config = StackPredictor.of_folder(stack), stack.read_config()
         ledger = Ledger(stack.path / config["ledger"])
-        members = {name: [ledger.weights(cell).parent for cell in ledger.cells(name)] for name in config["models"]}
+        members = {name: [ledger.weights(cell) for cell in ledger.cells(name)] for name in config["models"]}
         about, fitted = dict(predictor.about), predictor.fitted.state()
         return members, {"kind": "stack", "networks": _files(members), "fitted": fitted, "about": about}
     if any(StackFolder(run).config.is_file() for run in runs):
@@ -158,7 +164,7 @@ def _check_data(
     if file is not None:
         return predictor.form.load(file, None, source, context)
     config = RunFolder(folders[0]).read_config()
-    part = "val" if "val" in config["data"] else "train"
+    part = next(part for part in ("val", "train") if part in config["data"])
     return _of_run(predictor, folders[0], part, source, context)
 
 
@@ -171,7 +177,7 @@ def _of_run(predictor: Predictor, folder: Path, part: str, source: Source | None
     file = RunFolder(folder).read_config()["data"][part]
     path = Path(file["path"])
     if not path.exists():
-        raise InputError(f"{path}: the {part} of {folder} is not there; give a labelled file as `check`")
+        raise InputError(f"{path}: the {part} of {folder} is not there; {_REMEDIES[part]}")
     if source is None and "source" in file:
         source = Source.from_json(file["source"], f"{folder}: 'source'")
     return predictor.form.load(path, None, source, context)
