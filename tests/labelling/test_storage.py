@@ -120,6 +120,10 @@ def test_other_files_are_kept(
     whole = (tmp_path / "ours.db").read_bytes()
     (tmp_path / "cut.db").write_bytes(whole[: len(whole) // 2])
     assert "cannot be read as an SQLite database" in refusal(tmp_path / "cut.db")
+    (tmp_path / "odd.db").write_bytes(whole.replace(b"tablefacts", b"tablef\xf3cts"))
+    assert "cannot be read as an SQLite database" in refusal(tmp_path / "odd.db")
+    with pytest.raises(InputError, match=r"cannot be read and written \("):
+        LabelStore(tmp_path / "odd.db")
     done = called("label", "export", "text.db", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "votes.csv").exists()

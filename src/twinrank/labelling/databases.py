@@ -115,7 +115,7 @@ def reachable(place: Place) -> Iterator[None]:
     """
     try:
         yield
-    except (exc.SQLAlchemyError, sqlite3.Error) as error:
+    except (exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
         reason = cause(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
         do = "check the disk and the folder" if isinstance(place, Path) else "check the server and the URL"
         raise InputError(f"{name_of(place)}: cannot be read and written ({reason}); {do}") from error

@@ -113,7 +113,7 @@ class FileIndex:
         for _ in range(2):
             try:
                 return self._with_database(work)
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 self._remove()
         return otherwise
 

@@ -77,7 +77,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
             database.execute("PRAGMA trusted_schema = OFF")
             yield database
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # SQLite quotes bytes of a damaged file in its message, and Python reads them as UTF-8.
         raise InputError(f"{path}: cannot be read as an SQLite database ({cause(error)}); restore it") from error
 
 
