@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import require_shareable
-from twinrank.training.ranks import ALONE, Ranks
+from twinrank.training.ranks import ALONE, RankLost, Ranks
 from twinrank.training.shared_layers import share_layers
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -107,6 +108,7 @@ def test_other_commands_are_refused(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("twinrank.core.launched._GRACE", 0.0)
     found = called("models", cwd=tmp_path)
     assert (found.returncode, bool(found.stderr)) == (2, bool(line))
     assert found.stderr.startswith(line)
@@ -136,3 +138,30 @@ def test_what_processes_cannot_share_is_refused() -> None:
     share_layers(tower, ALONE)
     with pytest.raises(InputError, match=r"layers \(BatchNorm3d\) that several processes cannot train together"):
         share_layers(tower, Ranks(Launched(0, 2)))
+
+
+class Answered(Ranks):
+    """The first of two ranks, whose neighbour says always the same."""
+
+    def __init__(self, answer: object, rank: int = 0) -> None:
+        super().__init__(Launched(rank, 2))
+        self.answer = answer
+
+    def _values(self, value: Any) -> list[Any]:
+        return [value, self.answer] if self.first else [self.answer, value]
+
+
+def test_what_one_process_finds_ends_all() -> None:
+    with Answered(None).agreed():
+        pass
+    with pytest.raises(InputError, match=r"^process 1: a\.npz: is missing$"), Answered("a.npz: is missing").agreed():
+        pass
+    with pytest.raises(InputError, match=r"^mine$"), Answered("theirs").agreed():
+        raise InputError("mine")
+    with pytest.raises(RankLost), Answered("theirs", rank=1).agreed():
+        pass
+    Answered(1).require_alike(1, "other pairs")
+    with pytest.raises(InputError, match="other pairs"):
+        Answered(2).require_alike(1, "other pairs")
+    with pytest.raises(RankLost, match="other pairs"):
+        Answered(2, rank=1).require_alike(1, "other pairs")

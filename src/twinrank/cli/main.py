@@ -7,7 +7,7 @@ from functools import partial
 
 from twinrank import __version__
 from twinrank.cli.output import discard_output, fail, print_anything, with_flags
-from twinrank.core.launched import launched
+from twinrank.core.launched import launched, leave_to_first
 from twinrank.errors import CheckFailed, InputError, Interrupted
 
 _SEVERAL = "train", "resume"
@@ -57,7 +57,7 @@ def _command_of_rank(arguments: list[str], flags: dict[str, str]) -> Callable[[]
     try:
         return _command(arguments, flags)
     except InputError:
-        sys.exit(2)
+        leave_to_first(2)
 
 
 def _command(arguments: list[str], flags: dict[str, str]) -> Callable[[], None]:

@@ -1,9 +1,14 @@
 """Whether this process is one of several that ``torchrun`` has started for one training."""
 
 import os
-from typing import NamedTuple
+import sys
+import time
+from typing import NamedTuple, NoReturn
 
 from twinrank.errors import InputError
+
+_GRACE = 2.0
+"""Seconds in which the first process says why all of them end."""
 
 
 class Launched(NamedTuple):
@@ -42,6 +47,12 @@ def launched() -> Launched:
             f"RANK is {rank} and WORLD_SIZE {world} in the environment; start with torchrun, or unset both"
         )
     return found
+
+
+def leave_to_first(status: int) -> NoReturn:
+    """Exit without a line. ``torchrun`` stops all processes once one has ended, so the first one has time to print."""
+    time.sleep(_GRACE)
+    sys.exit(status)
 
 
 def _number(name: str, least: int, otherwise: int = 0) -> int:

@@ -12,7 +12,6 @@ Inside the tower, batch norm and dropout look beyond an image; :mod:`twinrank.tr
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -20,15 +19,13 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed, nn
 
-from twinrank.core.launched import Launched, launched
+from twinrank.core.launched import Launched, launched, leave_to_first
 from twinrank.core.machine import available_threads
 from twinrank.errors import InputError, Interrupted, shortened
 from twinrank.models.siamese import Embedded
 
 Value = TypeVar("Value")
 _LONGEST_REASON = 200
-_GRACE = 2.0
-"""Seconds in which the first rank says why a training ends."""
 _INTERRUPTED = 130
 """Status with which the command line exits after :class:`twinrank.errors.Interrupted`."""
 
@@ -249,9 +246,7 @@ def ranks_of_environment() -> Iterator[Ranks]:
     except Interrupted:
         if place.first:
             raise
-        # torchrun stops all ranks as soon as one has ended, and the first one has a line to print.
-        time.sleep(_GRACE)
-        sys.exit(_INTERRUPTED)
+        leave_to_first(_INTERRUPTED)
     # After an error the others may be gone; the end of the process is enough.
     distributed.destroy_process_group()
 
