@@ -2,7 +2,7 @@
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
     for key, path in (("score_prior", run.score_prior), ("judging", run.judging)):
         if path.is_file():
             optional[key] = read_json(path)
-    return {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "model": config["model"]["name"],
         "weights_sha256": sha256(run.weights),
@@ -86,7 +86,8 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
         "nu": network.nu,
         **optional,
         **provenance(command),
-    }  # pyright: ignore[reportReturnType]
+    }
+    return cast(ExportRecord, record)
 
 
 def _name_sizes(model: Any, sizes: bool) -> None:

@@ -39,7 +39,7 @@ def quantise(path: Path, out: Path, images: ImageStore, trim: bool) -> None:
             quantize_static(
                 path,
                 out,
-                _Images(path, images, trim),
+                _Images(path, images, trim),  # pyright: ignore[reportArgumentType]
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"],
                 nodes_to_exclude=_of_scene(path),

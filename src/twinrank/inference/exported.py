@@ -118,13 +118,19 @@ class Features:
 
     def rows(self, chosen: np.ndarray) -> "Features":
         """Those of some images, int (n,)."""
-        return Features(**{name: None if each is None else each[chosen] for name, each in vars(self).items()})
+        levels = None if self.levels is None else self.levels[chosen]
+        return Features(self.features[chosen], levels, None if self.score is None else self.score[chosen])
 
     @classmethod
     def joined(cls, parts: Sequence["Features"]) -> "Features":
         """Those of some images, then those of others."""
-        columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-        return cls(**{name: None if each[0] is None else np.concatenate(each) for name, each in columns.items()})
+        levels = [part.levels for part in parts if part.levels is not None]
+        score = [part.score for part in parts if part.score is not None]
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate(levels) if levels else None,
+            np.concatenate(score) if score else None,
+        )
 
 
 class ExportedNetwork:
