@@ -16,6 +16,8 @@ PAIRS_A_BLOCK = 32
 IMAGES_A_BLOCK = 32
 """Images that go through a tower together, unless they are large."""
 _PIXELS_A_BLOCK = IMAGES_A_BLOCK * 28 * 28
+_FILLING = 16
+"""Images that take about as long as a block more does, whatever is in it."""
 _SIZES: ContextVar[tuple[int, ...]] = ContextVar("sizes", default=())
 
 
@@ -58,7 +60,7 @@ def image_blocks(chosen: np.ndarray, height: int, width: int, alone: bool = Fals
 
     >>> with steady_blocks([2, 4]):
     ...     [block.tolist() for block in image_blocks(np.arange(7), 28, 28)]
-    [[0, 1, 2, 3], [4, 5], [6, 6]]
+    [[0, 1, 2, 3], [4, 5, 6, 6]]
 
     Args:
         chosen: Numbers of images, int (M,).
@@ -69,9 +71,15 @@ def image_blocks(chosen: np.ndarray, height: int, width: int, alone: bool = Fals
     sizes = _SIZES.get() if small(height, width) else (max(1, _PIXELS_A_BLOCK // (height * width)),)
     start = 0
     while start < len(chosen):
-        size = 1 if alone else next((each for each in sizes if each <= len(chosen) - start), sizes[-1])
+        size = 1 if alone else _size(len(chosen) - start, sizes)
         yield filled(chosen[start : start + size], size)
         start += size
+
+
+def _size(images: int, sizes: Sequence[int]) -> int:
+    """The size of the next block: one that takes all images that are left, unless too much of it would be empty."""
+    enough = [size for size in sizes if images <= size <= images + _FILLING]
+    return min(enough) if enough else next((size for size in sizes if size <= images), sizes[-1])
 
 
 def filled(rows: np.ndarray, size: int) -> np.ndarray:

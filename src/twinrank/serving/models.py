@@ -17,7 +17,7 @@ from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import FITTED, fitted_run
 
-_SIZES = (2, 4, 8, 16, IMAGES_A_BLOCK, 64, 128)
+_SIZES = (2, 4, 8, 16, 24, IMAGES_A_BLOCK, 48, 64, 96, 128)
 """Images of a block, as far as a network gives the same bits in it."""
 _LARGEST_DRAWN = 64
 """Sides of images that people may draw, in pixels."""
