@@ -16,7 +16,7 @@ PAIRS_A_BLOCK = 32
 IMAGES_A_BLOCK = 32
 """Images that go through a tower together, unless they are large."""
 _PIXELS_A_BLOCK = IMAGES_A_BLOCK * 28 * 28
-_FILLING = 16
+_FILLING = 6
 """Images that take about as long as a block more does, whatever is in it."""
 _SIZES: ContextVar[tuple[int, ...]] = ContextVar("sizes", default=())
 

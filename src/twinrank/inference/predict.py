@@ -1,5 +1,6 @@
 """Predictions of a network for pairs."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -88,6 +89,8 @@ def image_features(model: SiameseNet, images: ImageStore, chosen: np.ndarray | N
     if is_steady():
         # Images without their margins go through the tower by size, so here each goes alone.
         blocks = image_blocks(chosen, *images.shape[1:], alone=model.trim)
+        model = copy.copy(model)
+        model.views_at_once = True
     else:
         blocks = (chosen[start : start + rows] for start in range(0, len(chosen), rows))
     with torch.inference_mode():

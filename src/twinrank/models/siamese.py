@@ -48,6 +48,8 @@ class SiameseNet(nn.Module):
     Attributes:
         precision: Arithmetic of the tower, see :func:`twinrank.core.device.autocast`.
         freeze: Part of the tower that training does not change, see :meth:`set_freeze`.
+        views_at_once: Whether all views of a batch go through the tower together, which is faster for a few images. The
+            last bits may be others.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SiameseNet(nn.Module):
         self.tower = tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.comparator = comparator
         self.precision: Precision = "auto"
+        self.views_at_once = False
 
     def set_freeze(self, freeze: Freeze) -> None:
         """Choose the part of the tower that training keeps as it is.
@@ -161,8 +164,12 @@ class SiameseNet(nn.Module):
     def _embed(self, images: torch.Tensor, detached: bool) -> Embedded:
         shown = self.shown(images) if self.freeze == "all" or not self.training else [images]
         with autocast(images.device, self.precision):
-            views = [self.tower(self.encode(view), detached) for view in shown]
-        averages, features = (torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True))
+            if self.views_at_once:
+                both = self.tower(self.encode(torch.cat(shown)), detached)
+                averages, features = (part.unflatten(0, (len(shown), -1)).float().mean(0) for part in both)
+            else:
+                views = [self.tower(self.encode(view), detached) for view in shown]
+                averages, features = (torch.stack(parts).float().mean(0) for parts in zip(*views, strict=True))
         return Embedded(averages, features if self.scene is None else torch.cat([features, self.scene(images)], 1))
 
     def shown(self, images: torch.Tensor) -> list[torch.Tensor]:
