@@ -66,7 +66,7 @@ def soak(data: Path, minutes: float) -> dict[str, Any]:
             "end": round(float(settled[-tenth:].mean()), 1),
             "most": max(memory),
         },
-        "failed": crashed or statuses["500"] > 0,
+        "failed": crashed or statuses["500"] + statuses["no response"] > 0,
     }
 
 
@@ -137,3 +137,5 @@ def _ask(address: tuple[str, int], request: bytes) -> str:
             return found[9:12].decode("ascii", "replace") if found else "closed"
     except ConnectionError:
         return "closed"
+    except TimeoutError:
+        return "no response"
