@@ -18,9 +18,7 @@ File = Annotated[
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    model: Annotated[str | None, Field(description="Name of a model, see `GET /models`; the first one by default.")] = (
-        None
-    )
+    model: Annotated[str | None, Field(description="Name of a model, see /models; the first one by default.")] = None
     resize: Annotated[bool, Field(description="Whether images of another size are resized; else they are refused.")] = (
         False
     )
@@ -81,7 +79,7 @@ class Compared(BaseModel):
             " pair is 1 less it, exactly, for every antisymmetric network."
         ),
     ]
-    logit: Annotated[float, Field(description="Logit of `probability`.")]
+    logit: Annotated[float, Field(description="Logit of the probability.")]
     tie: Annotated[float | None, Field(description="Probability of a tie; missing where ties are not modelled.")] = None
     levels: Levels | None = None
 
@@ -128,7 +126,7 @@ class Explanation(BaseModel):
     """
 
     model: str
-    logit: Annotated[float, Field(description="Logit of the pair, as that of `/compare`.")]
+    logit: Annotated[float, Field(description="Logit of the pair, as that of /compare.")]
     left: Annotated[list[list[float]], Field(description="Rows of spots, from the top.")]
     right: list[list[float]]
     left_image: Annotated[str, Field(description="The image as the network gets it: a PNG file in base64.")]
