@@ -111,7 +111,9 @@ def ladder(out: Path, seconds: float, tiny: bool, names: list[str]) -> None:
     mnist = fetch_mnist(say=print)
     unseen = Mnist(mnist.test_images, mnist.test_labels, mnist.test_images, mnist.test_labels)
     on_gpu = pick_device().type == "cuda"
-    about = provenance(sys.argv) | {"device": torch.cuda.get_device_name() if on_gpu else "cpu"}
+    about = provenance(" ".join(["python -m benchmarks.gpu.genies", *sys.argv[1:]])) | {
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu"
+    }
     write_json(out, {"about": about, "words": {name: GENIES[name].words for name in names}})
     spec = next(iter(read_recipe("open").runs.values()))
     for name in names:

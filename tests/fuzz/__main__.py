@@ -45,7 +45,11 @@ def run(minutes: float, seed: int, names: list[str], out: Path | None) -> int:
         print(f"{name}: {dict(found[name])}, {peak[name] / 1e6:,.0f} MB at the peak")
     if out is not None:
         each = {name: {"inputs": found[name].total(), **found[name], "peak_mb": peak[name] // 10**6} for name in names}
-        write_json(out, {"seed": seed, "minutes": minutes, "targets": each} | provenance(sys.argv))
+        write_json(
+            out,
+            {"seed": seed, "minutes": minutes, "targets": each}
+            | provenance(" ".join(["python -m tests.fuzz", *sys.argv[1:]])),
+        )
     return sum(count for each in found.values() for what, count in each.items() if not what.startswith("re"))
 
 
