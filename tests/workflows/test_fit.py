@@ -180,6 +180,16 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
         divided(*few, 0, said.append, tmp_path / "elsewhere")
 
 
+def test_few_judgements_hold_out_more_images(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for seed in range(5):
+        pairs = [random.choice([f"{number}.png" for number in range(60)], 2, replace=False) for _ in range(150)]
+        (tmp_path / "votes.csv").write_text("left,right,label\n" + "".join(f"{a},{b},1\n" for a, b in pairs))
+        votes = read_votes(tmp_path / "votes.csv")
+        _, split = divided(votes, (votes.left, votes.right), seed, print)
+        assert 10 <= len(split.rows("test")) <= 50
+
+
 def test_sentences_say_what_the_figures_say() -> None:
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
     found = {

@@ -19,6 +19,8 @@ _ENOUGH = 2_000, 3_000
 _FEWEST_FOLDERS, _IMAGES_A_FOLDER = 5, 3
 """Folders that are held out whole: so many at least, with so many images on average."""
 _LEAST_TEST = 10
+_LARGER_TESTS = 0.3, 0.4
+"""Shares of the test that are tried, one after the other, where recurring images leave too few judgements to it."""
 
 
 def divided(
@@ -62,8 +64,13 @@ def divided(
             votes = grouped
             say(f"the images lie in {count} folders, which are held out whole (`groups` none holds out images)")
     if made is None:
+        by = "group" if stated else "image"
         try:
-            made = split_votes(votes, "group" if stated else "image", shares, seed, files)
+            made = split_votes(votes, by, shares, seed, files)
+            for larger in _LARGER_TESTS if shares == SHARES else ():
+                if len(made.rows(PARTS[2])) >= _LEAST_TEST:
+                    break
+                made = split_votes(votes, by, (1 - SHARES[1] - larger, SHARES[1], larger), seed, files)
         except InputError as error:
             count = counted(len(votes), "judgement", "judgements")
             raise InputError(
