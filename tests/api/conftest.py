@@ -36,6 +36,6 @@ def workplace(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small networks gain nothing from more. Trainings and the network that comes along would take all cores."""
-    monkeypatch.setattr("twinrank.training.train.available_threads", lambda: 1)
+    monkeypatch.setattr("twinrank.training.ranks.available_threads", lambda: 1)
     monkeypatch.setattr("twinrank.inference.network.prepare_cpu", lambda threads: None)
     torch.set_num_threads(1)

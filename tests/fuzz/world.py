@@ -20,7 +20,7 @@ from twinrank.labelling.storage import LabelStore
 TESTS = Path(__file__).parents[1]
 _SMALL = BenchmarkConfig(severity=1, pairs_train=64, pairs_val=32, pairs_public=16, pairs_private=16)
 _FORMATS = ("png", "jpg", "webp", "tif", "bmp", "gif")
-_RECIPE = {"train": {"models": {"order_net": {"width": 4}}, "train": {"epochs": 1}}}
+_RECIPE = {"model": "order_net", "options": {"width": 4}, "train": {"epochs": 1}}
 _TRAIN = ("--epochs", "1", "--width", "4", "--threads", "1")
 
 
@@ -75,7 +75,7 @@ TARGETS = {
             "plot curves runs/digits --out curves.png",
         ),
     ),
-    "recipes": Target(("recipe.yaml",), ("run FILE --data data --out made",)),
+    "recipes": Target(("recipe.yaml",), ("run FILE --train data/train.npz --val data/val.npz --out made",)),
 }
 """What is bent, by name."""
 
