@@ -17,10 +17,12 @@ from torch import nn
 
 import twinrank as tr
 from twinrank.cli.main import main
+from twinrank.core.files import write_npz
 from twinrank.data.judgements import load_pairs
 from twinrank.data.pool import pool_of
 from twinrank.ensembling.fitted import Linear
 from twinrank.errors import InputError
+from twinrank.evaluation.metrics import log_loss
 from twinrank.exporting import check as checking
 from twinrank.exporting.convolution import as_operators, convolution_operator
 from twinrank.exporting.graph import quiet
@@ -29,6 +31,7 @@ from twinrank.inference.blocks import steady_blocks
 from twinrank.inference.exported import EXPORTED, ExportedNetwork
 from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
+from twinrank.inference.scored_files import score_files
 from twinrank.models.comparators import LatentOrder
 from twinrank.models.pretrained.lite0 import SameConvolution
 from twinrank.models.registry import create_model, entry
@@ -203,6 +206,23 @@ def test_commands_take_the_file(
     scored = score_images([exported.out], data.images)
     assert any("does not know the images of its training" in note for note in scored.notes)
     assert len(scored.names) == 192
+
+
+def test_ties_count_as_they_do_for_the_run(
+    run: RunFolder, exported: Export, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    data = load_pairs(benchmark_folder / "val.npz")
+    assert data.y is not None
+    arrays = {"images": np.concatenate([data.xa, data.xb]), "left": np.arange(96), "right": np.arange(96, 192)}
+    write_npz(tmp_path / "ties.npz", arrays | {"y": data.y, "tie": np.arange(96) % 4 == 0})
+    (record,) = score_files(load_predictor(exported.out), [tmp_path / "ties.npz"])
+    network, ties = Network(run), load_pairs(tmp_path / "ties.npz")
+    assert ties.y is not None
+    logit = network.calibrated(network.logits(ties))
+    assert logit is not None
+    expected = log_loss(ties.y, logit, tie=ties.tie, weight=ties.weight, nu=network.nu)
+    assert record["metrics"]["log_loss"]["value"] == pytest.approx(expected, abs=1e-2)
+    assert abs(log_loss(ties.y, logit, tie=ties.tie, weight=ties.weight) - expected) > 0.05
 
 
 REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {

@@ -11,7 +11,7 @@ from twinrank.core.margins import trimmed
 from twinrank.data.images.store import ImageStore
 from twinrank.errors import InputError
 from twinrank.exporting.graph import quiet
-from twinrank.inference.exported import KEY
+from twinrank.inference.exported import KEY, graph_pixels
 
 CALIBRATED = 64
 """Images that tell the ranges of values."""
@@ -91,5 +91,4 @@ class _Images:
         for place in np.linspace(0, len(images) - 1, min(len(images), CALIBRATED)).round().astype(int):
             image = images.take(np.array([place]))[0]
             image = trimmed(image) if trim else image
-            pixels = image.astype(np.float32) * (1 if image.dtype == np.uint8 else 255)
-            yield {"images": pixels[None], "left": self._none, "right": self._none}
+            yield {"images": graph_pixels(image)[None], "left": self._none, "right": self._none}

@@ -13,13 +13,13 @@ from twinrank.core.files import write_json
 from twinrank.data.judgements import Judgements
 from twinrank.data.overlap import seen_images
 from twinrank.data.source import Source
-from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
 from twinrank.evaluation.predictions import Predictions, apart
 from twinrank.evaluation.resampling import recurs
 from twinrank.inference.file_keys import file_keys
 from twinrank.inference.network import Network
 from twinrank.inference.predictor import described
+from twinrank.inference.scored_files import labelled_files
 from twinrank.inference.simple_feature import compared_with_rule
 from twinrank.runs import RunFolder, used_in_training
 
@@ -53,19 +53,10 @@ def evaluate(
     Raises:
         InputError: A file is refused, comes twice or has no labels, or the run has no weights.
     """
-    if labels is not None and len(files) > 1:
-        raise InputError(f"{labels}: labels of one file, but {len(files)} are given; evaluate them one after the other")
     config = run.read_config()
     used = used_in_training(config)
     network = Network(run)
-    loaded = [
-        file if isinstance(file, Judgements) else network.form.load(Path(file), labels, source, context)
-        for file in files
-    ]
-    for data in loaded:
-        if data.y is None:
-            raise InputError(f"{data.path}: has no labels; give `labels`, or use 'twinrank predict' to label it")
-    loaded = [_as_in_training(config, data) for data in loaded]
+    loaded = [_as_in_training(config, data) for data in labelled_files(network.form, files, labels, source, context)]
     made: dict[str, Predictions] = {}
     milliseconds: dict[str, float] = {}
     together = recurs(np.concatenate(apart([data.image_codes for data in loaded])))

@@ -24,12 +24,12 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
-from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.level_scores import level_scores
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import CalibrationRecord, VoteCalibration
 from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, image_blocks, is_steady
 from twinrank.inference.form import ImageForm
+from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.predictor import Pairwise
 
 ENDING = ".onnx"
@@ -133,7 +133,7 @@ class Features:
         )
 
 
-class ExportedNetwork:
+class ExportedNetwork(OneNetwork):
     """A network that ``twinrank export`` has written, as a :class:`twinrank.inference.predictor.Predictor`.
 
     Args:
@@ -158,7 +158,7 @@ class ExportedNetwork:
         self.record = _record(self._path, self._session)
         about, images = self.record, self.record["images"]
         where = f"{self._path}: metadata"
-        calibration = about.get("calibration")
+        calibration, self.nu = about.get("calibration"), about["nu"]
         self.calibration = None if calibration is None else VoteCalibration(calibration["scale"], calibration["nu"])
         reading = Reading.from_json(images["reading"], where) if "reading" in images else None
         channels, height, width = images["shape"]
@@ -204,15 +204,6 @@ class ExportedNetwork:
         self._require_numbers(logit)
         return Predictions(data.row_ids, logit, data.y, left.levels, right.levels)
 
-    def logits(self, data: Judgements) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return self.predictions(data).logit
-
-    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        predictions = self.predictions(data)
-        return predictions.logit, predictions.levels
-
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs of images with their latent levels.
 
@@ -227,10 +218,6 @@ class ExportedNetwork:
             logit[row, column] = self.compare(made.features[row], made.features[column])
         self._require_numbers(logit)
         return Pairwise(logit, made.levels)
-
-    def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return self.pairwise(pool).logit
 
     def scores(self, images: ImageStore) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`.
@@ -247,17 +234,6 @@ class ExportedNetwork:
             scores = self._against_panel(made.features)
         self._require_numbers(scores)
         return scores
-
-    def ties(self, logit: np.ndarray) -> np.ndarray | None:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        if self.calibration is not None:
-            return self.calibration.ties(logit)
-        nu = self.record["nu"]
-        return outcome_probabilities(logit, nu)[1] if nu else None
-
-    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return None if self.calibration is None else self.calibration.logits(logit)
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
@@ -293,8 +269,7 @@ class ExportedNetwork:
             blocks = (chosen[start : start + rows] for start in range(0, max(1, len(chosen)), rows))
         for block in blocks:
             taken = images.take(block)
-            # The graph takes values from 0 to 255.
-            pixels = taken.astype(np.float32) if taken.dtype == np.uint8 else 255 * taken.astype(np.float32)
+            pixels = graph_pixels(taken)
             apart = trim and len(pixels) > 0
             parts.append(self._apart(pixels) if apart else self._embed(pixels))
         # The last block may be filled up.
@@ -327,6 +302,15 @@ class ExportedNetwork:
     def _require_numbers(self, values: np.ndarray) -> None:
         if not np.isfinite(values).all():
             raise InputError(f"{self._path}: its predictions are not finite; export the run again")
+
+
+def graph_pixels(images: np.ndarray) -> np.ndarray:
+    """Images as a graph takes them, float32 in [0, 255], of the same shape.
+
+    Args:
+        images: Images, uint8, or float in [0, 1].
+    """
+    return images.astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
 
 
 def _session(path: Path, content: bytes, threads: int | None) -> Any:

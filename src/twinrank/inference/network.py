@@ -15,10 +15,10 @@ from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
 from twinrank.errors import InputError
-from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.form import ImageForm
+from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.out_of_fold import OutOfFold
 from twinrank.inference.predict import pairwise_logits, predict
 from twinrank.inference.predictor import Pairwise
@@ -31,7 +31,7 @@ _LOGIT_NU = "logit_nu"
 """Key of ``judging.json`` in a run of an older version: Davidson's nu for logits that are not calibrated."""
 
 
-class Network:
+class Network(OneNetwork):
     """The best weights of a run, as a :class:`twinrank.inference.predictor.Predictor`.
 
     Args:
@@ -70,15 +70,6 @@ class Network:
         self._require_numbers(predictions.logit)
         return predictions
 
-    def logits(self, data: Judgements) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return self.predictions(data).logit
-
-    def logits_and_levels(self, data: Judgements) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        predictions = self.predictions(data)
-        return predictions.logit, predictions.levels
-
     def pairwise(self, pool: Pool) -> Pairwise:
         """Logits of all pairs with latent levels, see :func:`twinrank.inference.predict.pairwise_logits`."""
         self.form.require(pool.images.shape[1:], pool.path)
@@ -107,20 +98,6 @@ class Network:
             scores = np.where(np.isnan(unseen), scores, unseen)
         self._require_numbers(scores)
         return scores
-
-    def tournament(self, pool: Pool) -> np.ndarray:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return self.pairwise(pool).logit
-
-    def ties(self, logit: np.ndarray) -> np.ndarray | None:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        if self.calibration is not None:
-            return self.calibration.ties(logit)
-        return outcome_probabilities(logit, self.nu)[1] if self.nu else None
-
-    def calibrated(self, logit: np.ndarray) -> np.ndarray | None:
-        """See :class:`twinrank.inference.predictor.Predictor`."""
-        return None if self.calibration is None else self.calibration.logits(logit)
 
     @property
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
