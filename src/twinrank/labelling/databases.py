@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from twinrank.core.extras import needed
 from twinrank.core.files import require_ending
 from twinrank.core.locks import open_lock, try_lock
 from twinrank.core.messages import cause
@@ -62,12 +63,8 @@ def engine_of(place: Place) -> sa.Engine:
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
-    try:
+    with needed("PostgreSQL", "postgres"):
         return sa.create_engine(_url(place), connect_args={"connect_timeout": _PATIENCE}, pool_pre_ping=True)
-    except ImportError as error:
-        raise InputError(
-            f"PostgreSQL needs the package {error.name}; install it with: pip install 'twinrank[postgres]'"
-        ) from error
 
 
 def keep_log(engine: sa.Engine) -> None:

@@ -30,12 +30,12 @@ def label_page(question: str) -> ServedPage:
     Args:
         question: Question that people answer about two images.
     """
-    return _page("label.html.j2", "label.js", question=question)
+    return _page("label.html.j2", "served.js", "label.js", question=question)
 
 
 def play_page() -> ServedPage:
     """The page on which people compare two images, drawn or their own, by a network."""
-    return _page("play.html.j2", "play_cover.js", "play_sides.js", "play.js")
+    return _page("play.html.j2", "served.js", "play_cover.js", "play_sides.js", "play.js")
 
 
 def api_page(document: dict[str, Any]) -> ServedPage:

@@ -1,13 +1,14 @@
 """``twinrank label`` and ``twinrank label export``: people judge pairs of a folder's images on a page."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from twinrank.core.context import Context
+from twinrank.core.extras import needed
 from twinrank.core.files import require_ending, write_text
 from twinrank.core.messages import counted, first_few
 from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
@@ -96,7 +97,7 @@ def label(
     Raises:
         InputError: A package is missing, or a folder, a database, a run, an address or a value is refused.
     """
-    with _installed("the page to judge on"):
+    with needed("the page to judge on", "serve"):
         from twinrank.core.web import address_of, bound, is_loopback
         from twinrank.labelling.server import serve
     from twinrank.labelling.choice import Shares
@@ -141,7 +142,7 @@ def export_labels(database: str, out: Path) -> int:
     require_ending(out, ".csv")
     require_own_columns(out, COLUMNS)
     if "://" in database:
-        with _installed("a database on a server"):
+        with needed("a database on a server", "serve"):
             from twinrank.labelling.databases import judgements_at
         rows = judgements_at(database)
     else:
@@ -151,21 +152,6 @@ def export_labels(database: str, out: Path) -> int:
         rows = [*zip(*read_database(Path(database)).columns.values(), strict=True)]
     write_text(out, as_csv(COLUMNS, rows))
     return len(rows)
-
-
-@contextmanager
-def _installed(what: str) -> Iterator[None]:
-    """A block that imports packages of the extra for pages.
-
-    Raises:
-        InputError: One is missing.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(
-            f"{what} needs the package {error.name}; install it with: pip install 'twinrank[serve]'"
-        ) from error
 
 
 def _readable(files: list[Path]) -> list[Path]:

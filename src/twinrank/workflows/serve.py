@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from twinrank.core.context import Context
+from twinrank.core.extras import needed
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import counted
 from twinrank.errors import InputError
@@ -37,13 +38,9 @@ def serve(
     Raises:
         InputError: A package is missing, or a model or an address is refused.
     """
-    try:
+    with needed("the server", "serve"):
         from twinrank.core.web import address_of, bound, is_loopback, run
         from twinrank.serving.app import make_app
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"the server needs the package {error.name}; install it with: pip install 'twinrank[serve]'"
-        ) from error
     from twinrank.serving.models import Model, names_of
 
     if threads is not None and threads < 1:

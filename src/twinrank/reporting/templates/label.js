@@ -1,25 +1,7 @@
-"use strict";
-const at = (id) => document.getElementById(id);
 const AHEAD = 3;
 const ZOOMS = [1, 1.5, 2, 3, 4, 6];
 const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
 const state = { rater: "", queue: [], unsent: [], current: null, shown: 0, zoom: 0, asking: null, busy: false, undoing: false, turn: 0 };
-
-async function call(path, body) {
-  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(path, options);
-  const value = await answer.json().catch(() => ({}));
-  if (answer.ok) return value;
-  const detail = typeof value.detail === "string" ? value.detail : `the server refused it (${answer.status})`;
-  throw Object.assign(new Error(detail), { refused: answer.status < 500 });
-}
-
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-
-function trouble(text) {
-  at("problem").textContent = text;
-  at("problem").hidden = !text;
-}
 
 function progress(found) {
   const reached = found.connected
@@ -41,7 +23,7 @@ async function send() {
       progress((await call(`api/pairs/${id}`, given)).progress);
       trouble("");
     } catch (error) {
-      if (!error.refused) {
+      if (!(error.status < 500)) {
         trouble(`The server does not answer. ${state.unsent.length} of your answers wait here; keep this page open.`);
         await pause(1000);
         continue;
@@ -94,7 +76,7 @@ async function advance() {
       if (!state.queue.length) await pause(100);
       else if (!state.unsent.length) trouble("");
     } catch (error) {
-      trouble(error.refused ? `No next pair: ${error.message}` : "The server does not answer. This page tries again.");
+      trouble(error.status < 500 ? `No next pair: ${error.message}` : "The server does not answer. This page tries again.");
       await pause(1000);
     }
     if (turn !== state.turn) return;

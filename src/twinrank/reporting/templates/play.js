@@ -1,23 +1,8 @@
 const state = { models: [], wanted: 0, busy: false, last: null };
 const sides = {};
 
-async function call(path, body) {
-  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(path, options);
-  const value = await answer.json().catch(() => ({}));
-  if (answer.ok) return value;
-  const detail = typeof value.detail === "string" ? value.detail : `the server refused it (${answer.status})`;
-  throw Object.assign(new Error(detail), { again: answer.status === 503 });
-}
-
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const chosen = () => state.models[at("model").selectedIndex] || state.models[0];
 const both = () => sides.left.file && sides.right.file;
-
-function trouble(text) {
-  at("problem").textContent = text;
-  at("problem").hidden = !text;
-}
 
 function announce(text) {
   at("looked").textContent = text;
@@ -46,7 +31,7 @@ async function compare() {
         if (wanted === state.wanted) show(found);
         trouble("");
       } catch (error) {
-        if (error.again) {
+        if (error.status === 503) {
           await pause(1000);
           continue;
         }

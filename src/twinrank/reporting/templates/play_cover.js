@@ -1,4 +1,3 @@
-"use strict";
 // The benchmark's corruption of a digit: noise, blur and covered rectangles, from a seed.
 const SEVERITY = 6;
 const LONGEST = 2 + 3 * SEVERITY;

@@ -1,5 +1,4 @@
 // The two images of the page: drawings that are corrupted here, or files as they are.
-const at = (id) => document.getElementById(id);
 const PEN = 22;
 const STEP = 10;
 const DIGITS = { left: "8", right: "7" };
