@@ -28,6 +28,7 @@ lint: .venv/installed-dev  ## run the linters and the type checker
 
 docs: .venv/installed-docs  ## build the documentation into site/; open site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python docs/_site/play.py site
 
 package: .venv/installed-package  ## build wheel and source into dist/, install the wheel elsewhere, and use it
 	rm -rf build dist
@@ -64,7 +65,7 @@ clean:  ## remove what the targets above have made
 	touch $@
 
 .venv/installed-docs: .venv/installed
-	$(INSTALL) -e '.[docs]'
+	$(INSTALL) -e '.[docs,onnx]'
 	touch $@
 
 .venv/installed-package: .venv/installed

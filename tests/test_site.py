@@ -75,6 +75,12 @@ def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
     assert not re.findall(r"url\(['\"]?https?:|@import", styles)
 
 
+def test_without_a_network_the_page_to_play_on_says_why(site: Path) -> None:
+    page = (site / "play" / "index.html").read_text(encoding="utf-8")
+    assert "onnxruntime-web could not be fetched" in page
+    assert 'href="../play/index.html"' in (site / "docs" / "play.html").read_text(encoding="utf-8")
+
+
 def test_lists_are_lists(site: Path) -> None:
     """Markdown wants an empty line before a list, where GitHub does not."""
     lists = re.compile(r"^(-|\d\.) ", re.MULTILINE)

@@ -23,6 +23,17 @@ _LONGEST_LIST = 100
 """Most files of a folder that a list has."""
 _LARGEST = 300_000
 """Bytes of the largest file that is taken from a list."""
+_PLAY = "play/index.html"
+"""The page that ``play.py`` puts in the place of this one."""
+_NO_NETWORK = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Draw two digits</title>
+<body style="font: 1rem/1.5 system-ui, sans-serif; color-scheme: light dark; max-width: 40rem; margin: 3rem auto">
+<p>This copy of the documentation has no network to play with: onnxruntime-web could not be fetched when it was built.
+Run <code>make docs</code> where npm reaches its registry. Or run <code>twinrank serve</code>: it has the same page.</p>
+"""
 _BEGIN = ("README.md", "CHANGELOG.md", "docs/_site/iframe-worker.js", "docs/_site/style.css")
 
 
@@ -42,6 +53,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
             found[name] = File.generated(config, name, abs_src_path=str(root / name))
         if name in found and name.endswith(".md"):
             wanted += _targets(name, found[name].content_string)
+    found[_PLAY] = File.generated(config, _PLAY, content=_NO_NETWORK)
     return Files([*(file for file in files if not _of_docs(file, config)), *found.values()])
 
 

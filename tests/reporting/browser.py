@@ -12,6 +12,10 @@ from typing import Any
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _PATIENCE = 120
 """Seconds until a browser that does not answer fails a test."""
+PLAYED = "(async () => { while (state.busy || !state.last) await pause(5); return state.last })()"
+"""The prediction of the page to play on, once it is there."""
+KEY = "at('draw-%s').dispatchEvent(new KeyboardEvent('keydown', { key: '%s', bubbles: true }))"
+"""A key that is pressed on one of its drawings."""
 
 
 class Browser:

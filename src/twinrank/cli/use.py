@@ -61,7 +61,7 @@ def evaluate(
 
 def export(
     run: RunsArgument,
-    format: Literal["onnx", "safetensors"] = "onnx",
+    format: Literal["onnx", "safetensors", "web"] = "onnx",
     out: OptionalOutFile = None,
     int8: bool = False,
     check: OptionalFile = None,
@@ -75,8 +75,9 @@ def export(
 
     Args:
         run: Run folder or stack folder. With several, separated by commas, their mean is exported.
-        format: onnx needs onnxruntime to predict, and not torch. safetensors is a folder that is read like the run.
-        out: File that ends in .onnx for one network, else a new folder; model.onnx or model by default.
+        format: onnx needs onnxruntime to predict, and not torch. web is a page to draw two digits on, which runs the
+            network in a browser. safetensors is a folder that is read like the run.
+        out: File that ends in .onnx for one network, else a new folder; model.onnx, model or page by default.
         int8: Compute convolutions in 8 bits. It is refused if it loses more than 1% of accuracy.
         check: Labelled pair file of the comparison; the val of the run by default.
         images: Folder of the images that tables name; that of the table by default.

@@ -19,13 +19,13 @@ _LICENCE = "twinrank itself: Apache-2.0. Weights are licensed as the images and 
 
 
 def model_card(
-    title: str, use: str, runs: Sequence[Path], form: ImageForm, found: CheckRecord | None, command: str = ""
+    title: str, use: str | None, runs: Sequence[Path], form: ImageForm, found: CheckRecord | None, command: str = ""
 ) -> str:
     """A page about an exported predictor, in Markdown.
 
     Args:
         title: Name of the file or folder.
-        use: Name as ``load_predictor`` takes it.
+        use: Name as ``load_predictor`` takes it; None for a page of a browser.
         runs: Run folders of its networks.
         form: Images that it takes.
         found: What the check found; None where nothing was computed anew.
@@ -123,7 +123,12 @@ def _licences(configs: Sequence[dict[str, Any]]) -> list[str]:
     return [*dict.fromkeys(lines)]
 
 
-def _usage(use: str, form: ImageForm) -> list[str]:
+def _usage(use: str | None, form: ImageForm) -> list[str]:
+    if use is None:
+        return [
+            "Open index.html in a browser. The network is in that file, which needs neither a server nor a connection."
+            " The page covers the images that people draw as the benchmark of occluded digits does."
+        ]
     shape = ", ".join(map(str, form.shape))
     return [
         "```python",

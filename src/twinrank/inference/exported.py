@@ -147,6 +147,8 @@ class ExportedNetwork(OneNetwork):
         record: What the file says besides its graph.
         calibration: From logits to probabilities, or None.
         form: Form of the images that it takes.
+        features: Number of the features of an image.
+        outputs: Names of the outputs of the graph.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -154,7 +156,7 @@ class ExportedNetwork(OneNetwork):
         content = read_bytes(self._path)
         self._sha256 = hashlib.sha256(content).hexdigest()
         self._session = _session(self._path, content, threads)
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self.outputs = [each.name for each in self._session.get_outputs()]
         self.record = _record(self._path, self._session)
         about, images = self.record, self.record["images"]
         where = f"{self._path}: metadata"
@@ -164,7 +166,7 @@ class ExportedNetwork(OneNetwork):
         channels, height, width = images["shape"]
         shape = (channels, height, width)
         self.form = ImageForm(str(self._path), shape, reading, images["resized"], images["exact"], images["columns"])
-        self._features = next(each.shape[1] for each in self._session.get_inputs() if each.name == "left")
+        self.features = next(each.shape[1] for each in self._session.get_inputs() if each.name == "left")
         self._uses = {digest: as_uses(uses, where) for digest, uses in about["used_in_training"].items()}
 
     def embed(self, images: np.ndarray) -> Features:
@@ -285,8 +287,8 @@ class ExportedNetwork(OneNetwork):
         return made.rows(np.argsort([place for places in sizes.values() for place in places]))
 
     def _embed(self, pixels: np.ndarray) -> Features:
-        none = np.zeros((0, self._features), np.float32)
-        names = [name for name in self._outputs if name != "logit"]
+        none = np.zeros((0, self.features), np.float32)
+        names = [name for name in self.outputs if name != "logit"]
         found = self._session.run(names, {"images": pixels, "left": none, "right": none})
         made = dict(zip(names, found, strict=True))
         return Features(made["features"], made.get("levels"), made.get("score"))
@@ -294,7 +296,7 @@ class ExportedNetwork(OneNetwork):
     def _against_panel(self, features: np.ndarray) -> np.ndarray:
         if "panel" not in self.record:
             raise InputError(f"{self._path}: scores no images, since its run has no panel; train again, and export it")
-        panel = np.frombuffer(base64.b64decode(self.record["panel"]), np.float32).reshape(-1, self._features)
+        panel = np.frombuffer(base64.b64decode(self.record["panel"]), np.float32).reshape(-1, self.features)
         some = panel[:_MOST_OF_A_PANEL]
         means = [self.compare(np.repeat(one[None], len(some), 0), some).astype(np.float64).mean() for one in features]
         return np.array(means)

@@ -14,6 +14,9 @@ from twinrank.data.source import Source
 from twinrank.data.stream import PairStream, stream_pairs
 from twinrank.errors import InputError
 
+_LARGEST_DRAWN = 64
+"""Sides of images that people may draw, in pixels."""
+
 
 @dataclass(frozen=True)
 class ImageForm:
@@ -140,6 +143,12 @@ class ImageForm:
             return reading
         self.require((self.shape[0], *own), where)
         return replace(reading, size=own)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether people can draw such images: small ones in grey, as arrays and not from photographs."""
+        channels, height, width = self.shape
+        return channels == 1 and max(height, width) <= _LARGEST_DRAWN and self.reading is None
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether images of a shape (C, H, W) have this form."""

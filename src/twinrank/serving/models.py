@@ -19,8 +19,6 @@ from twinrank.runs import FITTED, fitted_run
 
 _SIZES = (2, 4, 8, 16, 24, IMAGES_A_BLOCK, 48, 64, 96, 128)
 """Images of a block, as far as a network gives the same bits in it."""
-_LARGEST_DRAWN = 64
-"""Sides of images that people may draw, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +118,6 @@ class Model:
         with steady_blocks():
             return self._predictor.scores(ImageStore.from_arrays(images, name="request"))
 
-    @property
-    def drawn(self) -> bool:
-        """Whether people can draw such images: small ones in grey, as arrays and not from photographs."""
-        channels, height, width = self.form.shape
-        return channels == 1 and max(height, width) <= _LARGEST_DRAWN and self.form.reading is None
-
     def described(self) -> dict[str, Any]:
         """What clients may know of it, as JSON values."""
         channels, height, width = self.form.shape
@@ -136,7 +128,7 @@ class Model:
             "height": height,
             "width": width,
             "any_size": self.form.resized,
-            "drawn": self.drawn,
+            "drawn": self.form.drawn,
             "levels": self.levels,
             "ties": self.ties,
             "scores": self.scores,

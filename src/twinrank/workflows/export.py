@@ -20,6 +20,8 @@ from twinrank.exporting.card import model_card, require_runs
 from twinrank.exporting.check import CheckRecord, Exported, check, require_alike
 from twinrank.exporting.network import write_network
 from twinrank.exporting.quantise import quantise
+from twinrank.exporting.web_page import require_drawn, write_page
+from twinrank.exporting.web_runtime import WebRuntime, web_runtime
 from twinrank.inference.exported import ENDING, EXPORTED, ExportedNetwork
 from twinrank.inference.exported_folder import FolderRecord, load_folder
 from twinrank.inference.load import load_predictor
@@ -29,9 +31,9 @@ from twinrank.inference.predictor import Predictor
 from twinrank.inference.stack import StackPredictor
 from twinrank.runs import RunFolder
 
-Format = Literal["onnx", "safetensors"]
-CARD, CHECKED = "README.md", "check.json"
-"""Model card, and what the check found, in a folder."""
+Format = Literal["onnx", "safetensors", "web"]
+CARD, CHECKED, PAGE = "README.md", "check.json", "index.html"
+"""Model card, what the check found, and the page with a network in it, in a folder."""
 
 
 _REMEDIES = {
@@ -71,8 +73,9 @@ def export(
 
     Args:
         runs: Run folders; or one stack folder.
-        out: File (one network as ONNX) or new folder; ``model.onnx``, or ``model`` by default.
-        format: ``onnx``, or ``safetensors`` for a folder that is read like the run.
+        out: File (one network as ONNX) or new folder; ``model.onnx``, ``model``, or ``page`` for ``web`` by default.
+        format: ``onnx``; ``web`` for a page with the network in it; or ``safetensors`` for a folder that is read like
+            the run.
         int8: Whether convolutions compute in 8 bits.
         check_file: Labelled pairs; by default the ``val`` of the run, or its ``train`` if it has no ``val``.
         source: Where the images of a table are.
@@ -83,34 +86,50 @@ def export(
     """
     if format == "safetensors":
         if int8:
-            raise InputError("`int8` is for `format` onnx; safetensors keeps the weights as they are")
+            raise InputError("`int8` is for `format` onnx or web; safetensors keeps the weights as they are")
         return _as_safetensors(runs, out or Path("model"), context)
     members, record = _members(runs)
+    if format == "web" and record is not None:
+        raise InputError("`format` web takes one network; give one run")
     folders = [folder for each in members.values() for folder in each]
     require_runs(folders)
-    single = record is None
-    out = out or Path(f"model{ENDING}" if single else "model")
+    original = load_predictor(*runs)
+    runtime = _runtime(original, context) if format == "web" else None
+    single = record is None and runtime is None
+    out = out or Path(f"model{ENDING}" if single else "model" if runtime is None else "page")
     if single and out.suffix.lower() != ENDING:
         raise InputError(f"`out` is {out}; the file of one network ends in {ENDING}")
-    original = load_predictor(*runs)
     data = _check_data(original, folders, check_file, source, context)
     with _scratch(out, single) as scratch:
         for name, paths in members.items():
             for number, folder in enumerate(paths):
-                file = scratch / _file(name, number, single)
-                context.say(f"{folder}: becomes {file.name}")
+                file = scratch / _file(name, number, record is None)
+                context.say(f"{folder}: becomes {file.name if runtime is None else PAGE}")
                 write_network(RunFolder(folder), file, context.command)
                 if int8:
                     _to_int8(file, folder, original, None if check_file else source, context)
         if record is not None:
             write_json(scratch / EXPORTED, record)
-        exported = _both(original, scratch, folders, record)
-        found = check(exported, data)
+        found = check(_both(original, scratch, folders, record), data)
         require_alike(found, int8)
-        use = out.name
-        title = out.stem if single else out.name
-        card = model_card(title, use, folders, original.form, found, context.command)
+        if runtime is not None:
+            _to_page(scratch, runtime)
+        use = out.name if runtime is None else None
+        card = model_card(out.stem if single else out.name, use, folders, original.form, found, context.command)
         return Export(*_keep(scratch, out, single, card, found), found)
+
+
+def _runtime(original: Predictor, context: Context) -> WebRuntime:
+    """The runtime of a page, for a network that can be in one."""
+    require_drawn(original.form)
+    return web_runtime(context.say)
+
+
+def _to_page(scratch: Path, runtime: WebRuntime) -> None:
+    """A page in place of the one graph of a folder."""
+    graph = scratch / f"model{ENDING}"
+    write_page(graph, scratch / PAGE, runtime)
+    graph.unlink()
 
 
 def _members(runs: Sequence[Path]) -> tuple[dict[str, list[Path]], FolderRecord | None]:

@@ -25,9 +25,9 @@ async function compare() {
     if (!both()) {
       nothing();
     } else {
-      const request = { model: chosen().name, left: sides.left.file, right: sides.right.file, levels: true, resize: at("resize").checked };
+      if (network.preparing) at("verdict").textContent = network.preparing;
       try {
-        const found = await call("compare", request);
+        const found = await network.compare(chosen(), sides.left.content, sides.right.content, at("resize").checked);
         if (wanted === state.wanted) show(found);
         trouble("");
       } catch (error) {
@@ -36,7 +36,7 @@ async function compare() {
           continue;
         }
         nothing();
-        trouble(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message);
+        trouble(error.message);
       }
     }
     if (wanted === state.wanted) break;
@@ -100,8 +100,7 @@ async function explain() {
   at("explain").disabled = true;
   announce("Covering one spot after the other …");
   try {
-    const request = { model: chosen().name, left: sides.left.file, right: sides.right.file, resize: at("resize").checked };
-    const found = await call("explain", request);
+    const found = await network.explain(chosen(), sides.left.content, sides.right.content, at("resize").checked);
     if (wanted !== state.wanted) return;
     const most = Math.max(...["left", "right"].flatMap((side) => found[side].flat().map(Math.abs)), 1e-6);
     for (const side of ["left", "right"]) {
@@ -175,9 +174,9 @@ function open() {
 async function begin() {
   for (const name of ["left", "right"]) sides[name] = new Side(name, compare);
   try {
-    state.models = (await call("models")).models;
+    state.models = await network.models();
   } catch (error) {
-    return trouble("The server does not answer. Load this page again.");
+    return trouble(error.message);
   }
   at("model").replaceChildren(...state.models.map((model) => new Option(`${model.name} (${model.network})`)));
   at("choice").hidden = state.models.length < 2;
