@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from twinrank.evaluation.agreement import agreement, ceiling_of
+from twinrank.evaluation.agreement import agreement, best_known_agreement, ceiling_of, self_agreement
 
 
 def crowd(seed: int, pairs: int, votes: int, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,6 +59,34 @@ def test_what_a_rater_says_again_counts_once() -> None:
     undecided = agreement(np.array([1, 0, 1, 0]), images[[0, 0, 4, 4]], rater=np.array(["ann", "ann", "ann", "bob"]))
     assert undecided is not None
     assert (undecided.agreement.value, undecided.agreement.n) == (0.0, 1)
+
+
+def test_one_rater_is_compared_with_themself() -> None:
+    """Two raters of other pairs; what each says again counts, and pairs of both come first where there are any."""
+    images = np.array([[0, 1], [1, 0], [2, 3], [2, 3], [4, 5]])
+    y, rater = np.array([1, 0, 1, 0, 1]), np.array(["ann", "ann", "bob", "bob", "ann"])
+    found = self_agreement(y, images, rater)
+    assert found is not None
+    assert (found.agreement.value, found.agreement.n, found.own) == (0.5, 2, True)
+    assert found.rows.tolist() == [True] * 4 + [False]
+    known = best_known_agreement(y, images, rater=rater)
+    assert known is not None
+    assert known.agreement == found.agreement
+    both = np.array(["ann", "bob", "bob", "bob", "ann"])
+    known = best_known_agreement(y, images, rater=both)
+    assert known is not None
+    assert (known.agreement.value, known.own) == (1.0, False)
+    assert best_known_agreement(y[3:], images[3:], rater=rater[3:]) is None
+
+
+def test_the_ceiling_of_one_rater_is_that_of_their_votes() -> None:
+    y, images, chance = crowd(2, 3000, 2, 1.5)
+    found = self_agreement(y, images, np.full(len(y), "ann"))
+    plain = agreement(y, images)
+    assert found is not None
+    assert plain is not None
+    assert found.ceiling == plain.ceiling
+    assert found.ceiling.low - 0.01 <= np.maximum(chance, 1 - chance).mean() <= found.ceiling.high + 0.01
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 2.0, 4.0])

@@ -11,6 +11,8 @@ from twinrank.evaluation.chance import chance_warning, constant_log_loss
 from twinrank.evaluation.metrics import confusion_matrix, log_loss, score
 from twinrank.evaluation.metrics_record import KINDS, metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
+from twinrank.reporting.contents import metrics_of
+from twinrank.reporting.metrics_lines import metrics_lines
 
 
 def predictions(name: str, n: int, **meta: Any) -> Predictions:
@@ -71,6 +73,29 @@ def test_rows_that_share_images_say_so() -> None:
     assert record["agreement"]["pairs"] == record["agreement"]["agreement"]["n"] > 10
     assert record["agreement"]["ceiling"]["value"] >= record["agreement"]["agreement"]["value"]
     assert not {"kinds", "ties", "undecided", "votes", "warnings"} & record.keys()
+
+
+def test_what_one_rater_said_again_is_named_so() -> None:
+    alone, votes = (metrics_record(voted("test", 0, **rater)) for rater in ({"rater": np.full(200, "Ada")}, {}))
+    assert alone["agreement"] == votes["agreement"] | {"own": True}
+    said, plain = ("\n".join(metrics_lines(metrics_of("test", each))) for each in (alone, votes))
+    assert re.search(r"same vote again +\d+\.\d+%", said)
+    assert "judged more than once by one rater" in said
+    assert "no predictor exceeds the ceiling on one rater's votes" in said
+    assert re.search(r"two votes agree +\d+\.\d+%", plain)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_files_with_and_without_ties_get_the_same_warnings(ties: bool) -> None:
+    tie = np.arange(200) % 10 == 0 if ties else None
+    y = np.arange(200) % 2 if tie is None else np.where(tie, 0.5, np.arange(200) % 2)
+    side = 2 * (np.arange(200) % 2) - 1
+    expected = ((52, 1.0, "no better than chance"), (85, 9.0, "probabilities no better"), (95, 1.0, None))
+    for right, size, said in expected:
+        logit = np.where(np.arange(200) % 100 < right, size, -size) * side
+        record = metrics_record(replace(voted("test", 0, tie=tie), y=y, logit=logit))
+        found = metrics_of("test", record).chance
+        assert found is None if said is None else found is not None and found.startswith(said)
 
 
 def test_ties_and_votes_are_counted() -> None:

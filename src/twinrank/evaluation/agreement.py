@@ -1,6 +1,7 @@
 """How far those who judge agree, and the accuracy that this allows, from pairs that were judged more than once."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import betaln
@@ -21,11 +22,13 @@ class Agreement:
         ceiling: Chance that the better decision about a pair agrees with a vote: no predictor is right more often on
             single votes. It follows from the agreement, see :func:`ceiling_of`.
         rows: Whether a row is about one of these pairs, bool (N,).
+        own: Whether votes of one rater are compared, who judged a pair again; else they are those of several people.
     """
 
     agreement: Estimate
     ceiling: Estimate
     rows: np.ndarray
+    own: bool = False
 
 
 def agreement(
@@ -57,18 +60,101 @@ def agreement(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
+    if (known := _comparable(y, images, tie, weight)) is None:
+        return None
+    count, lower = np.bincount(known.place, known.votes), np.bincount(known.place, known.lower)
+    if rater is not None:
+        codes = np.unique(rater[known.rows], return_inverse=True)[1]
+        count, lower = _by_rater(known.place, codes, known.votes, known.lower, len(known.pairs))
+    return _of_pairs(known, known.place, known.pairs, count, lower)
+
+
+def self_agreement(
+    y: np.ndarray,
+    images: np.ndarray,
+    rater: np.ndarray,
+    *,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> Agreement | None:
+    """The agreement of raters with themselves, about pairs that one of them judged again; None where nobody did.
+
+    Its ceiling is about the votes of one rater. Other people may judge otherwise. A pair counts once for each rater who
+    judged it again. What is left out, and the intervals, are those of :func:`agreement`.
+
+    >>> y, images = np.array([1, 0, 1]), np.array([[0, 1], [1, 0], [1, 2]])
+    >>> found = self_agreement(y, images, np.array(["Ada", "Ada", "Ada"]))
+    >>> found.agreement.value, found.agreement.n, found.own
+    (1.0, 1, True)
+
+    Args:
+        y: Labels, or shares of the votes for left, (N,).
+        images: Numbers of the left and the right image, int (N, 2).
+        rater: Names or numbers of those who judged, (N,).
+        tie: Whether the two were judged equal, bool (N,).
+        weight: Numbers of votes, float (N,).
+
+    Raises:
+        InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
+    """
+    if (known := _comparable(y, images, tie, weight)) is None:
+        return None
+    codes = np.unique(rater[known.rows], return_inverse=True)[1]
+    raters = int(codes.max()) + 1
+    keys, place = np.unique(known.place * raters + codes, return_inverse=True)
+    count, lower = np.bincount(place, known.votes), np.bincount(place, known.lower)
+    return _of_pairs(known, place, known.pairs[keys // raters], count, lower, own=True)
+
+
+def best_known_agreement(
+    y: np.ndarray,
+    images: np.ndarray,
+    *,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    rater: np.ndarray | None = None,
+) -> Agreement | None:
+    """The agreement of several people, else that of raters with themselves, else None. Arguments: :func:`agreement`."""
+    found = agreement(y, images, tie=tie, weight=weight, rater=rater)
+    if found is None and rater is not None:
+        return self_agreement(y, images, rater, tie=tie, weight=weight)
+    return found
+
+
+class _Votes(NamedTuple):
+    """Votes that can be compared.
+
+    Attributes:
+        rows: Whether a row has any, bool (N,).
+        pairs: The distinct pairs, int (P, 2), the lower image first.
+        place: Number of the pair of each such row, int (M,).
+        votes: Votes of each such row, float64 (M,), whole numbers.
+        lower: Those for the lower image, float64 (M,).
+    """
+
+    rows: np.ndarray
+    pairs: np.ndarray
+    place: np.ndarray
+    votes: np.ndarray
+    lower: np.ndarray
+
+
+def _comparable(y: np.ndarray, images: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> _Votes | None:
     found = outcomes(y, tie, weight)
     left = found.share * found.votes
     whole = (np.abs(left - np.rint(left)) < _WHOLE) & (np.abs(found.votes - np.rint(found.votes)) < _WHOLE)
-    used = np.flatnonzero(found.decided & whole & (images[:, 0] != images[:, 1]))
-    if not len(used):
+    used = found.decided & whole & (images[:, 0] != images[:, 1])
+    if not used.any():
         return None
-    votes, for_left = np.rint(found.votes[used]), np.rint(left[used])
-    for_lower = np.where(images[used, 0] < images[used, 1], for_left, votes - for_left)
-    pairs, place = _numbered(np.sort(images[used], 1))
-    count, lower = np.bincount(place, votes), np.bincount(place, for_lower)
-    if rater is not None:
-        count, lower = _by_rater(place, np.unique(rater[used], return_inverse=True)[1], votes, for_lower, len(pairs))
+    count, for_left = np.rint(found.votes[used]), np.rint(left[used])
+    for_lower = np.where(images[used, 0] < images[used, 1], for_left, count - for_left)
+    return _Votes(used, *_numbered(np.sort(images[used], 1)), count, for_lower)
+
+
+def _of_pairs(
+    known: _Votes, place: np.ndarray, pairs: np.ndarray, count: np.ndarray, lower: np.ndarray, own: bool = False
+) -> Agreement | None:
+    """The agreement about pairs with their numbers of votes, and of those for the lower image."""
     often = count > 1
     if not often.any():
         return None
@@ -76,9 +162,9 @@ def agreement(
     upper = count - lower
     alike = (lower * (lower - 1) + upper * (upper - 1)) / (count * (count - 1))
     estimate = share(alike, images=pairs[often], weight=None if (count == count[0]).all() else count)
-    rows = np.zeros(len(images), bool)
-    rows[used] = often[place]
-    return Agreement(estimate, _ceiling(estimate), rows)
+    rows = known.rows.copy()
+    rows[known.rows] = often[place]
+    return Agreement(estimate, _ceiling(estimate), rows, own)
 
 
 def ceiling_of(agreement: float) -> float:

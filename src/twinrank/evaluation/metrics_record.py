@@ -11,7 +11,7 @@ from twinrank.core.files import read_json
 from twinrank.core.records import as_record
 from twinrank.core.run_records import as_uses, sharing_in_words, uses_as_json, uses_in_words
 from twinrank.errors import InputError
-from twinrank.evaluation.agreement import agreement
+from twinrank.evaluation.agreement import best_known_agreement
 from twinrank.evaluation.chance import constant_log_loss
 from twinrank.evaluation.metrics import confusion_matrix, score, share_right
 from twinrank.evaluation.predictions import Predictions, joined, with_uses
@@ -57,12 +57,14 @@ class AgreementRecord(TypedDict):
         agreement: Chance that two votes about a pair are alike.
         ceiling: Accuracy on single votes that no predictor exceeds.
         accuracy: Accuracy of the predictor on these pairs.
+        own: True where votes of one rater are compared, who judged a pair again; only then.
     """
 
     pairs: Annotated[int, msgspec.Meta(ge=0)]
     agreement: EstimateRecord
     ceiling: EstimateRecord
     accuracy: EstimateRecord
+    own: NotRequired[bool]
 
 
 class SharedRecord(TypedDict):
@@ -308,14 +310,15 @@ def _kinds(rows: Predictions, y: np.ndarray, nu: float) -> dict[str, Any]:
 def _agreement(rows: Predictions, y: np.ndarray) -> dict[str, Any]:
     if rows.images is None:
         return {}
-    found = agreement(y, rows.images, tie=rows.tie, weight=rows.weight, rater=rows.rater)
+    found = best_known_agreement(y, rows.images, tie=rows.tie, weight=rows.weight, rater=rows.rater)
     if found is None:
         return {}
     images, tie, weight = (_some(each, found.rows) for each in (rows.images, rows.tie, rows.weight))
     right = share_right(y[found.rows], rows.logit[found.rows], images=images, tie=tie, weight=weight)
     estimates = {"agreement": found.agreement, "ceiling": found.ceiling, "accuracy": right}
     values = {name: estimate.record() for name, estimate in estimates.items()}
-    return {"agreement": {"pairs": found.agreement.n, **values}}
+    own = {"own": True} if found.own else {}
+    return {"agreement": {"pairs": found.agreement.n, **values, **own}}
 
 
 def _warnings(parts: Sequence[Predictions], rows: Predictions, path: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twinrank.core.messages import counted
-from twinrank.evaluation.agreement import Agreement, agreement
+from twinrank.evaluation.agreement import Agreement, agreement, self_agreement
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.next_pairs import NextPairs, next_pairs
@@ -78,8 +78,6 @@ def standings(comparisons: Comparisons, fit: Fit, seed: int = 0) -> Standings:
     gap, variance = scores.difference(ranked[:-1], ranked[1:])
     count = int(np.clip(len(scores), _FEWEST, _MOST))
     images = np.stack([comparisons.left, comparisons.right], 1)
-    # A rater's own images: only what one rater said twice is compared.
-    own = images + len(scores) * np.unique(rater, return_inverse=True)[1][:, None]
     return Standings(
         scores,
         # Pairs drawn at random are chosen elsewhere.
@@ -88,7 +86,7 @@ def standings(comparisons: Comparisons, fit: Fit, seed: int = 0) -> Standings:
         float((ndtr(gap / np.sqrt(variance)) >= _SURE).mean()),
         int(np.median(scores.rank_high - scores.rank_low + 1)),
         _estimate(agreement(comparisons.y, images, tie=comparisons.tie, rater=rater)),
-        _estimate(agreement(comparisons.y, own, tie=comparisons.tie)),
+        _estimate(self_agreement(comparisons.y, images, rater, tie=comparisons.tie)),
     )
 
 

@@ -43,12 +43,14 @@ class AgreementMetrics:
         agreement: Chance that two votes about a pair are alike.
         ceiling: Accuracy on single votes that no predictor exceeds.
         accuracy: Accuracy of the predictor on these pairs.
+        own: Whether votes of one rater are compared, who judged a pair again.
     """
 
     pairs: int
     agreement: Estimate
     ceiling: Estimate
     accuracy: Estimate
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,7 @@ def metrics_of(key: str, document: dict[str, Any], role: Role = "used") -> FileM
     if "agreement" in document:
         found = document["agreement"]
         parts = {name: _estimate(found[name]) for name in ("agreement", "ceiling", "accuracy")}
-        people["agreement"] = AgreementMetrics(found["pairs"], **parts)
+        people["agreement"] = AgreementMetrics(found["pairs"], **parts, own=found.get("own", False))
     people["kinds"] = {
         kind: KindMetrics(each["n"], _estimates(each["metrics"])) for kind, each in document.get("kinds", {}).items()
     }

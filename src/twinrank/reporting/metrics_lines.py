@@ -18,11 +18,13 @@ def metrics_lines(each: FileMetrics) -> list[str]:
     lines += [_metric(name, estimate) for name, estimate in each.metrics.items()]
     if each.agreement is not None:
         found = each.agreement
-        lines += [_metric("agreement", found.agreement, "pairs"), _metric("ceiling", found.ceiling, "pairs")]
+        name = "self_agreement" if found.own else "agreement"
+        by, votes = (" by one rater", "one rater's votes") if found.own else ("", "single votes")
+        lines += [_metric(name, found.agreement, "pairs"), _metric("ceiling", found.ceiling, "pairs")]
         lines.append(
-            f"    on {counted(found.pairs, 'pair', 'pairs')} judged more than once, the accuracy is"
+            f"    on {counted(found.pairs, 'pair', 'pairs')} judged more than once{by}, the accuracy is"
             f" {value(found.accuracy, 'accuracy')} ({interval(found.accuracy, 'accuracy')});"
-            " no predictor exceeds the ceiling on single votes"
+            f" no predictor exceeds the ceiling on {votes}"
         )
     for kind, part in each.kinds.items():
         shown = "none of them decided"

@@ -51,8 +51,9 @@ class Ranking:
         picture: Pixels (C, H, W) of an image by its number; called for those that the page shows.
         network: Scores of the network alone on the same scale, float (M,).
         judgements: Judgements that sharpened the scores; None without.
-        agreement: Share of pairs on which two raters agree; None where none was judged twice.
+        agreement: Share of pairs on which two votes agree; None where none was judged twice.
         ceiling: Bound that the raters' noise puts on the accuracy of any predictor; None where unknown.
+        own: Whether these two are about votes of one rater, who judged a pair again.
         curve: Learning curve over the number of judgements; None without.
         not_in_curve: Number of judgements that the curve leaves out, since training used an image of them.
         notes: Warnings, a line each.
@@ -69,6 +70,7 @@ class Ranking:
     judgements: Comparisons | None = None
     agreement: Estimate | None = None
     ceiling: Estimate | None = None
+    own: bool = False
     curve: LearningCurve | None = None
     not_in_curve: int = 0
     notes: Sequence[str] = ()
@@ -104,6 +106,7 @@ def write_ranking_page(ranking: Ranking, out: Path) -> Path:
             scores=Drawing("All scores with their 95% intervals", "", ranking_plots.scores(view.sorted)),
             verdict=verdict,
             method=method,
+            columns=columns,
             curve=None
             if ranking.curve is None
             else Drawing(
@@ -271,6 +274,20 @@ class _View:
     def _percent(self, score: float) -> str:
         low, high = self.axis
         return f"{100 * (score - low) / (high - low):.2f}%"
+
+
+def columns(pictures: Sequence[object]) -> str:
+    """The numbers of pictures in a row of a wide and of a narrow page, as CSS: rows that are as equal as possible.
+
+    >>> columns(range(8)), columns(range(10))
+    ('--wide:8;--narrow:4', '--wide:5;--narrow:4')
+
+    Args:
+        pictures: What is shown.
+    """
+    count = max(1, len(pictures))
+    wide, narrow = (-(-count // -(-count // most)) for most in (_AT_A_GLANCE, _AT_A_GLANCE // 2))
+    return f"--wide:{wide};--narrow:{narrow}"
 
 
 def verdict(curve: LearningCurve) -> str:

@@ -134,5 +134,6 @@ def _found(work: Trials, best: Path, test: Mapping[str, Any], halved: Path | Non
         found["agreement"] = {
             "agreement": work.parts.agreement.agreement.record(),
             "ceiling": work.parts.agreement.ceiling.record(),
+            **({"own": True} if work.parts.agreement.own else {}),
         }
     return found | {"said": sentences(found)}

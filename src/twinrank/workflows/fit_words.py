@@ -42,10 +42,15 @@ def _how_good(found: Mapping[str, Any]) -> str:
 
 def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
     if "agreement" not in found:
-        return "How good it could be is not known: no two people judged the same pair."
+        return "How good it could be is not known: no pair was decided twice."
     agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
     pairs = counted(agreement["n"], "pair", "pairs")
     rough = " That is a rough guess, from few pairs." if agreement["n"] < _FEW_PAIRS else ""
+    if found["agreement"].get("own"):
+        return (
+            f"A rater who judged a pair again said the same in {_percent(agreement)} of {pairs}. So any predictor can"
+            f" be right on {_percent(ceiling)} of one rater's votes at most; others may judge otherwise.{rough}"
+        )
     return (
         f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once. So"
         f" any predictor can be right on {_percent(ceiling)} of single votes at most.{rough}"

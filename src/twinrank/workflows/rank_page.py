@@ -8,7 +8,7 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.provenance import provenance
-from twinrank.evaluation.agreement import agreement
+from twinrank.evaluation.agreement import best_known_agreement
 from twinrank.evaluation.learning_curve import score_curve
 from twinrank.reporting.ranking_page import Ranking, write_ranking_page
 
@@ -56,9 +56,10 @@ def _told_by_judgements(scored: "ScoredImages") -> dict[str, Any]:
     rows, told = scored.comparisons, {}
     if rows is None:
         return told
-    found = agreement(rows.y, np.stack([rows.left, rows.right], 1), tie=rows.tie, weight=rows.weight, rater=rows.rater)
+    images = np.stack([rows.left, rows.right], 1)
+    found = best_known_agreement(rows.y, images, tie=rows.tie, weight=rows.weight, rater=rows.rater)
     if found is not None:
-        told |= {"agreement": found.agreement, "ceiling": found.ceiling}
+        told |= {"agreement": found.agreement, "ceiling": found.ceiling, "own": found.own}
     unused = rows.select(~(scored.used[rows.left] | scored.used[rows.right]))
     scores = scored.scores
     if (curve := score_curve(scored.network, scores.prior.tau, unused, scores.judging)) is not None:
