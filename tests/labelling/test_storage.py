@@ -1,5 +1,6 @@
 """The database of a page to judge on, and the choice of pairs."""
 
+import resource
 import sqlite3
 import sys
 import time
@@ -12,6 +13,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.display import for_browser
@@ -19,7 +21,8 @@ from twinrank.errors import InputError
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import posterior
 from twinrank.labelling.choice import Choice, Components, Shares
-from twinrank.labelling.databases import Place, alone
+from twinrank.labelling.databases import Place, Unreachable, alone
+from twinrank.labelling.server import make_app
 from twinrank.labelling.session import Session
 from twinrank.labelling.standings import as_comparisons, standings, verdict
 from twinrank.labelling.storage import OUTCOMES, LabelStore, Shown
@@ -92,6 +95,67 @@ def test_answers_are_kept_once(place: Place) -> None:
     assert [row.left for row in other.rows()[1:]] == [row.left for row in sorted(shown, key=lambda row: row.id)]
 
 
+def test_a_database_that_is_gone_or_another_one_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    store = LabelStore(path)
+    row = store.show("a.png", "b.png", "to cover", "Ada")
+    path.rename(tmp_path / "away.db")
+    with pytest.raises(Unreachable, match="is not there"):
+        store.answer(row.id, "Ada", "left")
+    LabelStore(path).close()
+    with pytest.raises(Unreachable, match="is another file than before"):
+        store.answer(row.id, "Ada", "left")
+    (tmp_path / "away.db").replace(path)
+    assert store.answer(row.id, "Ada", "left").outcome == "left"
+    store.close()
+    assert [row.outcome for row in LabelStore(path).rows()] == ["left"]
+
+
+def test_a_full_disk_loses_no_answer(tmp_path: Path) -> None:
+    """The system lets files grow to a limit; then there is room again, and the answer is sent once more."""
+    session = Session(LabelStore(tmp_path / "j.db"), NAMES, Scoring.of(Path(), len(NAMES), ()))
+    http = TestClient(make_app(session, []), "http://127.0.0.1", raise_server_exceptions=False)
+    before, kept = resource.getrlimit(resource.RLIMIT_FSIZE), list[int]()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, before[1]))
+    try:
+        while (reply := http.post("/api/next", json={"rater": "Ada"})).status_code == 200:
+            (pair,) = reply.json()["pairs"]
+            reply = http.post(f"/api/pairs/{pair['id']}", json={"rater": "Ada", "outcome": "tie"})
+            if reply.status_code != 200:
+                break
+            kept.append(pair["id"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert "check the disk and the folder" in reply.json()["detail"]
+    assert kept
+    again = LabelStore(tmp_path / "j.db")
+    assert [row.id for row in again.rows() if row.counts] == kept
+    (pair,) = http.post("/api/next", json={"rater": "Ada"}).json()["pairs"]
+    assert http.post(f"/api/pairs/{pair['id']}", json={"rater": "Ada", "outcome": "tie"}).status_code == 200
+    assert [row.id for row in again.rows() if row.counts] == [*kept, pair["id"]]
+    session.stop()
+    again.close()
+
+
+def test_what_cannot_be_repeated_is_not_repeated(tmp_path: Path) -> None:
+    """A refusal has one line, also where the request holds what no text can: half a character, infinity."""
+    session = Session(LabelStore(tmp_path / "j.db"), NAMES, Scoring.of(Path(), len(NAMES), ()))
+    http = TestClient(make_app(session, []), "http://127.0.0.1", raise_server_exceptions=False)
+    for path, body in (
+        ("next", b'{"rater": "\\ud800"}'),
+        ("next", b'{"rater": "Ada", "count": NaN}'),
+        ("next", b'{"rater": "Ada", "count": 1e999}'),
+        ("next", b'{"rater": ' + b"[" * 4000 + b"]" * 4000 + b"}"),
+        ("pairs/99999999999999999999", b'{"rater": "Ada", "outcome": "left"}'),
+        ("pairs/1", b'{"rater": "Ada", "outcome": "\\ud800"}'),
+    ):
+        refused = http.post(f"/api/{path}", content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code in (400, 422), refused.text
+        assert refused.json()["detail"].isprintable()
+    session.stop()
+
+
 def test_a_database_has_one_page(place: Place) -> None:
     with alone(place), pytest.raises(InputError, match="another twinrank label uses it"), alone(place):
         pass
@@ -143,6 +207,7 @@ def test_other_files_are_kept(
             "postgresql://ada:***@localhost:1/votes: cannot be read and written",
         ),
         (["--question", " "], "--question is empty"),
+        (["--out", "/proc/judgements.db"], "/proc/judgements.db"),
         (["--host", "no.such.invalid"], "cannot listen on no.such.invalid"),
     ],
 )
@@ -152,9 +217,17 @@ def test_what_cannot_be_is_refused(
     for name in "ab":
         Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
     done = called("label", ".", *flags, cwd=tmp_path)
-    assert done.returncode == 2
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert line in done.stderr
     assert not (tmp_path / "judgements.db").exists()
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path, called: Callable[..., CompletedProcess[str]]) -> None:
+    for name in ("a", "b\udcff"):
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+    done = called("label", ".", "--port", "0", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "1 image has a name that is no text in UTF-8 ('b\\udcff.png'); rename them" in done.stderr
 
 
 def test_a_missing_package_is_named(

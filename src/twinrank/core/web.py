@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from twinrank.errors import InputError
+from twinrank.errors import InputError, one_line
 
 _HEADER_SECONDS = 10.0
 """Seconds that a connection may wait without a complete header of a request."""
@@ -81,6 +81,26 @@ def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) ->
         {"type": "http.response.start", "status": status, "headers": raw},
         {"type": "http.response.body", "body": body},
     ]
+
+
+def defect_of(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The first defect of a request in one line, and how many others there are; nothing else of it is repeated.
+
+    >>> defect_of([{"loc": ("body", "pairs", 3, "left"), "msg": "Field required", "type": "missing"}])
+    'pairs[3].left: field required'
+
+    Args:
+        errors: Errors of pydantic.
+    """
+    first = errors[0]
+    parts = [part for part in first["loc"] if part not in ("body", "path")]
+    if first["type"] == "json_invalid":
+        return f"the request is no JSON ({first.get('ctx', {}).get('error', 'damaged')}); send an object"
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    text = first["msg"].removeprefix("Value error, ")
+    others = "" if len(errors) == 1 else f" (and {len(errors) - 1:,} more)"
+    # The place may have a key of the request, and half of a character in it.
+    return one_line(f"{place or 'request'}: {text[:1].lower()}{text[1:]}{others}")
 
 
 class Guard:

@@ -27,6 +27,10 @@ _LOCK = 0x7477696E72616E6B
 """Number of the lock that the only server of a database holds."""
 
 
+class Unreachable(InputError):
+    """A database cannot be read or written now. It may be later, as when a full disk has room again."""
+
+
 def place_of(text: str) -> Place:
     """The place that a user states: a URL has ``://`` in it, and all else is a file.
 
@@ -65,6 +69,21 @@ def engine_of(place: Place) -> sa.Engine:
         return engine
     with needed("PostgreSQL", "postgres"):
         return sa.create_engine(_url(place), connect_args={"connect_timeout": _PATIENCE}, pool_pre_ping=True)
+
+
+def same_file(place: Place) -> tuple[int, int]:
+    """What tells whether the file of an SQLite database is still the same one; always the same for a server.
+
+    Raises:
+        Unreachable: It is not there.
+    """
+    if not isinstance(place, Path):
+        return 0, 0
+    try:
+        found = place.stat()
+    except OSError as error:
+        raise Unreachable(f"{place}: is not there ({error.strerror}); put it back, with {place.name}-wal") from error
+    return found.st_dev, found.st_ino
 
 
 def keep_log(engine: sa.Engine) -> None:
@@ -108,14 +127,14 @@ def reachable(place: Place) -> Iterator[None]:
     """A block that reads or writes a database.
 
     Raises:
-        InputError: It cannot.
+        Unreachable: It cannot.
     """
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
         reason = cause(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
         do = "check the disk and the folder" if isinstance(place, Path) else "check the server and the URL"
-        raise InputError(f"{name_of(place)}: cannot be read and written ({reason}); {do}") from error
+        raise Unreachable(f"{name_of(place)}: cannot be read and written ({reason}); {do}") from error
 
 
 def judgements_at(url: str) -> list[tuple[str, ...]]:

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from twinrank.core.files import read_bytes
-from twinrank.core.web import Guard, run
+from twinrank.core.web import Guard, defect_of, run
 from twinrank.data.images.decode import UnusableImage
 from twinrank.data.images.display import for_browser
 from twinrank.errors import InputError
+from twinrank.labelling.databases import Unreachable
 from twinrank.labelling.session import MOST_AHEAD, Session
-from twinrank.labelling.storage import Outcome
+from twinrank.labelling.storage import MOST_PAIRS, Outcome
 from twinrank.reporting.served_page import label_page
 
 _LARGEST = 10_000
@@ -50,6 +53,8 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
 
     app.add_middleware(Guard, largest=_LARGEST, only_loopback=only_loopback)
     app.add_exception_handler(InputError, _refused)
+    app.add_exception_handler(Unreachable, _unreachable)
+    app.add_exception_handler(RequestValidationError, _invalid)
 
     @app.get("/")
     def whole_page() -> Response:
@@ -70,7 +75,7 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         return {"pairs": session.next(wish.rater, wish.count), "progress": session.progress(wish.rater.strip())}
 
     @app.post("/api/pairs/{number}")
-    def answer(number: int, given: _Answer) -> dict[str, Any]:
+    def answer(number: Annotated[int, InPath(ge=0, le=MOST_PAIRS)], given: _Answer) -> dict[str, Any]:
         session.answer(number, given.rater, given.outcome, given.seconds)
         return {"progress": session.progress(given.rater.strip())}
 
@@ -87,6 +92,17 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
 
 async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 409)
+
+
+async def _unreachable(_: Request, error: Exception) -> Response:
+    # The page keeps its answers, and sends them again.
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    # FastAPI's own reply repeats the request, of which not everything can be written.
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"detail": defect_of(error.errors())}, 422)
 
 
 def serve(session: Session, files: Sequence[Path], listening: socket.socket, only_loopback: bool) -> None:

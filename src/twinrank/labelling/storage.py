@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from twinrank.core.messages import quoted
 from twinrank.errors import InputError
-from twinrank.labelling.databases import Place, engine_of, keep_log, name_of, reachable
+from twinrank.labelling.databases import Place, Unreachable, engine_of, keep_log, name_of, reachable, same_file
 
 Outcome = Literal["left", "right", "tie", "skip"]
 Drawn = Literal["to cover", "for its gain", "at random", "again"]
+MOST_PAIRS = 2**31 - 1
+"""Largest number of a pair that every database can hold."""
 OUTCOMES: tuple[Outcome, ...] = ("left", "right", "tie", "skip")
 FORMAT = "twinrank label 1"
 
@@ -99,6 +101,7 @@ class LabelStore:
 
     def __init__(self, place: Place, question: str | None = None) -> None:
         self.name, self._place, self._engine = name_of(place), place, engine_of(place)
+        self._file: tuple[int, int] | None = None
         with self._writing() as database:
             # An empty file is a new database.
             tables = sa.inspect(database).get_table_names()
@@ -107,7 +110,9 @@ class LabelStore:
             _METADATA.create_all(database)
             self.question = _asked(self.name, database, question)
         # Not before: the database of somebody else would be changed.
-        keep_log(self._engine)
+        with reachable(place):
+            keep_log(self._engine)
+        self._file = same_file(place)
 
     def close(self) -> None:
         """Close all connections; the log goes into the database."""
@@ -184,8 +189,11 @@ class LabelStore:
         """A transaction.
 
         Raises:
-            InputError: The database cannot be written.
+            Unreachable: The database cannot be written, or its file was removed or replaced: SQLite would go on
+                writing to a file that has no name.
         """
+        if self._file is not None and same_file(self._place) != self._file:
+            raise Unreachable(f"{self.name}: is another file than before; put the first one back, or start again")
         with reachable(self._place), self._engine.begin() as database:
             yield database
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from twinrank import __version__
-from twinrank.core.web import Guard
+from twinrank.core.web import Guard, defect_of
 from twinrank.errors import InputError
 from twinrank.reporting.served_page import ServedPage, api_page, play_page
 from twinrank.serving import schema
@@ -135,7 +135,7 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse({"detail": schema.as_line([*error.errors()])}, 422)
+        return JSONResponse({"detail": defect_of(error.errors())}, 422)
 
     @app.exception_handler(400)
     async def unreadable(_: Request, error: Exception) -> Response:

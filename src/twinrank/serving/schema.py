@@ -1,6 +1,6 @@
 """What requests and responses hold, as the OpenAPI document describes them."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -165,22 +165,3 @@ class Problem(BaseModel):
     """Why a request was refused: what is wrong, where, and what to do."""
 
     detail: str
-
-
-def as_line(errors: list[dict[str, Any]]) -> str:
-    """The first defect of a request in one line, and how many others there are.
-
-    >>> as_line([{"loc": ("body", "pairs", 3, "left"), "msg": "Field required", "type": "missing"}])
-    'pairs[3].left: field required'
-
-    Args:
-        errors: Errors of pydantic.
-    """
-    first = errors[0]
-    parts = [part for part in first["loc"] if part != "body"]
-    if first["type"] == "json_invalid":
-        return f"the request is no JSON ({first.get('ctx', {}).get('error', 'damaged')}); send an object"
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    text = first["msg"].removeprefix("Value error, ")
-    others = "" if len(errors) == 1 else f" (and {len(errors) - 1:,} more)"
-    return f"{place or 'request'}: {text[:1].lower()}{text[1:]}{others}"

@@ -10,7 +10,7 @@ import numpy as np
 from twinrank.core.context import Context
 from twinrank.core.extras import needed
 from twinrank.core.files import require_ending, write_text
-from twinrank.core.messages import counted, first_few
+from twinrank.core.messages import counted, first_few, quoted
 from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
 from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.decode import OTHER_ENDINGS
@@ -110,7 +110,7 @@ def label(
         raise InputError("`question` is empty; ask something, or leave it out")
     shares = Shares(repeat, share_random)
     files = _readable(image_files(images))
-    names = [path.relative_to(images).as_posix() for path in files]
+    names = _writable([path.relative_to(images).as_posix() for path in files], images)
     with bound(host, port) as listening, alone(place):
         scoring = Scoring.of(images, len(files), runs, context)
         session = Session(LabelStore(place, question), names, scoring, shares)
@@ -162,3 +162,13 @@ def _readable(files: list[Path]) -> list[Path]:
             f" ({first_few(other)}); save them as PNG"
         )
     return files
+
+
+def _writable(names: list[str], folder: Path) -> list[str]:
+    """Refuse names of files that are no text: no database and no page can hold them."""
+    if odd := [quoted(name) for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        raise InputError(
+            f"{folder}: {counted(len(odd), 'image has a name', 'images have names')} that is no text in UTF-8"
+            f" ({first_few(odd)}); rename them"
+        )
+    return names

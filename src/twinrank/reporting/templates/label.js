@@ -3,6 +3,9 @@ const ZOOMS = [1, 1.5, 2, 3, 4, 6];
 const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
 const state = { rater: "", queue: [], unsent: [], current: null, shown: 0, zoom: 0, asking: null, busy: false, undoing: false, turn: 0 };
 
+// A server that is not there, or one whose disk is full, may keep an answer later.
+const why = (error) => (error.status ? `The server cannot go on: ${error.message}.` : "The server does not answer.");
+
 function progress(found) {
   const reached = found.connected
     ? "All images are connected, so the next pairs are those that tell most."
@@ -24,7 +27,7 @@ async function send() {
       trouble("");
     } catch (error) {
       if (!(error.status < 500)) {
-        trouble(`The server does not answer. ${state.unsent.length} of your answers wait here; keep this page open.`);
+        trouble(`${why(error)} ${state.unsent.length} of your answers wait here; keep this page open.`);
         await pause(1000);
         continue;
       }
@@ -76,7 +79,7 @@ async function advance() {
       if (!state.queue.length) await pause(100);
       else if (!state.unsent.length) trouble("");
     } catch (error) {
-      trouble(error.status < 500 ? `No next pair: ${error.message}` : "The server does not answer. This page tries again.");
+      trouble(error.status < 500 ? `No next pair: ${error.message}` : `${why(error)} This page tries again.`);
       await pause(1000);
     }
     if (turn !== state.turn) return;
@@ -216,7 +219,7 @@ async function refresh() {
   try {
     standings(await call("api/standings"));
   } catch (error) {
-    at("verdict").textContent = "The server does not answer. This page tries again.";
+    at("verdict").textContent = `${why(error)} This page tries again.`;
   }
 }
 
