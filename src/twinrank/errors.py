@@ -42,9 +42,17 @@ def one_line(text: str) -> str:
     Control characters, such as a line break in a file's name, are escaped. A word of more than 500 characters
     loses its middle, and so does a text of more than 2,000.
     """
-    escaped = "".join(map(_escaped, text))
-    words = [shortened(word, LONGEST_WORD) for word in escaped.split(" ")]
+    words = [shortened(word, LONGEST_WORD) for word in printable(text).split(" ")]
     return shortened(" ".join(words), LONGEST_LINE)
+
+
+def printable(text: str) -> str:
+    r"""A text that a terminal shows as it is: control characters, also line breaks, are escaped.
+
+    >>> printable("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
+    """
+    return "".join(map(_escaped, text))
 
 
 def shortened(text: str, longest: int) -> str:

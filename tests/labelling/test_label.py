@@ -25,9 +25,13 @@ from twinrank.data.images.files import image_files
 from twinrank.data.judgements import load_pairs
 from twinrank.data.source import Source
 from twinrank.labelling.storage import LabelStore
+from twinrank.workflows import fit_plan
 
 SET = Path(__file__).parents[1] / "typefaces"
-QUESTION = "Which word is <b>bolder</b>?"
+QUESTION = "Which word is <b>bolder</b>\x1b[31m?"
+RATER, IMAGE = "<b onclick=alert(1)>Ada&\"'", "\x1b[31m<img src=x onerror=alert(1)>&\"'.png"
+"""Names that others may choose; they stay text everywhere."""
+BOLD = "word_0001.png"
 BY_PAGE, BY_EACH = 200, 20
 JUDGE = """(async () => {
   const truth = %s;
@@ -38,6 +42,15 @@ JUDGE = """(async () => {
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
   }
   while (state.unsent.length) await pause(2);
+})()"""
+
+FULL = """(async () => {
+  const ask = window.fetch;
+  window.fetch = async () => new Response('{"detail": "judgements.db: full"}', { status: 503 });
+  document.querySelector('[data-outcome=skip]').click();
+  while (at('problem').hidden) await pause(2);
+  window.fetch = ask;
+  return at('problem').textContent;
 })()"""
 
 
@@ -59,20 +72,39 @@ class Served(NamedTuple):
         return error.value.code
 
 
+@pytest.fixture
+def escapes() -> Callable[[str], list[str]]:
+    """What of a text a terminal or a browser would take for more than text."""
+
+    def found(text: str) -> list[str]:
+        controls = [repr(letter) for letter in text if ord(letter) < 32 and letter not in "\n\t"]
+        return controls + [each for each in ("<img src=x", "<b onclick", "<b>bolder") if each in text]
+
+    return found
+
+
 @pytest.fixture(scope="module")
-def truth() -> list[float]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The typefaces; a bold one has a hostile name."""
+    folder = shutil.copytree(SET / "images", tmp_path_factory.mktemp("images") / "words")
+    (folder / BOLD).rename(folder / IMAGE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truth(images: Path) -> list[float]:
     with (SET / "truth.csv").open(newline="", encoding="utf-8") as file:
         score = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
-    return [score[path.name] for path in image_files(SET / "images")]
+    return [score[BOLD if path.name == IMAGE else path.name] for path in image_files(images)]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     database = tmp_path_factory.mktemp("label") / "judgements.db"
-    command = ["label", str(SET / "images"), "--out", str(database), "--question", QUESTION, "--port", "0"]
+    command = ["label", str(images), "--out", str(database), "--question", QUESTION, "--port", "0"]
     process = subprocess.Popen([sys.executable, "-m", "twinrank", *command], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline().startswith(f"{database}: 60 images, question: Which word")
+    assert process.stdout.readline() == f"{database}: 60 images, question: Which word is <b>bolder</b>\\x1b[31m?\n"
     url = process.stdout.readline().split()[0]
     yield Served(process, url, database)
     process.kill()
@@ -80,8 +112,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     process.stdout.close()
 
 
-def test_requests_get_no_file_but_the_images(served: Served) -> None:
-    files = image_files(SET / "images")
+def test_requests_get_no_file_but_the_images(served: Served, images: Path) -> None:
+    files = image_files(images)
     assert "torch" not in Path(f"/proc/{served.process.pid}/maps").read_text(encoding="utf-8")
     assert served.call("images/7") == files[7].read_bytes()
     assert [served.refusal(f"images/{number}") for number in ("60", "-1", "9" * 30)] == [404, 404, 404]
@@ -98,12 +130,18 @@ def test_requests_get_no_file_but_the_images(served: Served) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_a_rater_judges_on_the_page(
-    served: Served, truth: list[float], called: Callable[..., CompletedProcess[str]], tmp_path: Path
+    served: Served,
+    images: Path,
+    truth: list[float],
+    called: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+    escapes: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Browser(tmp_path) as browser:
         browser.open(served.url, 380)
         assert browser.run("document.querySelector('.question').textContent") == QUESTION
-        browser.run("at('name').value = 'Ada'; at('enter').requestSubmit()")
+        browser.run(f"at('name').value = {json.dumps(RATER)}; at('enter').requestSubmit()")
         browser.run(JUDGE % (json.dumps(truth), BY_PAGE))
         assert browser.run("document.documentElement.scrollWidth") == 380
         before = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
@@ -115,25 +153,39 @@ def test_a_rater_judges_on_the_page(
         # The pair that waited comes next, and a button does what its key does.
         shown = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
         assert shown == before
-        browser.run("document.querySelector('[data-outcome=skip]').click()")
+        assert browser.run(FULL).endswith("judgements.db: full. 1 of your answers wait here; keep this page open.")
         browser.run("(async () => { while (state.unsent.length || state.busy) await pause(2) })()")
         unnamed = (
             "[...document.querySelectorAll('button')].filter((each) => !(each.ariaLabel || each.textContent).trim())"
         )
         assert browser.run(f"{unnamed}.length") == 0
+        browser.run("at('tab-ranking').click()")
+        # A bold word comes to the upper end, once the ranking is up to date.
+        shown = f"at('order').textContent.includes({json.dumps(IMAGE)})"
+        browser.run(f"(async () => {{ while (!{shown}) {{ await refresh(); await pause(50); }} }})()")
+        assert browser.run("at('raters').querySelector('th').textContent") == RATER
         assert browser.problems == []
     assert served.call("api/standings")["raters"][0]["skipped"] == 1
     # While the server runs.
-    fitted = called("fit", served.database, "--images", SET / "images", "--out", "fit", "--minutes", "0", cwd=tmp_path)
+    quick = "--minutes", "0", "--size", "64", "--fit", "pad"
+    monkeypatch.setattr(fit_plan, "_MOST_TIMED", 2)
+    fitted = called("fit", served.database, "--images", images, "--out", "fit", *quick, cwd=tmp_path)
     assert fitted.returncode == 0, fitted.stderr
+    assert "A rater who judged a pair again said the same in" in fitted.stdout
+    assert "left = left" not in fitted.stdout
+    ranked = called("rank", "fit", images, "--judgements", served.database, "--out", "again.csv", cwd=tmp_path)
+    for text in (fitted.stdout, fitted.stderr, ranked.stdout, ranked.stderr):
+        assert escapes(text) == []
+    for page in (tmp_path / "fit" / "ranking.html", tmp_path / "fit" / "report.html", tmp_path / "again.html"):
+        assert escapes(page.read_text(encoding="utf-8")) == []
     with (tmp_path / "fit" / "ranking.csv").open(newline="", encoding="utf-8") as file:
         score = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
-    scores = [score[path.name] for path in image_files(SET / "images")]
-    assert np.corrcoef(rankdata(scores), rankdata(truth))[0, 1] > 0.95
+    scores = [score[path.name] for path in image_files(images)]
+    assert np.corrcoef(rankdata(scores), rankdata(truth))[0, 1] > 0.9
 
 
 def test_a_killed_server_loses_nothing(
-    served: Served, truth: list[float], called: Callable[..., CompletedProcess[str]], tmp_path: Path
+    served: Served, images: Path, truth: list[float], called: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     def judge(rater: str) -> list[int]:
         kept, answer = [], {}
@@ -165,8 +217,8 @@ def test_a_killed_server_loses_nothing(
     assert (exported.y == votes.y).all()
     assert (exported.tie == votes.tie).all()
 
-    pairs = load_pairs(database, source=Source(SET / "images"))
-    names = np.array([path.name for path in image_files(SET / "images")])
+    pairs = load_pairs(database, source=Source(images))
+    names = np.array([path.name for path in image_files(images)])
     score = dict(zip(names.tolist(), truth, strict=True))
     right = np.array([np.sign(score[left] - score[right]) for left, right in zip(votes.left, votes.right, strict=True)])
     assert pairs.y is not None
@@ -175,6 +227,6 @@ def test_a_killed_server_loses_nothing(
     store = LabelStore(database)
     assert [row.id for row in store.rows() if row.open and row.rater == "Bo"] == [waiting[0]["id"]]
     store.answer(waiting[0]["id"], "Bo", "left")
-    after = load_pairs(database, source=Source(SET / "images"))
+    after = load_pairs(database, source=Source(images))
     assert (len(after), after.sha256 == pairs.sha256) == (len(pairs) + 1, False)
     store.close()

@@ -19,6 +19,7 @@ from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import listening, progress_bars, say
 from twinrank.config import SPLITS, BenchmarkConfig, FreshConfig, require_splits
 from twinrank.core.messages import counted
+from twinrank.errors import printable
 
 
 def fetch(source: Annotated[OptionalFile, tyro.conf.arg(name="from")] = None) -> None:
@@ -85,7 +86,7 @@ def check(files: FileArguments, flags: Annotated[ImageFlags, tyro.conf.arg(name=
 
     with listening() as context:
         report = check_pairs(files, flags.source(), context)
-    print("\n".join(report.lines))
+    print("\n".join(map(printable, report.lines)))
 
 
 def show(

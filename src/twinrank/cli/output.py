@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from twinrank.core.context import Context
+from twinrank.errors import printable
 
 _ASCII = str.maketrans(
     {
@@ -55,8 +56,8 @@ def print_anything() -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once; names in it may be those of others."""
+    print(printable(line), flush=True)
 
 
 def fail(line: str, status: int) -> NoReturn:
@@ -124,7 +125,7 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
 
     for key, each in read_run(run).metrics.items():
         if stems is None or key in stems:
-            print("\n".join(metrics_lines(each)))
+            print("\n".join(map(printable, metrics_lines(each))))
 
 
 def print_records(records: Sequence[dict[str, Any]]) -> None:
@@ -137,7 +138,7 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
     from twinrank.reporting.metrics_lines import metrics_lines
 
     for record in records:
-        print("\n".join(metrics_lines(metrics_of(Path(record["data"]["path"]).stem, record))))
+        print("\n".join(map(printable, metrics_lines(metrics_of(Path(record["data"]["path"]).stem, record)))))
 
 
 def given_command() -> str:

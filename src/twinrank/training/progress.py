@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from twinrank.errors import printable
 from twinrank.training.hooks import Hooks, Item
 
 
@@ -47,5 +48,5 @@ class EpochProgress(Hooks):
         )
 
     def say(self, line: str) -> None:
-        """Show a line of its own."""
-        self._console.print(line)
+        """Show a line of its own; names in it may be those of others."""
+        self._console.print(printable(line))

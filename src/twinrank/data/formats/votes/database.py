@@ -16,6 +16,8 @@ ENDINGS = (".db", ".sqlite", ".sqlite3")
 """How names of databases end."""
 COLUMNS = ("left", "right", "winner", "rater", "time", "drawn", "seconds")
 """Columns of the table: ``winner`` has the name of an image, or ``tie``."""
+KIND = "twinrank label"
+"""Name of the format."""
 _ROLES = {role: role for role in ("left", "right", "winner", "rater")}
 _LONGEST = 1_000_000
 """Bytes of a text or a statement that are accepted."""
@@ -62,7 +64,7 @@ def read_database(path: Path) -> Cells:
         raise InputError(f"{path}: no judgement in it yet; judge some pairs with twinrank label")
     lines, *columns = zip(*rows, strict=True)
     cells = {name: [*map(as_text, column)] for name, column in zip(COLUMNS, columns, strict=True)}
-    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind="twinrank label")
+    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind=KIND)
 
 
 @contextmanager

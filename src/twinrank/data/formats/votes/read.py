@@ -12,7 +12,7 @@ from twinrank.core.memory import require_memory
 from twinrank.core.messages import counted
 from twinrank.data.formats.labels import id_defects
 from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
-from twinrank.data.formats.votes.database import MAGIC, read_database
+from twinrank.data.formats.votes.database import KIND, MAGIC, read_database
 from twinrank.data.formats.votes.dialects import chosen_rows, scenes
 from twinrank.data.formats.votes.folders import find_table, read_patches
 from twinrank.data.formats.votes.json_tables import read_json_table
@@ -63,7 +63,11 @@ def read_votes(
         cells = chosen_rows(cells, columns)
     table = _votes(cells, find_roles(cells, columns))
     *content, how = table.summary
-    how = f"{how}; columns as stated in training" if as_recorded else how
+    if as_recorded:
+        how = f"{how}; columns as stated in training"
+    elif cells.kind == KIND and not columns:
+        # Its columns are always the same, and nobody can read them otherwise.
+        how = ""
     return replace(table, stated=columns, summary=(*content, how))
 
 

@@ -26,7 +26,8 @@ class VoteTable:
         left_group: Group of the left image, such as a patient or a place, (N,); None without groups.
         right_group: Group of the right image, (N,).
         lines: Line of the file, or number of the entry, of each judgement, counted from 1, (N,).
-        summary: What the table holds, in words before and after the number of images; and how its columns were read.
+        summary: What the table holds, in words before and after the number of images; and how its columns were read,
+            empty where they can be read in one way only.
         ignored: Columns that were not read.
         stated: What was stated about columns, see :func:`twinrank.data.formats.votes.read.read_votes`.
     """
@@ -55,14 +56,15 @@ class VoteTable:
         return self.left_group is not None or self.right_group is not None
 
     @property
-    def understood(self) -> tuple[str, str]:
-        """Two lines: what the table holds, each name as an image of its own, and how its columns were read."""
+    def understood(self) -> tuple[str, ...]:
+        """Lines: what the table holds, each name as an image of its own, and how its columns were read."""
         return self.described(len({*self.left, *self.right}))
 
-    def described(self, images: int) -> tuple[str, str]:
+    def described(self, images: int) -> tuple[str, ...]:
         """The same with the number of different images, where it is known."""
         before, after, how = self.summary
-        return f"{before}{counted(images, 'image', 'images')}{after}", how
+        first = f"{before}{counted(images, 'image', 'images')}{after}"
+        return (first, how) if how else (first,)
 
     def select(self, rows: np.ndarray) -> "VoteTable":
         """Some judgements, in the order given.
