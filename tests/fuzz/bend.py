@@ -15,7 +15,7 @@ _VALUES: tuple[Any, ...] = (
 )
 _RAW = (_LONG, "-" + _LONG, "[" * 100_000, '"\\ud800"', "1e999")
 """Text in place of a value, which a writer of JSON would not write."""
-_ODD = (
+ODD = (
     b"\0",
     b"\xff\xfe",
     b"\xef\xbb\xbf",
@@ -67,7 +67,19 @@ def _replaced(path: Path, random: Random) -> str:
 
 
 def _bend_bytes(path: Path, random: Random) -> str:
-    content = bytearray(path.read_bytes())
+    content, how = bent_bytes(path.read_bytes(), random)
+    path.write_bytes(content)
+    return how
+
+
+def bent_bytes(given: bytes, random: Random) -> tuple[bytes, str]:
+    """Bytes that are cut, changed, repeated, removed, or replaced, and what was done.
+
+    Args:
+        given: Bytes.
+        random: What is drawn from.
+    """
+    content = bytearray(given)
     how = random.choice(["cut", "changed", "repeated", "inserted", "removed", "zeros", "noise"])
     at = random.randrange(len(content) + 1)
     end = min(len(content), at + random.choice([1, 4, 64, 4096]))
@@ -81,19 +93,18 @@ def _bend_bytes(path: Path, random: Random) -> str:
         case "repeated":
             content[at:at] = content[at:end] * random.choice([1, 2, 50])
         case "inserted":
-            content[at:at] = random.choice(_ODD)
+            content[at:at] = random.choice(ODD)
         case "removed":
             del content[at:end]
         case "zeros":
             content[at:end] = bytes(end - at)
         case "noise":
             content[at:end] = random.randbytes(end - at)
-    path.write_bytes(content)
-    return f"{how} at {at}"
+    return bytes(content), f"{how} at {at}"
 
 
 def _bend_json(path: Path, random: Random) -> str:
-    text, what = _bent_text(path.read_text(encoding="utf-8"), random)
+    text, what = bent_text(path.read_text(encoding="utf-8"), random)
     path.write_text(text, encoding="utf-8")
     return what
 
@@ -101,7 +112,7 @@ def _bend_json(path: Path, random: Random) -> str:
 def _bend_lines(path: Path, random: Random) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     number = random.randrange(len(lines))
-    text, what = _bent_text(lines[number], random)
+    text, what = bent_text(lines[number], random)
     lines[number] = text.replace("\n", " ")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"line {number}: {what}"
@@ -110,7 +121,7 @@ def _bend_lines(path: Path, random: Random) -> str:
 def _bend_header(path: Path, random: Random) -> str:
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
-    text, what = _bent_text(content[8 : 8 + length].decode(), random)
+    text, what = bent_text(content[8 : 8 + length].decode(), random)
     header = text.encode(errors="surrogatepass")
     path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
     return f"header: {what}"
@@ -142,8 +153,13 @@ def _bend_arrays(path: Path, random: Random) -> str:
     return f"{name}: {how}"
 
 
-def _bent_text(text: str, random: Random) -> tuple[str, str]:
-    """JSON with one value that is gone or another one, and what was done."""
+def bent_text(text: str, random: Random) -> tuple[str, str]:
+    """JSON with one value that is gone or another one, and what was done.
+
+    Args:
+        text: JSON.
+        random: What is drawn from.
+    """
     value = json.loads(text)
     *parents, last = places = random.choice([*_places(value)]) or ("",)
     if places == ("",):

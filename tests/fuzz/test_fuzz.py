@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.trial import trial
+from tests.fuzz.visit import visit
 from tests.fuzz.world import TARGETS, make_world
 
 
@@ -23,3 +24,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_bent_file_is_read_or_refused(world: Path, name: str, seed: int) -> None:
     done = trial(world, world.with_name(name), name, Random(seed))
     assert done.problem is None, f"{done.problem}: {done.what}\n{done.text[-2000:]}"
+
+
+def test_requests_of_any_content_lose_no_answer(world: Path) -> None:
+    done = visit(world, world.with_name("visited"), Random(0), 60)
+    assert not done.problems, "\n".join(done.problems)
+    assert done.kept > 5
+    assert min(done.counts["answered"], done.counts["refused in one line"]) > 30

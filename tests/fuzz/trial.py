@@ -18,13 +18,14 @@ from tests.fuzz.world import TARGETS, copied
 from twinrank.cli.main import main
 
 # What commands import late, so that not every child does.
-for late in ("inference.evaluate", "reporting.plots", "workflows.rank", "workflows.report", "workflows.verify"):
-    importlib.import_module(f"twinrank.{late}")
+_OURS = ("inference.evaluate", "labelling.server", "reporting.plots", "workflows.rank", "workflows.report")
+for late in (*(f"twinrank.{name}" for name in (*_OURS, "workflows.verify")), "scipy.stats"):
+    importlib.import_module(late)
 
 SECONDS, MEMORY = 60, 6 << 30
 """A command that takes longer hangs; one that takes more bytes of address space fails."""
 _CRASHED = 98
-_LONGEST = 1_500
+LONGEST = 1_500
 """Characters of a message."""
 
 
@@ -53,7 +54,7 @@ class Trial(NamedTuple):
         lines = [line for line in self.text.splitlines() if line.startswith("twinrank: error")]
         if self.status == 2 and len(lines) != 1:
             return "does not say what is wrong in one line"
-        if any(len(line) > _LONGEST for line in lines):
+        if any(len(line) > LONGEST for line in lines):
             return "says too much"
         if any(ord(letter) < 32 and letter not in "\n\t\r" for letter in self.text):
             return "prints control characters"
@@ -82,9 +83,7 @@ def trial(world: Path, folder: Path, name: str, random: Random) -> Trial:
 def _run(words: Sequence[str], folder: Path) -> tuple[int | None, str, int]:
     """Exit status, output, and bytes of memory of a command in a child process."""
     with tempfile.TemporaryFile() as out:
-        child = os.fork()
-        if not child:
-            _become(words, folder, out.fileno())
+        child = started(words, folder, out.fileno())
         until, status, usage = time.monotonic() + SECONDS, None, None
         while status is None and time.monotonic() < until:
             done, found, usage = os.wait4(child, os.WNOHANG)
@@ -98,6 +97,19 @@ def _run(words: Sequence[str], folder: Path) -> tuple[int | None, str, int]:
         assert usage is not None
         out.seek(0)
         return status, out.read().decode(errors="replace"), usage.ru_maxrss * 1024
+
+
+def started(words: Sequence[str], folder: Path, out: int) -> int:
+    """The number of a process that runs a command.
+
+    Args:
+        words: Command line, without ``twinrank``.
+        folder: Its working folder.
+        out: File descriptor of its output.
+    """
+    if not (child := os.fork()):
+        _become(words, folder, out)
+    return child
 
 
 def _become(words: Sequence[str], folder: Path, out: int) -> None:
