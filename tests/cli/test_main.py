@@ -1,7 +1,10 @@
+import io
 import json
 import re
 import subprocess
 from collections.abc import Callable
+from contextlib import chdir, redirect_stdout
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,12 +30,14 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def done(twinrank: Call, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(mnist: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small recipe has been run."""
-    folder = tmp_path_factory.mktemp("user")
-    result = twinrank("run", "demo", *SMALL, "--threads", "1", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert "accuracy" in result.stdout
+    from twinrank.cli.main import main
+
+    folder, printed = tmp_path_factory.mktemp("user"), io.StringIO()
+    with chdir(folder), redirect_stdout(printed):
+        main(["run", "demo", *SMALL, "--threads", "1"])
+    assert "accuracy" in printed.getvalue()
     return folder
 
 
@@ -169,9 +174,12 @@ def test_fresh_pairs_are_written_and_never_beside_a_benchmark(called: Call, mnis
     assert not (tmp_path / "d" / "train.npz").exists()
 
 
-def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from twinrank.cli.main import main
+    from twinrank.models import profile
 
+    # Both forms show the same, which takes long to find.
+    monkeypatch.setattr(profile, "describe_models", cache(profile.describe_models))
     main(["models"])
     lines = capsys.readouterr().out.splitlines()
     listed = {line.split()[0]: line.split()[1:4] for line in lines[1:-2]}

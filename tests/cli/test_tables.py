@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = str(TYPEFACES / "votes.csv")
     main(["data", "split", table, *IMAGES, "--shares", "0.5,0.3,0.2", "--out", str(folder)])
     files = ["--train", str(folder / "train.csv"), "--val", str(folder / "val.csv")]
-    quick = ["--width", "8", "--epochs", "1", "--batch-size", "128"]
+    quick = ["--width", "8", "--epochs", "1", "--batch-size", "128", "--views", "1"]
     main(["train", "order_net", *files, *IMAGES, *SMALL, *quick, "--out", str(folder / "run")])
     return folder
 
