@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-photos test lint docs package fuzz bench clean
+.PHONY: help demo demo-photos test test-ray lint docs package fuzz bench clean
 
 help:  ## list these targets
 	@echo "usage: make TARGET"
@@ -20,6 +20,10 @@ demo-photos: .venv/installed-photos  ## rank 2,000 photographs of solar cells by
 
 test: .venv/installed-dev lint  ## run the linters, the type checker and every test
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-ray: .venv/installed-dev  ## run the tests that start a Ray cluster
+	$(INSTALL) -e '.[ray]'
+	$(BIN)/python -m pytest -m ray tests/training/test_ray.py
 
 lint: .venv/installed-dev  ## run the linters and the type checker
 	$(BIN)/ruff check

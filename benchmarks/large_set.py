@@ -56,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = make(given.folder, given.images, given.judgements, given.size)
     prepare_cpu(available_threads())
     started, figures = time.perf_counter(), {"images": given.images, "judgements": given.judgements}
+    used_before = time.process_time()
     data = load_pairs(table, source=Source(given.folder / "images"))
     figures |= {"load_seconds": round(time.perf_counter() - started, 1), "load_peak_mb": round(peak_memory() / 1e6)}
+    figures |= {"load_cpu_seconds": round(time.process_time() - used_before, 1)}
     config, side = entry("order_net").train, min(data.images.shape[1:])
     model = create_model("order_net", channels=3, image_size=side)
     batches = Batches(data, config, torch.device("cpu"))

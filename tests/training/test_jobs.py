@@ -1,7 +1,9 @@
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from tests.workflows.test_grid import in_process
 from twinrank.cli.main import main
 from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.context import Context
+from twinrank.core.executors import Outcome, Work
 from twinrank.core.files import sha256
 from twinrank.errors import InputError
 from twinrank.inference.evaluate import evaluate
@@ -21,10 +24,13 @@ from twinrank.training.checks import finished
 from twinrank.training.jobs import Job, JobStates, run_jobs
 from twinrank.training.train import train
 from twinrank.training.watch import jobs_table
+from twinrank.workflows.recipe import seeds_recipe
+from twinrank.workflows.seeds import train_seeds
 
 TINY = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
 OPTIONS = {"width": 4}
 ONE = Context(threads=1)
+SCRIPT = Path(__file__).parents[2] / "examples" / "slurm_array.sh"
 
 
 def jobs(folder: Path, data: Path, **changes: Any) -> list[Job]:
@@ -32,29 +38,88 @@ def jobs(folder: Path, data: Path, **changes: Any) -> list[Job]:
     return [Job(folder / f"seed_{config.seed}", *files, RunSpec("order_net", config, OPTIONS)) for config in configs]
 
 
-def test_jobs_run_beside_each_other_and_finished_ones_are_skipped(
+def test_two_commands_share_their_jobs_and_finished_ones_are_skipped(
     benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The other command is a task of a SLURM array, which trains the second of the seeds."""
     files = benchmark_folder / "train.npz", benchmark_folder / "val.npz"
+    changes = ("train.epochs=2", "train.batch_size=64", "options.width=4")
+    out, recipe = tmp_path / "seeds", seeds_recipe("order_net", "42,2023", changes=changes)
+    task = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_CPUS_PER_TASK": "1", "DATA": str(benchmark_folder), "OUT": str(out)}
+    (tmp_path / "twinrank").write_text(f'#!/bin/sh\nexec {sys.executable} -m twinrank "$@"\n')
+    (tmp_path / "twinrank").chmod(0o755)
+    flags = [part for change in changes for part in ("--set", change)]
+    env = os.environ | task | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    other = subprocess.Popen(["bash", SCRIPT, *flags], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     shown: list[JobStates] = []
-    assert (
-        run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=shown.append, threads=2, workers=2))
-        == {}
-    )
+    both = Context(show=shown.append, threads=2, workers=2)
+    assert train_seeds(recipe, *files, out, context=both) == {}
+    printed, errors = other.communicate(timeout=60)
+    assert other.returncode == 0, errors
+    assert b"seed_2023: val " in printed
     assert any(len(states.running) == 2 for states in shown)
-    weights = [RunFolder(job.folder).weights for job in jobs(tmp_path / "seeds", benchmark_folder)]
-    alone = train(RunSpec("order_net", replace(TINY, seed=2), OPTIONS), *files, tmp_path / "alone", context=ONE)
+    for seed in (42, 2023):
+        log = (out / f"seed_{seed}.log").read_text()
+        assert log.count(" 1/2  loss") == log.count(" 2/2  loss") == 1, "no job is done twice"
+    alone = train(recipe.runs["seed_2023"], *files, tmp_path / "alone", context=ONE)
+    weights = [RunFolder(out / name).weights for name in recipe.runs]
     assert sha256(weights[1]) == sha256(alone.weights), "beside others it trains as alone"
     before = [path.stat().st_mtime_ns for path in weights]
     shown.clear()
-    assert run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=shown.append)) == {}
-    assert [path.stat().st_mtime_ns for path in weights] == before
-    assert not any(states.running for states in shown)
     capsys.readouterr()
     with jobs_table() as show:
-        run_jobs(jobs(tmp_path / "seeds", benchmark_folder), context=Context(show=show))
-    printed = capsys.readouterr().err.splitlines()
-    assert [line[: len("seed_1: epoch 2/2")] for line in printed] == ["seed_1: epoch 2/2", "seed_2: epoch 2/2"]
+        assert train_seeds(recipe, *files, out, context=Context(show=show)) == {}
+        assert train_seeds(recipe, *files, out, context=Context(show=shown.append)) == {}
+    assert [path.stat().st_mtime_ns for path in weights] == before
+    assert not any(states.running for states in shown)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("  ")[0] for line in lines] == ["seed_42: epoch 2/2", "seed_2023: epoch 2/2"]
+
+
+def test_a_task_of_a_slurm_array_needs_its_number() -> None:
+    assert subprocess.run(["bash", "-n", SCRIPT], check=False).returncode == 0
+    for number in ("", "4", "x"):
+        env = os.environ | {"SLURM_ARRAY_TASK_ID": number}
+        refused = subprocess.run(["bash", SCRIPT], env=env, capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr == "SLURM_ARRAY_TASK_ID must be 0 to 3; submit this script with sbatch\n"
+
+
+class Ended:
+    """Work of an executor that has ended."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = lambda: outcome
+
+    def ended(self) -> bool:
+        return True
+
+    def stop(self) -> None: ...
+
+
+class Losing:
+    """An executor whose work ends as was arranged, by name of the job."""
+
+    workers = 2
+
+    def __init__(self, outcomes: dict[str, list[Outcome]]) -> None:
+        self.outcomes = outcomes
+
+    def start(self, work: Work) -> Ended:
+        return Ended(self.outcomes[work.arguments[1].name].pop(0))
+
+
+def test_a_job_is_done_again_where_its_machine_is_lost_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, taken = Outcome("lost", "gone"), Outcome("taken", "another process")
+    losing = Losing({"seed_1": [lost, taken, lost, Outcome("done")], "seed_2": [lost] * 3})
+    monkeypatch.setattr("twinrank.training.jobs.executor_of", lambda *_: nullcontext(losing))
+    monkeypatch.setattr("twinrank.training.jobs._POLL_SECONDS", 0)
+    said: list[str] = []
+    assert run_jobs(jobs(tmp_path, tmp_path), context=Context(said.append)) == {"seed_2": "gone"}
+    assert sorted(said) == [f"seed_{seed}: gone; it goes on elsewhere" for seed in (1, 1, 2, 2)]
+    assert losing.outcomes == {"seed_1": [], "seed_2": []}
 
 
 def test_a_job_that_fails_stops_those_alone_that_it_was_to_teach(benchmark_folder: Path, tmp_path: Path) -> None:

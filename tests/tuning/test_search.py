@@ -13,12 +13,14 @@ import pytest
 from optuna.trial import TrialState
 
 from twinrank.config import RunSpec
+from twinrank.core.context import Context
 from twinrank.core.locks import is_locked
 from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError, Interrupted
 from twinrank.models.registry import entry
-from twinrank.tuning.search import Search, SharedStudy, TrialHooks, run_search
+from twinrank.tuning.search import Search, SharedStudy, TrialHooks
 from twinrank.tuning.space import Range, Space
+from twinrank.tuning.workers import run_search
 
 TINY = {"epochs": 3, "batch_size": 192}
 SPACE: Space = {"train.lr": Range(1e-3, 1e-1, log=True), "options.width": [4, 6]}
@@ -123,7 +125,7 @@ def test_a_search_is_shared_with_a_process_and_its_trial_taken_over_when_that_is
         killer.join()
 
     monkeypatch.setattr(SharedStudy, "work", work_beside_a_frozen_process)
-    outcomes = run_search(requested, workers=2).outcomes()
+    outcomes = run_search(requested, Context(workers=2)).outcomes()
     assert [outcome["state"] for outcome in outcomes] == ["failed", "complete", "complete", "complete"]
     assert outcomes[3]["values"] == outcomes[0]["values"]
     assert not requested.run(0).path.exists()

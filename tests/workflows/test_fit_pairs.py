@@ -204,4 +204,6 @@ def test_folds_of_a_table_are_read_like_the_table(tmp_path: Path) -> None:
     assert fitted.images.shape[1:] == (16, 16)
     assert fitted.path.name == "development_0_fitted.rows.npz"
     assert not set(fitted.row_ids) & set(stop.row_ids)
-    assert 0 < folded.cost < 7
+    cost = folded.cost(tmp_path / "folds", Context(workers=1))
+    assert 0 < cost < 7
+    assert folded.cost(tmp_path / "folds", Context(workers=100)) == pytest.approx(cost / 7)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from twinrank.api.values import as_path
+from twinrank.core.machine import require_threads
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.data.stream import stream_pairs
 from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import PRETRAINED
-from twinrank.training.checks import require_threads
 
 __all__ = ["PairPredictor", "load_predictor"]
 

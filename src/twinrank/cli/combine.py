@@ -21,6 +21,7 @@ from twinrank.cli.arguments import (
     existing_path,
     require_train,
 )
+from twinrank.cli.executor import ExecutorFlags
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
 from twinrank.config import DISTILL_WEIGHT, SPLITS, GridSpec, Mode
@@ -43,8 +44,8 @@ def grid(
     stop_share: float = 0.1,
     seed: int = 42,
     changes: Changes = (),
-    workers: int = 1,
     threads: Threads = None,
+    places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
 ) -> None:
     """Train base models for a stack, and keep their out-of-fold predictions.
 
@@ -66,8 +67,8 @@ def grid(
         stop_share: Share of train that chooses epochs, and is not fitted.
         seed: Seed of the folds.
         changes: Value that differs from the recipe, for example train.epochs=3.
-        workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
+        places: Where trainings run.
     """
     from twinrank.ensembling.fold_count import require_folds
     from twinrank.workflows.recipe import choose_models, read_recipe
@@ -84,7 +85,7 @@ def grid(
     out = Path("runs") / mode if out is None else out
     spec, source = GridSpec(mode, runs, folds, stop_share, seed), Source(images, columns or {})
     with jobs_table() as show:
-        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        context = places.on(Context(say, show=show, command=given_command(), threads=threads))
         failed = fill_ledger(spec, out, *files, source=source, context=context)
     print(f"ledger: {out / LEDGER}")
     require_all_done(failed)

@@ -22,6 +22,7 @@ from twinrank.cli.arguments import (
     Threads,
     require_train,
 )
+from twinrank.cli.executor import ExecutorFlags
 from twinrank.cli.output import given_command, listening, print_metrics, progress_bars, say
 from twinrank.core.context import Context
 
@@ -38,6 +39,7 @@ def fit(
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white",
     seed: int = 0,
     threads: Threads = None,
+    places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
 ) -> None:
     """Fit what suits your judgements, rank all images, and say how good it is.
 
@@ -56,6 +58,7 @@ def fit(
         background: Colour behind transparent pixels, and of margins.
         seed: Seed of all random numbers.
         threads: CPU threads; all cores by default.
+        places: Where networks are fitted, where several may be at a time.
     """
     from twinrank.data.images.reading import Reading
     from twinrank.data.source import Source
@@ -66,7 +69,7 @@ def fit(
     size = LARGE if size is None and fit is not None else size
     source = Source(images, columns or {}, Reading(size, fit or "resize", background=background))
     with listening() as context:
-        context = replace(context, threads=threads)
+        context = places.on(replace(context, threads=threads))
         made = fit_judgements(judgements, out, source, minutes=minutes, seed=seed, groups=groups, context=context)
     for line in made.found["said"]:
         print(line)
@@ -86,7 +89,7 @@ def run(
     columns: Columns = None,
     changes: Changes = (),
     threads: Threads = None,
-    workers: int = 1,
+    places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
 ) -> None:
     """Run a recipe from data to a report; begin with 'twinrank run demo'.
 
@@ -108,7 +111,7 @@ def run(
         columns: Columns of a table where their names do not tell, such as left=photo_1,right=photo_2.
         changes: Value that differs from the recipe, for example train.epochs=3.
         threads: CPU threads; all cores by default.
-        workers: Trainings at a time; they share the threads.
+        places: Where trainings run.
     """
     from twinrank.workflows.recipe import read_recipe
 
@@ -122,7 +125,7 @@ def run(
 
     out = Path("runs") / Path(recipe).stem if out is None else out
     with progress_bars() as progress, jobs_table() as show:
-        context = Context(say, progress, show, given_command(), threads, workers)
+        context = places.on(Context(say, progress, show, given_command(), threads))
         source = Source(images, columns or {})
         own = None if train is None else own_files(train, val, test, out / "data", source, chosen, context)
         failed = run_recipe(chosen, out, data, own, context=context)

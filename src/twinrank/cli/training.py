@@ -18,6 +18,7 @@ from twinrank.cli.arguments import (
     RunArgument,
     Threads,
 )
+from twinrank.cli.executor import ExecutorFlags
 from twinrank.cli.images import ImageFlags
 from twinrank.cli.output import given_command, say
 from twinrank.core.context import Context
@@ -71,10 +72,10 @@ def seeds(
     seeds: Seeds = "42,2023,2024,2025",
     out: OptionalFolder = None,
     simple: bool = False,
-    workers: int = 1,
     threads: Threads = None,
     changes: Changes = (),
     flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
+    places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
 ) -> None:
     """Train a network with several seeds, each into its own run folder.
 
@@ -87,10 +88,10 @@ def seeds(
         seeds: Seeds, separated by commas.
         out: Folder of the run folders, which are named seed_SEED; runs/MODEL_seeds by default.
         simple: A quarter of the epochs, for quick experiments.
-        workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own, for example train.epochs=3 or options.width=8.
         flags: Tables: their images and columns.
+        places: Where trainings run.
     """
     from twinrank.workflows.recipe import seeds_recipe
 
@@ -102,7 +103,7 @@ def seeds(
 
     out = Path("runs") / f"{folder_name(model)}_seeds" if out is None else out
     with jobs_table() as show:
-        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        context = places.on(Context(say, show=show, command=given_command(), threads=threads))
         failed = train_seeds(recipe, train, val, out, source=flags.source(), context=context)
     trained = [out / name for name in recipe.runs if name not in failed]
     if trained:
@@ -119,10 +120,10 @@ def tune(
     out: OptionalFolder = None,
     storage: OptionalText = None,
     retrain_seeds: Seeds = "1,2",
-    workers: int = 1,
     threads: Threads = None,
     changes: Changes = (),
     flags: Annotated[ImageFlags, tyro.conf.arg(name="")] = ImageFlags(),
+    places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
 ) -> None:
     """Search for better values, then train the best ones on fresh seeds.
 
@@ -137,10 +138,10 @@ def tune(
         out: Search folder; runs/MODEL_tune by default.
         storage: Database URL, for example sqlite:///search.db; a file in the folder by default.
         retrain_seeds: Seeds, separated by commas; "" trains nothing again.
-        workers: Trainings at a time; they share the threads.
         threads: CPU threads; all cores by default.
         changes: Value that differs from the network's own in all trials, for example train.epochs=3.
         flags: Tables: their images and columns.
+        places: Where trainings run.
     """
     from twinrank.tuning.space import read_space
     from twinrank.workflows.recipe import model_spec, parse_seeds
@@ -156,7 +157,7 @@ def tune(
 
     out = Path("runs") / f"{folder_name(model)}_tune" if out is None else out
     with jobs_table() as show:
-        context = Context(say, show=show, command=given_command(), threads=threads, workers=workers)
+        context = places.on(Context(say, show=show, command=given_command(), threads=threads))
         failed = tune(spec, chosen, train, val, out, trials, storage, fresh, source=flags.source(), context=context)
     print(search_text(read_json(out / SUMMARY)))
     require_all_done(failed)

@@ -21,6 +21,15 @@ def pick_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def visible_gpus() -> list[str]:
+    """The CUDA devices of this process, each as the variable ``CUDA_VISIBLE_DEVICES`` would name it alone."""
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # CUDA takes the names up to the first that it does not know.
+    names = [*map(str, range(count))] if named is None else [name.strip() for name in named.split(",")]
+    return names[:count]
+
+
 def prepare_cpu(threads: int) -> None:
     """Use this number of threads, flush denormals, and keep freed memory for the next step.
 

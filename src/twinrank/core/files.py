@@ -12,7 +12,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -68,6 +68,34 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def marker(folder: Path) -> Iterator[Path]:
+    """Give a file that is there, and locked, while the block lasts: whoever sees it sees the same folder.
+
+    What a killed process has left is removed as in :func:`replacing`.
+
+    Args:
+        folder: Its folder, which is made if necessary.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    with ExitStack() as kept:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            path = kept.enter_context(_temporary_beside(folder / "marker"))
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{folder}: cannot be written ({reason}); choose another place") from error
+        yield path
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that is written by :func:`replacing`, or a :func:`marker`."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+@contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     """A new file in the folder of ``path``, locked while its process lives, and removed unless it was renamed."""
     while True:
@@ -90,7 +118,7 @@ def _cut(name: str) -> str:
 def _kept(file: BinaryIO) -> bool:
     try:
         return try_lock(file, fcntl.LOCK_EX)
-    except OSError:  # A file system without locks: what is left there stays.
+    except InputError:  # A file system without locks: what is left there stays.
         return True
 
 
@@ -109,13 +137,13 @@ def _sweep(folder: Path) -> None:
     _swept.add(where)
     with suppress(OSError):
         for path in where.iterdir():
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            if is_temporary(path) and path.is_file():
                 _remove_unlocked(path)
 
 
 def _remove_unlocked(path: Path) -> None:
     # It may be another user's, or another process is faster.
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError, InputError), path.open("r+b") as file:
         if try_lock(file, fcntl.LOCK_EX):
             path.unlink()
 

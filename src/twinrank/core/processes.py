@@ -5,7 +5,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _PARENT = "TWINRANK_PARENT"
@@ -27,18 +27,27 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def safe_children() -> Iterator[None]:
-    """A block in which a library starts processes: they get :func:`child_environment`."""
-    before = {name: os.environ.get(name) for name in _safe()}
-    os.environ.update(_safe())
+def safe_children(changes: Mapping[str, str | None] | None = None) -> Iterator[None]:
+    """A block in which a library starts processes: they get :func:`child_environment`.
+
+    Args:
+        changes: Variables that differ from those of this process; None takes a variable away.
+    """
+    changed = {**_safe(), **(changes or {})}
+    before = {name: os.environ.get(name) for name in changed}
+    _change_environment(changed)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _change_environment(before)
+
+
+def _change_environment(changes: Mapping[str, str | None]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def end_with_parent() -> None:

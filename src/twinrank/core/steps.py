@@ -1,4 +1,7 @@
-"""Steps that are done once: a step with the same inputs and unchanged outputs is not done again."""
+"""Steps that are done once: a step with the same inputs and unchanged outputs is not done again.
+
+Several commands may keep steps in one file. Each reads what the others have added.
+"""
 
 import json
 import resource
@@ -29,7 +32,7 @@ class Steps:
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path = path
         self._say = say
-        self._done = _read(path) if path.exists() else []
+        self._read()
 
     @contextmanager
     def step(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[bool]:
@@ -40,7 +43,7 @@ class Steps:
             inputs: Everything that the outputs depend on, as JSON values.
             outputs: Files that the step writes.
         """
-        before = next((step for step in self._done if step["step"] == name), None)
+        before = next((step for step in self._read() if step["step"] == name), None)
         # As they will be read: JSON has no tuples.
         stored: dict[str, Any] = json.loads(json.dumps(inputs))
         unchanged = before and before["inputs"] == stored and all(map(Path.is_file, outputs))
@@ -52,25 +55,23 @@ class Steps:
         started = time.perf_counter()
         yield True
         seconds = time.perf_counter() - started
-        self._done = [step for step in self._done if step["step"] != name]
-        self._done.append(
-            {
-                "step": name,
-                "seconds": round(seconds, 1),
-                "peak_memory_mb": round(peak_memory() / 1e6),
-                "inputs": stored,
-                "outputs": digests(*outputs),
-            }
-        )
-        write_json(self._path, self._done)
+        done: StepRecord = {
+            "step": name,
+            "seconds": round(seconds, 1),
+            "peak_memory_mb": round(peak_memory() / 1e6),
+            "inputs": stored,
+            "outputs": digests(*outputs),
+        }
+        write_json(self._path, [*(step for step in self._read() if step["step"] != name), done])
         self._say(f"{name}: {seconds:,.1f} s")
 
-
-def _read(path: Path) -> list[StepRecord]:
-    try:
-        return read_record(path, list[StepRecord], "a list of steps")
-    except InputError as error:
-        raise InputError(f"{error}; without it all steps are done again") from error
+    def _read(self) -> list[StepRecord]:
+        if not self._path.exists():
+            return []
+        try:
+            return read_record(self._path, list[StepRecord], "a list of steps")
+        except InputError as error:
+            raise InputError(f"{error}; without it all steps are done again") from error
 
 
 def digests(*files: Path) -> dict[str, str]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinrank.config import RunSpec, TrainConfig
-from twinrank.core.machine import available_threads
-from twinrank.core.run_records import MAX_THREADS
+from twinrank.core.machine import require_threads
 from twinrank.errors import InputError
 from twinrank.models.names import FITTED_HEADS
 from twinrank.models.registry import entry
@@ -153,41 +152,6 @@ def require_augmentable(config: TrainConfig, data: Judgements) -> None:
         raise InputError("fresh pairs are not cropped; train without `crop` or without `fresh`")
     if channels == 1 and config.saturation + config.hue > 0:
         raise InputError(f"{data.path}: images are grey, so `saturation` and `hue` must be 0")
-
-
-def require_threads(threads: int) -> None:
-    """Make sure that so many threads are possible.
-
-    Raises:
-        InputError: They are not.
-    """
-    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"`threads` is {threads!r}; use 1 to {MAX_THREADS}")
-
-
-def require_workers(workers: int) -> None:
-    """Make sure that so many trainings at a time are possible.
-
-    Raises:
-        InputError: They are not.
-    """
-    if workers < 1:
-        raise InputError(f"`workers` is {workers}; use 1 or more")
-
-
-def divided(threads: int | None, workers: int) -> int:
-    """Threads for each of several processes.
-
-    Args:
-        threads: Threads for all of them; None is all cores.
-        workers: Number of processes.
-
-    Raises:
-        InputError: The threads are impossible.
-    """
-    threads = available_threads() if threads is None else threads
-    require_threads(threads)
-    return max(1, threads // max(1, workers))
 
 
 def holds(run: RunFolder, spec: RunSpec) -> bool:

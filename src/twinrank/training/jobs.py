@@ -1,25 +1,27 @@
-"""Many trainings: each in a process and a run folder of its own, so many at a time."""
+"""Many trainings: each in a process and a run folder of its own, so many at a time.
 
-import multiprocessing
-import os
-import sys
+Several commands may train the same jobs at the same time, also on several machines that share the folder. The process
+of a job locks the job's log, so that no other process does the job. Others wait until it is done.
+"""
+
 import time
-import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
-from twinrank.core.processes import end_with_parent, safe_children
+from twinrank.core.executors import Executor, Task, Work, executor_of, require_executor, threads_each
+from twinrank.core.locks import is_locked
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder, teacher_folders
-from twinrank.training.checks import divided, finished, holds, require_workers
+from twinrank.training.checks import finished, holds
 from twinrank.training.hooks import Hooks
 
 _POLL_SECONDS = 0.5
+_MOST_LOSSES = 3
+"""Machines that a job may be lost with. It may be the job that takes them down."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,14 @@ class Job:
     Attributes:
         folder: Run folder.
         train_file: Labelled pairs that are fitted.
-        val_file: Labelled pairs that choose the epoch.
+        val_file: Labelled pairs that choose the epoch; None for a head that is cross-validated.
         spec: Network, options and training values; the teachers are those below.
         teachers: Run folders of other jobs, which have to be finished before this one begins.
     """
 
     folder: Path
     train_file: Path
-    val_file: Path
+    val_file: Path | None
     spec: RunSpec
     teachers: tuple[Path, ...] = ()
 
@@ -57,7 +59,7 @@ class JobStates:
 
     Attributes:
         waiting: Jobs that have not begun.
-        running: Jobs under way.
+        running: Jobs under way, those that another command trains among them.
         finished: Jobs that are done.
         failed: Reasons by name of the job.
     """
@@ -69,48 +71,57 @@ class JobStates:
 
 
 Begin = Callable[[Job, Context], None]
-"""A function that does a job in this process."""
+"""What does a job in this process; it can be pickled."""
 
 
 def run_jobs(jobs: Sequence[Job], begin: Begin | None = None, *, context: Context = Context()) -> dict[str, str]:
     """Train all jobs; those that are finished are skipped, those that were stopped go on.
 
     A job that fails does not stop the others, but for those that it was to teach. Since each has its own process,
-    memory (a GPU's, too) is free again after each.
+    memory (a GPU's, too) is free again after each. A job whose machine is lost is done again on another one.
 
     Args:
         jobs: Jobs of different folders.
-        begin: Function that does a job, in a process of its own; :func:`train_job` if None.
-        context: Listeners, command, threads and workers.
+        begin: What does a job, in a process of its own; :func:`train_job` if None.
+        context: Listeners, command, and where the jobs run.
 
     Returns:
         Reasons of failures by job name; empty if nothing failed.
 
     Raises:
-        InputError: ``workers`` is impossible, a folder holds a run with other settings, or a teacher is not among the
+        InputError: The executor is impossible, a folder holds a run with other settings, or a teacher is not among the
             jobs.
         Interrupted: Ctrl-C stopped the jobs; every job keeps its finished epochs.
     """
-    require_workers(context.workers)
+    require_executor(context)
     for job in jobs:
         refuse_other_settings(job)
         if untrained := {*job.teachers} - {each.folder for each in jobs}:
             raise InputError(f"{job.folder}: its teacher {min(untrained)} is not trained beside it")
-    return _Queue(jobs, begin or train_job, context).work()
+    waiting = [job for job in jobs if not finished(job.folder)]
+    if not waiting:
+        context.show(JobStates([], [], [*jobs], {}))
+        return {}
+    with executor_of(context, waiting[0].folder.parent) as executor:
+        return _Queue(jobs, waiting, begin or train_job, executor, context).work()
 
 
 class _Queue:
-    """Jobs on their way through a number of processes."""
+    """Jobs on their way through an executor."""
 
-    def __init__(self, jobs: Sequence[Job], begin: Begin, context: Context) -> None:
-        self._finished = [job for job in jobs if finished(job.folder)]
-        self._waiting = [job for job in jobs if job not in self._finished]
-        self._running: dict[BaseProcess, tuple[Job, Connection]] = {}
+    def __init__(
+        self, jobs: Sequence[Job], waiting: list[Job], begin: Begin, executor: Executor, context: Context
+    ) -> None:
+        self._finished = [job for job in jobs if job not in waiting]
+        self._waiting = waiting
+        self._running: dict[Task, Job] = {}
         self._failed: dict[str, str] = {}
+        self._elsewhere: set[str] = set()
+        self._lost = Counter[str]()
         self._begin = begin
+        self._executor = executor
         self._context = context
-        self._child = context.for_worker(divided(context.threads, min(context.workers, len(self._waiting))))
-        self._spawn = multiprocessing.get_context("spawn")
+        self._child = context.for_worker(threads_each(context, len(waiting)))
 
     def work(self) -> dict[str, str]:
         """Do all jobs; gives the reasons of those that failed."""
@@ -122,17 +133,18 @@ class _Queue:
                 time.sleep(_POLL_SECONDS)
                 self._collect()
         except KeyboardInterrupt as error:
-            for process in self._running:
-                process.terminate()
-            for process in self._running:
-                process.join()
             raise Interrupted("stopped; finished epochs are kept. Go on by running the same command again") from error
+        finally:
+            for task in self._running:
+                task.stop()
         self._show()
         return self._failed
 
     def _show(self) -> None:
-        running = [job for job, _ in self._running.values()]
-        self._context.show(JobStates([*self._waiting], running, [*self._finished], dict(self._failed)))
+        elsewhere = [job for job in self._waiting if job.name in self._elsewhere]
+        waiting = [job for job in self._waiting if job not in elsewhere]
+        running = [*self._running.values(), *elsewhere]
+        self._context.show(JobStates(waiting, running, [*self._finished], dict(self._failed)))
 
     def _drop_untaught(self) -> None:
         for job in list(self._waiting):
@@ -141,27 +153,39 @@ class _Queue:
                 self._failed[job.name] = f"its teacher {missing} failed"
 
     def _start_ready(self) -> None:
-        taught = {each.folder for each in self._finished}
+        taught, workers = {each.folder for each in self._finished}, self._executor.workers
         for job in [each for each in self._waiting if taught.issuperset(each.teachers)]:
-            if len(self._running) >= self._context.workers:
+            if len(self._running) >= workers:
                 return
+            if is_locked(job.log):
+                self._say_elsewhere(job)
+                continue
             self._waiting.remove(job)
-            receiver, sender = self._spawn.Pipe(duplex=False)
-            process = self._spawn.Process(target=_work, args=(self._begin, job, self._child, sender))
-            with safe_children():
-                process.start()
-            # Only the child keeps this end, so that it closes with the child.
-            sender.close()
-            self._running[process] = job, receiver
+            if job.name in self._elsewhere and finished(job.folder):
+                self._finished.append(job)
+                continue
+            self._elsewhere.discard(job.name)
+            work = Work(_unless_finished, (self._begin, job, self._child), job.log)
+            self._running[self._executor.start(work)] = job
+
+    def _say_elsewhere(self, job: Job) -> None:
+        if job.name not in self._elsewhere:
+            self._elsewhere.add(job.name)
+            self._context.say(f"{job.name}: another process trains it; waiting for it")
 
     def _collect(self) -> None:
-        for process in [each for each in self._running if not each.is_alive()]:
-            job, receiver = self._running.pop(process)
-            if process.exitcode == 0:
+        for task in [each for each in self._running if each.ended()]:
+            job, (kind, reason) = self._running.pop(task), task.outcome()
+            self._lost[job.name] += kind == "lost"
+            if kind == "done":
                 self._finished.append(job)
+            elif kind == "taken":
+                self._waiting.insert(0, job)
+            elif kind == "lost" and self._lost[job.name] < _MOST_LOSSES:
+                self._context.say(f"{job.name}: {reason}; it goes on elsewhere")
+                self._waiting.insert(0, job)
             else:
-                self._failed[job.name] = _reason(job, receiver, process.exitcode)
-            receiver.close()
+                self._failed[job.name] = reason
 
 
 def require_all_done(failed: Mapping[str, str]) -> None:
@@ -212,31 +236,7 @@ def train_job(job: Job, context: Context = Context(), hooks: Hooks | None = None
         train(job.spec, job.train_file, job.val_file, job.folder, hooks=hooks, context=context)
 
 
-def _work(begin: Begin, job: Job, context: Context, reason: Connection) -> None:
-    """A process of its own: what it prints goes to its log, why it fails to its parent."""
-    end_with_parent()
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("a", encoding="utf-8", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        os.dup2(log.fileno(), 2)
-        try:
-            begin(job, context)
-        except (InputError, Interrupted) as error:
-            print(error)
-            reason.send(str(error))
-            sys.exit(2)
-        except Exception as error:
-            traceback.print_exc()
-            reason.send(f"{type(error).__name__}: {error}; the log has more: {job.log}")
-            sys.exit(1)
-
-
-def _reason(job: Job, receiver: Connection, exitcode: int | None) -> str:
-    """Why a job failed. Its log is no source: another process may write there."""
-    try:
-        return receiver.recv()
-    except EOFError:
-        pass
-    if exitcode is not None and exitcode < 0:
-        return f"killed by signal {-exitcode} (out of memory?); run the same command again. Log: {job.log}"
-    return f"exit code {exitcode}. Log: {job.log}"
+def _unless_finished(begin: Begin, job: Job, context: Context) -> None:
+    """Do a job that no other command has done meanwhile."""
+    if not finished(job.folder):
+        begin(job, context)

@@ -14,6 +14,7 @@ from twinrank.config import RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.core.device import make_deterministic, pick_device, prepare_cpu
 from twinrank.core.files import sha256, write_json
+from twinrank.core.machine import require_threads
 from twinrank.core.messages import counted
 from twinrank.core.provenance import provenance
 from twinrank.data.batches import Batches
@@ -31,7 +32,6 @@ from twinrank.training.checks import (
     require_augmentable,
     require_labelled,
     require_shareable,
-    require_threads,
     require_trainable,
     require_val,
 )

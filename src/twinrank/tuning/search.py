@@ -7,8 +7,6 @@ lock, so no two processes count differently.
 
 import json
 import math
-import multiprocessing
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -24,7 +22,6 @@ from rich.console import Console
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.locks import is_locked, locked
-from twinrank.core.processes import end_with_parent, safe_children
 from twinrank.core.randomness import derive
 from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.models.registry import entry
@@ -270,46 +267,6 @@ class TrialHooks(Hooks):
     def say_of_trial(self, line: str) -> None:
         """Show a line about the trial."""
         self._console.print(f"trial {self._trial.number}: {line}")
-
-
-def run_search(search: Search, workers: int = 1) -> SharedStudy:
-    """Train the trials that are missing, in this process and others beside it.
-
-    Args:
-        search: Search to work on.
-        workers: Number of processes, with this one.
-
-    Raises:
-        InputError: As :meth:`SharedStudy.work`.
-        Interrupted: Ctrl-C stopped the search; every trial keeps its finished epochs.
-    """
-    study = SharedStudy(search)
-    context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=_work, args=(search,)) for _ in range(min(workers, study.missing) - 1)]
-    with safe_children():
-        for process in others:
-            process.start()
-    try:
-        study.work()
-        for process in others:
-            process.join()
-    finally:
-        for process in others:
-            process.terminate()
-            process.join()
-    return study
-
-
-def _work(search: Search) -> None:
-    """A process beside the first, which takes over its trial if it ends early."""
-    end_with_parent()
-    try:
-        SharedStudy(search).work()
-    except (InputError, Interrupted) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(2)
 
 
 def _opened(search: Search) -> optuna.Study:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from twinrank.core.context import Context
+from twinrank.core.executors import require_executor
 from twinrank.core.files import write_json
+from twinrank.core.locks import one_at_a_time
 from twinrank.core.provenance import provenance
 from twinrank.data.source import Source
 from twinrank.errors import InputError, Interrupted
 from twinrank.inference.evaluate import evaluate
 from twinrank.runs import FIT, RunFolder
-from twinrank.training.checks import require_threads
 from twinrank.workflows.fit_epochs import fitted_to
 from twinrank.workflows.fit_parts import HALF, TEST, divided_into_parts
 from twinrank.workflows.fit_plan import kept_plan
@@ -23,6 +24,8 @@ from twinrank.workflows.fit_trials import TRIED, Trials
 from twinrank.workflows.fit_words import sentences
 from twinrank.workflows.rank import ScoredImages
 from twinrank.workflows.report import report
+
+_LOCK = "fit.lock"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +66,7 @@ def fit(
     backbone, one for each way of reading the images. Where images are small or many, a network is trained from scratch,
     too. What has the least log-loss on images that it was not fitted to is evaluated on the test, once. Then the same
     is fitted to all judgements where there is time, and ranks all images. What is done already is not done again, so a
-    command that was stopped goes on when it is given again.
+    command that was stopped goes on when it is given again. Another one with the same folder waits for the first.
 
     Args:
         judgements: Anything that :func:`twinrank.data.judgements.load_pairs` reads, such as a table.
@@ -74,7 +77,7 @@ def fit(
         groups: Column of groups of images, which are held out whole; or two, separated by a comma. Without any, images
             that lie in several folders are held out by folder. :data:`twinrank.workflows.fit_parts.NO_GROUPS` holds out
             single images.
-        context: Listeners and command.
+        context: Listeners, command, and where networks are fitted where several may be at a time.
 
     Raises:
         InputError: The judgements or the images are refused, there are too few of them, or the folder holds something
@@ -82,24 +85,27 @@ def fit(
     """
     if not 0 <= minutes < math.inf:
         raise InputError(f"`minutes` is {minutes}; it must be a number of at least 0")
-    if context.threads is not None:
-        require_threads(context.threads)
-    out = Path(out)
-    until = time.monotonic() + 60 * minutes
+    require_executor(context)
+    out, began = Path(out), time.monotonic()
     with _going_on_with_the_same_command():
         parts = divided_into_parts(Path(judgements), out, source or Source(), seed, groups, context)
-        work = Trials(parts, kept_plan(parts, out, 60 * minutes, context), out, seed, context)
-        best = work.tried(until)
-        (test,) = evaluate(
-            RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet
-        ).values()
-        halved = work.halved(best)
-        model = work.final(best, until)
-        found = _found(work, best, test, halved, model)
-        write_json(out / FIT, found | provenance(context.command))
-        ranking = work.ranked(model, found["said"])
-        shown = found | {"name": out.resolve().name, "ranked": ranking is not None}
-        report(best, out / "report.html", found=shown)
+        dividing = time.monotonic() - began
+        with one_at_a_time(out / _LOCK, context.say, "fits these judgements"):
+            # Time in which another command was waited for does not count.
+            until = time.monotonic() + 60 * minutes - dividing
+            work = Trials(parts, kept_plan(parts, out, 60 * minutes, context), out, seed, context)
+            best = work.tried(until)
+            (test,) = evaluate(
+                RunFolder(best), [parts.part(TEST)], source=work.source_of(best), context=work.quiet
+            ).values()
+            work.fitted_again_beside(best)
+            halved = work.halved(best)
+            model = work.final(best, until)
+            found = _found(work, best, test, halved, model)
+            write_json(out / FIT, found | provenance(context.command))
+            ranking = work.ranked(model, found["said"])
+            shown = found | {"name": out.resolve().name, "ranked": ranking is not None}
+            report(best, out / "report.html", found=shown)
     return Fitted(out, model, ranking, found)
 
 

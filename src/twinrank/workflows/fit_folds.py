@@ -15,6 +15,7 @@ from twinrank.evaluation.vote_calibration import fit_votes
 from twinrank.inference.network import Network
 from twinrank.runs import RunFolder
 from twinrank.training.train import load_data
+from twinrank.workflows.fit_beside import Fold, rounds, spreads, train_folds
 from twinrank.workflows.fit_epochs import train_until
 from twinrank.workflows.fit_parts import Parts
 
@@ -44,18 +45,26 @@ class Folded:
         self._data = load_pairs(parts.part(part), None, source, context)
         self._folds = assign_folds(self._data, folds, _STOP, seed)
 
-    @property
-    def cost(self) -> float:
-        """Time of the networks of all folds, as a multiple of that of the network of the whole part."""
+    def cost(self, folder: Path, context: Context) -> float:
+        """Time of the networks of all folds, as a multiple of that of the network of the whole part.
+
+        Args:
+            folder: Folder of the runs.
+            context: Where they are trained.
+        """
         fitted = [len(self._folds.fitted(fold).rows) for fold in range(self._folds.count)]
-        return sum(fitted) / len(self._folds.fitted().rows)
+        each = sum(fitted) / len(fitted) / len(self._folds.fitted().rows)
+        return each * rounds(len(fitted), folder, context)
 
     def pairs(self, fold: int | None = None) -> tuple[Judgements, Judgements]:
         """What is fitted, and what chooses the epoch, where a fold is left out; None leaves out none."""
+        return load_data(*self._files(fold), self._source, self._context)
+
+    def _files(self, fold: int | None) -> tuple[Path, Path]:
         name = self._part if fold is None else f"{self._part}_{fold}"
         rows = {"fitted": self._folds.fitted(fold).rows, "stop": self._folds.stopped_on(fold).rows}
         files = [self._parts.selected(f"{name}_{use}", self._part, self._data, each) for use, each in rows.items()]
-        return load_data(files[0], files[1], self._source, self._context)
+        return files[0], files[1]
 
     def cross_validate(self, spec: RunSpec, folder: Path, until: float, context: Context) -> None:
         """Train a network for each fold, and write what they predict of the judgements that they were not fitted to.
@@ -64,16 +73,22 @@ class Folded:
             spec: Network, options and training values.
             folder: Folder of the runs, and of ``held_out.npz``.
             until: Time at which all must be over, on the monotonic clock, in seconds.
-            context: Listener, threads and command.
+            context: Listener, command, and where they are trained.
         """
         if (kept := folder / HELD_OUT).is_file():
             return
+        if spread := spreads(context):
+            folds = [Fold(folder / str(fold), *self._files(fold)) for fold in range(self._folds.count)]
+            context.say(f"{folder}: {self._folds.count} folds beside each other")
+            left = (until - time.monotonic()) / rounds(self._folds.count, folder, context)
+            train_folds(folds, spec, self._source, left, context)
         data, logit = self._data, np.empty(len(self._data))
         for fold in range(self._folds.count):
             run, left = folder / str(fold), until - time.monotonic()
-            context.say(f"{run}: fold {fold + 1} of {self._folds.count}")
-            at_most = time.monotonic() + left / (self._folds.count - fold)
-            train_until(spec, self.pairs(fold), run, at_most, context, shown=False)
+            if not spread:
+                context.say(f"{run}: fold {fold + 1} of {self._folds.count}")
+                at_most = time.monotonic() + left / (self._folds.count - fold)
+                train_until(spec, self.pairs(fold), run, at_most, context, shown=False)
             rows = self._folds.left_out(fold).rows
             logit[rows] = Network(RunFolder(run)).logits(data.select(rows))
         assert data.y is not None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twinrank.core.context import Context
-from twinrank.core.files import read_json, write_json
+from twinrank.core.files import is_temporary, read_json, write_json
 from twinrank.core.randomness import numpy_generator
 from twinrank.data.formats.selection import ENDING, Selection, read_selection, write_selection
 from twinrank.data.formats.votes.files import image_files
@@ -255,7 +255,7 @@ def _require_same(path: Path, requested: dict[str, Any], say: Callable[[str], No
     The folder of the images may be another one: their content is compared later, and tells whether they are the same.
     """
     if not path.exists():
-        if path.parent.exists() and (not path.parent.is_dir() or any(path.parent.iterdir())):
+        if path.parent.exists() and (not path.parent.is_dir() or _holds_other_files(path.parent)):
             raise InputError(f"{path.parent}: holds other files; choose a new folder with `out`")
         write_json(path, requested)
         return
@@ -272,3 +272,8 @@ def _require_same(path: Path, requested: dict[str, Any], say: Callable[[str], No
             f"{path.parent}: was begun with other {names}; choose another folder with `out` (features that were"
             " computed are found again)"
         )
+
+
+def _holds_other_files(folder: Path) -> bool:
+    """Whether a folder has files; those do not count that another command writes at this moment."""
+    return not all(is_temporary(path) for path in folder.iterdir())

@@ -19,6 +19,7 @@ from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.training.checks import finished
 from twinrank.training.progress import EpochProgress
 from twinrank.training.train import load_data, resume, train
+from twinrank.workflows.fit_beside import Head, fit_heads, spreads
 from twinrank.workflows.fit_epochs import copy_run, fitted_to, most_epochs, paced, spec_of, train_in_time, train_until
 from twinrank.workflows.fit_folds import HELD_OUT, Folded
 from twinrank.workflows.fit_judged import HeldOut, compared
@@ -77,7 +78,9 @@ class Trials:
             until: Time after which nothing new is begun, on the monotonic clock, in seconds. A head is left out if it
                 would take longer than what is left, as the last one did.
         """
-        runs, seconds = list[Path](), 0.0
+        runs = list[Path]()
+        at_first = [each for each in self.plan if not (each.by_epochs or each.beside or self.closed)]
+        beside, seconds = self.fitted_beside([(self.out / TRIED / each.name, DEVELOPMENT, each) for each in at_first])
         self.context.say(table_row("candidate", "log-loss", "accuracy", "seconds", "what"))
         for candidate in self.plan:
             run, began = self.out / TRIED / candidate.name, time.monotonic()
@@ -94,10 +97,26 @@ class Trials:
                 self.context.say(f"{candidate.name}: left out for want of time; give more `minutes` and another `out`")
                 continue
             runs.append(run)
-            judged, took = self.judged(run), "done before" if done else f"{time.monotonic() - began:.0f}"
+            took = seconds if run in beside else time.monotonic() - began
+            judged, took = self.judged(run), "done before" if done and run not in beside else f"{took:.0f}"
             numbers = f"{judged['log_loss']:.4f}", f"{judged['accuracy']:.1%}"
             self.context.say(table_row(candidate.name, *numbers, took, candidate.words))
         return self.best(runs, self.context)
+
+    def fitted_beside(self, wanted: Sequence[tuple[Path, str, Candidate]]) -> tuple[set[Path], float]:
+        """Fit heads beside each other, where there are several and room for them.
+
+        Args:
+            wanted: Run folder, part and candidate of each.
+
+        Returns:
+            The runs that were fitted, and the seconds that it took.
+        """
+        todo = [each for each in wanted if not self.done(each[0])]
+        if len(todo) < 2 or not spreads(self.context):
+            return set(), 0.0
+        heads = [Head(run, self.parts.part(part), one.spec(self.seed), self.source(one)) for run, part, one in todo]
+        return {each.run for each in heads}, fit_heads(heads, self.context)
 
     def best(self, runs: Sequence[Path], context: Context = Context()) -> Path:
         """The run with the least log-loss.
@@ -157,6 +176,12 @@ class Trials:
         calibration = VoteCalibration.load(kept)
         return HeldOut(rows, calibration.logits(logit), calibration.nu)
 
+    def fitted_again_beside(self, best: Path) -> None:
+        """Do what :meth:`halved` and :meth:`final` do for a head, where there is room for both; they find it done."""
+        if not (candidate := self.candidate(best)).by_epochs:
+            half = [(self.out / TRIED / HALF, HALF, candidate)] if self.parts.counts[HALF] >= _LEAST_HALF else []
+            self.fitted_beside([*half, (self.out / FITTED, ALL, candidate)])
+
     def halved(self, best: Path) -> Path | None:
         """The run of half of the judgements, read as the best run does; None where they are few, or it takes long."""
         candidate = self.candidate(best)
@@ -208,11 +233,11 @@ class Trials:
                 raise
             self.context.say(f"{candidate.name}: {error}")
             return False
-        if not RunFolder(run).config.is_file() and not self.time_for_folds(candidate, folded, until):
+        if not RunFolder(run).config.is_file() and not self.time_for_folds(run, candidate, folded, until):
             candidate = self.replanned(replace(candidate, folds=0))
             self.context.say(f"{run}: no time to cross-validate it, so the images that choose its epoch judge it")
             return self.trained_alone(run, candidate, until, least)
-        times = 1 + folded.cost
+        times = 1 + folded.cost(_folds_of(run), self.context)
         if not train_in_time(candidate, folded.pairs(), run, until, self.seed, self.context, least, times):
             return False
         folded.cross_validate(spec_of(run), _folds_of(run), until, self.context)
@@ -222,17 +247,19 @@ class Trials:
         """The same without a cross-validation."""
         return train_in_time(candidate, self.pairs(run, TRAIN), run, until, self.seed, self.context, least)
 
-    def time_for_folds(self, candidate: Candidate, folded: Folded, until: float) -> bool:
+    def time_for_folds(self, run: Path, candidate: Candidate, folded: Folded, until: float) -> bool:
         """Whether a cross-validation leaves enough epochs, or only it can judge a network.
 
         Args:
+            run: Run folder.
             candidate: Network.
             folded: Judgements in folds.
             until: Time for everything, on the monotonic clock, in seconds.
         """
         if self.parts.counts[VAL] < LEAST_VAL:
             return True
-        pairs, left = folded.pairs(), (until - time.monotonic()) / (1 + folded.cost)
+        times = 1 + folded.cost(_folds_of(run), self.context)
+        pairs, left = folded.pairs(), (until - time.monotonic()) / times
         found = paced(candidate, *pairs, left, self.seed, self.context.threads)
         return found.candidate.options == candidate.options and found.epochs >= most_epochs(len(pairs[0])) / 2
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from twinrank.config import GridSpec, Mode, RunSpec
 from twinrank.core.context import Context
+from twinrank.core.executors import require_executor
 from twinrank.core.files import sha256
+from twinrank.core.locks import one_at_a_time
 from twinrank.data.folds import Folds
 from twinrank.data.formats.selection import Selection, write_selection
 from twinrank.data.source import Source
@@ -23,6 +25,7 @@ from twinrank.training.jobs import Job, run_jobs
 from twinrank.workflows.grid_files import GridFiles, read_grid_files
 
 LEDGER, CELLS, ROWS = "ledger", "cells", "rows"
+_LOCK = "ledger.lock"
 """Folders of a grid: the ledger, a run folder for each network, and the rows that these are given."""
 
 
@@ -41,7 +44,8 @@ def fill_ledger(
     In both modes a network stops on a slice of ``train`` that it is not fitted to. With ``holdout`` each base model is
     one network, which predicts ``val``. With ``oof`` it has a network for each fold of ``train``. That network predicts
     the fold, which was left out of its training (Wolpert 1992, Stacked generalization). All predict the tests. Whatever
-    is done already is skipped, so a command that was stopped goes on when it is given again.
+    is done already is skipped, so a command that was stopped goes on when it is given again. Several commands may fill
+    one ledger at the same time, also on several machines.
 
     No image of a fold is in what its network was given, see :mod:`twinrank.data.folds`. Where the image that ranks
     higher stands mostly on one side, a random half of the stacked rows is mirrored.
@@ -53,7 +57,7 @@ def fill_ledger(
         val_file: Labelled pairs that are stacked with ``holdout``; not read with ``oof``.
         test_files: Labelled pairs that ensembles are tested on.
         source: How tables are read, and where their images are.
-        context: Listeners, command, threads and workers.
+        context: Listeners, command, and where trainings run.
 
     Returns:
         Reasons of failures by name of the training; empty if nothing failed.
@@ -62,20 +66,25 @@ def fill_ledger(
         InputError: Something that was given is wrong, or the folder holds another grid.
         Interrupted: Ctrl-C stopped the trainings.
     """
+    require_executor(context)
     out, mode = Path(out), grid.mode
     files = read_grid_files(grid, train_file, val_file, test_files, out / ROWS, source, context)
     assignment = files.assignment
-    ledger = Ledger.create(out / LEDGER, mode, assignment, files.rows, files.row_folds, files.tests)
+    with one_at_a_time(out / _LOCK, context.say, "begins the ledger"):
+        Ledger.create(out / LEDGER, mode, assignment, files.rows, files.row_folds, files.tests)
     runs = {name: _trained_both_ways(name, spec, files.uneven, context) for name, spec in grid.runs.items()}
     jobs = {name: _jobs(name, spec, mode, assignment, out) for name, spec in runs.items()}
     every = [job for cells in jobs.values() for job in cells.values()]
     failed = run_jobs(every, context=context)
     for name, cells in jobs.items():
         done = {fold: RunFolder(job.folder) for fold, job in cells.items() if job.name not in failed}
-        known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
-        if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
-            ledger.add(_base_model(name, done, assignment, files))
-            context.say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
+        with one_at_a_time(out / _LOCK, context.say, "predicts for the ledger"):
+            # As it is now: another command may have added to it.
+            ledger = Ledger(out / LEDGER)
+            known = {cell.fold: cell.weights_sha256 for cell in ledger.cells(name)}
+            if done and known != {fold: sha256(run.weights) for fold, run in done.items()}:
+                ledger.add(_base_model(name, done, assignment, files))
+                context.say(f"{name}: {len(done)} of {len(cells)} networks are in {ledger.path}")
     return failed
 
 

@@ -13,6 +13,8 @@ from twinrank.benchmark.mnist import fetch_mnist
 from twinrank.benchmark.submission import check_submission
 from twinrank.config import SPLITS, GridSpec, Recipe, RunSpec
 from twinrank.core.context import Context
+from twinrank.core.executors import require_executor
+from twinrank.core.locks import one_at_a_time
 from twinrank.core.steps import Steps, digests
 from twinrank.data.judgements import load_pairs
 from twinrank.data.stream import digest_of
@@ -27,7 +29,6 @@ from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
 from twinrank.reporting.order import write_order
 from twinrank.runs import RunFolder
-from twinrank.training.checks import require_workers
 from twinrank.training.jobs import Job, refuse_other_settings, require_all_done, run_jobs, train_job
 from twinrank.workflows.audit import audit
 from twinrank.workflows.distill import train_or_distill
@@ -38,6 +39,7 @@ from twinrank.workflows.stack import finish_stack, make_stack
 
 _POOL = 200
 """Images whose order is measured."""
+_LOCK = "steps.lock"
 _LABEL_FILES = ("test_public_labels.csv", "test_private_labels.csv")
 
 
@@ -48,14 +50,15 @@ def run_recipe(
 
     A step is done when ``steps.json`` has it with the same inputs and its files are as it left them. A training that
     was stopped goes on where it was. With several trainings, one that fails stops only its students. A table of all of
-    them is written at the end.
+    them is written at the end. Several commands may run one recipe at the same time, also on several machines: they
+    share its trainings, and one of them does each other step.
 
     Args:
         recipe: Trainings or grids, and the benchmark.
         out: Run folder, folder of run folders, or stack folder.
         data: Folder of the benchmark's files; of no use with ``own``.
         own: Files that take the place of the benchmark's.
-        context: Listeners, command, threads and workers.
+        context: Listeners, command, and where trainings run.
 
     Returns:
         Reasons of failures by name of the training; empty if nothing failed.
@@ -64,7 +67,7 @@ def run_recipe(
         InputError: Something that was given is wrong, or a step failed; a base model of a stack, too.
         Interrupted: Ctrl-C stopped the work.
     """
-    require_workers(context.workers)
+    require_executor(context)
     out = Path(out)
     files = _Benchmark(Path(data)) if own is None else own
     require_val_for(recipe, files.val)
@@ -74,7 +77,10 @@ def run_recipe(
     steps = Steps(RunFolder(out).steps, context.say)
     if isinstance(files, _Benchmark):
         refuse_other_benchmark(files.folder, recipe.benchmark, "data")
-        with steps.step("data", asdict(recipe.benchmark), files.all) as todo:
+        with (
+            one_at_a_time(out / _LOCK, context.say, "makes the benchmark"),
+            steps.step("data", asdict(recipe.benchmark), files.all) as todo,
+        ):
             if todo:
                 make_benchmark(fetch_mnist(say=context.say), files.folder, recipe.benchmark, progress=context.progress)
     if recipe.grids:
@@ -83,25 +89,35 @@ def run_recipe(
         return {}
     if list(recipe.runs) == [""]:
         (job,) = jobs
-        with steps.step("train", _requested(job, files), [RunFolder(out).weights]) as todo:
-            if todo:
-                train_job(job, context)
-        _finish(job, files, steps)
+        with one_at_a_time(out / _LOCK, context.say, "runs the recipe"):
+            with steps.step("train", _requested(job, files), [RunFolder(out).weights]) as todo:
+                if todo:
+                    _train_run(job, context)
+            _finish(job, files, steps)
         return {}
     return _train_runs(jobs, out, files, context)
+
+
+def _train_run(job: Job, context: Context) -> None:
+    """Train the only run of a recipe: in this process, unless it is to be trained elsewhere."""
+    if context.executor == "local":
+        train_job(job, context)
+    else:
+        require_all_done(run_jobs([job], context=context))
 
 
 def _train_runs(jobs: Sequence[Job], out: Path, files: "_Files", context: Context) -> dict[str, str]:
     """Train the runs of a recipe beside each other, finish each, and rank them."""
     failed = run_jobs(jobs, train_or_distill, context=context)
     trained = [job for job in jobs if job.name not in failed]
-    for job in trained:
-        say = partial(_say_of, job.name, context.say)
-        _finish(job, files, Steps(RunFolder(job.folder).steps, say))
-    if trained:
-        field = read_field([job.folder for job in trained])
-        for table in write_leaderboard(field.rank(), field, out):
-            context.say(f"table: {table}")
+    with one_at_a_time(out / _LOCK, context.say, "evaluates the runs"):
+        for job in trained:
+            say = partial(_say_of, job.name, context.say)
+            _finish(job, files, Steps(RunFolder(job.folder).steps, say))
+        if trained:
+            field = read_field([job.folder for job in trained])
+            for table in write_leaderboard(field.rank(), field, out):
+                context.say(f"table: {table}")
     return failed
 
 
@@ -110,7 +126,7 @@ def _say_of(name: str, say: Callable[[str], None], line: str) -> None:
 
 
 def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int, context: Context) -> None:
-    """Fill a ledger, stack it, measure the order, audit it, and write the page."""
+    """Fill a ledger, stack it, measure the order of ``images`` at most, audit it, and write the page."""
     steps = Steps(folder.steps, context.say)
     inputs = asdict(grid) | _digests(files.train, files.val, *files.tests)
     with steps.step("ledger", inputs, [folder.path / LEDGER / "ledger.json"]) as todo:
@@ -118,6 +134,12 @@ def _make_grid(grid: GridSpec, folder: StackFolder, files: "_Files", images: int
             where = folder.path, files.train, files.val, files.tests
             # Raises inside of the step, so that the step is not kept as done.
             require_all_done(fill_ledger(grid, *where, context=context))
+    with one_at_a_time(folder.path / _LOCK, context.say, "stacks the networks"):
+        _finish_grid(folder, files, images, context)
+
+
+def _finish_grid(folder: StackFolder, files: "_Files", images: int, context: Context) -> None:
+    """What follows a ledger that is filled."""
     make_stack(folder.path, folder, context=context)
     steps = Steps(folder.steps, context.say)
     written = [folder.order / "order.json", folder.order / "cycles.png"]
@@ -170,7 +192,8 @@ def _requested(job: Job, files: _Files) -> dict[str, Any]:
 
 def _finish(job: Job, files: _Files, steps: Steps) -> None:
     """What follows the training of a run."""
-    run, evaluated = RunFolder(job.folder), [job.val_file, *files.tests]
+    assert files.val is not None
+    run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
     own = isinstance(files, OwnFiles)
     stems = file_keys(run, [load_pairs(file) for file in evaluated]) if own else [file.stem for file in evaluated]
     pooled = [POOLED] if len(files.tests) > 1 else []

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from twinrank.config import Recipe
 from twinrank.core.context import Context
+from twinrank.core.executors import require_executor
 from twinrank.data.source import Source, kept_references
-from twinrank.training.checks import require_workers
 from twinrank.training.jobs import Job, run_jobs
 from twinrank.training.train import load_data
 
@@ -27,7 +27,7 @@ def train_seeds(
         val_file: Labelled pairs that choose the epoch.
         out: Folder of the run folders, ``seed_SEED`` each.
         source: How tables are read, and where their images are. The folder keeps it for trainings.
-        context: Listeners, command, threads and workers.
+        context: Listeners, command, and where trainings run.
 
     Returns:
         Reasons of failures by name of the run; empty if nothing failed.
@@ -36,7 +36,7 @@ def train_seeds(
         InputError: Something that was given is wrong, or a folder holds another run.
         Interrupted: Ctrl-C stopped the trainings.
     """
-    require_workers(context.workers)
+    require_executor(context)
     # Read for what may be wrong with them, and not kept: each training reads its own.
     load_data(train_file, val_file, source, context)
     files = kept_references(Path(train_file), Path(val_file), Path(out), source)

@@ -1,7 +1,6 @@
 """A search for better values, and whether the best of them are better when they are trained again."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from optuna.trial import FrozenTrial
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
+from twinrank.core.executors import require_executor, threads_each
 from twinrank.core.files import write_json
-from twinrank.core.locks import is_locked, locked
+from twinrank.core.locks import one_at_a_time
 from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.data.source import Source, kept_references
 from twinrank.errors import InputError
@@ -23,11 +23,12 @@ from twinrank.inference.evaluate import evaluate
 from twinrank.inference.file_keys import file_keys
 from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
 from twinrank.runs import RunFolder
-from twinrank.training.checks import divided, holds, require_workers
+from twinrank.training.checks import holds
 from twinrank.training.jobs import Job, run_jobs
 from twinrank.training.train import load_data
-from twinrank.tuning.search import Search, SharedStudy, run_search
+from twinrank.tuning.search import Search, SharedStudy
 from twinrank.tuning.space import Space
+from twinrank.tuning.workers import run_search
 
 SUMMARY = "study.json"
 WINNER, DEFAULT = "winner", "default"
@@ -63,7 +64,7 @@ def tune(
         storage: Database URL, see Optuna; a journal in the folder by default.
         retrain_seeds: Fresh seeds; without any, nothing is trained again.
         source: How tables are read, and where their images are. The folder keeps it for trials.
-        context: Listeners, command, threads and workers.
+        context: Listeners, command, and where trials run.
 
     Returns:
         Reasons of failures by name of the last trainings; empty if nothing failed.
@@ -72,19 +73,19 @@ def tune(
         InputError: Something that was given is wrong, the folder holds another search, or no trial was completed.
         Interrupted: Ctrl-C stopped the search.
     """
-    require_workers(context.workers)
+    require_executor(context)
     if trials < 1:
         raise InputError(f"`trials` is {trials}; use 1 or more")
     if spec.train.seed in retrain_seeds:
         raise InputError(f"`retrain_seeds`: {spec.train.seed} is the seed of the search; give others")
-    share = divided(context.threads, min(context.workers, trials))
+    share = threads_each(context, trials)
     files, out = (Path(train_file), Path(val_file)), Path(out)
     # Read for what may be wrong with them, and not kept: each trial reads its own.
     data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files, source, context), strict=True)}
     files = kept_references(*files, out, source)
     search = Search(out, *files, data, spec, space, trials, storage, context.for_worker(share))
-    study = run_search(search, context.workers)
-    with _alone(out / _LOCK, context.say):
+    study = run_search(search, context)
+    with one_at_a_time(out / _LOCK, context.say, "trains the winner"):
         summary = _summary(search, study)
         write_json(out / SUMMARY, summary)
         written, left_out = draw_search(summary, out)
@@ -108,15 +109,6 @@ def _retrain(
     if not failed:
         write_json(search.out / SUMMARY, summary | {"retrained": _compared(jobs, load_pairs(search.val_file))})
     return failed
-
-
-@contextmanager
-def _alone(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Let one of the processes that share a search finish it; the others find it done."""
-    if is_locked(lock):
-        say("another process trains the winner; waiting for it")
-    with locked(lock):
-        yield
 
 
 def _summary(search: Search, study: SharedStudy) -> dict[str, Any]:
@@ -176,6 +168,7 @@ def _compared(jobs: dict[str, list[Job]], val: Judgements) -> dict[str, Any]:
 
 def _predictions(job: Job, val: Judgements) -> Predictions:
     run = RunFolder(job.folder)
+    assert job.val_file is not None
     (key,) = file_keys(run, [val])
     if not run.predictions(key).is_file():
         evaluate(run, [job.val_file])

@@ -74,7 +74,7 @@ class Segment:
         self.path = path
         with open_file(path) as file:
             # The map duplicates the file's handle. So the lock lasts as long as the map does.
-            with suppress(OSError):
+            with suppress(InputError):
                 try_lock(file, fcntl.LOCK_SH)
             head = _read_head(file)
             size = os.fstat(file.fileno())
