@@ -70,6 +70,9 @@ def summary(loads: list[Load], pairs_each: int, alone: list[float]) -> dict[str,
         "share_of_in_process": round(float(np.median(np.array(rates) / alone)), 3),
         "milliseconds_median": round(1000 * float(np.median(latencies)), 1),
         "milliseconds_99": round(1000 * float(np.quantile(latencies, 0.99)), 1),
+        "cores_of_clients": round(
+            sum(load.processor_seconds for load in loads) / sum(load.seconds for load in loads), 3
+        ),
         "refused": sum(load.refused for load in loads),
         "each_round": [round(rate, 1) for rate in rates],
     }

@@ -12,11 +12,13 @@ class Load(NamedTuple):
 
     Attributes:
         seconds: Seconds that it took.
+        processor_seconds: Seconds of processor time of the clients.
         latencies: Seconds of each request.
         refused: Responses with another status than 200.
     """
 
     seconds: float
+    processor_seconds: float
     latencies: list[float]
     refused: int
 
@@ -57,7 +59,7 @@ def drive(address: tuple[str, int], requests: Sequence[bytes], clients: int, sec
     latencies: list[float] = []
     refused = sent = 0
     with selectors.DefaultSelector() as waiting:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         for _ in range(clients):
             client = _Client(address)
             waiting.register(client.socket, selectors.EVENT_READ, client)
@@ -77,7 +79,7 @@ def drive(address: tuple[str, int], requests: Sequence[bytes], clients: int, sec
                 else:
                     waiting.unregister(client.socket)
                     client.socket.close()
-    return Load(time.perf_counter() - started, latencies, refused)
+    return Load(time.perf_counter() - started, time.process_time() - used, latencies, refused)
 
 
 def post(path: str, body: bytes) -> bytes:

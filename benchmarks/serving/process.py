@@ -30,12 +30,18 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """Resident memory, in MiB."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines()
-        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+        """Resident memory of the server and of the process of its networks, in MiB."""
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text(encoding="ascii").split()
+        return sum(_resident(pid) for pid in (own, *children))
 
     def get(self, path: str) -> str:
         """A page."""
         host, port = self.address
         with urlopen(f"http://{host}:{port}/{path}", timeout=60) as answer:
             return answer.read().decode()
+
+
+def _resident(pid: int | str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024

@@ -6,6 +6,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from twinrank.core.cache_folder import cache_folder
 from twinrank.data.judgements import load_pairs
+from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
 from twinrank.inference.load import load_predictor
 from twinrank.inference.network import Network
@@ -27,6 +29,7 @@ from twinrank.serving.images import as_png
 from twinrank.serving.limits import Limits
 from twinrank.serving.metrics import Metrics
 from twinrank.serving.models import Model, names_of
+from twinrank.serving.networks import remote_models, work
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -112,6 +115,30 @@ def test_they_are_the_predictions_of_the_network(client: Client, digits_run: Run
     assert [each["score"] for each in ranked["ranking"]] == sorted(
         (scored["scores"][row] for row in (0, 1, 0)), reverse=True
     )
+
+
+def test_networks_of_another_process_give_the_same_bits(
+    models: list[Model], digits_run: RunFolder, words_run: RunFolder
+) -> None:
+    here, there = Pipe()
+    paths = {"digits": [digits_run.path], "words": [words_run.path]}
+    process = threading.Thread(target=work, args=(there, paths, 1))
+    process.start()
+    for model, remote in zip(models, remote_models(here), strict=True):
+        assert remote.described() == model.described()
+        images = np.random.default_rng(0).integers(0, 256, (4, *model.form.shape), np.uint8)
+        pairs = np.array([0, 2]), np.array([1, 3])
+        assert remote.compare(images, *pairs).equals(model.compare(images, *pairs))
+        np.testing.assert_array_equal(remote.score(images), model.score(images))
+        with pytest.raises(RuntimeError, match="IndexError"):
+            remote.compare(images, np.array([9]), np.array([0]))
+    here.close()
+    process.join(10)
+    assert not process.is_alive()
+    here, there = Pipe()
+    work(there, {"nothing": [digits_run.path / "nothing"]}, 1)
+    with pytest.raises(InputError, match="nothing"):
+        remote_models(here)
 
 
 def test_frozen_networks_keep_nothing_on_disk(digits_run: RunFolder, files: dict[str, list[str]]) -> None:

@@ -1,6 +1,7 @@
 """Exported networks: the same predictions without torch, a check, a model card."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,20 @@ from torch import nn
 
 import twinrank as tr
 from twinrank.cli.main import main
-from twinrank.core.files import write_npz
+from twinrank.core.files import sha256, write_json, write_npz
+from twinrank.data.folds import assign_folds
 from twinrank.data.judgements import load_pairs
 from twinrank.data.pool import pool_of
+from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.fitted import Linear
+from twinrank.ensembling.ledger import Ledger
+from twinrank.ensembling.ledger_rows import LedgerRows
+from twinrank.ensembling.stack import stack
+from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import log_loss
 from twinrank.exporting import check as checking
+from twinrank.exporting import quantise as quantising
 from twinrank.exporting.convolution import as_operators, convolution_operator
 from twinrank.exporting.graph import quiet
 from twinrank.exporting.scene import scene_operators, scene_statistics
@@ -39,7 +47,7 @@ from twinrank.models.pretrained.lite0 import SameConvolution
 from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.scene_statistics import SceneStatistics
-from twinrank.models.weights import save_weights
+from twinrank.models.weights import load_weights, save_weights
 from twinrank.runs import RunFolder
 from twinrank.serving.models import Model
 from twinrank.workflows import export as exporting
@@ -186,6 +194,85 @@ def test_a_mean_and_a_stack_are_folders(
     (folder / EXPORTED).write_text(json.dumps(made | {"networks": {"a": ["../a.onnx"]}}))
     with pytest.raises(InputError, match="no file of this folder"):
         load_predictor(folder)
+
+
+@pytest.fixture(scope="module")
+def other(run: RunFolder) -> RunFolder:
+    """A run of nearly the same network."""
+    made = RunFolder(run.path.with_name("other"))
+    shutil.copytree(run.path, made.path)
+    network = load_weights(run.weights)
+    with torch.no_grad():
+        next(network.tower.parameters()).mul_(1.000001)
+    save_weights(made.weights, network, run.read_config()["model"] | {"channels": 1, "image_size": 28})
+    return made
+
+
+@pytest.fixture
+def stack_folder(run: RunFolder, other: RunFolder, benchmark_folder: Path, tmp_path: Path) -> StackFolder:
+    """A stack of these two."""
+    trained, rows = (load_pairs(benchmark_folder / f"{part}.npz") for part in ("train", "val"))
+    folds, folder = assign_folds(trained, 4), StackFolder(tmp_path / "stack")
+    ledger = Ledger.create(folder.path / "ledger", "holdout", folds, LedgerRows(rows), assign_folds(rows, 4, 0), {})
+    about = {"model": "order_net", "track": "pairs-only", "parameters": 7}
+    digests = folds.fitted(None).sha256, folds.stopped_on(None).sha256
+    for name, each in (("a", run), ("b", other)):
+        place = os.path.relpath(each.path, ledger.path)
+        cell = Cell(WHOLE, place, 1, 1.0, 1.0, 1.0, "c", sha256(each.weights), *digests)
+        logit, whole = Network(each).logits(rows), np.full(len(rows), WHOLE, np.int8)
+        ledger.add(BaseModel(name, about, (cell,), whole, logit, {}, None, {}))
+    stacked = stack(ledger.read(), ["mean_logit"], lambda name: None)
+    folder.write_stack(ledger.read(), stacked)
+    (best,) = stacked.fitted
+    about = {"ledger": "ledger", "ledger_sha256": ledger.sha256, "mode": "holdout", "models": ["a", "b"]}
+    write_json(folder.config, about | {"learners": ["mean_logit"], "best": best})
+    return folder
+
+
+@pytest.mark.usefixtures("copied")
+def test_the_command_exports_a_mean_and_a_stack(
+    run: RunFolder,
+    other: RunFolder,
+    exported: Export,
+    stack_folder: StackFolder,
+    benchmark_folder: Path,
+    tmp_path: Path,
+    called: Called,
+) -> None:
+    data = load_pairs(benchmark_folder / "val.npz")
+    expected = ExportedNetwork(exported.out).logits(data)
+    for name, given in (("mean", f"{run.path},{other.path}"), ("several", stack_folder.path)):
+        done = called("export", given, "--out", name, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{name}\n{name}/README.md\n" in done.stdout
+        assert len([*(tmp_path / name).glob("*.onnx")]) == 2
+        # The ensemble of the stack scales the mean.
+        logit = load_predictor(tmp_path / name).logits(data)
+        np.testing.assert_allclose(logit / logit.std(), expected / expected.std(), atol=1e-3)
+
+
+@pytest.mark.usefixtures("copied")
+def test_the_command_exports_in_8_bits(
+    run: RunFolder,
+    exported: Export,
+    benchmark_folder: Path,
+    tmp_path: Path,
+    called: Called,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quantising, "CALIBRATED", 4)
+    monkeypatch.setattr(checking, "INT8_LOSS", 1)
+    done = called("export", run.path, "--int8", "--out", "small.onnx", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    made, data = ExportedNetwork(tmp_path / "small.onnx"), load_pairs(benchmark_folder / "val.npz")
+    assert made.record["arithmetic"] == "int8"
+    logit, expected = made.logits(data), ExportedNetwork(exported.out).logits(data)
+    assert np.abs(logit - expected).max() > 0
+    assert np.corrcoef(logit, expected)[0, 1] > 0.9
+    monkeypatch.setattr(checking, "INT8_LOSS", -1)
+    done = called("export", run.path, "--int8", "--out", "x.onnx", cwd=tmp_path)
+    assert (done.returncode, (tmp_path / "x.onnx").exists()) == (2, False)
+    assert "8 bits lose" in done.stderr
 
 
 def test_safetensors_are_a_folder_that_is_read_like_the_run(

@@ -13,7 +13,7 @@ from twinrank.inference.spots import Spots
 from twinrank.serving.batcher import Batcher
 from twinrank.serving.images import ImageReader, as_png
 from twinrank.serving.limits import Limits
-from twinrank.serving.models import Model, Prediction
+from twinrank.serving.models import Prediction, Served
 from twinrank.serving.schema import Comparison, Images, OnePair
 
 _READERS = 2
@@ -38,7 +38,7 @@ class Answers:
         limits: Bounds.
     """
 
-    def __init__(self, models: Sequence[Model], batcher: Batcher, limits: Limits) -> None:
+    def __init__(self, models: Sequence[Served], batcher: Batcher, limits: Limits) -> None:
         self._models = {model.name: model for model in models}
         self._batcher = batcher
         self._limits = limits
@@ -99,7 +99,7 @@ class Answers:
             maps |= {name: grid.tolist(), f"{name}_image": as_png(pair[side])}
         return {"model": model.name, "logit": float(whole.logit[0]), **maps}
 
-    async def _scores(self, given: Images) -> tuple[Model, np.ndarray]:
+    async def _scores(self, given: Images) -> tuple[Served, np.ndarray]:
         model = self._model(given.model)
         if not model.scores:
             raise InputError(f"model: {model.name!r} compares pairs and scores no images; use /compare")
@@ -108,7 +108,7 @@ class Answers:
         return model, await self._batcher.score(model, images)
 
     async def _images(
-        self, texts: Sequence[str], places: Sequence[str], model: Model, resize: bool
+        self, texts: Sequence[str], places: Sequence[str], model: Served, resize: bool
     ) -> list[np.ndarray]:
         if len(texts) > self._limits.images:
             raise InputError(f"request: has {len(texts):,} images; send {self._limits.images:,} or fewer at a time")
@@ -117,7 +117,7 @@ class Answers:
             return read(texts, places, resize)
         return await asyncio.get_running_loop().run_in_executor(self._threads, read, texts, places, resize)
 
-    def _model(self, name: str | None) -> Model:
+    def _model(self, name: str | None) -> Served:
         if name is None:
             return next(iter(self._models.values()))
         if name not in self._models:

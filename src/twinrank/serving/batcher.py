@@ -1,4 +1,4 @@
-"""One thread that owns the networks. What clients ask for at the same time goes through a network together."""
+"""One thread that the networks work for. What clients ask for at the same time goes through a network together."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ import numpy as np
 
 from twinrank.serving.limits import Limits
 from twinrank.serving.metrics import Metrics
-from twinrank.serving.models import Model, Prediction
+from twinrank.serving.models import Prediction, Served
 
 
 class Busy(Exception):
@@ -29,7 +29,7 @@ class _Job:
         future: Where the result goes.
     """
 
-    model: Model
+    model: Served
     images: Sequence[np.ndarray]
     pairs: np.ndarray | None
     future: asyncio.Future
@@ -76,7 +76,7 @@ class Batcher:
         """Whether the thread works."""
         return self._thread.is_alive()
 
-    async def compare(self, model: Model, images: Sequence[np.ndarray], pairs: np.ndarray) -> Prediction:
+    async def compare(self, model: Served, images: Sequence[np.ndarray], pairs: np.ndarray) -> Prediction:
         """Predictions for pairs of images.
 
         Args:
@@ -89,12 +89,12 @@ class Batcher:
         """
         return cast(Prediction, await self._done(model, images, pairs))
 
-    async def score(self, model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
+    async def score(self, model: Served, images: Sequence[np.ndarray]) -> np.ndarray:
         """Scores of images, float64 (M,); arguments and errors as of :meth:`compare`."""
         return cast(np.ndarray, await self._done(model, images, None))
 
     async def _done(
-        self, model: Model, images: Sequence[np.ndarray], pairs: np.ndarray | None
+        self, model: Served, images: Sequence[np.ndarray], pairs: np.ndarray | None
     ) -> Prediction | np.ndarray:
         job = _Job(model, images, pairs, asyncio.get_running_loop().create_future())
         with self._changed:

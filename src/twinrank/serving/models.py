@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -46,6 +46,37 @@ class Prediction:
         """Those of some pairs."""
         tie, levels = (None if each is None else each[rows] for each in (self.tie, self.levels))
         return Prediction(self.probability[rows], self.logit[rows], tie, levels)
+
+
+class Served(Protocol):
+    """What a server needs of a model: a :class:`Model`, or one in another process."""
+
+    @property
+    def name(self) -> str:
+        """Name that requests choose it by."""
+        ...
+
+    @property
+    def form(self) -> ImageForm:
+        """Form of the images that it takes."""
+        ...
+
+    @property
+    def scores(self) -> bool:
+        """Whether it scores single images."""
+        ...
+
+    def compare(self, images: np.ndarray, left: np.ndarray, right: np.ndarray) -> Prediction:
+        """See :meth:`Model.compare`."""
+        ...
+
+    def score(self, images: np.ndarray) -> np.ndarray:
+        """See :meth:`Model.score`."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """See :meth:`Model.described`."""
+        ...
 
 
 class Model:

@@ -1,6 +1,5 @@
 """``twinrank serve``: predictions over HTTP, and a page to try a network on."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,11 +9,7 @@ from twinrank.core.extras import needed
 from twinrank.core.machine import available_threads
 from twinrank.core.messages import counted
 from twinrank.errors import InputError
-from twinrank.inference.load import load_predictor
 from twinrank.runs import PRETRAINED
-
-_SWITCH_SECONDS = 1e-4
-"""Seconds until a thread must give the interpreter to another one that waits."""
 
 
 def serve(
@@ -37,34 +32,25 @@ def serve(
 
     Raises:
         InputError: A package is missing, or a model or an address is refused.
+        CheckFailed: The process of the networks has ended.
     """
     with needed("the server", "serve"):
         from twinrank.core.web import address_of, bound, is_loopback, run
         from twinrank.serving.app import make_app
-    from twinrank.serving.models import Model, names_of
+    from twinrank.serving.models import names_of
+    from twinrank.serving.networks import networks
 
     if threads is not None and threads < 1:
         raise InputError(f"`threads` is {threads}; it must be 1 or more")
     threads = threads or max(1, available_threads() - 1)
     names = names_of(models) if models else ["pretrained"]
-    with bound(host, port) as listening:
-        loaded = [
-            Model(name, load_predictor(*paths, threads=threads))
-            for name, paths in zip(names, models or [[PRETRAINED]], strict=True)
-        ]
-        _use_threads(threads)
-        context.say(f"{counted(len(loaded), 'model', 'models')}: {', '.join(names)}")
+    paths = dict(zip(names, models or [[PRETRAINED]], strict=True))
+    with bound(host, port) as listening, networks(paths, threads) as loaded:
+        context.say(f"{counted(len(names), 'model', 'models')}: {', '.join(names)}")
         address = address_of(listening, host)
         context.say(f"{address} is the page, {address}docs explains requests; Ctrl-C ends the server")
         if not is_loopback(host):
             context.say("note: everybody who reaches this address may send images; there is no password")
-        # A network holds the lock of the interpreter now and then, and should not wait for it as long as by default.
-        sys.setswitchinterval(_SWITCH_SECONDS)
         with suppress(KeyboardInterrupt):
-            run(make_app(loaded, only_loopback=is_loopback(host)), listening)
-
-
-def _use_threads(threads: int) -> None:
-    """Let torch use this number of threads, where a network uses torch."""
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
+            run(make_app(loaded.models, only_loopback=is_loopback(host)), listening)
+        loaded.require_alive()
