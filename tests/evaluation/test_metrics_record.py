@@ -98,6 +98,15 @@ def test_files_with_and_without_ties_get_the_same_warnings(ties: bool) -> None:
         assert found is None if said is None else found is not None and found.startswith(said)
 
 
+def test_a_network_that_expects_ties_is_not_blamed_where_there_are_none() -> None:
+    side, right = 2 * (np.arange(200) % 2) - 1, np.arange(200) % 5 > 0
+    for logit, warned in ((np.log(4), False), (9.0, True)):
+        made = replace(voted("test", 0), y=np.arange(200) % 2, logit=np.where(right, logit, -logit) * side)
+        found = metrics_of("test", metrics_record(replace(made, meta=made.meta | {"nu": 1.0})))
+        assert found.metrics["log_loss"].value > np.log(2)
+        assert (found.chance is not None) == warned
+
+
 def test_ties_and_votes_are_counted() -> None:
     tie, weight = np.arange(200) % 10 == 0, np.full(200, 3.0)
     y = np.where(tie, 0.5, np.arange(200) % 2)

@@ -9,7 +9,7 @@ EVEN_LOG_LOSS = float(np.log(2))
 _TRY = "try more judgements; a network from scratch also needs more epochs, or public weights ('twinrank fit')"
 
 
-def constant_log_loss(tie: np.ndarray | None = None, weight: np.ndarray | None = None) -> float:
+def constant_log_loss(tie: np.ndarray | None = None, weight: np.ndarray | None = None, expected: float = 0.0) -> float:
     """Log-loss of the best constant prediction, in nats: ties at their share, and even chances for the sides.
 
     >>> round(constant_log_loss(), 4), round(constant_log_loss(np.array([True, False, False])), 4)
@@ -18,10 +18,12 @@ def constant_log_loss(tie: np.ndarray | None = None, weight: np.ndarray | None =
     Args:
         tie: Whether the two were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float (N,); None where each row is one.
+        expected: Probability of a tie that a predictor states on average. It counts where there are no ties: people
+            may not have been asked for them, which a predictor cannot know.
     """
     tied = 0.0 if tie is None else float(np.average(tie, weights=weight))
     if tied in (0, 1):
-        return 0.0 if tied else EVEN_LOG_LOSS
+        return 0.0 if tied else float(EVEN_LOG_LOSS - np.log1p(-expected))
     return float(-tied * np.log(tied) - (1 - tied) * np.log((1 - tied) / 2))
 
 

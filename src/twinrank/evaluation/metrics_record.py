@@ -13,6 +13,7 @@ from twinrank.core.run_records import as_uses, sharing_in_words, uses_as_json, u
 from twinrank.errors import InputError
 from twinrank.evaluation.agreement import best_known_agreement
 from twinrank.evaluation.chance import constant_log_loss
+from twinrank.evaluation.judging import outcome_probabilities
 from twinrank.evaluation.metrics import confusion_matrix, score, share_right
 from twinrank.evaluation.predictions import Predictions, joined, with_uses
 from twinrank.evaluation.resampling import images_to_resample
@@ -284,7 +285,8 @@ def _evaluated(parts: Sequence[Predictions], path: str) -> dict[str, Any]:
     if undecided := int((~is_decided(y, rows.tie, rows.weight)).sum()):
         record["undecided"] = undecided
     if nu or "ties" in record:
-        record["constant_log_loss"] = constant_log_loss(rows.tie if nu else None, rows.weight)
+        expected = float(np.average(outcome_probabilities(rows.logit, nu)[1], weights=rows.weight))
+        record["constant_log_loss"] = constant_log_loss(rows.tie if nu else None, rows.weight, expected)
     if rows.weight is not None:
         record["votes"] = float(rows.weight.sum(dtype=np.float64))
     return record | _kinds(rows, y, nu) | _agreement(rows, y) | _warnings(parts, rows, path)
