@@ -122,7 +122,7 @@ def test_other_values_and_other_votes_need_another_folder(
     assert "begun with other --size; choose another folder with --out" in refused(capsys, VOTES, *given, "--size", 48)
     fewer = tmp_path / "fewer.csv"
     fewer.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:-1]))
-    assert "begun with other" in refused(capsys, fewer, *given, "--size", 32)
+    assert "begun with other judgements; choose another" in refused(capsys, fewer, *given, "--size", 32)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     assert "holds other files" in refused(capsys, VOTES, "--images", IMAGES, "--out", tmp_path / "mine")

@@ -34,8 +34,8 @@ ALL, ALL_BUT_VAL, DEVELOPMENT, HALF = "judgements", "all_but_val", "development"
 without an image of the test; and half of the latter."""
 TRAIN, VAL, TEST = PARTS
 _SPLIT, _REQUESTED = "split", "requested.json"
-_IMAGES = "images"
-"""Key of the folder of the images in the latter."""
+_JUDGEMENTS, _IMAGES = "judgements", "images"
+"""Keys of the digest of the judgements and of the folder of the images in the latter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     _require_outcomes(votes, "name their column with `columns`, such as winner=COLUMN", context.say)
     folder = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
     sides = files[: len(votes)], files[len(votes) :]
-    requested = {"judgements": hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
+    requested = {_JUDGEMENTS: hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
     requested |= {_IMAGES: str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
     # Groups may hold copies of one image.
     kinds = files if votes.grouped else same_content(files)
@@ -162,7 +162,7 @@ def _of_arrays(path: Path, out: Path, source: Source, seed: int, context: Contex
     _require_outcomes(votes, f"add key 'y', or a CSV {path.stem}_labels.csv beside it", context.say)
     left, right = data.image_codes.T.tolist()
     votes, split = divided(votes, (left, right), seed, context.say)
-    _require_same(out / _REQUESTED, {"judgements": data.content_sha256, "seed": seed}, context.say)
+    _require_same(out / _REQUESTED, {_JUDGEMENTS: data.content_sha256, "seed": seed}, context.say)
     rows = _rows(split, seed)
     whole = Selection(path, data.sha256, np.arange(len(data))) if of is None else of
     for name, places in rows.items():
@@ -267,7 +267,8 @@ def _require_same(path: Path, requested: dict[str, Any], say: Callable[[str], No
         say(f"{path.parent}: was begun with the images in {old}; those in {new} are used now")
         write_json(path, requested)
     elif changed:
-        names = ", ".join(f"`{name}`" for name in changed)
+        # Of other judgements, all else may be other, too.
+        names = "judgements" if _JUDGEMENTS in changed else ", ".join(f"`{name}`" for name in changed)
         raise InputError(
             f"{path.parent}: was begun with other {names}; choose another folder with `out` (features that were"
             " computed are found again)"
