@@ -1,6 +1,7 @@
 """A real server and a real browser."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from tests.reporting.browser import CHROMIUM, KEY, PLAYED, Browser
 from twinrank.runs import RunFolder
 from twinrank.serving.images import as_png
 
+HOSTILE = "<b onclick=alert(1)>words&\x1b[31m"
+"""Name of a folder, and so of a model, which stays text everywhere."""
+
 
 class Served(NamedTuple):
     process: subprocess.Popen[str]
@@ -36,11 +40,12 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(digits_run: RunFolder, words_run: RunFolder) -> Iterator[Served]:
-    command = ["serve", str(digits_run.path), str(words_run.path), "--port", "0"]
+def served(digits_run: RunFolder, words_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    hostile = shutil.copytree(words_run.path, tmp_path_factory.mktemp("serving") / HOSTILE)
+    command = ["serve", str(digits_run.path), str(hostile), "--port", "0"]
     process = subprocess.Popen([sys.executable, "-m", "twinrank", *command], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "2 models: digits, words\n"
+    assert process.stdout.readline() == "2 models: digits, <b onclick=alert(1)>words&\\x1b[31m\n"
     yield Served(process, process.stdout.readline().split()[0])
     process.kill()
     process.wait()
@@ -83,7 +88,9 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
             f"(async () => {{ const bytes = Uint8Array.from(atob('{content}'), (each) => each.charCodeAt(0));"
             " for (const side of Object.values(sides)) await side.take(new File([bytes], '<b>.png')); })()"
         )
-        assert browser.run(PLAYED)["model"] == "words"
+        assert browser.run(PLAYED)["model"] == HOSTILE
+        assert browser.run("at('model').selectedOptions[0].textContent").startswith(HOSTILE)
+        assert browser.run("document.querySelector('b[onclick]')") is None
         assert browser.run("at('what-left').textContent") == "<b>.png"
         assert browser.problems == []
 
