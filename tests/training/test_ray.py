@@ -25,7 +25,7 @@ FAST = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "heal
 def cluster() -> Iterator[Any]:
     """A cluster whose first node has no core for trainings, and whose second has one."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
+    from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
 
     head = {"num_cpus": 0, "object_store_memory": 100 * 2**20, "_system_config": FAST, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)

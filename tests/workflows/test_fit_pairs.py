@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import finished
+from twinrank.training.jobs import Begin, Job
 from twinrank.workflows import fit_epochs, fit_plan, fit_trials
 from twinrank.workflows.fit import fit
 from twinrank.workflows.fit_epochs import Paced, paced, train_until
@@ -81,6 +83,14 @@ def test_one_command_trains_from_pairs(
     assert {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")} == before
 
 
+def in_this_process(jobs: Sequence[Job], begin: Begin, context: Context) -> dict[str, str]:
+    """Train beside each other, but without processes, whose start takes longer."""
+    assert context.workers == 2
+    for job in jobs:
+        begin(job, Context(threads=1))
+    return {}
+
+
 def test_images_that_recur_are_ranked_and_fitted_again_where_there_is_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +99,8 @@ def test_images_that_recur_are_ranked_and_fitted_again_where_there_is_time(
     y = (images.mean((1, 2))[left] > images.mean((1, 2))[right]).astype(np.int8)
     np.savez(tmp_path / "images.npz", images=images, left=left, right=right, y=y)
     monkeypatch.setattr("twinrank.workflows.fit.report", lambda run, out, found: None)
-    fitted = fit(tmp_path / "images.npz", tmp_path / "fit", minutes=1)
+    monkeypatch.setattr("twinrank.workflows.fit_beside.run_jobs", in_this_process)
+    fitted = fit(tmp_path / "images.npz", tmp_path / "fit", minutes=1, context=Context(workers=2))
     assert fitted.ranking is not None
     assert len(fitted.ranking.names) == 60
     # All that was not held out is judged by a network that was fitted without its images.

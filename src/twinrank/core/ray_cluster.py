@@ -227,8 +227,8 @@ def _connected(address: str | None) -> ModuleType:
     os.environ.update(_QUIET)
     os.environ.pop("RAY_ADDRESS", None)
     try:
-        import ray
-        import ray.util.scheduling_strategies
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.util.scheduling_strategies  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(f"`executor` ray: Ray cannot be imported ({cause(error)}); install it again") from error
     if ray.is_initialized():
@@ -301,7 +301,7 @@ def _do(work: Work, where: Path, environment: dict[str, str | None], seen: Path)
 @contextmanager
 def _without_ray() -> Iterator[None]:
     """A block in which processes start without Ray's main module, which would run again, and without its folders."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     ours, main, places = Path(ray.__file__).parent, sys.modules["__main__"], [*sys.path]
     sys.modules["__main__"] = ModuleType("__main__")
