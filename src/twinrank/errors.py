@@ -7,8 +7,10 @@ from typing import Any
 
 LONGEST_WORD, LONGEST_LINE = 500, 2000
 """Characters of a word, and of a whole message, that are shown."""
-_UNREADABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories: control and format characters, halves of surrogate pairs, separators of lines."""
+_CONTROLS = {"Cc", "Cf", "Zl", "Zp"}
+"""Unicode categories: control and format characters, separators of lines."""
+_UNREADABLE = {*_CONTROLS, "Cs"}
+"""The same, and halves of surrogate pairs."""
 
 
 class InputError(ValueError):
@@ -42,17 +44,20 @@ def one_line(text: str) -> str:
     Control characters, such as a line break in a file's name, are escaped. A word of more than 500 characters
     loses its middle, and so does a text of more than 2,000.
     """
-    words = [shortened(word, LONGEST_WORD) for word in printable(text).split(" ")]
+    escaped = "".join(_escaped(letter, _UNREADABLE) for letter in text)
+    words = [shortened(word, LONGEST_WORD) for word in escaped.split(" ")]
     return shortened(" ".join(words), LONGEST_LINE)
 
 
 def printable(text: str) -> str:
     r"""A text that a terminal shows as it is: control characters, also line breaks, are escaped.
 
+    Bytes of a file's name that are no text stay in it. The command line prints them as such.
+
     >>> printable("a\x1b[31m\nb")
     'a\\x1b[31m\\nb'
     """
-    return "".join(map(_escaped, text))
+    return "".join(_escaped(letter, _CONTROLS) for letter in text)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -63,8 +68,8 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:head]}…{text[head + 1 - longest :]}"
 
 
-def _escaped(character: str) -> str:
-    readable = unicodedata.category(character) not in _UNREADABLE
+def _escaped(character: str, unreadable: set[str]) -> str:
+    readable = unicodedata.category(character) not in unreadable
     return character if readable else character.encode("unicode_escape").decode("ascii")
 
 
