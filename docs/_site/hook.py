@@ -30,7 +30,10 @@ _NO_NETWORK = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Draw two digits</title>
-<body style="font: 1rem/1.5 system-ui, sans-serif; color-scheme: light dark; max-width: 40rem; margin: 3rem auto">
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+p { max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }
+</style>
 <p>This copy of the documentation has no network to play with: onnxruntime-web could not be fetched when it was built.
 Run <code>make docs</code> where npm reaches its registry. Or run <code>twinrank serve</code>: it has the same page.</p>
 """
