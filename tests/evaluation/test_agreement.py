@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from twinrank.evaluation.agreement import agreement, best_known_agreement, ceiling_of, self_agreement
+from twinrank.evaluation.agreement import (
+    agreement,
+    agreement_with_ties,
+    best_known_agreement,
+    ceiling_of,
+    self_agreement,
+)
 
 
 def crowd(seed: int, pairs: int, votes: int, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,6 +40,28 @@ def test_nothing_is_said_without_pairs_that_were_judged_twice() -> None:
     same, tie = np.array([[0, 1]] * 3), np.array([True, True, False])
     assert agreement(np.array([0.5, 0.5, 1]), same, tie=tie) is None
     assert agreement(y, same, rater=np.array(["ann"] * 3)) is None
+
+
+def test_ties_are_answers_of_their_own_beside_the_agreement() -> None:
+    """Pairs by Ann and Bob: the same winner, two ties, a tie and a winner; and what Ann says again."""
+    images = np.repeat([[0, 1], [3, 2], [4, 5]], 2, 0)
+    y, tie = np.array([1, 1, 0.5, 0.5, 0.5, 1]), np.array([False, False, True, True, True, False])
+    found = agreement(y, images, tie=tie, rater=np.array(["ann", "bob"] * 3))
+    assert found is not None
+    assert (found.agreement.value, found.agreement.n) == (1, 1)
+    assert found.with_ties is not None
+    assert (found.with_ties.value, found.with_ties.n) == (2 / 3, 3)
+    again = self_agreement(y, images, np.array(["ann"] * 6), tie=tie)
+    assert again is not None
+    assert again.with_ties == found.with_ties
+    votes = agreement(np.array([1, 0.5]), images[[0, 0]], tie=np.array([False, True]), weight=np.array([2, 1]))
+    assert votes is not None
+    assert votes.with_ties is not None
+    assert votes.with_ties.value == pytest.approx(1 / 3)
+    assert agreement_with_ties(y[4:], images[4:], tie=tie[4:], rater=np.array(["ann", "ann"])) is None
+    without = agreement(y, images, rater=np.array(["ann", "bob"] * 3))
+    assert without is not None
+    assert without.with_ties is None
 
 
 def test_counts_say_the_same_as_single_votes() -> None:

@@ -83,6 +83,12 @@ def test_what_one_rater_said_again_is_named_so() -> None:
     assert "judged more than once by one rater" in said
     assert "no predictor exceeds the ceiling on one rater's votes" in said
     assert re.search(r"two votes agree +\d+\.\d+%", plain)
+    assert "with ties, too" not in plain
+    tie = np.arange(200) % 3 == 0
+    tied = metrics_record(replace(voted("test", 0, tie=tie), y=np.where(tie, 0.5, np.arange(200) % 2)))
+    ties, votes = tied["agreement"]["with_ties"], tied["agreement"]["agreement"]
+    assert ties["n"] > votes["n"]
+    assert re.search(rf"with ties, too +{100 * ties['value']:.2f}%", "\n".join(metrics_lines(metrics_of("test", tied))))
 
 
 @pytest.mark.parametrize("ties", [False, True])

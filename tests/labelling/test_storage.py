@@ -297,8 +297,8 @@ def test_standings_say_how_far_people_agree() -> None:
     pairs = [tuple(np.sort(rng.choice(12, 2, replace=False)).tolist()) for _ in range(60)]
     scoring = Scoring.of(Path(), 12, ())
 
-    def said(rater: str, flipped: bool, first: int) -> list[Shown]:
-        wins = "right" if flipped else "left"
+    def said(rater: str, flipped: bool | None, first: int) -> list[Shown]:
+        wins = "tie" if flipped is None else "right" if flipped else "left"
         return [
             Shown(first + at, NAMES[low], NAMES[high], "to cover", rater, wins, False)
             for at, (low, high) in enumerate(pairs)
@@ -316,6 +316,9 @@ def test_standings_say_how_far_people_agree() -> None:
     assert against.raters_agree is not None
     assert against.raters_agree.value == 0
     assert against.sure_neighbours <= alike.sure_neighbours
+    equal = standings(as_comparisons(said("Ada", False, 0) + said("Ada", None, 60), NAMES[:12]), scoring)
+    assert equal.raters_repeat is not None
+    assert equal.raters_repeat.value < 0.3  # Pairs that were drawn twice are answered alike there.
 
 
 def test_the_last_answer_about_these_images_is_taken_back(tmp_path: Path) -> None:

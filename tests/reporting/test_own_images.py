@@ -102,6 +102,7 @@ def test_votes_ties_raters_and_images_of_the_training_are_on_the_page(tmp_path: 
     agreed = record["agreement"]
     for number in (agreed["pairs"], *(f"{100 * agreed[name]['value']:.2f}%" for name in ("agreement", "ceiling"))):
         assert f"{number} " in text.partition("How good could it be?")[2]
+    assert f"two votes agree in {100 * agreed['with_ties']['value']:.1f}% (" in text
     for kind, found in record["kinds"].items():
         assert f"{kind} {found['n']} " in text
     for line in ("The winner stands left.", *record["warnings"]):

@@ -52,6 +52,7 @@ def ranking(images: int = IMAGES, side: int = 80, *, with_curve: bool = True) ->
         judgements=judgements,
         agreement=Estimate(0.8, 0.7, 0.9, 50, "image bootstrap 95%"),
         ceiling=Estimate(0.9, 0.85, 0.95, 50, "image bootstrap 95%"),
+        with_ties=Estimate(0.7, 0.6, 0.8, 60, "image bootstrap 95%"),
         curve=score_curve(network, prior.tau, judgements, judging) if with_curve else None,
         not_in_curve=35,
         notes=["The network was trained on 12 of these images."],
@@ -93,6 +94,7 @@ def test_the_page_shows_scores_calls_raters_and_curve(lake: Ranking, page: Path)
     assert "Ada 300 4.00 3.00 to 5.00 0.05 −0.10 to 0.20" in text
     assert "Bo hardly better than chance 100 0.25 0.10 to 0.40 −0.10 −0.30 to 0.10" in text
     assert "80.0% (70.0–90.0)" in text
+    assert "ties are left out. With ties as answers of their own: 70.0% (60.0–80.0) , n = 60" in text
     assert "From 160 to 320 judgements the log-loss on held-out judgements changed by −0." in text
     assert "Another 35 judgements are left out: training used an image of theirs" in text
     assert not re.search("digit|benchmark|track", text)

@@ -234,6 +234,10 @@ def test_sentences_say_what_the_figures_say() -> None:
     alone = sentences(found | {"agreement": found["agreement"] | {"own": True}})[1]
     assert alone.startswith("A rater who judged a pair again said the same in 80.0% (70.0–90.0) of 40 pairs. So any")
     assert "of one rater's votes at most; others may judge otherwise" in alone
+    with_ties = {"with_ties": estimate | {"value": 0.6, "n": 50}}
+    tied = sentences(found | {"agreement": found["agreement"] | with_ties})[1]
+    assert "of 40 pairs that were judged more than once, ties left out. So any" in tied
+    assert tied.endswith("With ties as answers of their own, it is 60.0% (70.0–90.0) of 50 pairs.")
     by_epochs = {key: value for key, value in found.items() if key not in ("out_of_fold", "half")}
     by_epochs |= {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450, "by_epochs": True}}
     said = sentences(by_epochs)

@@ -9,6 +9,8 @@ from scipy.special import betaln
 from twinrank.evaluation.estimates import Estimate, share
 from twinrank.evaluation.row_statistics import outcomes
 
+_TIE = 2
+"""Column of ties among the votes of a pair."""
 _WHOLE = 0.01
 """Largest distance of a number of votes from a whole number; shares are rounded."""
 
@@ -23,12 +25,15 @@ class Agreement:
             single votes. It follows from the agreement, see :func:`ceiling_of`.
         rows: Whether a row is about one of these pairs, bool (N,).
         own: Whether votes of one rater are compared, who judged a pair again; else they are those of several people.
+        with_ties: The agreement where a tie is an outcome of its own, see :func:`agreement_with_ties`; None where no
+            pair that was judged more than once has a tie.
     """
 
     agreement: Estimate
     ceiling: Estimate
     rows: np.ndarray
     own: bool = False
+    with_ties: Estimate | None = None
 
 
 def agreement(
@@ -42,8 +47,9 @@ def agreement(
     """The agreement of two votes about a pair, whichever image stands left; None where no pair was judged twice.
 
     Where raters are known, the votes are those of different raters: what one said repeatedly of a pair is one vote, by
-    majority, or none if it is even. Ties, shares of unknown numbers of votes, and pairs of an image with itself are
-    left out. Pairs count by their votes. Intervals are those of :func:`twinrank.evaluation.estimates.share`.
+    majority, or none if it is even. Shares of unknown numbers of votes, and pairs of an image with itself are left
+    out. So are ties, since the ceiling is about votes for an image; ``with_ties`` counts them. Pairs count by their
+    votes. Intervals are those of :func:`twinrank.evaluation.estimates.share`.
 
     >>> y, images = np.array([1, 0, 1, 1]), np.array([[0, 1], [1, 0], [1, 2], [1, 2]])
     >>> found = agreement(y, images)
@@ -60,13 +66,7 @@ def agreement(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    if (known := _comparable(y, images, tie, weight)) is None:
-        return None
-    count, lower = np.bincount(known.place, known.votes), np.bincount(known.place, known.lower)
-    if rater is not None:
-        codes = np.unique(rater[known.rows], return_inverse=True)[1]
-        count, lower = _by_rater(known.place, codes, known.votes, known.lower, len(known.pairs))
-    return _of_pairs(known, known.place, known.pairs, count, lower)
+    return _agreement(y, images, tie, weight, rater, own=False)
 
 
 def self_agreement(
@@ -97,13 +97,41 @@ def self_agreement(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    if (known := _comparable(y, images, tie, weight)) is None:
+    return _agreement(y, images, tie, weight, rater, own=True)
+
+
+def agreement_with_ties(
+    y: np.ndarray,
+    images: np.ndarray,
+    *,
+    tie: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    rater: np.ndarray | None = None,
+    own: bool = False,
+) -> Estimate | None:
+    """Chance that two votes about a pair are alike, a tie being an outcome of its own; None without such pairs.
+
+    All else is as of :func:`agreement` and :func:`self_agreement`.
+
+    >>> y, images = np.array([1, 0.5]), np.array([[0, 1], [0, 1]])
+    >>> found = agreement_with_ties(y, images, tie=np.array([False, True]))
+    >>> found.value, found.n, agreement(y, images, tie=np.array([False, True]))
+    (0.0, 1, None)
+
+    Args:
+        y: Labels, or shares of the votes for left, (N,).
+        images: Numbers of the left and the right image, int (N, 2).
+        tie: Whether the two were judged equal, bool (N,).
+        weight: Numbers of votes, float (N,).
+        rater: Names or numbers of those who judged, (N,); ``own`` needs them.
+        own: Whether votes of one rater are compared, who judged a pair again.
+
+    Raises:
+        InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
+    """
+    if (known := _compared(y, images, tie, weight, rater, own, ties=True)) is None:
         return None
-    codes = np.unique(rater[known.rows], return_inverse=True)[1]
-    raters = int(codes.max()) + 1
-    keys, place = np.unique(known.place * raters + codes, return_inverse=True)
-    count, lower = np.bincount(place, known.votes), np.bincount(place, known.lower)
-    return _of_pairs(known, place, known.pairs[keys // raters], count, lower, own=True)
+    return _estimate(known)
 
 
 def best_known_agreement(
@@ -121,50 +149,86 @@ def best_known_agreement(
     return found
 
 
-class _Votes(NamedTuple):
-    """Votes that can be compared.
+class _Compared(NamedTuple):
+    """P pairs with more than one vote; a pair counts once for each rater where votes of one rater are compared.
 
     Attributes:
-        rows: Whether a row has any, bool (N,).
-        pairs: The distinct pairs, int (P, 2), the lower image first.
-        place: Number of the pair of each such row, int (M,).
-        votes: Votes of each such row, float64 (M,), whole numbers.
-        lower: Those for the lower image, float64 (M,).
+        rows: Whether a row is about one of them, bool (N,).
+        pairs: Their images, int (P, 2), the lower one first.
+        counts: Votes for the lower image, for the upper one, and ties, float64 (P, 3), whole numbers.
     """
 
     rows: np.ndarray
     pairs: np.ndarray
-    place: np.ndarray
-    votes: np.ndarray
-    lower: np.ndarray
+    counts: np.ndarray
 
 
-def _comparable(y: np.ndarray, images: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None) -> _Votes | None:
-    found = outcomes(y, tie, weight)
-    left = found.share * found.votes
-    whole = (np.abs(left - np.rint(left)) < _WHOLE) & (np.abs(found.votes - np.rint(found.votes)) < _WHOLE)
-    used = found.decided & whole & (images[:, 0] != images[:, 1])
+def _agreement(
+    y: np.ndarray,
+    images: np.ndarray,
+    tie: np.ndarray | None,
+    weight: np.ndarray | None,
+    rater: np.ndarray | None,
+    own: bool,
+) -> Agreement | None:
+    if (known := _compared(y, images, tie, weight, rater, own, ties=False)) is None:
+        return None
+    estimate, every = _estimate(known), _compared(y, images, tie, weight, rater, own, ties=True)
+    with_ties = None if every is None or not every.counts[:, _TIE].any() else _estimate(every)
+    return Agreement(estimate, _ceiling(estimate), known.rows, own, with_ties)
+
+
+def _compared(
+    y: np.ndarray,
+    images: np.ndarray,
+    tie: np.ndarray | None,
+    weight: np.ndarray | None,
+    rater: np.ndarray | None,
+    own: bool,
+    ties: bool,
+) -> _Compared | None:
+    """The pairs with more than one vote; None without any. ``ties`` counts ties as votes."""
+    used, votes = _votes(y, images, tie, weight, ties)
     if not used.any():
         return None
-    count, for_left = np.rint(found.votes[used]), np.rint(left[used])
-    for_lower = np.where(images[used, 0] < images[used, 1], for_left, count - for_left)
-    return _Votes(used, *_numbered(np.sort(images[used], 1)), count, for_lower)
-
-
-def _of_pairs(
-    known: _Votes, place: np.ndarray, pairs: np.ndarray, count: np.ndarray, lower: np.ndarray, own: bool = False
-) -> Agreement | None:
-    """The agreement about pairs with their numbers of votes, and of those for the lower image."""
-    often = count > 1
+    pairs, place = _numbered(np.sort(images[used], 1))
+    if rater is None:
+        counts = _summed(place, votes, len(pairs))
+    else:
+        codes = np.unique(rater[used], return_inverse=True)[1]
+        raters = int(codes.max()) + 1
+        keys, by_rater = np.unique(place * raters + codes, return_inverse=True)
+        counts = _summed(by_rater, votes, len(keys))
+        if own:
+            pairs, place = pairs[keys // raters], by_rater
+        else:
+            counts = _summed(keys // raters, _majority(counts), len(pairs))
+    often = counts.sum(1) > 1
     if not often.any():
         return None
-    count, lower = count[often], lower[often]
-    upper = count - lower
-    alike = (lower * (lower - 1) + upper * (upper - 1)) / (count * (count - 1))
-    estimate = share(alike, images=pairs[often], weight=None if (count == count[0]).all() else count)
-    rows = known.rows.copy()
-    rows[known.rows] = often[place]
-    return Agreement(estimate, _ceiling(estimate), rows, own)
+    rows = used.copy()
+    rows[used] = often[place]
+    return _Compared(rows, pairs[often], counts[often])
+
+
+def _votes(
+    y: np.ndarray, images: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None, ties: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have votes that can be compared, bool (N,), and the votes of these, float64 (M, 3)."""
+    found = outcomes(y, tie, weight)
+    left = found.share * found.votes
+    whole = (np.abs(left - np.rint(left)) < _WHOLE) | found.tie
+    whole &= np.abs(found.votes - np.rint(found.votes)) < _WHOLE
+    used = (found.decided | found.tie if ties else found.decided) & whole & (images[:, 0] != images[:, 1])
+    count, for_left, equal = np.rint(found.votes[used]), np.rint(left[used]), found.tie[used]
+    lower = np.where(images[used, 0] < images[used, 1], for_left, count - for_left)
+    return used, np.stack([*np.where(equal, 0, [lower, count - lower]), np.where(equal, count, 0)], 1)
+
+
+def _estimate(known: _Compared) -> Estimate:
+    count = known.counts.sum(1)
+    alike = (known.counts * (known.counts - 1)).sum(1) / (count * (count - 1))
+    return share(alike, images=known.pairs, weight=None if (count == count[0]).all() else count)
 
 
 def ceiling_of(agreement: float) -> float:
@@ -201,13 +265,12 @@ def _numbered(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return images[np.stack(np.divmod(keys, len(images)), 1)], place
 
 
-def _by_rater(
-    place: np.ndarray, rater: np.ndarray, votes: np.ndarray, lower: np.ndarray, pairs: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of votes, one a rater at most, and of those for the lower image, float64 (pairs,) each."""
-    raters = int(rater.max()) + 1
-    keys, own = np.unique(place * raters + rater, return_inverse=True)
-    ahead = np.sign(2 * np.bincount(own, lower) - np.bincount(own, votes))
-    of_pair, clear = keys // raters, ahead != 0
-    count, won = (np.bincount(of_pair[clear], part[clear], pairs) for part in (np.ones(len(keys)), ahead > 0))
-    return count, won
+def _summed(place: np.ndarray, votes: np.ndarray, places: int) -> np.ndarray:
+    """Sums of the votes at each place, float64 (places, 3)."""
+    return np.stack([np.bincount(place, votes[:, outcome], places) for outcome in range(votes.shape[1])], 1)
+
+
+def _majority(votes: np.ndarray) -> np.ndarray:
+    """One vote for the outcome that has most, or none where several have, float64 (K, 3)."""
+    most = votes == votes.max(1, keepdims=True)
+    return np.where(most.sum(1, keepdims=True) == 1, most, 0).astype(np.float64)

@@ -59,6 +59,7 @@ class AgreementRecord(TypedDict):
         ceiling: Accuracy on single votes that no predictor exceeds.
         accuracy: Accuracy of the predictor on these pairs.
         own: True where votes of one rater are compared, who judged a pair again; only then.
+        with_ties: The agreement where a tie is an outcome of its own; only where such a pair has a tie.
     """
 
     pairs: Annotated[int, msgspec.Meta(ge=0)]
@@ -66,6 +67,7 @@ class AgreementRecord(TypedDict):
     ceiling: EstimateRecord
     accuracy: EstimateRecord
     own: NotRequired[bool]
+    with_ties: NotRequired[EstimateRecord]
 
 
 class SharedRecord(TypedDict):
@@ -320,7 +322,8 @@ def _agreement(rows: Predictions, y: np.ndarray) -> dict[str, Any]:
     estimates = {"agreement": found.agreement, "ceiling": found.ceiling, "accuracy": right}
     values = {name: estimate.record() for name, estimate in estimates.items()}
     own = {"own": True} if found.own else {}
-    return {"agreement": {"pairs": found.agreement.n, **values, **own}}
+    with_ties = {} if found.with_ties is None else {"with_ties": found.with_ties.record()}
+    return {"agreement": {"pairs": found.agreement.n, **values, **own, **with_ties}}
 
 
 def _warnings(parts: Sequence[Predictions], rows: Predictions, path: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twinrank.core.messages import counted
-from twinrank.evaluation.agreement import Agreement, agreement, self_agreement
+from twinrank.evaluation.agreement import agreement_with_ties
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.estimates import Estimate
 from twinrank.evaluation.next_pairs import NextPairs, next_pairs
@@ -31,8 +31,8 @@ class Standings:
         judgements: Number of judgements.
         sure_neighbours: Share of neighbours in the ranking whose order is known with 95% probability.
         width: Median number of places in the 95% intervals of the places.
-        raters_agree: Chance that two raters agree about a pair; None where no pair has two raters.
-        raters_repeat: Chance that a rater decides a pair alike twice; None where nobody has seen a pair twice.
+        raters_agree: Chance that two raters answer alike about a pair, ties included; None where no pair has two.
+        raters_repeat: Chance that a rater answers alike again, ties included; None where nobody judged a pair twice.
     """
 
     scores: ScorePosterior
@@ -85,13 +85,9 @@ def standings(comparisons: Comparisons, fit: Fit, seed: int = 0) -> Standings:
         len(comparisons),
         float((ndtr(gap / np.sqrt(variance)) >= _SURE).mean()),
         int(np.median(scores.rank_high - scores.rank_low + 1)),
-        _estimate(agreement(comparisons.y, images, tie=comparisons.tie, rater=rater)),
-        _estimate(self_agreement(comparisons.y, images, rater, tie=comparisons.tie)),
+        agreement_with_ties(comparisons.y, images, tie=comparisons.tie, rater=rater),
+        agreement_with_ties(comparisons.y, images, tie=comparisons.tie, rater=rater, own=True),
     )
-
-
-def _estimate(found: Agreement | None) -> Estimate | None:
-    return None if found is None else found.agreement
 
 
 def verdict(found: Standings) -> str:

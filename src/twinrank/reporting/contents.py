@@ -44,6 +44,7 @@ class AgreementMetrics:
         ceiling: Accuracy on single votes that no predictor exceeds.
         accuracy: Accuracy of the predictor on these pairs.
         own: Whether votes of one rater are compared, who judged a pair again.
+        with_ties: The agreement where a tie is an outcome of its own; None where no such pair has a tie.
     """
 
     pairs: int
@@ -51,6 +52,7 @@ class AgreementMetrics:
     ceiling: Estimate
     accuracy: Estimate
     own: bool = False
+    with_ties: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -320,7 +322,10 @@ def metrics_of(key: str, document: dict[str, Any], role: Role = "used") -> FileM
     if "agreement" in document:
         found = document["agreement"]
         parts = {name: _estimate(found[name]) for name in ("agreement", "ceiling", "accuracy")}
-        people["agreement"] = AgreementMetrics(found["pairs"], **parts, own=found.get("own", False))
+        with_ties = _estimate(found["with_ties"]) if "with_ties" in found else None
+        people["agreement"] = AgreementMetrics(
+            found["pairs"], **parts, own=found.get("own", False), with_ties=with_ties
+        )
     people["kinds"] = {
         kind: KindMetrics(each["n"], _estimates(each["metrics"])) for kind, each in document.get("kinds", {}).items()
     }

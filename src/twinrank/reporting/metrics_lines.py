@@ -19,8 +19,9 @@ def metrics_lines(each: FileMetrics) -> list[str]:
     if each.agreement is not None:
         found = each.agreement
         name = "self_agreement" if found.own else "agreement"
+        ties = [] if found.with_ties is None else [_metric("with_ties", found.with_ties, "pairs")]
         by, votes = (" by one rater", "one rater's votes") if found.own else ("", "single votes")
-        lines += [_metric(name, found.agreement, "pairs"), _metric("ceiling", found.ceiling, "pairs")]
+        lines += [_metric(name, found.agreement, "pairs"), *ties, _metric("ceiling", found.ceiling, "pairs")]
         lines.append(
             f"    on {counted(found.pairs, 'pair', 'pairs')} judged more than once{by}, the accuracy is"
             f" {value(found.accuracy, 'accuracy')} ({interval(found.accuracy, 'accuracy')});"

@@ -54,6 +54,7 @@ class Ranking:
         agreement: Share of pairs on which two votes agree; None where none was judged twice.
         ceiling: Bound that the raters' noise puts on the accuracy of any predictor; None where unknown.
         own: Whether these two are about votes of one rater, who judged a pair again.
+        with_ties: The agreement where a tie is an outcome of its own; None where no such pair has a tie.
         curve: Learning curve over the number of judgements; None without.
         not_in_curve: Number of judgements that the curve leaves out, since training used an image of them.
         notes: Warnings, a line each.
@@ -71,6 +72,7 @@ class Ranking:
     agreement: Estimate | None = None
     ceiling: Estimate | None = None
     own: bool = False
+    with_ties: Estimate | None = None
     curve: LearningCurve | None = None
     not_in_curve: int = 0
     notes: Sequence[str] = ()

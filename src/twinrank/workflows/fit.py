@@ -136,10 +136,11 @@ def _found(work: Trials, best: Path, test: Mapping[str, Any], halved: Path | Non
     }
     if halved is not None:
         found["half"] = work.judged_head(halved, HALF)
-    if work.parts.agreement is not None:
+    if (people := work.parts.agreement) is not None:
         found["agreement"] = {
-            "agreement": work.parts.agreement.agreement.record(),
-            "ceiling": work.parts.agreement.ceiling.record(),
-            **({"own": True} if work.parts.agreement.own else {}),
+            "agreement": people.agreement.record(),
+            "ceiling": people.ceiling.record(),
+            **({"own": True} if people.own else {}),
+            **({} if people.with_ties is None else {"with_ties": people.with_ties.record()}),
         }
     return found | {"said": sentences(found)}

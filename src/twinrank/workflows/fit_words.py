@@ -45,15 +45,21 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
         return "How good it could be is not known: no pair was decided twice."
     agreement, ceiling = found["agreement"]["agreement"], found["agreement"]["ceiling"]
     pairs = counted(agreement["n"], "pair", "pairs")
+    with_ties = found["agreement"].get("with_ties")
+    left_out = "" if with_ties is None else ", ties left out"
     rough = " That is a rough guess, from few pairs." if agreement["n"] < _FEW_PAIRS else ""
+    if with_ties is not None:
+        every = counted(with_ties["n"], "pair", "pairs")
+        rough += f" With ties as answers of their own, it is {_percent(with_ties)} of {every}."
     if found["agreement"].get("own"):
         return (
-            f"A rater who judged a pair again said the same in {_percent(agreement)} of {pairs}. So any predictor can"
-            f" be right on {_percent(ceiling)} of one rater's votes at most; others may judge otherwise.{rough}"
+            f"A rater who judged a pair again said the same in {_percent(agreement)} of {pairs}{left_out}. So any"
+            f" predictor can be right on {_percent(ceiling)} of one rater's votes at most; others may judge otherwise."
+            f"{rough}"
         )
     return (
-        f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once. So"
-        f" any predictor can be right on {_percent(ceiling)} of single votes at most.{rough}"
+        f"Two votes about a pair agree in {_percent(agreement)} of {pairs} that were judged more than once{left_out}."
+        f" So any predictor can be right on {_percent(ceiling)} of single votes at most.{rough}"
     )
 
 

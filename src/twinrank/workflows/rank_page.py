@@ -59,7 +59,8 @@ def _told_by_judgements(scored: "ScoredImages") -> dict[str, Any]:
     images = np.stack([rows.left, rows.right], 1)
     found = best_known_agreement(rows.y, images, tie=rows.tie, weight=rows.weight, rater=rows.rater)
     if found is not None:
-        told |= {"agreement": found.agreement, "ceiling": found.ceiling, "own": found.own}
+        told |= {"agreement": found.agreement, "ceiling": found.ceiling}
+        told |= {"own": found.own, "with_ties": found.with_ties}
     unused = rows.select(~(scored.used[rows.left] | scored.used[rows.right]))
     scores = scored.scores
     if (curve := score_curve(scored.network, scores.prior.tau, unused, scores.judging)) is not None:

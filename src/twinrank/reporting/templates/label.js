@@ -178,8 +178,8 @@ function standings(found) {
   if (fitted) {
     fact("neighbours in a sure order", percent(fitted.sure_neighbours));
     fact("a place is typically known to within", `${fitted.width} ${fitted.width === 1 ? "place" : "places"}`);
-    fact("two raters agree", estimate(fitted.raters_agree, "no pair has two raters yet"));
-    fact("a rater says the same again", estimate(fitted.raters_repeat, "no pair was judged twice by one rater yet"));
+    fact("two raters give the same answer", estimate(fitted.raters_agree, "no pair has two raters yet"));
+    fact("a rater gives the same answer again", estimate(fitted.raters_repeat, "no pair was judged twice by one rater yet"));
   }
   at("verdict").textContent = found.trouble || (fitted ? fitted.verdict : "The order appears after five judgements.");
   at("order-part").hidden = !fitted;
