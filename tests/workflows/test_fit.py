@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 import twinrank as tr
+from twinrank.api import fitting
 from twinrank.cli.main import main
 from twinrank.core.context import Context
 from twinrank.data.formats.votes.read import read_votes
@@ -81,9 +83,12 @@ def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) 
 
 
 def test_a_second_call_goes_on_where_the_images_are_now(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All but one network is finished; the folder and its images have moved."""
+    """All but one network is finished; the folder and its images have moved. Python calls it this time."""
+    source, said = Source(reading=Reading(size=32)), list[str]()
+    monkeypatch.setattr(fitting, "Source", lambda images, columns: replace(source, images=images, columns=columns))
+    monkeypatch.setattr(fitting, "fit_judgements", partial(fitting.fit_judgements, context=Context(said.append)))
 
     def fitted(out: Path) -> dict[str, tuple[int, bytes]]:
         runs = (path.parent for path in out.rglob("weights.safetensors"))
@@ -96,10 +101,12 @@ def test_a_second_call_goes_on_where_the_images_are_now(
     out, images = Path(shutil.copytree(folder, tmp_path / "fit")), shutil.copytree(IMAGES, tmp_path / "moved")
     before = fitted(out)
     (out / "model" / "weights.safetensors").unlink()
-    main(["fit", str(VOTES), "--images", str(images), "--out", str(out), "--size", "32"])
-    said, after = capsys.readouterr().out, fitted(out)
-    assert f"{out}: was begun with the images in {IMAGES}; those in {images} are used now\n" in said
-    assert "done before" in said
+    made, after = tr.fit(VOTES, images, out), fitted(out)
+    assert f"{out}: was begun with the images in {IMAGES}; those in {images} are used now" in said
+    assert any("done before" in line for line in said)
+    assert made.model == out / "model"
+    assert made.ranking is not None
+    assert len(made.ranking.names) == 60
     assert {name: content for name, (_, content) in after.items()} == {
         name: content for name, (_, content) in before.items()
     }
@@ -152,16 +159,6 @@ def test_images_that_changed_need_another_folder(tmp_path: Path, monkeypatch: py
     shutil.copy(images / NAMES[0], images / NAMES[1])
     with pytest.raises(InputError, match="was begun with images of other content"):
         kept_plan(parts, tmp_path / "fit", 60.0, Context())
-
-
-def test_it_runs_from_python_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "twinrank.api.fitting.Source", lambda images, columns: Source(images, columns, Reading(size=32))
-    )
-    fitted = tr.fit(VOTES, IMAGES, folder)
-    assert fitted.model == folder / "model"
-    assert fitted.ranking is not None
-    assert len(fitted.ranking.names) == 60
 
 
 def saved(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
