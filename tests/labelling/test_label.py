@@ -33,10 +33,35 @@ RATER, IMAGE = "<b onclick=alert(1)>Ada&\"'", "\x1b[31m<img src=x onerror=alert(
 """Names that others may choose; they stay text everywhere."""
 BOLD = "word_0001.png"
 BY_PAGE, BY_EACH = 200, 20
+LATE = """(async () => {
+  while (!state.ready) await pause(2);
+  const [decode, before] = [HTMLImageElement.prototype.decode, state.current];
+  HTMLImageElement.prototype.decode = () => new Promise(() => {});
+  at('undo').click();
+  while (state.undoing || state.current === before) await pause(2);
+  const waiting = state.current;
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true }));
+  for (const each of document.querySelectorAll('#judge [data-outcome], .pane')) each.click();
+  const found = [state.current === waiting, state.unsent.length, at('left').style.visibility];
+  HTMLImageElement.prototype.decode = decode;
+  show(waiting);
+  while (!state.ready) await pause(2);
+  return [...found, at('left').style.visibility];
+})()"""
+"""Answers to a pair whose images are still loading are not taken, and the last pair is not on the screen."""
+BROKEN = """(async () => {
+  const pair = state.current;
+  await show({ ...pair, right: 999 });
+  const off = [...document.querySelectorAll('#judge [data-outcome]')].filter((each) => each.disabled).length;
+  judge('left');
+  const said = [off, state.unsent.length, at('status').textContent];
+  await show(pair);
+  return said;
+})()"""
 JUDGE = """(async () => {
   const truth = %s;
   for (let number = 0; number < %d; number++) {
-    while (!state.current) await pause(2);
+    while (!state.ready) await pause(0);
     const [left, right] = [truth[state.current.left], truth[state.current.right]];
     const key = left > right ? 'ArrowLeft' : left < right ? 'ArrowRight' : ' ';
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
@@ -45,6 +70,7 @@ JUDGE = """(async () => {
 })()"""
 
 FULL = """(async () => {
+  while (!state.ready) await pause(2);
   const ask = window.fetch;
   window.fetch = async () => new Response('{"detail": "judgements.db: full"}', { status: 503 });
   document.querySelector('[data-outcome=skip]').click();
@@ -141,9 +167,26 @@ def test_a_rater_judges_on_the_page(
     with Browser(tmp_path) as browser:
         browser.open(served.url, 380)
         assert browser.run("document.querySelector('.question').textContent") == QUESTION
+        browser.run("at('name').value = 'A\\u202ea'; at('enter').requestSubmit()")
+        browser.run("(async () => { while (at('wrong').hidden) await pause(2) })()")
+        refused = "[at('judge').hidden, at('enter').hidden, at('wrong').textContent, localStorage['twinrank-rater']]"
+        line = "The name of a rater has 1 to 60 characters, and no control characters."
+        assert browser.run(refused) == [True, False, line, ""]
         browser.run(f"at('name').value = {json.dumps(RATER)}; at('enter').requestSubmit()")
         browser.run(JUDGE % (json.dumps(truth), BY_PAGE))
         assert browser.run("document.documentElement.scrollWidth") == 380
+        assert browser.run(LATE) == [True, 0, "hidden", ""]
+        browser.run(JUDGE % (json.dumps(truth), 1))
+        assert browser.run(f"(async () => {{ while (!state.ready) await pause(2); return await {BROKEN} }})()") == [
+            3,
+            0,
+            "The right image cannot be shown. Skip this pair.",
+        ]
+        browser.run("at('actual').click()")
+        natural = (
+            "[at('left').clientWidth - at('left').naturalWidth, at('left').clientHeight - at('left').naturalHeight]"
+        )
+        assert browser.run(natural) == [0, 0]
         before = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
         browser.run("at('undo').click()")
         again = browser.run("(async () => { while (state.undoing) await pause(2); return state.current })()")
@@ -153,7 +196,7 @@ def test_a_rater_judges_on_the_page(
         # The pair that waited comes next, and a button does what its key does.
         shown = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
         assert shown == before
-        assert browser.run(FULL).endswith("judgements.db: full. 1 of your answers wait here; keep this page open.")
+        assert browser.run(FULL).endswith("judgements.db: full. 1 answer of yours waits here; keep this page open.")
         browser.run("(async () => { while (state.unsent.length || state.busy) await pause(2) })()")
         unnamed = (
             "[...document.querySelectorAll('button')].filter((each) => !(each.ariaLabel || each.textContent).trim())"
@@ -164,7 +207,8 @@ def test_a_rater_judges_on_the_page(
         shown = f"at('order').textContent.includes({json.dumps(IMAGE)})"
         browser.run(f"(async () => {{ while (!{shown}) {{ await refresh(); await pause(50); }} }})()")
         assert browser.run("at('raters').querySelector('th').textContent") == RATER
-        assert browser.problems == []
+        refusals = ("status of 409", "images/999")
+        assert [each for each in browser.problems if not any(known in each for known in refusals)] == []
     assert served.call("api/standings")["raters"][0]["skipped"] == 1
     # While the server runs.
     quick = "--minutes", "0", "--size", "64", "--fit", "pad"

@@ -285,9 +285,16 @@ def test_an_image_that_is_always_skipped_holds_nobody_up() -> None:
 def test_undone_answers_do_not_connect() -> None:
     choice = Choice(NAMES, [], Shares(again=0, random=0), seed=5)
     (row,) = chosen(choice, 1)
-    assert choice.components.count == len(NAMES) - 1
+    assert choice.components.count == choice.linked.count == len(NAMES) - 1
     choice.note(Shown(**{**row.__dict__, "undone": True}))
-    assert choice.components.count == len(NAMES)
+    assert choice.components.count == choice.linked.count == len(NAMES)
+    left, right, drawn = choice.next("Ada")
+    shown = Shown(5, NAMES[left], NAMES[right], drawn, "Ada", None, False)
+    choice.note(shown)
+    # A pair that waits for its answer is not chosen again, and links nothing yet.
+    assert (choice.components.count, choice.linked.count) == (len(NAMES) - 1, len(NAMES))
+    choice.note(Shown(**{**shown.__dict__, "outcome": "tie"}))
+    assert choice.linked.count == len(NAMES) - 1
     assert not Components(2).join(1, 1)
 
 

@@ -77,6 +77,12 @@ class Choice:
         rows: Pairs that were shown so far. Those of other images do not count.
         shares: Shares of pairs that come again, or are drawn at random.
         seed: Seed of all draws.
+
+    Attributes:
+        used: How often each image was shown, int64.
+        components: Images that chains of shown pairs connect, whether they are judged yet or not.
+        linked: Images that chains of judgements connect.
+        aside: Images that were skipped too often to be shown again, by number.
     """
 
     def __init__(self, names: Sequence[str], rows: Iterable[Shown], shares: Shares, seed: int | None = None) -> None:
@@ -94,7 +100,7 @@ class Choice:
     def _count(self) -> None:
         images = len(self._number)
         self.used = np.zeros(images, np.int64)
-        self.components = Components(images)
+        self.components, self.linked = Components(images), Components(images)
         self.aside: set[int] = set()
         skipped = np.zeros(images, np.int64)
         judged = np.zeros(images, bool)
@@ -106,7 +112,8 @@ class Choice:
             judged[[*self.pair(row)]] |= row.counts
         for image in np.flatnonzero((skipped >= _HOPELESS) & ~judged).tolist():
             self.aside.add(image)
-            self.components.join(image, 1 if image == 0 else 0)
+            for parts in (self.components, self.linked):
+                parts.join(image, 1 if image == 0 else 0)
 
     def _add(self, row: Shown) -> None:
         if row.undone:
@@ -118,7 +125,11 @@ class Choice:
         if row.outcome != "skip":
             self.components.join(*pair)
         if row.counts:
-            self._judged.setdefault(row.rater, []).append(pair)
+            self._judge(row.rater, pair)
+
+    def _judge(self, rater: str, pair: Pair) -> None:
+        self._judged.setdefault(rater, []).append(pair)
+        self.linked.join(*pair)
 
     def pair(self, row: Shown) -> Pair:
         """Numbers of the two images, the lower one first."""
@@ -135,7 +146,7 @@ class Choice:
                 self._add(row)
         elif answered:
             for row in rows:
-                self._judged.setdefault(row.rater, []).append(self.pair(row))
+                self._judge(row.rater, self.pair(row))
         else:
             # Components cannot be taken apart.
             self._count()

@@ -134,8 +134,7 @@ class Session:
                 "own": judged.count(rater),
                 "all": len(judged),
                 "images": len(self.names),
-                "covered": self._choice.covered,
-                "connected": self._choice.components.count == 1,
+                "missing": self._choice.linked.count - 1,
             }
 
     @property
@@ -148,7 +147,7 @@ class Session:
         """The ranking so far, the raters, their agreement, and whether the order has settled, as JSON values."""
         with self._lock:
             rows, found, trouble = self._choice.rows, self._standings, self._trouble
-            connected = self._choice.components.count == 1
+            connected = self._choice.linked.count == 1
         now = sum(row.counts for row in rows)
         known: dict[str, Any] = {
             "judgements": now,

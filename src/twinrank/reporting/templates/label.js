@@ -1,19 +1,23 @@
 const AHEAD = 3;
 const ZOOMS = [1, 1.5, 2, 3, 4, 6];
 const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
-const state = { rater: "", queue: [], unsent: [], current: null, shown: 0, zoom: 0, asking: null, busy: false, undoing: false, turn: 0 };
+const SIDES = ["left", "right"];
+const state = {
+  rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0,
+};
 
 // A server that is not there, or one whose disk is full, may keep an answer later.
 const why = (error) => (error.status ? `The server cannot go on: ${error.message}.` : "The server does not answer.");
 
 function progress(found) {
-  const reached = found.connected
-    ? "All images are connected, so the next pairs are those that tell most."
-    : `${found.covered.toLocaleString()} of ${found.images.toLocaleString()} images were shown; first all of them are connected.`;
+  const missing = found.missing.toLocaleString();
+  const reached = found.missing
+    ? `At least ${missing} more until judgements link all images into one order.`
+    : "Judgements link all images into one order, so the next pairs are those that tell most about it.";
   at("progress").textContent = `${found.own.toLocaleString()} judged by you, ${found.all.toLocaleString()} by all. ${reached}`;
-  at("bar").max = found.images;
-  at("bar").value = found.covered;
-  at("bar").hidden = found.connected;
+  at("bar").max = found.images - 1;
+  at("bar").value = found.images - 1 - found.missing;
+  at("bar").hidden = !found.missing;
 }
 
 // Answers are sent one after the other, and again until the server has kept them.
@@ -27,7 +31,8 @@ async function send() {
       trouble("");
     } catch (error) {
       if (!(error.status < 500)) {
-        trouble(`${why(error)} ${state.unsent.length} of your answers wait here; keep this page open.`);
+        const count = state.unsent.length;
+        trouble(`${why(error)} ${count === 1 ? "1 answer of yours waits" : `${count} answers of yours wait`} here; keep this page open.`);
         await pause(1000);
         continue;
       }
@@ -52,7 +57,7 @@ async function fill() {
       for (const pair of found.pairs) {
         if (before.has(pair.id) || here().has(pair.id)) continue;
         state.queue.push(pair);
-        for (const number of [pair.left, pair.right]) new Image().src = `images/${number}`;
+        for (const number of [pair.left, pair.right]) Object.assign(new Image(), { fetchPriority: "low", src: `images/${number}` });
       }
       if (!state.unsent.length) progress(found.progress);
     } finally {
@@ -63,15 +68,23 @@ async function fill() {
 }
 
 function enable(on) {
+  state.ready = on;
   for (const each of document.querySelectorAll("#judge [data-outcome]")) each.disabled = !on;
-  for (const side of ["left", "right"]) at(`pane-${side}`).setAttribute("aria-disabled", String(!on));
+  for (const side of SIDES) at(`pane-${side}`).setAttribute("aria-disabled", String(!on));
+}
+
+// Nothing of the last pair stays on the screen.
+function clear() {
+  state.showing += 1;
+  state.current = null;
+  enable(false);
+  for (const side of SIDES) at(side).style.visibility = "hidden";
 }
 
 // A later call, another rater or an undone answer ends an earlier one that still waits.
 async function advance() {
   const turn = ++state.turn;
-  state.current = null;
-  enable(false);
+  clear();
   while (!state.queue.length) {
     try {
       if (state.unsent.length >= AHEAD) await send();
@@ -79,7 +92,10 @@ async function advance() {
       if (!state.queue.length) await pause(100);
       else if (!state.unsent.length) trouble("");
     } catch (error) {
-      trouble(error.status < 500 ? `No next pair: ${error.message}` : `${why(error)} This page tries again.`);
+      if (turn !== state.turn) return;
+      if (error.status < 500) return begin("", error.message);
+      // What waits to be sent has a message of its own.
+      if (!state.unsent.length) trouble(`${why(error)} This page tries again.`);
       await pause(1000);
     }
     if (turn !== state.turn) return;
@@ -88,19 +104,56 @@ async function advance() {
   if (state.queue.length < AHEAD - 1) send().then(fill).catch(() => {});
 }
 
-function show(pair) {
+// Both images of a pair, and then its answers: nobody judges what is not on the screen.
+async function show(pair) {
+  clear();
+  const showing = state.showing;
   state.current = pair;
-  for (const side of ["left", "right"]) {
-    at(side).src = `images/${pair[side]}`;
+  for (const side of SIDES) {
+    at(`pane-${side}`).setAttribute("aria-busy", "true");
     at(`pane-${side}`).scrollTo(0, 0);
   }
+  const found = await Promise.all(SIDES.map((side) => load(side, pair[side], showing)));
+  if (showing !== state.showing) return;
+  for (const side of SIDES) at(`pane-${side}`).setAttribute("aria-busy", "false");
   state.shown = performance.now();
   enable(true);
+  const broken = SIDES.filter((_, number) => !found[number]);
+  if (!broken.length) return;
+  for (const each of document.querySelectorAll("#judge [data-outcome]")) each.disabled = each.dataset.outcome !== "skip";
+  for (const side of SIDES) at(`pane-${side}`).setAttribute("aria-disabled", "true");
+  at("status").textContent = `${broken.length > 1 ? "Both images" : `The ${broken[0]} image`} cannot be shown. Skip this pair.`;
+}
+
+// Show an image; false if it cannot be shown. A server that does not answer is asked again.
+async function load(side, number, showing) {
+  const image = at(side);
+  while (showing === state.showing) {
+    image.src = `images/${number}`;
+    try {
+      await image.decode();
+      if (showing !== state.showing) return false;
+      size(side);
+      image.style.visibility = "";
+      return true;
+    } catch (error) {} // What is wrong, the next request says.
+    if (showing !== state.showing) return false;
+    try {
+      const answer = await fetch(`images/${number}`);
+      answer.body?.cancel();
+      if (answer.status < 500) return false;
+    } catch (error) {
+      if (!state.unsent.length) trouble(`${why(error)} This page tries again.`);
+    }
+    await pause(1000);
+    image.removeAttribute("src");
+  }
+  return false;
 }
 
 function judge(outcome) {
   const pair = state.current;
-  if (!pair) return;
+  if (!state.ready || document.querySelector(`#judge [data-outcome="${outcome}"]`).disabled) return;
   const seconds = Math.min((performance.now() - state.shown) / 1000, 1e6);
   state.unsent.push({ id: pair.id, rater: state.rater, outcome, seconds: Math.round(seconds * 1000) / 1000 });
   at("status").textContent = `Last answer: ${WORDS[outcome]}.`;
@@ -128,19 +181,26 @@ async function undo() {
   }
 }
 
-// An image that fits its pane, times the zoom.
+// An image that fits its pane, times the zoom; or a pixel of it for each of the screen.
 function size(side) {
-  const [pane, image] = [at(`pane-${side}`), at(side)];
-  const scale = ZOOMS[state.zoom] * Math.min(pane.offsetWidth / image.naturalWidth, pane.offsetHeight / image.naturalHeight);
+  const [pane, image, ratio] = [at(`pane-${side}`), at(side), window.devicePixelRatio || 1];
+  const fit = ZOOMS[state.zoom] * Math.min((pane.offsetWidth - 2) / image.naturalWidth, (pane.offsetHeight - 2) / image.naturalHeight);
+  const scale = state.actual ? 1 / ratio : fit;
   if (!Number.isFinite(scale)) return;
-  image.style.width = `${Math.max(1, Math.floor(image.naturalWidth * scale) - 2)}px`;
-  image.style.height = `${Math.max(1, Math.floor(image.naturalHeight * scale) - 2)}px`;
+  const pixels = (length) => `${state.actual ? length * scale : Math.max(1, Math.floor(length * scale))}px`;
+  image.style.width = pixels(image.naturalWidth);
+  image.style.height = pixels(image.naturalHeight);
+  // Pixels that are seen stay sharp: blur would hide noise.
+  image.style.imageRendering = scale * ratio >= 2 ? "pixelated" : "";
 }
 
-function zoom(step) {
+function zoom(step, actual = false) {
+  state.actual = actual;
   state.zoom = step === 0 ? 0 : Math.max(0, Math.min(ZOOMS.length - 1, state.zoom + step));
-  ["left", "right"].forEach(size);
-  at("fit").textContent = state.zoom ? `${ZOOMS[state.zoom]}×` : "Fit";
+  SIDES.forEach(size);
+  at("fit").textContent = state.zoom ? `Fit × ${ZOOMS[state.zoom]}` : "Fit";
+  at("fit").setAttribute("aria-pressed", String(!actual && !state.zoom));
+  at("actual").setAttribute("aria-pressed", String(actual));
   at("smaller").disabled = state.zoom === 0;
   at("larger").disabled = state.zoom === ZOOMS.length - 1;
 }
@@ -174,7 +234,7 @@ function standings(found) {
   at("facts").replaceChildren();
   fact("judgements", found.judgements.toLocaleString());
   fact("images", found.images.toLocaleString());
-  fact("all images connected", found.connected ? "yes" : "not yet");
+  fact("judgements link all images", found.connected ? "yes" : "not yet");
   if (fitted) {
     fact("neighbours in a sure order", percent(fitted.sure_neighbours));
     fact("a place is typically known to within", `${fitted.width} ${fitted.width === 1 ? "place" : "places"}`);
@@ -232,18 +292,27 @@ function open(tab) {
   at("enter").hidden = !judging || state.rater !== "";
   at("judge").hidden = !judging || state.rater === "";
   at("ranking").hidden = judging;
-  if (judging && state.current) state.shown = performance.now();
+  if (judging && state.ready) state.shown = performance.now();
   refresh();
 }
 
-function begin(name) {
+// Judging under a name; without one, the form asks for it, and says what was wrong with the last one.
+function begin(name, wrong = "") {
+  const before = state.rater;
   state.rater = name;
   at("who").hidden = name === "";
   at("who-name").textContent = name;
+  at("wrong").textContent = wrong && `${wrong[0].toUpperCase()}${wrong.slice(1)}.`;
+  at("wrong").hidden = !wrong;
+  if (wrong) at("name").value = before;
   try {
     localStorage.setItem("twinrank-rater", name);
   } catch (error) {} // Without storage, the name is asked for again.
-  Object.assign(state, { queue: [], current: null, turn: state.turn + 1 });
+  Object.assign(state, { queue: [], turn: state.turn + 1 });
+  clear();
+  for (const each of ["progress", "status"]) at(each).textContent = "";
+  at("bar").hidden = true;
+  if (!state.unsent.length) trouble("");
   open("judge");
   if (name) advance();
   else at("name").focus();
@@ -258,8 +327,9 @@ at("undo").addEventListener("click", undo);
 at("smaller").addEventListener("click", () => zoom(-1));
 at("larger").addEventListener("click", () => zoom(1));
 at("fit").addEventListener("click", () => zoom(0));
+at("actual").addEventListener("click", () => zoom(0, true));
 for (const each of document.querySelectorAll("#judge [data-outcome]")) each.addEventListener("click", () => judge(each.dataset.outcome));
-for (const side of ["left", "right"]) {
+for (const side of SIDES) {
   const [pane, other] = [at(`pane-${side}`), at(`pane-${side === "left" ? "right" : "left"}`)];
   pane.addEventListener("click", () => judge(side));
   pane.addEventListener("keydown", (event) => {
@@ -268,11 +338,7 @@ for (const side of ["left", "right"]) {
     judge(side);
   });
   pane.addEventListener("scroll", () => follow(pane, other));
-  at(side).addEventListener("load", () => size(side));
   new ResizeObserver(() => size(side)).observe(pane);
-  at(side).addEventListener("error", () => {
-    if (state.current) at("status").textContent = `The ${side} image cannot be shown. Skip this pair.`;
-  });
 }
 // A button that was clicked loses the focus, so that the space key does not press it again.
 document.addEventListener("click", (event) => {
@@ -290,7 +356,7 @@ for (const tab of ["judge", "ranking"]) {
 }
 const KEYS = {
   ArrowLeft: () => judge("left"), ArrowRight: () => judge("right"), ArrowDown: () => judge("tie"), ArrowUp: () => judge("skip"),
-  " ": () => judge("tie"), s: () => judge("skip"), z: undo, "+": () => zoom(1), "-": () => zoom(-1), 0: () => zoom(0),
+  " ": () => judge("tie"), s: () => judge("skip"), z: undo, "+": () => zoom(1), "-": () => zoom(-1), 0: () => zoom(0), 1: () => zoom(0, true),
 };
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 document.addEventListener("keydown", (event) => {
@@ -299,7 +365,7 @@ document.addEventListener("keydown", (event) => {
   if (at("judge").hidden || typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !(key in KEYS)) return;
   event.preventDefault();
   if (!event.shiftKey || !(key in MOVES)) return KEYS[key]();
-  for (const side of ["left", "right"]) at(`pane-${side}`).scrollBy(...MOVES[key].map((step) => step * 80));
+  for (const side of SIDES) at(`pane-${side}`).scrollBy(...MOVES[key].map((step) => step * 80));
 });
 window.addEventListener("beforeunload", (event) => {
   if (state.unsent.length) event.preventDefault();
