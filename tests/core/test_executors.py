@@ -1,10 +1,13 @@
 """Work in processes of its own: claims, ends, GPUs, and what is refused before anything starts."""
 
+import errno
 import importlib.util
 import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from twinrank.core.executors import Outcome, Task, Work, require_executor, threa
 from twinrank.core.files import marker
 from twinrank.core.local_pool import Child, LocalPool
 from twinrank.core.locks import locked
-from twinrank.core.ray_cluster import _problem
+from twinrank.core.ray_cluster import RayCluster, RayTask, _problem
 from twinrank.errors import InputError
 
 GPU = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
@@ -79,6 +82,61 @@ def test_a_machine_that_cannot_do_the_work_of_another_says_why(tmp_path: Path) -
     assert f"does not see {seen.parent}; choose a folder" in str(_problem(seen, tmp_path, "0.1.0"))
     seen.touch()
     assert "does not see the locks of" in str(_problem(seen, tmp_path, "0.1.0"))
+
+
+class FakeRay:
+    """What a cluster of these machines is, and what was asked of it."""
+
+    def __init__(self, *machines: dict[str, float]) -> None:
+        self.machines, self.asked = machines, dict[str, Any]()
+        self.exceptions = SimpleNamespace(OutOfMemoryError=MemoryError, RayTaskError=KeyError, RayError=Exception)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        gone = {"NodeID": "gone", "Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+        return [gone, *({"NodeID": n, "Alive": True, "Resources": each} for n, each in enumerate(self.machines))]
+
+    def remote(self, **options: Any) -> Any:
+        self.asked = options
+        return lambda function: SimpleNamespace(remote=lambda *_: None)
+
+    def get(self, result: Any) -> Outcome:
+        if isinstance(result, Outcome):
+            return result
+        raise result
+
+
+def test_work_on_a_cluster_gets_a_gpu_where_there_are_some(tmp_path: Path) -> None:
+    def cluster(*machines: dict[str, float], **values: Any) -> tuple[FakeRay, RayCluster]:
+        ray: Any = FakeRay(*machines)
+        return ray, RayCluster(ray, Context(**values), tmp_path)
+
+    ray, cores = cluster({"CPU": 4.0}, {"CPU": 3.0}, {}, threads=2)
+    assert cores.workers == 3
+    cores.start(Work(print, ()))
+    assert (ray.asked["num_cpus"], ray.asked["num_gpus"], ray.asked["max_retries"]) == (2, 0, 0)
+    ray, gpus = cluster({"CPU": 8.0, "GPU": 2.0}, {"CPU": 16.0}, {"CPU": 1.0, "GPU": 4.0})
+    assert gpus.workers == 3
+    gpus.start(Work(print, ()))
+    assert (ray.asked["num_cpus"], ray.asked["num_gpus"]) == (1, 1)
+    assert cluster({"CPU": 2.0}, workers=5)[1].workers == 5
+    with pytest.raises(InputError, match=r"no machine of the Ray cluster has 4 cores \(`threads`\) for a training"):
+        assert cluster({"CPU": 2.0}, threads=4)[1].workers
+
+
+def test_only_what_is_lost_with_its_machine_may_be_done_again() -> None:
+    ray: Any = FakeRay()
+    assert RayTask(ray, Outcome("taken", "by another")).outcome() == ("taken", "by another")
+    assert RayTask(ray, MemoryError()).outcome().kind == "failed"
+    assert RayTask(ray, OSError("node died")).outcome() == ("lost", "its machine is lost")
+
+
+def test_a_folder_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(InputError, match=r"log: cannot be locked \(No locks available\); mount its file system"):
+        locked(tmp_path / "log").__enter__()
 
 
 def test_what_cannot_work_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:

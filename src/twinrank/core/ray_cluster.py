@@ -31,7 +31,7 @@ _PATIENCE = 5.0
 """Seconds in which a cluster has to take a connection."""
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
-"""How a client and a server of HTTP/2, which Ray speaks, begin. Ray itself would try any other server for minutes."""
+"""How a client and a server of HTTP/2, which Ray speaks, begin."""
 _LOOK_SECONDS = 60.0
 """Seconds in which a machine has to say whether it sees the folder. It starts Python meanwhile."""
 _STORE = 100 * 2**20
@@ -69,18 +69,27 @@ def require_ray(address: str | None) -> None:
             " cluster"
         )
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE) as connection:
-            connection.sendall(_HELLO)
-            said = connection.recv(len(_SETTINGS))
+        is_ray = _speaks(host.strip("[]"), int(port))
     except (OSError, OverflowError) as error:
         raise InputError(
             f"`ray_address`: nothing answers at {address} ({cause(error)}); start Ray there with 'ray start --head', or"
             " leave it out"
         ) from error
-    if said[3:4] != _SETTINGS[3:4] and os.environ.get("RAY_USE_TLS", "0") == "0":
-        raise InputError(
-            f"`ray_address`: what answers at {address} is not Ray; give the address that 'ray start' shows"
-        )
+    if not is_ray:
+        raise InputError(f"`ray_address`: what answers at {address} is not Ray; give what 'ray start' shows")
+
+
+def _speaks(host: str, port: int) -> bool:
+    """Whether a server answers as Ray does. Ray itself would try any other server, and none, for minutes.
+
+    Raises:
+        OSError: Nothing answers.
+    """
+    with socket.create_connection((host, port), _PATIENCE) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return True
+        connection.sendall(_HELLO)
+        return connection.recv(len(_SETTINGS))[3:4] == _SETTINGS[3:4]
 
 
 @contextmanager
@@ -226,6 +235,9 @@ def _connected(address: str | None) -> ModuleType:
     """
     os.environ.update(_QUIET)
     os.environ.pop("RAY_ADDRESS", None)
+    if "RAY_AUTH_MODE" not in os.environ and _has_token():
+        # 'ray start' demands the token where there is one, and clusters without a token ignore it.
+        os.environ["RAY_AUTH_MODE"] = "token"
     try:
         import ray  # pyright: ignore[reportMissingImports]
         import ray.util.scheduling_strategies  # pyright: ignore[reportMissingImports]
@@ -241,6 +253,11 @@ def _connected(address: str | None) -> ModuleType:
             where = "does not start" if address is None else f"does not connect to {address}"
             raise InputError(f"`executor` ray: Ray {where} ({cause(error)})") from error
     return ray
+
+
+def _has_token() -> bool:
+    named = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return bool(named) or Path.home().joinpath(".ray", "auth_token").is_file()
 
 
 @contextmanager
@@ -259,19 +276,22 @@ def _silent() -> Iterator[None]:
 
 def _connect(ray: ModuleType, address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address is not None:
+    if address is None and (address := _running()) is None:
+        own = {"num_cpus": available_threads(), "object_store_memory": _STORE, "include_dashboard": False}
+        ray.init("local", **own, **quiet)
+    else:
         ray.init(address, **quiet)
-        return
-    own = {"num_cpus": available_threads(), "object_store_memory": _STORE, "include_dashboard": False}
+
+
+def _running() -> str | None:
+    """The address of the cluster that ``ray start`` has started on this machine, if it still answers."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     try:
-        ray.init(**own, **quiet)
-    except ValueError:
-        # 'ray start' was called on this machine, and its cluster has its own values.
-        try:
-            ray.init(**quiet)
-        except ConnectionError:
-            # It was ended since.
-            ray.init("local", **own, **quiet)
+        address = Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+        host, _, port = address.rpartition(":")
+        return address if _speaks(host.strip("[]"), int(port)) else None
+    except (OSError, OverflowError, ValueError):
+        return None
 
 
 def _problem(seen: Path, where: Path, version: str) -> str | None:
