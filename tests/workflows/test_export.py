@@ -22,6 +22,7 @@ from twinrank.cli.main import main
 from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.data.folds import assign_folds
 from twinrank.data.judgements import load_pairs
+from twinrank.data.overlap import images_in_rows
 from twinrank.data.pool import pool_of
 from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.fitted import Linear
@@ -39,7 +40,7 @@ from twinrank.exporting.scene import scene_operators, scene_statistics
 from twinrank.exporting.web_runtime import web_runtime
 from twinrank.inference.blocks import steady_blocks
 from twinrank.inference.exported import EXPORTED, ExportedNetwork
-from twinrank.inference.load import load_predictor
+from twinrank.inference.load import load_predictor, unknown_use
 from twinrank.inference.network import Network
 from twinrank.inference.scored_files import score_files
 from twinrank.models.comparators import LatentOrder
@@ -76,12 +77,15 @@ def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     torch.manual_seed(0)
     network = create_model("order_net", options=options)
     spread_out(network, load_pairs(benchmark_folder / "val.npz").xa)
+    pairs = {part: load_pairs(benchmark_folder / f"{part}.npz") for part in ("train", "val")}
     files = {
-        part: {"path": str(benchmark_folder / f"{part}.npz"), "sha256": part, "n": 96} for part in ("train", "val")
+        part: {"path": str(data.path), "sha256": part, "n": 96, "content_sha256": data.content_sha256}
+        for part, data in pairs.items()
     }
     run.create(RECORDED | {"model": {"name": "order_net", "options": options}, "data": files})
     save_weights(run.weights, network, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
     run.calibration.write_text(json.dumps({"scale": 0.5, "nu": 0.3}))
+    run.write_train_images(images_in_rows(pairs["train"]))
     return run
 
 
@@ -190,7 +194,9 @@ def test_a_mean_and_a_stack_are_folders(
     fitted = Linear("logit", np.array([0.25, 0.5])).state()
     stack = made | {"kind": "stack", "fitted": fitted, "about": about | {"track": "open"}}
     (folder / EXPORTED).write_text(json.dumps(stack))
-    np.testing.assert_allclose(load_predictor(folder).logits(data), 0.75 * expected.astype(float), atol=1e-5)
+    predictor = load_predictor(folder)
+    np.testing.assert_allclose(predictor.logits(data), 0.75 * expected.astype(float), atol=1e-5)
+    assert unknown_use([folder], predictor, "so") == [f"{folder}: does not know the images of its training; so"]
     (folder / EXPORTED).write_text(json.dumps(made | {"networks": {"a": ["../a.onnx"]}}))
     with pytest.raises(InputError, match="no file of this folder"):
         load_predictor(folder)
@@ -291,12 +297,28 @@ def test_commands_take_the_file(
 ) -> None:
     data = load_pairs(benchmark_folder / "val.npz")
     main(["predict", "--run", str(exported.out), "--data", str(data.path), "--out", str(tmp_path / "p.csv")])
+    assert "training" not in capsys.readouterr().out
     main(["evaluate", str(exported.out), str(data.path)])
     assert "accuracy" in capsys.readouterr().out
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 97
     scored = score_images([exported.out], data.images)
-    assert any("does not know the images of its training" in note for note in scored.notes)
-    assert len(scored.names) == 192
+    assert (len(scored.names), scored.used.any()) == (192, False)
+
+
+def test_the_file_knows_its_training_as_the_run_does(
+    run: RunFolder, exported: Export, benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The same pairs in another file.
+    train, again = load_pairs(benchmark_folder / "train.npz"), tmp_path / "again.npz"
+    np.savez(again, **np.load(train.path))
+    main(["predict", "--run", str(exported.out), "--data", str(again), "--out", str(tmp_path / "p.csv")])
+    assert f"training used both images of {len(train)} of {len(train)} pairs" in capsys.readouterr().out
+    for predictor in (exported.out, run.path):
+        main(["evaluate", str(predictor), str(again)])
+        assert "which the network was fitted to: an in-sample number" in capsys.readouterr().out
+    scored = score_images([exported.out], train.images)
+    assert scored.used.all()
+    assert any(f"training used {2 * len(train)} images here" in note for note in scored.notes)
 
 
 def test_ties_count_as_they_do_for_the_run(

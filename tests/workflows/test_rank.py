@@ -116,8 +116,9 @@ def test_judgements_of_images_that_are_not_there_are_left_out_and_counted(photos
         score_images([tmp_path], some, none)
 
 
-def test_images_of_training_are_mentioned(photos: Path, tmp_path: Path) -> None:
-    RunFolder(tmp_path).write_train_images(np.sort(ImageStore.from_folder(photos).hashes[:3]))
+def test_images_of_training_are_mentioned(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = ImageStore.from_folder(photos).hashes[:3]
+    monkeypatch.setattr(module, "images_of_training", lambda predictor, scored: hashes)
     notes = score_images([tmp_path], photos, tmp_path / "votes.csv").notes
     assert "3 judged images were used in training" in notes[0]
 

@@ -40,15 +40,16 @@ def evaluate(
         resize: Bring images of another size to that of the training.
     """
     from twinrank.data.source import Source
-    from twinrank.inference.load import is_exported, load_predictor
+    from twinrank.inference.load import is_exported, load_predictor, unknown_use
 
     if is_exported(run):
         from twinrank.inference.scored_files import score_files
 
+        predictor = load_predictor(run)
         with listening() as context:
-            scored = score_files(
-                load_predictor(run), files, labels, Source(images, columns or {}, resize=resize), context
-            )
+            scored = score_files(predictor, files, labels, Source(images, columns or {}, resize=resize), context)
+            for line in unknown_use([run], predictor, "figures of rows with these are too high"):
+                context.say(line)
         print_records(scored)
         return
     from twinrank.inference.evaluate import evaluate
@@ -126,11 +127,11 @@ def predict(
     """
     from twinrank.data.source import Source
     from twinrank.inference.label import write_predictions
-    from twinrank.inference.load import images_of_training, load_predictor
+    from twinrank.inference.load import images_of_training, load_predictor, unknown_use
     from twinrank.runs import PRETRAINED
 
     runs = [PRETRAINED] if run is None else run
-    predictor, used = load_predictor(*runs), images_of_training(*runs)
+    predictor = load_predictor(*runs)
     source = Source(images, columns or {}, resize=resize)
     with listening() as context:
         progress = partial(context.progress, str(data))
@@ -140,9 +141,11 @@ def predict(
             out,
             probabilities=probabilities,
             source=source,
-            used=used,
+            used=images_of_training(predictor),
             context=context,
             progress=progress,
         )
+        for line in unknown_use(runs, predictor, "predictions for its judgements are surer than they should be"):
+            context.say(line)
     words = ("probability", "probabilities") if probabilities else ("label", "labels")
     print(f"{out}: {counted(count, *words)} for {data}")

@@ -18,6 +18,8 @@ from twinrank.runs import RunFolder
 
 _NO_GRAPH = "huggingface", "timm"
 """Networks of other libraries, whose graphs depend on these."""
+_MOST_HASHES = 20_000
+"""Images of a training whose hashes a file has: 213 kB of them."""
 
 
 def write_network(run: RunFolder, path: Path, command: str = "") -> None:
@@ -72,6 +74,10 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
     if run.panel.is_file():
         panel = read_written(run.panel, {"features": "f"}, "the features of a panel")["features"]
         optional["panel"] = base64.b64encode(np.ascontiguousarray(panel, "<f4").tobytes()).decode()
+    if (hashes := run.train_images()) is not None and len(hashes) <= _MOST_HASHES:
+        optional["training_images"] = base64.b64encode(np.ascontiguousarray(hashes, "<u8").tobytes()).decode()
+    if config.get("warnings"):
+        optional["warnings"] = config["warnings"]
     for key, path in (("score_prior", run.score_prior), ("judging", run.judging)):
         if path.is_file():
             optional[key] = read_json(path)
@@ -82,6 +88,9 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
         "arithmetic": "float32",
         "track": network.track,
         "used_in_training": {digest: uses_as_json(uses) for digest, uses in network.used_in_training.items()},
+        "contents": {
+            file["content_sha256"]: file["sha256"] for file in config["data"].values() if "content_sha256" in file
+        },
         "images": images,
         "nu": network.nu,
         **optional,

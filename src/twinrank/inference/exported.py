@@ -73,6 +73,10 @@ class ExportRecord(TypedDict):
         arithmetic: That of the convolutions.
         track: Track of the network.
         used_in_training: How files were used in training, by digest.
+        contents: Digests of these files, by those of their images and labels alone; older exports lack it.
+        training_images: Hashes of the images of the training as uint64 in base64, see
+            :meth:`twinrank.runs.RunFolder.write_train_images`; absent where they are many, and in older exports.
+        warnings: Lines that a reader of results must know; absent where there are none.
         images: Images that it takes.
         calibration: From logits to probabilities; absent where they are logits of probabilities already.
         nu: Davidson's nu of ties; 0 where none are modelled.
@@ -91,6 +95,9 @@ class ExportRecord(TypedDict):
     arithmetic: Literal["float32", "int8"]
     track: Track
     used_in_training: dict[str, list[dict[str, Any]]]
+    contents: NotRequired[dict[str, str]]
+    training_images: NotRequired[str]
+    warnings: NotRequired[list[str]]
     images: ImagesRecord
     calibration: NotRequired[CalibrationRecord]
     nu: float
@@ -168,6 +175,7 @@ class ExportedNetwork(OneNetwork):
         self.form = ImageForm(str(self._path), shape, reading, images["resized"], images["exact"], images["columns"])
         self.features = next(each.shape[1] for each in self._session.get_inputs() if each.name == "left")
         self._uses = {digest: as_uses(uses, where) for digest, uses in about["used_in_training"].items()}
+        self._training_images = _hashes(about["training_images"], where) if "training_images" in about else None
 
     def embed(self, images: np.ndarray) -> Features:
         """What the graph makes of images, a batch at a time.
@@ -241,6 +249,10 @@ class ExportedNetwork(OneNetwork):
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return self._uses
+
+    def training_images(self) -> np.ndarray | None:
+        """See :class:`twinrank.inference.one_network.OneNetwork`."""
+        return self._training_images
 
     @property
     def track(self) -> str:
@@ -341,6 +353,13 @@ def _record(path: Path, session: Any) -> ExportRecord:
     if record["format"] > FORMAT:
         raise InputError(f"{path}: written by a newer version of twinrank; install that")
     return record
+
+
+def _hashes(text: str, where: str) -> np.ndarray:
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), "<u8")
+    except ValueError as error:
+        raise InputError(f"{where}: 'training_images' are no hashes of images; export the run again") from error
 
 
 def metadata(record: ExportRecord) -> dict[str, str]:

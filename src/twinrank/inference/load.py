@@ -1,5 +1,6 @@
 """Predictors from their folders and files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from twinrank.errors import InputError
 from twinrank.inference.exported import ENDING, EXPORTED, ExportedNetwork
 from twinrank.inference.mean import MeanPredictor
+from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.predictor import Predictor
 from twinrank.runs import RunFolder, distinct_runs
 
@@ -58,15 +60,44 @@ def _predictor(path: Path, threads: int | None) -> Predictor:
     return Network(RunFolder(path))
 
 
-def images_of_training(*folders: Path) -> np.ndarray | None:
-    """Hashes of the images that the training of some runs used, uint64 (K,); None where no folder tells.
+def images_of_training(predictor: Predictor, scored: bool = False) -> np.ndarray | None:
+    """Hashes of the images that training used, uint64 (K,); None where nothing tells. Stacks tell nothing.
 
     Args:
-        folders: Run folders and others; stacks and exported files tell nothing.
+        predictor: Predictor.
+        scored: Whether networks are left out whose scores of these images are out-of-fold.
 
     Raises:
         InputError: A file is damaged.
     """
-    known = [RunFolder(path).train_images() for path in distinct_runs(folders) if not is_exported(path)]
+    match predictor:
+        case MeanPredictor():
+            known = [images_of_training(each, scored) for each in predictor.predictors]
+        case OneNetwork() if not (scored and predictor.out_of_fold):
+            known = [predictor.training_images()]
+        case _:
+            known = []
     found = [hashes for hashes in known if hashes is not None]
     return np.concatenate(found) if found else None
+
+
+def unknown_use(paths: Sequence[Path], predictor: Predictor, meaning: str) -> list[str]:
+    """A line for each exported file or folder that does not know the images of its training.
+
+    Args:
+        paths: What the predictor was loaded from.
+        predictor: Their predictor.
+        meaning: What a reader of the results must know then.
+    """
+    parts = predictor.predictors if len(paths) > 1 and isinstance(predictor, MeanPredictor) else [predictor]
+    return [
+        f"{path}: does not know the images of its training; {meaning}"
+        for path, part in zip(paths, parts, strict=True)
+        if is_exported(path) and not _knows_images(part)
+    ]
+
+
+def _knows_images(predictor: Predictor) -> bool:
+    if isinstance(predictor, MeanPredictor):
+        return all(map(_knows_images, predictor.predictors))
+    return isinstance(predictor, OneNetwork) and predictor.training_images() is not None

@@ -45,6 +45,7 @@ class Network(OneNetwork):
         calibration: From logits to probabilities; None where training has fitted none.
         nu: Davidson's nu for its calibrated logits, if there are any; 0 where no ties are modelled.
         form: Form of the images that it takes.
+        out_of_fold: Whether scores of images that training used are out-of-fold.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -61,6 +62,7 @@ class Network(OneNetwork):
         own = run.path.resolve() == PRETRAINED.resolve()
         name = "the network that comes with twinrank" if own else str(run.path)
         channels, shorter_side = self.model.encode.channels, read_tensor_header(run.weights).state["image_size"]
+        self.out_of_fold = run.out_of_fold.is_file()
         self.form = ImageForm.of_run(config, name, channels, shorter_side)
 
     def predictions(self, data: Judgements) -> Predictions:
@@ -93,7 +95,7 @@ class Network(OneNetwork):
             else:
                 panel = panel_of(self.model, images, numpy_generator(0, "panel"))
         scores = image_scores(self.model, images, panel)
-        if self._run.out_of_fold.is_file():
+        if self.out_of_fold:
             unseen = OutOfFold.load(self._run.out_of_fold).of_images(images.hashes)
             scores = np.where(np.isnan(unseen), scores, unseen)
         self._require_numbers(scores)
@@ -103,6 +105,10 @@ class Network(OneNetwork):
     def used_in_training(self) -> dict[str, tuple[FileUse, ...]]:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return used_in_training(self._run.read_config())
+
+    def training_images(self) -> np.ndarray | None:
+        """See :class:`twinrank.inference.one_network.OneNetwork`; None for a run of an older version."""
+        return self._run.train_images()
 
     @property
     def track(self) -> str:

@@ -18,10 +18,12 @@ class OneNetwork(ABC):
     Attributes:
         calibration: From logits to probabilities; None where training has fitted none.
         nu: Davidson's nu for its calibrated logits, if there are any; 0 where no ties are modelled.
+        out_of_fold: Whether scores of images that training used are out-of-fold.
     """
 
     calibration: VoteCalibration | None
     nu: float
+    out_of_fold = False
 
     @abstractmethod
     def predictions(self, data: Judgements) -> Predictions:
@@ -37,6 +39,14 @@ class OneNetwork(ABC):
 
         Raises:
             InputError: As :meth:`predictions`.
+        """
+
+    @abstractmethod
+    def training_images(self) -> np.ndarray | None:
+        """Hashes of the images that training used, uint64 (K,); None where they are not known.
+
+        Raises:
+            InputError: The file that tells them is damaged.
         """
 
     def logits(self, data: Judgements) -> np.ndarray:

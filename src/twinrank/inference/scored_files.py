@@ -1,16 +1,21 @@
 """Labelled files, and how a predictor without a run folder, such as an exported file, is scored on them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twinrank.core.context import Context
 from twinrank.data.judgements import Judgements
+from twinrank.data.overlap import seen_images
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record
 from twinrank.evaluation.predictions import Predictions
+from twinrank.inference.exported import ExportedNetwork
 from twinrank.inference.form import ImageForm
+from twinrank.inference.load import images_of_training
+from twinrank.inference.mean import MeanPredictor
 from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.predictor import Predictor, described
 
@@ -54,7 +59,7 @@ def score_files(
 ) -> list[dict[str, Any]]:
     """Score a predictor on labelled files. Nothing is written.
 
-    Which images training used is not known, so rows with them are not told from others.
+    Rows with images that training used are told from others where the predictor knows these images.
 
     Args:
         predictor: Predictor.
@@ -69,17 +74,40 @@ def score_files(
     Raises:
         InputError: A file is refused or has no labels.
     """
-    records = []
+    records, hashes = [], images_of_training(predictor)
     for data in labelled_files(predictor.form, files, labels, source, context):
+        data = _as_in_training(predictor, data)
         logit = predictor.logits(data)
         calibrated = predictor.calibrated(logit)
         meta = {"data": {"path": str(data.path), "sha256": data.sha256, "n": len(data)}}
         columns: dict[str, Any] = {"tie": data.tie, "weight": data.weight}
         if data.recurring:
             columns |= {"images": data.image_codes, "rater": data.rater}
+        fitted = any(use.role == "fitted" for use in predictor.used_in_training.get(data.sha256, ()))
+        if not fitted and hashes is not None:
+            seen = seen_images(data, hashes)
+            if "images" in columns or seen.any():
+                columns["seen"] = seen
         made = Predictions(data.row_ids, logit if calibrated is None else calibrated, data.y, **columns)
         made.meta.update(meta | described(predictor, data.sha256))
         if isinstance(predictor, OneNetwork) and predictor.nu:
             made.meta["nu"] = predictor.nu
+        if warnings := [line for each in _exported(predictor) for line in each.record.get("warnings", ())]:
+            made.meta["warnings"] = [*dict.fromkeys(warnings)]
         records.append(metrics_record(made))
     return records
+
+
+def _exported(predictor: Predictor) -> list[ExportedNetwork]:
+    """The exported networks of a predictor that is one or their mean."""
+    if isinstance(predictor, MeanPredictor):
+        return [network for each in predictor.predictors for network in _exported(each)]
+    return [predictor] if isinstance(predictor, ExportedNetwork) else []
+
+
+def _as_in_training(predictor: Predictor, data: Judgements) -> Judgements:
+    """The pairs under the digest that training knows, where it used the same pairs from another file."""
+    known = {
+        content: digest for each in _exported(predictor) for content, digest in each.record.get("contents", {}).items()
+    }
+    return replace(data, sha256=known.get(data.content_sha256, data.sha256)) if known else data

@@ -66,7 +66,7 @@ class Scoring:
 
         predictor = load_predictor(*runs)
         store = predictor.form.folder(images, None, context)
-        return cls(predictor.scores(store), used_images(runs, store), *of_run(runs))
+        return cls(predictor.scores(store), used_images(predictor, store), *of_run(runs))
 
 
 def label(

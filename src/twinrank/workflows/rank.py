@@ -23,13 +23,13 @@ from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import ScorePosterior, posterior
 from twinrank.inference.exported import ExportedNetwork
 from twinrank.inference.judged import as_comparisons
-from twinrank.inference.load import is_exported, load_predictor
+from twinrank.inference.load import images_of_training, is_exported, load_predictor, unknown_use
+from twinrank.inference.predictor import Predictor
 from twinrank.runs import RunFolder
 from twinrank.workflows.rank_page import write_page
 
 COLUMNS = ("image", "score", "low", "high", "rank", "rank_low", "rank_high", "comparisons")
 PAIR_COLUMNS = ("left", "right", "drawn", "gain")
-_UNKNOWN_USE = "{}: does not know the images of its training; intervals of images that it was fitted to are too narrow"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +92,14 @@ def score_images(
         store = predictor.form.folder(images, source, context)
     network = predictor.scores(store)
     rows, given, notes = None, None, []
-    used = used_images(runs, store)
+    used = used_images(predictor, store)
     prior, judging = of_run(runs)
-    notes += [_UNKNOWN_USE.format(path) for path in runs if is_exported(path)]
+    notes += unknown_use(runs, predictor, "intervals of these are too narrow")
+    if used.any() and any(map(is_exported, runs)):
+        notes.append(
+            f"training used {counted(int(used.sum()), 'image', 'images')} here; an exported file has no out-of-fold"
+            " scores, so their intervals are too narrow"
+        )
     if judgements is not None:
         given = judgements
         if not isinstance(given, Judgements):
@@ -244,14 +249,10 @@ def _of_exported(path: Path) -> tuple[Prior | None, Judging]:
     return prior, Judging.from_json(record["judging"], where) if "judging" in record else Judging()
 
 
-def used_images(runs: Sequence[Path], store: ImageStore) -> np.ndarray:
-    """Whether the training of a run used each image for its score, bool (M,)."""
-    used = np.zeros(len(store), bool)
-    for folder in (RunFolder(path) for path in runs if not is_exported(path)):
-        # Out-of-fold scores used no judgement of the image.
-        if not folder.out_of_fold.is_file() and (hashes := folder.train_images()) is not None:
-            used |= np.isin(store.hashes, hashes)
-    return used
+def used_images(predictor: Predictor, store: ImageStore) -> np.ndarray:
+    """Whether training used each image for its score, bool (M,). Out-of-fold scores used no judgement of it."""
+    hashes = images_of_training(predictor, scored=True)
+    return np.zeros(len(store), bool) if hashes is None else np.isin(store.hashes, hashes)
 
 
 def _used_in_training(used: np.ndarray, rows: Comparisons) -> list[str]:
