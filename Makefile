@@ -39,7 +39,7 @@ package: .venv/installed-package  ## build wheel and source into dist/, install 
 	$(BIN)/python -m build
 	$(BIN)/python tests/installed.py dist
 
-fuzz: .venv/installed-dev  ## bend files and requests at random for ten minutes, and see whether anything crashes or hangs
+fuzz: .venv/installed-dev  ## bend files and requests at random for ten minutes, and see whether anything goes wrong
 	$(BIN)/python -m tests.fuzz --minutes 10
 	$(BIN)/python -m benchmarks.serving.fuzz
 
