@@ -86,8 +86,7 @@ def test_a_second_call_goes_on_where_the_images_are_now(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All but one network is finished; the folder and its images have moved. Python calls it this time."""
-    source, said = Source(reading=Reading(size=32)), list[str]()
-    monkeypatch.setattr(fitting, "Source", lambda images, columns: replace(source, images=images, columns=columns))
+    said = list[str]()
     monkeypatch.setattr(fitting, "fit_judgements", partial(fitting.fit_judgements, context=Context(said.append)))
 
     def fitted(out: Path) -> dict[str, tuple[int, bytes]]:
@@ -101,7 +100,7 @@ def test_a_second_call_goes_on_where_the_images_are_now(
     out, images = Path(shutil.copytree(folder, tmp_path / "fit")), shutil.copytree(IMAGES, tmp_path / "moved")
     before = fitted(out)
     (out / "model" / "weights.safetensors").unlink()
-    made, after = tr.fit(VOTES, images, out), fitted(out)
+    made, after = tr.fit(VOTES, images, out, size=32), fitted(out)
     assert f"{out}: was begun with the images in {IMAGES}; those in {images} are used now" in said
     assert any("done before" in line for line in said)
     assert made.model == out / "model"
@@ -143,6 +142,12 @@ def test_other_values_and_other_votes_need_another_folder(
     few.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:9]))
     for table, message in ((ties, "every judgement is a tie"), (few, "judge ")):
         assert message in refused(capsys, table, "--images", IMAGES, "--out", tmp_path / "new", "--size", 32)
+    # An image that nobody judged is refused at once, too, and can be read with a flag.
+    images = shutil.copytree(IMAGES, tmp_path / "images")
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)).save(images / "deep.tif")
+    given = few, "--images", images, "--out", tmp_path / "new"
+    assert "state the --range of values that become black and white" in refused(capsys, *given)
+    assert "; judge " in refused(capsys, *given, "--range", "0,4095")
     assert not (tmp_path / "new").exists()
 
 

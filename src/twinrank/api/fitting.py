@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
-from twinrank.api.values import as_path
-from twinrank.data.source import Source
+from twinrank.api.values import as_path, source
 from twinrank.workflows.fit import Fitted
 from twinrank.workflows.fit import fit as fit_judgements
 
@@ -19,6 +19,7 @@ def fit(
     groups: str | None = None,
     columns: Mapping[str, str] | None = None,
     seed: int = 0,
+    **reading: Any,
 ) -> Fitted:
     """Fit what suits judgements, and rank all images. It needs the extra ``backbones``.
 
@@ -35,6 +36,8 @@ def fit(
             comma. "none" holds out images, also where they lie in several folders.
         columns: Columns of the table where their names do not tell, such as ``{"left": "photo_1"}``.
         seed: Seed of all random numbers.
+        reading: How image files become pixels, where that is not tried: ``size``, ``fit``, ``background``, ``range``,
+            ``page``, see :class:`twinrank.data.images.reading.Reading`.
 
     Returns:
         ``model``, the run folder, and ``ranking``, what :func:`rank` gives; None of arrays whose images occur once
@@ -44,7 +47,6 @@ def fit(
     Raises:
         InputError: The table or the images are refused, or there are too few judgements.
     """
-    where = None if images is None else as_path(images, "images")
     values = {"minutes": minutes, "seed": seed, "groups": groups}
-    source = Source(where, columns or {})
-    return fit_judgements(as_path(judgements, "judgements"), as_path(out, "out"), source, **values)
+    given = source(images, columns, **reading)
+    return fit_judgements(as_path(judgements, "judgements"), as_path(out, "out"), given, **values)

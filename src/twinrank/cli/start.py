@@ -20,6 +20,7 @@ from twinrank.cli.arguments import (
     OptionalText,
     OutFolder,
     Threads,
+    listed,
     require_train,
 )
 from twinrank.cli.executor import ExecutorFlags
@@ -37,6 +38,8 @@ def fit(
     size: OptionalNumber = None,
     fit: Literal["resize", "crop", "pad", "native"] | None = None,
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white",
+    range: listed(float) = (),  # pyright: ignore[reportInvalidTypeForm]
+    page: OptionalNumber = None,
     seed: int = 0,
     threads: Threads = None,
     places: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),
@@ -56,6 +59,8 @@ def fit(
         size: Pixels in height and width; by default what suits the images.
         fit: How an image of another shape is brought to that size; by default, what suits the images.
         background: Colour behind transparent pixels, and of margins.
+        range: Values that become black and white, for images of more than 8 bits, such as 0,4095.
+        page: Page or frame of files with several, from 0.
         seed: Seed of all random numbers.
         threads: CPU threads; all cores by default.
         places: Where networks are fitted, where several may be at a time.
@@ -67,7 +72,8 @@ def fit(
 
     # A stated fit is the only one that is tried.
     size = LARGE if size is None and fit is not None else size
-    source = Source(images, columns or {}, Reading(size, fit or "resize", background=background))
+    reading = Reading(size, fit or "resize", background=background, range=range or None, page=page)
+    source = Source(images, columns or {}, reading)
     with listening() as context:
         context = places.on(replace(context, threads=threads))
         made = fit_judgements(judgements, out, source, minutes=minutes, seed=seed, groups=groups, context=context)

@@ -16,6 +16,8 @@ from twinrank.data.formats.votes.files import image_files
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.formats.votes.write import votes_as_csv
+from twinrank.data.images.cache import require_headers
+from twinrank.data.images.files import image_files as files_of_folder
 from twinrank.data.images.files import same_content
 from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
@@ -120,7 +122,8 @@ def divided_into_parts(
         raise InputError(f"{path}: is no table, so `groups` can name no column of it; give its images key 'group'")
     if source.reading != Reading():
         raise InputError(
-            f"{path}: holds its own images; `size`, `fit` and `background` are for tables of judgements; leave them out"
+            f"{path}: holds its own images; `size`, `fit`, `background`, `range` and `page` are for tables; leave"
+            " them out"
         )
     return _of_arrays(path, out, source, seed, context)
 
@@ -138,6 +141,7 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     files = image_files(votes, source.images, context.say)
     _require_outcomes(votes, "name their column with `columns`, such as winner=COLUMN", context.say)
     folder = source.images or (votes.path if votes.path.is_dir() else votes.path.parent)
+    _require_readable(folder, files, source.reading, context)
     sides = files[: len(votes)], files[len(votes) :]
     requested = {_JUDGEMENTS: hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
     requested |= {_IMAGES: str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
@@ -151,6 +155,16 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     # The parts have columns of their own, and later commands may be given the table itself again.
     read = Source(images=folder, reading=source.reading, recorded=source.columns)
     return _parts(out, ".csv", votes, sides, split, rows, source=read, images=folder, files=tuple(dict.fromkeys(files)))
+
+
+def _require_readable(folder: Path, judged: Sequence[Path], reading: Reading, context: Context) -> None:
+    """Refuse images that cannot be read, before anything is computed or written.
+
+    Images of the folder that nobody judged are ranked, too.
+    """
+    below = {path.absolute(): path.relative_to(folder).as_posix() for path in files_of_folder(folder)}
+    names = below | {path: str(path) for path in dict.fromkeys(judged) if path.absolute() not in below}
+    require_headers([*names.values()], [*names], reading, folder, context.threads)
 
 
 def _of_arrays(path: Path, out: Path, source: Source, seed: int, context: Context) -> Parts:

@@ -16,6 +16,9 @@ def break_some(folder: Path) -> None:
     pages[0].save(folder / "right" / "stack.tif", save_all=True, append_images=pages[1:])
     for number in range(4):
         Image.fromarray(np.full((16, 24), 300 + number, np.uint16)).save(folder / "right" / f"deep{number}.png")
+    values = np.full((16, 24), np.nan, np.float32)
+    values[0, 0] = 7
+    Image.fromarray(values).save(folder / "right" / "nan.tif")
     (folder / "right" / "gone.png").symlink_to("nowhere.png")
 
 
@@ -24,18 +27,22 @@ def test_all_unusable_images_are_named_at_once(folder: Path, counts: Opened) -> 
     with pytest.raises(InputError) as caught:
         ImageStore.from_folder(folder)
     line = str(caught.value)
-    assert line.startswith(f"{folder}: 8 images of 26 cannot be used. Images ")
+    assert line.startswith(f"{folder}: 9 images of 27 cannot be used. Images ")
     assert "that cannot be read as PNG, JPEG" in line
     assert ": 2 ('left/01.png': " in line
     assert "'left/02.png': of another kind, or damaged" in line
-    assert "of several pages or frames: 1 ('right/stack.tif': 5); choose one with `page`, from 0" in line
+    assert (
+        "of several pages or frames: 1 ('right/stack.tif': 5); choose one with `page`, from 0, when you fit or" in line
+    )
     assert (
         "with more than 8 bits in grey: 4 ('right/deep0.png', 'right/deep1.png', 'right/deep2.png', 'right/deep3.png');"
-        " state the `range` of values that become black and white; their values are 300 to 303" in line
+        " state the `range` of values that become black and white when you fit or train, or save them with 8 bits;"
+        " their values are 300 to 303" in line
     )
+    assert "with values that are no numbers (NaN): 1 ('right/nan.tif'); save them again without" in line
     assert "that do not exist: 1 ('right/gone.png'); check their paths" in line
     # What could be used is not decoded again.
-    for path in [*folder.glob("right/[dsg]*"), folder / "left" / "02.png"]:
+    for path in [*folder.glob("right/[dsgn]*"), folder / "left" / "02.png"]:
         path.unlink()
     save(folder / "left" / "01.png", PIXELS[1])
     counts.since()

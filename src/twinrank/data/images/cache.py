@@ -97,10 +97,7 @@ def read_images(
     if not paths:
         raise InputError(f"{where}: no images; name at least one")
     root = cache_folder() / "images"
-    files = _Files(names, paths, reading, where, threads)
-    index = FileIndex(
-        root / "files.sqlite", _key(page=reading.page, range=reading.range, background=reading.background)
-    )
+    files, index = _Files(names, paths, reading, where, threads), _index(root, reading)
     files.learn(index)
     effective = reading.effective(files.headers.values())
     folder = root / _key(version=_VERSION, pillow=PIL.__version__, **effective.to_json()).hex()[:24]
@@ -113,6 +110,30 @@ def read_images(
         pool = _Pool(folder)
     resized = sum((header.height, header.width) != effective.shape for header in files.headers.values())
     return pool.images(files.digests, effective, resized)
+
+
+def require_headers(
+    names: Sequence[str], paths: Sequence[Path], reading: Reading, where: Path, threads: int | None = None
+) -> None:
+    """Refuse images that cannot be read so, as far as their headers tell; no pixel is decoded.
+
+    Args:
+        names: Names of M images, for messages.
+        paths: Their files.
+        reading: How files become pixels; its size does not count.
+        where: Folder or file that names the images.
+        threads: Threads; None is all cores.
+
+    Raises:
+        InputError: Some images cannot be used. All are named at once.
+    """
+    files = _Files(names, paths, reading, where, threads)
+    files.learn(_index(cache_folder() / "images", reading))
+    files.require_all()
+
+
+def _index(root: Path, reading: Reading) -> FileIndex:
+    return FileIndex(root / "files.sqlite", _key(page=reading.page, range=reading.range, background=reading.background))
 
 
 def _key(**values: object) -> bytes:

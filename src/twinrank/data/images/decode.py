@@ -26,6 +26,7 @@ _MOST_PIXELS = 178_956_970
 """Pixels of the largest image that is decoded, Pillow's own limit: a small file may claim to be huge."""
 _LARGE, _ONE_LARGE_IMAGE = 1 << 25, Lock()
 """Pixels of an image that is not decoded beside another such."""
+_CHOOSE_PAGE = "choose one with `page`, from 0, when you fit or train, or save it as a file of its own"
 _GREY_MODES = {"1", "L", "LA", "La"}
 _WHOLE_RANGE = (0, 65_535)
 _SWAPPED_SIDES = {5, 6, 7, 8}
@@ -126,17 +127,18 @@ def whole(content: bytes, reading: Reading) -> Image.Image:
 
 
 def lowest_and_highest(content: bytes, reading: Reading) -> tuple[float, float]:
-    """The least and the largest finite value of a grey image, as it is stored.
+    """The least and the largest value of a grey image, as it is stored; infinite ones do not count.
 
     Args:
         content: Bytes of the file.
         reading: Reading that says which page.
 
     Raises:
-        UnusableImage: It cannot be read.
+        UnusableImage: It cannot be read, or has values that are no numbers.
     """
     with _opened(io.BytesIO(content), reading, measured=True) as image:
         values = np.asarray(image)
+        _require_numbers(values)
         values = values[np.isfinite(values)]
         return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
@@ -177,7 +179,7 @@ def _too_large(detail: str) -> UnusableImage:
 def _choose_page(image: Image.Image, page: int | None) -> None:
     pages = getattr(image, "n_frames", 1)
     if page is None and pages > 1:
-        raise UnusableImage("of several pages or frames", "choose one with `page`, from 0", f"{pages:,}")
+        raise UnusableImage("of several pages or frames", _CHOOSE_PAGE, f"{pages:,}")
     if page is not None and page >= pages:
         raise UnusableImage(f"without a page {page}", "choose another `page`, from 0", f"{pages:,} in all")
     if page:
@@ -207,8 +209,7 @@ def _eight_bits(image: Image.Image, reading: Reading) -> Image.Image:
         assert reading.range is not None
         low, high = reading.range
         values = np.asarray(image).astype(np.float64)
-        if np.isnan(values).any():
-            raise UnusableImage("with values that are no numbers (NaN)", "save them again without")
+        _require_numbers(values)
         return Image.fromarray(np.rint((values - low).clip(0, high - low) * (255 / (high - low))).astype(np.uint8))
     if image.mode in ("La", "RGBa"):
         return image.convert(image.mode.upper())
@@ -218,6 +219,11 @@ def _eight_bits(image: Image.Image, reading: Reading) -> Image.Image:
         assert converted is not None
         return converted
     return image
+
+
+def _require_numbers(values: np.ndarray) -> None:
+    if np.isnan(values).any():
+        raise UnusableImage("with values that are no numbers (NaN)", "save them again without")
 
 
 def _opaque(image: Image.Image, background: str) -> Image.Image:

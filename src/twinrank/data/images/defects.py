@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from twinrank.core.messages import counted, quoted
@@ -27,6 +26,7 @@ def refusal(
         defects: What is wrong, by number of the image, at least one.
         measured: Gives the lowest and the highest value of an image of more than 8 bits.
     """
+    defects, ranges = _measured(defects, measured)
     kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for image, defect in sorted(defects.items()):
         kinds[defect.kind, defect.remedy].append(image)
@@ -34,7 +34,7 @@ def refusal(
     for (kind, remedy), images in kinds.items():
         defect = defects[images[0]]
         if isinstance(defect, NeedsRange):
-            remedy = _range_that_fits(defect, images, measured)
+            remedy = _range_that_fits(defect, images, ranges)
         shown = ", ".join(_example(names[image], defects[image].detail) for image in images[:_SHOWN])
         more = f" and {len(images) - _SHOWN:,} more" if len(images) > _SHOWN else ""
         parts.append(f"{kind}: {len(images):,} ({shown}{more}); {remedy}")
@@ -42,18 +42,28 @@ def refusal(
     return InputError(f"{where}: {of_all}. Images {'. Images '.join(parts)}")
 
 
-def _range_that_fits(defect: NeedsRange, images: Sequence[int], measured: Callable[[int], tuple[float, float]]) -> str:
+def _measured(
+    defects: Mapping[int, UnusableImage], measured: Callable[[int], tuple[float, float]]
+) -> tuple[dict[int, UnusableImage], list[tuple[float, float]]]:
+    """Defects, and the lowest and highest values of the first images that need a range; some have another defect."""
+    found, ranges = dict(defects), []
+    deep = [image for image, defect in defects.items() if isinstance(defect, NeedsRange) and not defect.in_colour]
+    for image in sorted(deep)[:_MEASURED]:
+        try:
+            ranges.append(measured(image))
+        except UnusableImage as defect:
+            found[image] = defect
+    return found, ranges
+
+
+def _range_that_fits(defect: NeedsRange, images: Sequence[int], ranges: Sequence[tuple[float, float]]) -> str:
     if defect.in_colour:
-        return "state `range` 0, 65535 to keep the upper 8 bits, or save them with 8 bits"
-    found = []
-    for image in images[:_MEASURED]:
-        with suppress(UnusableImage):
-            found.append(measured(image))
-    remedy = "state the `range` of values that become black and white"
-    if not found:
+        return "state `range` 0, 65535 to keep the upper 8 bits when you fit or train, or save them with 8 bits"
+    remedy = "state the `range` of values that become black and white when you fit or train, or save them with 8 bits"
+    if not ranges:
         return remedy
     whose = "their values are" if len(images) <= _MEASURED else f"those of the first {_MEASURED} are"
-    return f"{remedy}; {whose} {min(low for low, _ in found):g} to {max(high for _, high in found):g}"
+    return f"{remedy}; {whose} {min(low for low, _ in ranges):g} to {max(high for _, high in ranges):g}"
 
 
 def _example(name: str, detail: str) -> str:
