@@ -1,5 +1,6 @@
 """The database of a page to judge on, and the choice of pairs."""
 
+import os
 import resource
 import sqlite3
 import sys
@@ -16,12 +17,13 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from twinrank.data.formats.votes.read import read_votes
-from twinrank.data.images.display import for_browser
+from twinrank.data.images.display import defects_to_show, for_browser
 from twinrank.errors import InputError
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import posterior
 from twinrank.labelling.choice import Choice, Components, Shares
 from twinrank.labelling.databases import Place, Unreachable, alone
+from twinrank.labelling.pictures import Pictures
 from twinrank.labelling.server import make_app
 from twinrank.labelling.session import Session
 from twinrank.labelling.standings import as_comparisons, standings, verdict
@@ -230,6 +232,60 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path, called: Callable[...
     assert "1 image has a name that is no text in UTF-8 ('b\\udcff.png'); rename them" in done.stderr
 
 
+def test_images_that_cannot_be_shown_are_refused_before_anybody_judges(
+    tmp_path: Path, called: Callable[..., CompletedProcess[str]]
+) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
+    for ending in ("png", "jpg"):
+        noise.save(tmp_path / f"good.{ending}")
+        whole = (tmp_path / f"good.{ending}").read_bytes()
+        (tmp_path / f"cut.{ending}").write_bytes(whole[: len(whole) // 2])
+        (tmp_path / f"more.{ending}").write_bytes(whole + bytes(5000))
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    done = called("label", ".", "--port", "0", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert ".: 6 images of 10 cannot be used." in done.stderr
+    for name in ("cut.jpg", "cut.png", "empty.png", "text.png", "gone.png", "pipe.png"):
+        assert f"'{name}'" in done.stderr
+    assert not (tmp_path / "judgements.db").exists()
+
+
+def test_a_database_about_other_images_is_refused(
+    tmp_path: Path, called: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new").mkdir()
+    for name in NAMES[:3]:
+        Image.new("L", (8, 8)).save(tmp_path / "new" / name)
+    store = LabelStore(tmp_path / "j.db", "Older?")
+    for left, right in ((0, 1), (2, 3), (4, 5), (0, 6)):
+        row = store.show(NAMES[left], NAMES[right], "to cover", "Ada")
+        store.answer(row.id, "Ada", "left")
+    command = ("label", "new", "--out", "j.db", "--port", "0")
+    done = called(*command, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    line = "j.db: 4 of 7 judged images are not in new ('03.png', '04.png', '05.png' and 1 more); choose another --out"
+    assert line in done.stderr
+    # A few that are gone are no other folder.
+    Image.new("L", (8, 8)).save(tmp_path / "new" / NAMES[3])
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "new" / "deep.tif")
+    monkeypatch.setattr("twinrank.labelling.server.run", lambda *_: None)
+    done = called(*command, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "note: 3 of 7 judged images are not in new ('04.png', '05.png', '06.png'); their" in done.stdout
+    assert "refuse 1 image as it is: 'deep.tif' with more than 8 bits in grey" in done.stdout
+    assert done.stdout.endswith("j.db: 2 judgements\n")
+    for name in NAMES[1:4]:
+        (tmp_path / "new" / name).unlink()
+    (tmp_path / "new" / "deep.tif").unlink()
+    done = called("label", "new", "--out", "deep/er/j.db", "--port", "0", cwd=tmp_path)
+    assert "there is 1 image; a pair needs two" in done.stderr
+    done = called("label", "export", "nope.db", cwd=tmp_path)
+    assert "nope.db: no such file; check the path" in done.stderr
+
+
 def test_a_missing_package_is_named(
     tmp_path: Path, called: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,5 +442,15 @@ def test_images_are_shown_by_any_browser(tmp_path: Path) -> None:
     with Image.open(tmp_path / "deep.png") as image:
         assert (kind, image.size, image.getextrema()) == ("image/png", (8, 8), (0, 255))
     assert for_browser((tmp_path / "red.ppm").read_bytes())[1] == "image/png"
+    files = [tmp_path / name for name in ("deep.tif", "red.ppm", "red.webp")]
+    cannot, refused = defects_to_show(files)
+    assert (cannot, [*refused]) == ({}, [0])
+    # What was converted is kept, and what is not asked for any more makes room.
+    pictures = Pictures(files, most=len(made))
+    assert pictures[0] == (made, kind)
+    assert pictures[0] is pictures[0]
+    before = pictures[0]
+    assert pictures[1] is pictures[1]
+    assert pictures[0] is not before
     plain = (tmp_path / "red.webp").read_bytes()
     assert for_browser(plain) == (plain, "image/webp")

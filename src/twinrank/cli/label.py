@@ -21,6 +21,7 @@ def label(
     host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1",
     repeat: float = 0.1,
     share_random: float = 0.1,
+    resize: bool = False,
 ) -> None:
     """Judge pairs of images on a page in the browser; several people may.
 
@@ -36,6 +37,7 @@ def label(
             password.
         repeat: Share of the pairs that is shown again, to measure how far people agree.
         share_random: Share of the others that is drawn at random, once all images are connected.
+        resize: Bring images of another size to that of the run's training. The page shows them as they are.
     """
     from twinrank.workflows.label import label
 
@@ -49,6 +51,7 @@ def label(
             port=port,
             repeat=repeat,
             share_random=share_random,
+            resize=resize,
             context=context,
         )
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,8 @@ def alone(place: Place) -> Iterator[None]:
     """
     taken = InputError(f"{name_of(place)}: another twinrank label uses it; open its page, or choose another `out`")
     if isinstance(place, Path):
+        with suppress(OSError):  # What is wrong with the folder shows below.
+            place.parent.mkdir(parents=True, exist_ok=True)
         with open_lock(place.with_name(f"{place.name}.lock")) as file:
             if not try_lock(file, LOCK_EX):
                 raise taken

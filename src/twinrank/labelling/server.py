@@ -11,12 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from twinrank.core.files import read_bytes
 from twinrank.core.web import Guard, defect_of, run
 from twinrank.data.images.decode import UnusableImage
-from twinrank.data.images.display import for_browser
 from twinrank.errors import InputError
 from twinrank.labelling.databases import Unreachable
+from twinrank.labelling.pictures import Pictures
 from twinrank.labelling.session import MOST_AHEAD, Session
 from twinrank.labelling.storage import MOST_PAIRS, Outcome
 from twinrank.reporting.served_page import label_page
@@ -49,7 +48,7 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         only_loopback: Whether requests for other host names are refused, as those of a hostile web page would be.
     """
     app = FastAPI(title="twinrank label", docs_url=None, redoc_url=None, openapi_url=None)
-    page = label_page(session.store.question)
+    page, pictures = label_page(session.store.question), Pictures(files)
 
     app.add_middleware(Guard, largest=_LARGEST, only_loopback=only_loopback)
     app.add_exception_handler(InputError, _refused)
@@ -62,10 +61,10 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
 
     @app.get("/images/{number}")
     def image(number: int) -> Response:
-        if not 0 <= number < len(files):
+        if not 0 <= number < len(pictures):
             raise HTTPException(404, f"there is no image {number}")
         try:
-            content, kind = for_browser(read_bytes(files[number]))
+            content, kind = pictures[number]
         except (InputError, UnusableImage) as error:
             raise HTTPException(404, f"image {number} cannot be read") from error
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})

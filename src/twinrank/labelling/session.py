@@ -6,6 +6,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
+from twinrank.core.messages import counted
 from twinrank.errors import InputError
 from twinrank.evaluation.estimates import Estimate
 from twinrank.labelling.choice import Choice, Shares
@@ -42,7 +43,7 @@ class Session:
         self, store: LabelStore, names: Sequence[str], fit: Fit, shares: Shares | None = None, seed: int | None = None
     ) -> None:
         if len(names) < 2:
-            raise InputError(f"there are {len(names)} images; a pair needs two")
+            raise InputError(f"there is {counted(len(names), 'image', 'images')}; a pair needs two")
         self.store, self.names = store, list(names)
         self._number = {name: number for number, name in enumerate(names)}
         self._fit, self._lock, self._stopped = fit, Lock(), Event()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,14 +15,20 @@ from twinrank.core.messages import counted, first_few, quoted
 from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
 from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.decode import OTHER_ENDINGS
+from twinrank.data.images.defects import refusal
+from twinrank.data.images.display import defects_to_show
 from twinrank.data.images.files import image_files
 from twinrank.data.inputs import require_kept, require_own_columns
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
 from twinrank.evaluation.judging import Judging
 from twinrank.evaluation.prior_given import prior_given
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import ScorePosterior, posterior
+
+if TYPE_CHECKING:
+    from twinrank.labelling.storage import LabelStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +53,16 @@ class Scoring:
         return posterior(self.network, prior, rows, judging)
 
     @classmethod
-    def of(cls, images: Path, count: int, runs: Sequence[Path], context: Context = Context()) -> "Scoring":
+    def of(
+        cls, images: Path, count: int, runs: Sequence[Path], resize: bool = False, context: Context = Context()
+    ) -> "Scoring":
         """The scoring of a folder's images.
 
         Args:
             images: Folder.
             count: Number of its images.
             runs: Run folders; none for judgements alone.
+            resize: Whether the networks get images of another size resized.
             context: Listeners.
 
         Raises:
@@ -65,7 +75,7 @@ class Scoring:
         from twinrank.workflows.rank import of_run, used_images
 
         predictor = load_predictor(*runs)
-        store = predictor.form.folder(images, None, context)
+        store = predictor.form.folder(images, Source(resize=resize), context)
         return cls(predictor.scores(store), used_images(predictor, store), *of_run(runs))
 
 
@@ -79,6 +89,7 @@ def label(
     port: int = 8000,
     repeat: float = 0.1,
     share_random: float = 0.1,
+    resize: bool = False,
     context: Context = Context(),
 ) -> None:
     """Serve a page on which people judge pairs of images, until the process is stopped.
@@ -92,10 +103,11 @@ def label(
         port: Port; 0 for any that is free.
         repeat: Share of pairs that are shown again, to measure agreement.
         share_random: Share of the others that is drawn at random, once all images are connected.
+        resize: Whether networks get images of another size than that of their training resized.
         context: Listeners.
 
     Raises:
-        InputError: A package is missing, or a folder, a database, a run, an address or a value is refused.
+        InputError: A package is missing, or a folder, an image, a database, a run, an address or a value is refused.
     """
     with needed("the page to judge on", "serve"):
         from twinrank.core.web import address_of, bound, is_loopback
@@ -111,11 +123,16 @@ def label(
     shares = Shares(repeat, share_random)
     files = _readable(image_files(images))
     names = _writable([path.relative_to(images).as_posix() for path in files], images)
+    notes = _usable(files, names, images, context)
     with bound(host, port) as listening, alone(place):
-        scoring = Scoring.of(images, len(files), runs, context)
-        session = Session(LabelStore(place, question), names, scoring, shares)
-        name = session.store.name
-        context.say(f"{name}: {counted(len(files), 'image', 'images')}, question: {session.store.question}")
+        scoring = Scoring.of(images, len(files), runs, resize, context)
+        store = LabelStore(place, question)
+        notes += _of_this_folder(store, names, images)
+        session = Session(store, names, scoring, shares)
+        name = store.name
+        context.say(f"{name}: {counted(len(files), 'image', 'images')}, question: {store.question}")
+        for note in notes:
+            context.say(f"note: {note}")
         context.say(f"{address_of(listening, host)} is the page; Ctrl-C ends it, and nothing is lost")
         if not is_loopback(host):
             context.say("note: everybody who reaches this address may see the images and judge; there is no password")
@@ -147,6 +164,8 @@ def export_labels(database: str, out: Path) -> int:
         rows = judgements_at(database)
     else:
         require_kept([out], [Path(database)])
+        if not Path(database).exists():
+            raise InputError(f"{database}: no such file; check the path")
         if not is_database(Path(database)):
             raise InputError(f"{database}: is no database of twinrank label; give one")
         rows = [*zip(*read_database(Path(database)).columns.values(), strict=True)]
@@ -172,3 +191,28 @@ def _writable(names: list[str], folder: Path) -> list[str]:
             f" ({first_few(odd)}); rename them"
         )
     return names
+
+
+def _usable(files: list[Path], names: list[str], folder: Path, context: Context) -> list[str]:
+    """Refuse images that cannot be shown, before anybody judges them. What other commands refuse is a note."""
+    cannot, refused = defects_to_show(files, lambda done: context.progress("images", done, len(files)))
+    if cannot:
+        raise refusal(folder, names, cannot, lambda number: (0.0, 0.0))
+    if not refused:
+        return []
+    kinds = first_few([f"{quoted(names[number])} {defect.kind}" for number, defect in refused.items()])
+    count = counted(len(refused), "image as it is", "images as they are")
+    return [f"other commands refuse {count}: {kinds}; fit reads them with --range or --page"]
+
+
+def _of_this_folder(store: "LabelStore", names: Sequence[str], folder: Path) -> list[str]:
+    """Refuse a database that is about another folder. A few images that are gone are a note."""
+    judged = sorted({name for row in store.rows() if row.counts for name in (row.left, row.right)})
+    here = {*names}
+    gone = [name for name in judged if name not in here]
+    line = f"{len(gone):,} of {counted(len(judged), 'judged image', 'judged images')}"
+    line += f" {'is' if len(gone) == 1 else 'are'} not in {folder} ({first_few([*map(quoted, gone)])})"
+    if 2 * len(gone) > len(judged):
+        store.close()
+        raise InputError(f"{store.name}: {line}; choose another `out`, or give the folder that was judged")
+    return [f"{line}; their judgements are kept, and do not count here"] if gone else []
