@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import json
+import struct
 import threading
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from twinrank.core.cache_folder import cache_folder
+from twinrank.core.web import Guard
 from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
@@ -167,6 +171,15 @@ def deep(value: int) -> str:
     return b64encode(made.getvalue()).decode()
 
 
+def bomb() -> str:
+    """A file that says it has more pixels than Pillow opens."""
+    size = struct.pack(">II", 60_000, 60_000)
+    header = b"IHDR" + size + b"\x08\0\0\0\0"
+    return b64encode(
+        b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\1IDAT"
+    ).decode()
+
+
 GOOD = as_png(np.full((1, 28, 28), 7, np.uint8))
 SMALL = as_png(np.full((1, 20, 20), 7, np.uint8))
 TEXT = b64encode(b"no image").decode()
@@ -176,10 +189,28 @@ TEXT = b64encode(b"no image").decode()
     ("path", "body", "status", "line"),
     [
         ("/compare", {}, 422, "request: give 'left' and 'right', or 'pairs' alone"),
-        ("/compare", {"left": GOOD, "right": GOOD, "pairs": []}, 422, "pairs: list should have at least 1 item"),
-        ("/compare", {"pairs": [{"left": GOOD, "right": GOOD}, {"left": GOOD}]}, 422, "pairs[1].right: field required"),
-        ("/compare", {"left": GOOD, "right": GOOD, "file": "/etc/passwd"}, 422, "file: extra inputs are not permitted"),
+        ("/compare", {"left": GOOD, "right": GOOD, "pairs": []}, 422, "pairs: is empty; give at least one"),
+        (
+            "/compare",
+            {"pairs": [{"left": GOOD, "right": GOOD}, {"left": GOOD}]},
+            422,
+            "pairs[1].right: is missing; give it",
+        ),
+        (
+            "/compare",
+            {"left": GOOD, "right": GOOD, "file": "/etc/passwd"},
+            422,
+            "file: there is no such field; leave it out",
+        ),
         ("/compare", {"left": "/etc/passwd", "right": GOOD}, 422, "left: is no base64"),
+        ("/compare", [], 422, "request: is no object; send one with its fields"),
+        ("/compare", {"left": f"data:image/png;base64,{GOOD}", "right": GOOD}, 422, "left: is a data: URL; send only"),
+        (
+            "/compare",
+            {"left": GOOD, "right": bomb()},
+            422,
+            "right: is an image of more than 50,000,000 pixels; make it",
+        ),
         ("/compare", {"left": "http://x/", "right": GOOD}, 422, "left: is no base64"),
         ("/compare", {"left": GOOD, "right": ""}, 422, "right: is empty"),
         ("/compare", {"left": TEXT, "right": SMALL}, 422, "left: is an image that cannot be read as PNG"),
@@ -197,9 +228,10 @@ TEXT = b64encode(b"no image").decode()
             404,
             "model: there is no 'x'; there is digits, words",
         ),
-        ("/score", {"images": []}, 422, "images: list should have at least 1 item"),
+        ("/score", {"images": []}, 422, "images: is empty; give at least one"),
         ("/rank", {"images": [GOOD] * 513}, 422, "request: has 513 images; send 512 or fewer at a time"),
-        ("/nothing", {}, 404, "Not Found"),
+        ("/nothing", {}, 404, "there is no /nothing; /docs explains all requests"),
+        ("/models", {}, 405, "/models takes GET, and not POST; /docs explains all requests"),
     ],
 )
 def test_each_refusal_is_one_line(client: Client, path: str, body: object, status: int, line: str) -> None:
@@ -331,5 +363,27 @@ def test_nothing_takes_for_ever(slow: Slow) -> None:
     assert status(Limits(bytes_at_a_time=8)) == status(Limits(requests_at_a_time=0)) == 503
 
 
+def test_what_the_end_of_the_server_cuts_off_is_told_so() -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def cut_off() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.create_task(Guard(app, 1, False)(scope, None, send))  # pyright: ignore[reportArgumentType]
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    asyncio.run(cut_off())
+    assert [sent[0]["status"], json.loads(sent[1]["body"])["detail"][:15]] == [503, "the server ends"]
+
+
 def test_models_have_names_of_their_own() -> None:
+    with pytest.raises(InputError, match=r"^a/x: the same model twice"):
+        names_of([[Path("a/x")], [Path("a/x")]])
     assert names_of([[Path("a/x")], [Path("b/x"), Path("b/y")]]) == ["x", "x+y"]

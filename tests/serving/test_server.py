@@ -105,6 +105,8 @@ def test_headers_have_an_end(served: Served) -> None:
     ("arguments", "line"),
     [
         (["--host", "no.such.invalid"], "cannot listen on no.such.invalid"),
+        (["--port", "99999"], "--port is 99999; it must be from 0 to 65,535"),
+        (["--host", "a" * 70], "cannot listen on aaa"),
         (["--threads", "0"], "--threads is 0; it must be 1 or more"),
         (["nothing"], "nothing"),
     ],

@@ -62,7 +62,8 @@ def existing_run(text: str) -> Path:
     if path.suffix.lower() == ".onnx" and path.is_file():
         return path
     if not any((path / name).is_file() for name in ("config.json", "stack.json", "export.json")):
-        raise InputError(f"{path}: not a run folder (no config.json), nor a stack folder (no stack.json)")
+        others = "nor a stack folder (no stack.json), nor an exported file (.onnx)"
+        raise InputError(f"{path}: not a run folder (no config.json), {others}")
     return path
 
 

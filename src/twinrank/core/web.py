@@ -1,5 +1,6 @@
 """What servers have in common: an address to listen on, a guard at the door, an end that finishes what has begun."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -23,6 +24,20 @@ _HEADER_BYTES = 64 << 10
 _GRACE_SECONDS = 30
 """Seconds that requests get to be answered when the server ends."""
 _MOST_CONNECTIONS = 500
+_HIGHEST_PORT = 65_535
+_WORDS = {
+    "missing": "is missing; give it",
+    "extra_forbidden": "there is no such field; leave it out",
+    **dict.fromkeys(("model_attributes_type", "model_type", "dict_type"), "is no object; send one with its fields"),
+    "list_type": "is no list; send one",
+    "too_short": "is empty; give at least one",
+    **dict.fromkeys(("string_type", "string_unicode"), "is no text in UTF-8; send one, in quotes"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "is neither true nor false; send one of these"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "is no whole number; send one"),
+    **dict.fromkeys(("float_type", "float_parsing"), "is no number; send one"),
+}
+"""What is wrong and what to do, by pydantic's name of a defect."""
+_ENDS = "the server ends and has not answered this request; send it again when it is back"
 _NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -34,15 +49,17 @@ def bound(host: str, port: int) -> socket.socket:
         port: Port; 0 for any that is free.
 
     Raises:
-        InputError: The address is none of this machine, or the port is taken.
+        InputError: The address is none of this machine, or the port is out of range or taken.
     """
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise InputError(f"`port` is {port}; it must be from 0 to {_HIGHEST_PORT:,}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot listen on {host}, port {port} ({reason}); choose another `host` or `port`") from error
     return listening
@@ -87,7 +104,7 @@ def defect_of(errors: Sequence[Mapping[str, Any]]) -> str:
     """The first defect of a request in one line, and how many others there are; nothing else of it is repeated.
 
     >>> defect_of([{"loc": ("body", "pairs", 3, "left"), "msg": "Field required", "type": "missing"}])
-    'pairs[3].left: field required'
+    'pairs[3].left: is missing; give it'
 
     Args:
         errors: Errors of pydantic.
@@ -97,7 +114,7 @@ def defect_of(errors: Sequence[Mapping[str, Any]]) -> str:
     if first["type"] == "json_invalid":
         return f"the request is no JSON ({first.get('ctx', {}).get('error', 'damaged')}); send an object"
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    text = first["msg"].removeprefix("Value error, ")
+    text = _WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     others = "" if len(errors) == 1 else f" (and {len(errors) - 1:,} more)"
     # The place may have a key of the request, and half of a character in it.
     return one_line(f"{place or 'request'}: {text[:1].lower()}{text[1:]}{others}")
@@ -123,9 +140,13 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            return await _uncut(self._app, scope, receive, send)
+
+        begun = False
 
         async def marked(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -137,7 +158,14 @@ class Guard:
             for message in refused:
                 await marked(message)
             return None
-        return await self._app(scope, receive, marked)
+        try:
+            return await self._app(scope, receive, marked)
+        except asyncio.CancelledError:
+            # Only the end of the server cancels a request. Its tasks end with this one.
+            if not begun:
+                for message in refusal(503, _ENDS, {"connection": "close", "retry-after": "1"}):
+                    await marked(message)
+            return None
 
     def _refusal(self, scope: Scope) -> list[Message] | None:
         headers = Headers(scope=scope)
@@ -149,6 +177,25 @@ class Guard:
         if self._only_loopback and not is_loopback(_host_name(headers)):
             return refusal(400, "this server is for its own machine alone; ask for 127.0.0.1 or localhost")
         return None
+
+
+async def _uncut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The life of an application, without its complaint where a second Ctrl-C cuts it off."""
+    cut = False
+
+    async def noted() -> Message:
+        nonlocal cut
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            cut = True
+            raise
+
+    async def passed(message: Message) -> None:
+        if not cut:
+            await send(message)
+
+    await app(scope, noted, passed)
 
 
 def _host_name(headers: Headers) -> str:

@@ -10,10 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 
 from twinrank import __version__
 from twinrank.core.web import Guard, defect_of
-from twinrank.errors import InputError
+from twinrank.errors import InputError, one_line
 from twinrank.reporting.served_page import ServedPage, api_page, play_page
 from twinrank.serving import schema
 from twinrank.serving.answers import Answers, UnknownModel
@@ -26,12 +28,15 @@ from twinrank.serving.models import Served
 _ABOUT = "Predicts which of two images ranks higher. Images are sent as base64; no request names a file or an address."
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": schema.Problem, "description": "The request is no text in UTF-8, or asks for another host."},
-    404: {"model": schema.Problem, "description": "There is no such model."},
+    404: {"model": schema.Problem, "description": "There is no such model or path."},
     408: {"model": schema.Problem, "description": "The request has not arrived in time."},
     411: {"model": schema.Problem, "description": "The request does not state its length."},
     413: {"model": schema.Problem, "description": "The request is too large."},
     422: {"model": schema.Problem, "description": "The request or an image is not accepted."},
-    503: {"model": schema.Problem, "description": "The server is busy; the header Retry-After says when to try again."},
+    503: {
+        "model": schema.Problem,
+        "description": "The server is busy or ends; the header Retry-After says when to try again.",
+    },
 }
 
 
@@ -164,6 +169,17 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": defect_of(error.errors())}, 422)
+
+    @app.exception_handler(404)
+    async def unknown(request: Request, _: Exception) -> Response:
+        line = one_line(f"there is no {request.url.path}; /docs explains all requests")
+        return JSONResponse({"detail": line}, 404)
+
+    @app.exception_handler(405)
+    async def other_method(request: Request, error: HTTPException) -> Response:
+        allowed = Headers(error.headers).get("allow", "another method")
+        line = one_line(f"{request.url.path} takes {allowed}, and not {request.method}; /docs explains all requests")
+        return JSONResponse({"detail": line}, 405, error.headers)
 
     @app.exception_handler(400)
     async def unreadable(_: Request, error: Exception) -> Response:

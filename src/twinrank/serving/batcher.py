@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -145,7 +146,8 @@ class Batcher:
             found = [error]
         self._metrics.network_seconds.labels(model.name).inc(time.perf_counter() - started)
         # All requests of a server are in one event loop.
-        jobs[0].future.get_loop().call_soon_threadsafe(_deliver, jobs, found)
+        with suppress(RuntimeError):  # A second Ctrl-C has closed the loop.
+            jobs[0].future.get_loop().call_soon_threadsafe(_deliver, jobs, found)
 
     def _compared(self, jobs: list[_Job]) -> list[Prediction]:
         number_of: dict[bytes, int] = {}

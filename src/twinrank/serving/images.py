@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from twinrank.core.messages import counted
-from twinrank.data.images.decode import NeedsRange, UnusableImage, decode
+from twinrank.data.images.decode import NeedsRange, TooLarge, UnusableImage, decode
 from twinrank.data.images.reading import Header, Reading
 from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
@@ -57,6 +57,8 @@ class ImageReader:
         raise InputError(f"{lines[0]}{others}")
 
     def _pixels(self, text: str, place: str, resize: bool) -> np.ndarray:
+        if text.startswith("data:"):
+            raise InputError(f"{place}: is a data: URL; send only what follows its comma")
         try:
             content = b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
@@ -65,15 +67,22 @@ class ImageReader:
             raise InputError(f"{place}: is empty; send the bytes of an image file in base64")
         try:
             return decode(content, self._first, lambda header: self._reading(header, place, resize))
+        except TooLarge as error:
+            raise self._too_large(place) from error
         except NeedsRange as error:
             raise InputError(f"{place}: is an image {error.kind}; save it with 8 bits a channel") from error
         except UnusableImage as error:
             detail = f" ({error.detail})" if error.detail else ""
-            raise InputError(f"{place}: is an image {error.kind}{detail}; {error.remedy}") from error
+            raise InputError(
+                f"{place}: is an image {error.kind}{detail}; {error.remedy.replace('them', 'it')}"
+            ) from error
+
+    def _too_large(self, place: str) -> InputError:
+        return InputError(f"{place}: is an image of more than {self._most_pixels:,} pixels; make it smaller")
 
     def _reading(self, header: Header, place: str, resize: bool) -> Reading:
         if header.height * header.width > self._most_pixels:
-            raise InputError(f"{place}: is an image of more than {self._most_pixels:,} pixels; make it smaller")
+            raise self._too_large(place)
         key = header.height, header.width, resize
         if (reading := self._known.get(key)) is None:
             reading = self._form.reading_of(header.height, header.width, Path(place), resize)

@@ -185,8 +185,8 @@ def names_of(paths: Sequence[Sequence[Path]]) -> list[str]:
         names = ["+".join("/".join(parts[-length:]) for parts in each) for each in resolved]
         if len({*names}) == len(names):
             return names
-    twice = next(name for name in names if names.count(name) > 1)
-    raise InputError(f"{twice}: the same model twice; name each once")
+    twice = next(number for number, name in enumerate(names) if names.count(name) > 1)
+    raise InputError(f"{','.join(map(str, paths[twice]))}: the same model twice; name each once")
 
 
 def _meant(path: Path) -> Path:

@@ -76,7 +76,7 @@ class Compared(BaseModel):
         float,
         Field(
             description="Probability that the left image ranks higher, where one of them does. That of a swapped"
-            " pair is 1 less it, exactly, for every antisymmetric network."
+            " pair is 1 minus this one, exactly, for every antisymmetric network."
         ),
     ]
     logit: Annotated[float, Field(description="Logit of the probability.")]

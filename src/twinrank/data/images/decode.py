@@ -47,6 +47,17 @@ class UnusableImage(Exception):
         self.kind, self.remedy, self.detail = kind, remedy, detail
 
 
+class TooLarge(UnusableImage):
+    """An image of more pixels than are ever decoded.
+
+    Args:
+        detail: Its size, or "".
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"of more than {_MOST_PIXELS:,} pixels", "make them smaller", detail)
+
+
 class NeedsRange(UnusableImage):
     """An image of more than 8 bits, where no range of values is stated.
 
@@ -159,21 +170,17 @@ def _opened(file: BinaryIO, reading: Reading, measured: bool = False) -> Iterato
         with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             _choose_page(image, reading.page)
             if image.width * image.height > _MOST_PIXELS:
-                raise _too_large(f"{image.height:,} x {image.width:,}")
+                raise TooLarge(f"{image.height:,} x {image.width:,}")
             if not measured:
                 _check_bits(image, reading)
             yield image
     except (UnusableImage, InputError):
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large("") from error
+        raise TooLarge("") from error
     except Exception as error:  # Damaged bytes fail in more ways than can be listed.
         detail = "of another kind, or damaged" if isinstance(error, UnidentifiedImageError) else cause(error)
         raise UnusableImage(f"that cannot be read as {', '.join(_FORMATS)}", "save them again", detail) from error
-
-
-def _too_large(detail: str) -> UnusableImage:
-    return UnusableImage(f"of more than {_MOST_PIXELS:,} pixels", "make them smaller", detail)
 
 
 def _choose_page(image: Image.Image, page: int | None) -> None:
