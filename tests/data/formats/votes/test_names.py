@@ -100,6 +100,18 @@ def test_all_missing_names_are_in_one_line(photos: Path, tmp_path: Path) -> None
     assert f"'x.png' is in {photos / 'sub'}" in refused(photos, "x.png", home=tmp_path)
 
 
+def test_what_is_there_and_no_file_is_not_said_to_be_missing(photos: Path, tmp_path: Path) -> None:
+    (photos / "gone.png").symlink_to("nowhere")
+    line = refused(photos, "gone.png", "sub", "a.png", home=tmp_path)
+    assert line.endswith(": names of broken links, folders or pipes: 2 ('gone.png', 'sub'); put images there")
+    assert "images that are not in" in refused(photos, "gone.png", "q.png", home=tmp_path)
+
+
+def test_a_name_as_the_folder_has_it_is_found_like_that_of_a_table(photos: Path, tmp_path: Path) -> None:
+    (photos / "a\\b.png").touch()
+    assert found(photos, "a\\b.png", "a/b.png", home=tmp_path) == ["a\\b.png"] * 2
+
+
 def test_files_that_differ_by_case_or_form_alone_are_both_named(photos: Path, tmp_path: Path) -> None:
     (photos / "E2.png").touch()
     (photos / "e2.PNG").touch()

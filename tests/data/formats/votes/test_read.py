@@ -277,7 +277,14 @@ def test_a_choice_settles_it(write: Write) -> None:
                 "ids that occur again: 1 ('x' in line 3)",
             ],
         ),
-        ("left,right,winner\na,b,a\nb,c,d\n", ["winners that are not one of the two images: 1 ('d' in line 3)"]),
+        (
+            "left,right,winner\na,b,a\nb,c,d\n",
+            ["winners that are not one of the two images: 1 ('d' in line 3); name one of"],
+        ),
+        (
+            "left,right,winner\na.png,a.png,a\nb,c,c\n",
+            [": judgements that compare an image with itself: 1 (line 2); leave"],
+        ),
         (
             "left,right,winner\na,a,left\nb,c,b\n./c,c,left\n",
             ["judgements that compare an image with itself: 2 (line 2, line 4); leave these out"],

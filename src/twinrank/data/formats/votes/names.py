@@ -70,8 +70,10 @@ def find_images(names: Iterable[str], folder: Path | None, table: Path) -> list[
             os.stat(roots[0])  # noqa: PTH116 (fails with the reason if nothing is there)
             raise InputError(f"{roots[0]}: no folder; name the folder of the images with `images`")
     trees = [_Tree(root) for root in roots]
-    found = {name: _find(name, trees) for name in dict.fromkeys(names)}
-    missing = [quoted(name) for name, place in found.items() if not place.files]
+    found = {name: _find(normal_name(name), trees) for name in dict.fromkeys(names)}
+    lost = [name for name, place in found.items() if not place.files]
+    no_files = [quoted(name) for name in lost if any(tree.has(normal_name(name)) for tree in trees)]
+    missing = [quoted(name) for name in lost if quoted(name) not in no_files]
     several = [
         f"{quoted(name)}: {' and '.join(str(file) for file in place.files[:2])}"
         for name, place in found.items()
@@ -79,19 +81,22 @@ def find_images(names: Iterable[str], folder: Path | None, table: Path) -> list[
     ]
     defects = []
     if missing:
-        where = " or ".join(map(str, roots))
+        where = " or ".join("this folder" if root == Path() else str(root) for root in roots)
         defects.append(f"images that are not in {where}: {len(missing):,} of {len(found):,} ({first_few(missing)})")
-        first = next(name for name, place in found.items() if not place.files)
-        elsewhere = trees[0].anywhere(first)
+        first = next(name for name in lost if quoted(name) == missing[0])
+        elsewhere = trees[0].anywhere(normal_name(first))
         defects += [f"{quoted(first)} is in {elsewhere[0].parent}"] if len(elsewhere) == 1 else []
+    if no_files:
+        defects.append(f"names of broken links, folders or pipes: {len(no_files):,} ({first_few(no_files)})")
     if several:
         defects.append(f"names that fit several files: {len(several):,} ({first_few(several)})")
     shared = _shared(found)
     if shared:
         defects.append(f"names that lead to one file: {len(shared):,} ({first_few(shared)})")
     if defects:
-        remedy = "correct the names, or name the folder of the images with `images`" if missing else "rename the files"
-        raise InputError(f"{table}: {'; '.join(defects)}; {remedy}")
+        remedies = ["correct the names, or name the folder of the images with `images`"] if missing else []
+        remedies += ["put images there"] if no_files else []
+        raise InputError(f"{table}: {'; '.join(defects)}; {'; '.join(remedies) or 'rename the files'}")
     return [found[name].files[0] for name in names]
 
 
@@ -187,6 +192,10 @@ class _Tree:
         if ".." in parents:
             folders = [folder.resolve() for folder in folders]
         return [folder / entry for folder in folders for entry in self._without_ending(folder, last)]
+
+    def has(self, name: str) -> bool:
+        """Whether a path from the root leads to anything, such as a broken link."""
+        return bool(self._below(self.root, PurePosixPath(name).parts or ("",)))
 
     def _below(self, folder: Path, parts: tuple[str, ...]) -> list[Path]:
         """Where a path leads from a folder. The name of a file or a folder may have several parts, as ``a\\b.png``."""

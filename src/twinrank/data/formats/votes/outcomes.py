@@ -130,15 +130,15 @@ def _by_name(cells: Cells, roles: Roles, values: Sequence[str], left: Sequence[s
     ties = {value for value in normal if plain(value) in tie_words}
     result = np.full(len(values), math.nan)
     for row, (value, first, second) in enumerate(zip(values, left, right, strict=True)):
-        name = normal[value]
         if not value:
             continue
-        if (name == first) != (name == second):
-            result[row] = name == first
-            continue
-        for given, one, other in zip(_spellings(name), _spellings(first), _spellings(second), strict=True):
+        for given, one, other in zip(*map(_spellings, (normal[value], first, second)), strict=True):
             if (given == one) != (given == other):
                 result[row] = given == one
+                break
+            if given == one and first == second:
+                # The winner is not what is wrong here: an image with itself is refused by another message.
+                result[row] = TIE
                 break
         else:
             if value in ties:
@@ -148,10 +148,10 @@ def _by_name(cells: Cells, roles: Roles, values: Sequence[str], left: Sequence[s
     )
 
 
-def _spellings(name: str) -> tuple[str, str]:
-    """The last part of a name, and that without its ending."""
+def _spellings(name: str) -> tuple[str, str, str]:
+    """A name, its last part, and that without its ending."""
     last = name.rpartition("/")[2]
-    return last, last.rpartition(".")[0] or last
+    return name, last, last.rpartition(".")[0] or last
 
 
 def _outcomes(cells: Cells, values: Sequence[str], result: np.ndarray, how: str, kinds: tuple[str, str]) -> Outcomes:

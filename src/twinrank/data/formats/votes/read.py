@@ -194,20 +194,19 @@ def _unwritable(cells: Cells, column: Mapping[str, list[str]]) -> list[str]:
 
 
 def _remedy(defects: list[str]) -> str:
-    """What to do about defects, by a word that only their kind has."""
+    """What to do about defects: for each kind, by the first word here that it has."""
     remedies = {
+        "winners": "name one of the two images, or tie",
         "images": "name both images",
         "itself": "leave these out",
         "outcomes": "an outcome is left or right, 1 or 0, the winner's name, tie, or a share of the votes for left",
-        "winners": "name one of the two images, or tie",
         "votes": "numbers of votes are above 0",
         "ids": "an id occurs once",
         "true": "write true or false",
     }
-    found = [
-        remedy for word, remedy in remedies.items() if any(word in defect.split(":")[0].split() for defect in defects)
-    ]
-    return "; ".join(found) or "correct these"
+    kinds = [defect.split(":")[0].split() for defect in defects]
+    found = [next((remedy for word, remedy in remedies.items() if word in kind), "") for kind in kinds]
+    return "; ".join(filter(None, dict.fromkeys(found))) or "correct these"
 
 
 def _places(cells: Cells, wrong: Iterable[bool]) -> list[str]:
