@@ -2,9 +2,11 @@ import io
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from functools import cache
+from importlib.abc import MetaPathFinder
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +55,23 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
 
     main(["--version"])
     assert capsys.readouterr().out == f"twinrank {version('twinrank')}\n"
+
+
+def test_a_stop_before_the_command_runs_has_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from twinrank.__main__ import run
+
+    class Stopped(MetaPathFinder):
+        def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+            if fullname == "twinrank.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "twinrank.cli.main", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Stopped(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stopped:
+        run()
+    assert (stopped.value.code, capsys.readouterr().err) == (130, "twinrank: stopped; run the same command again\n")
 
 
 def test_a_recipe_leaves_everything(done: Path) -> None:

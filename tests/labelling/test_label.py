@@ -58,6 +58,11 @@ BROKEN = """(async () => {
   await show(pair);
   return said;
 })()"""
+GAP = """(() => {
+  const [first, last] = [1, 9].map((place) => ({ image: 0, place, first: 1, last: 9, name: 'a' }));
+  order({ images: 9 }, { judgements: 5, ranking: [first, last] });
+  return [...at('order').children].map((each) => each.textContent);
+})()"""
 JUDGE = """(async () => {
   const truth = %s;
   for (let number = 0; number < %d; number++) {
@@ -154,6 +159,28 @@ def test_requests_get_no_file_but_the_images(served: Served, images: Path) -> No
     assert served.refusal("api/next", {"rater": "Ada"}, **{"Content-Type": "text/plain"}) == 422
 
 
+def _is_refused_in_the_form(browser: Browser) -> None:
+    """A name that the server refuses is not kept, and the form says why."""
+    browser.run("at('name').value = 'A\\u202ea'; at('enter').requestSubmit()")
+    browser.run("(async () => { while (at('wrong').hidden) await pause(2) })()")
+    refused = "[at('judge').hidden, at('enter').hidden, at('wrong').textContent, localStorage['twinrank-rater']]"
+    line = "The name of a rater has 1 to 60 characters, and no control characters."
+    assert browser.run(refused) == [True, False, line, ""]
+
+
+def _judges_only_what_is_shown(browser: Browser, truth: list[float]) -> None:
+    assert browser.run(LATE) == [True, 0, "hidden", ""]
+    browser.run(JUDGE % (json.dumps(truth), 1))
+    assert browser.run(f"(async () => {{ while (!state.ready) await pause(2); return await {BROKEN} }})()") == [
+        3,
+        0,
+        "The right image cannot be shown. Skip this pair.",
+    ]
+    browser.run("at('actual').click()")
+    natural = "[at('left').clientWidth - at('left').naturalWidth, at('left').clientHeight - at('left').naturalHeight]"
+    assert browser.run(natural) == [0, 0]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_a_rater_judges_on_the_page(
     served: Served,
@@ -167,26 +194,11 @@ def test_a_rater_judges_on_the_page(
     with Browser(tmp_path) as browser:
         browser.open(served.url, 380)
         assert browser.run("document.querySelector('.question').textContent") == QUESTION
-        browser.run("at('name').value = 'A\\u202ea'; at('enter').requestSubmit()")
-        browser.run("(async () => { while (at('wrong').hidden) await pause(2) })()")
-        refused = "[at('judge').hidden, at('enter').hidden, at('wrong').textContent, localStorage['twinrank-rater']]"
-        line = "The name of a rater has 1 to 60 characters, and no control characters."
-        assert browser.run(refused) == [True, False, line, ""]
+        _is_refused_in_the_form(browser)
         browser.run(f"at('name').value = {json.dumps(RATER)}; at('enter').requestSubmit()")
         browser.run(JUDGE % (json.dumps(truth), BY_PAGE))
         assert browser.run("document.documentElement.scrollWidth") == 380
-        assert browser.run(LATE) == [True, 0, "hidden", ""]
-        browser.run(JUDGE % (json.dumps(truth), 1))
-        assert browser.run(f"(async () => {{ while (!state.ready) await pause(2); return await {BROKEN} }})()") == [
-            3,
-            0,
-            "The right image cannot be shown. Skip this pair.",
-        ]
-        browser.run("at('actual').click()")
-        natural = (
-            "[at('left').clientWidth - at('left').naturalWidth, at('left').clientHeight - at('left').naturalHeight]"
-        )
-        assert browser.run(natural) == [0, 0]
+        _judges_only_what_is_shown(browser, truth)
         before = browser.run("(async () => { while (!state.current) await pause(2); return state.current })()")
         browser.run("at('undo').click()")
         again = browser.run("(async () => { while (state.undoing) await pause(2); return state.current })()")
@@ -207,6 +219,8 @@ def test_a_rater_judges_on_the_page(
         shown = f"at('order').textContent.includes({json.dumps(IMAGE)})"
         browser.run(f"(async () => {{ while (!{shown}) {{ await refresh(); await pause(50); }} }})()")
         assert browser.run("at('raters').querySelector('th').textContent") == RATER
+        assert browser.run("at('order').childElementCount") == len(truth)
+        assert browser.run(GAP) == ["1 (1–9) a", "… 7 more images lie between …", "9 (1–9) a"]
         refusals = ("status of 409", "images/999")
         assert [each for each in browser.problems if not any(known in each for known in refusals)] == []
     assert served.call("api/standings")["raters"][0]["skipped"] == 1

@@ -1,11 +1,10 @@
-"""The database of a page to judge on, and the choice of pairs."""
+"""The database of a page to judge on, what is refused, and what its server keeps."""
 
 import os
 import resource
 import sqlite3
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,30 +20,16 @@ from twinrank.data.images.display import defects_to_show, for_browser
 from twinrank.errors import InputError
 from twinrank.evaluation.score_prior import Prior
 from twinrank.evaluation.scores import posterior
-from twinrank.labelling.choice import Choice, Components, Shares
+from twinrank.labelling.choice import Shares
 from twinrank.labelling.databases import Place, Unreachable, alone
 from twinrank.labelling.pictures import Pictures
 from twinrank.labelling.server import make_app
 from twinrank.labelling.session import Session
-from twinrank.labelling.standings import as_comparisons, standings, verdict
+from twinrank.labelling.standings import as_comparisons
 from twinrank.labelling.storage import OUTCOMES, LabelStore, Shown
 from twinrank.workflows.label import Scoring
 
 NAMES = [f"{number:02}.png" for number in range(30)]
-
-
-def chosen(choice: Choice, count: int, raters: tuple[str, ...] = ("Ada",), outcome: str = "left") -> list[Shown]:
-    """Pairs that a choice gives and that are answered at once, from its own last number on."""
-    rows = []
-    for step in range(count):
-        left, right, drawn = choice.next(raters[step % len(raters)])
-        number = len(choice.rows)
-        row = Shown(number, NAMES[left], NAMES[right], drawn, raters[step % len(raters)], None, False)
-        choice.note(row)
-        row = Shown(**{**row.__dict__, "outcome": outcome})
-        choice.note(row)
-        rows.append(row)
-    return rows
 
 
 def test_a_database_holds_what_was_said(
@@ -297,93 +282,6 @@ def test_a_missing_package_is_named(
     assert "needs the package uvicorn; install it with: pip install 'twinrank[serve]'" in done.stderr
 
 
-def test_all_images_are_covered_and_connected_first() -> None:
-    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=1)
-    rows = chosen(choice, len(NAMES) // 2)
-    assert choice.covered == len(NAMES)
-    assert choice.used.max() == 1
-    rows += chosen(choice, len(NAMES) // 2 - 1)
-    assert choice.components.count == 1
-    assert {row.drawn for row in rows} == {"to cover"}
-    left = Choice(NAMES, rows, Shares(again=0, random=0), seed=2)
-    left.tells_most([(3, 7)])
-    (row,) = chosen(left, 1)
-    assert (row.drawn, left.pair(row)) == ("for its gain", (3, 7))
-
-
-def test_shares_are_what_was_asked_for() -> None:
-    choice = Choice(NAMES, [], Shares(again=0.2, random=0.5), seed=3)
-    rows = chosen(choice, 400, ("Ada", "Bo", "Cy"))
-    drawn = Counter(row.drawn for row in rows)
-    assert 0.14 < drawn["again"] / len(rows) < 0.24
-    assert 0.4 < drawn["at random"] / (len(rows) - drawn["again"]) < 0.6
-    lower = sum(row.left < row.right for row in rows)
-    assert 0.42 < lower / len(rows) < 0.58
-    again = [row for row in rows if row.drawn == "again"]
-    assert all(
-        any(choice.pair(other) == choice.pair(row) for other in rows[: row.id] if other.rater != row.rater)
-        for row in again
-    )
-
-
-def test_an_image_that_is_always_skipped_holds_nobody_up() -> None:
-    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=4)
-    for _ in range(60):
-        left, right, drawn = choice.next("Ada")
-        bad = NAMES[5] in (NAMES[left], NAMES[right])
-        row = Shown(len(choice.rows), NAMES[left], NAMES[right], drawn, "Ada", None, False)
-        choice.note(row)
-        choice.note(Shown(**{**row.__dict__, "outcome": "skip" if bad else "left"}))
-    assert choice.aside == {5}
-    assert choice.components.count == 1
-
-
-def test_undone_answers_do_not_connect() -> None:
-    choice = Choice(NAMES, [], Shares(again=0, random=0), seed=5)
-    (row,) = chosen(choice, 1)
-    assert choice.components.count == choice.linked.count == len(NAMES) - 1
-    choice.note(Shown(**{**row.__dict__, "undone": True}))
-    assert choice.components.count == choice.linked.count == len(NAMES)
-    left, right, drawn = choice.next("Ada")
-    shown = Shown(5, NAMES[left], NAMES[right], drawn, "Ada", None, False)
-    choice.note(shown)
-    # A pair that waits for its answer is not chosen again, and links nothing yet.
-    assert (choice.components.count, choice.linked.count) == (len(NAMES) - 1, len(NAMES))
-    choice.note(Shown(**{**shown.__dict__, "outcome": "tie"}))
-    assert choice.linked.count == len(NAMES) - 1
-    assert not Components(2).join(1, 1)
-
-
-def test_standings_say_how_far_people_agree() -> None:
-    """Two raters who agree, and one of them judges each pair twice; then one who always says the opposite."""
-    rng = np.random.default_rng(0)
-    pairs = [tuple(np.sort(rng.choice(12, 2, replace=False)).tolist()) for _ in range(60)]
-    scoring = Scoring.of(Path(), 12, ())
-
-    def said(rater: str, flipped: bool | None, first: int) -> list[Shown]:
-        wins = "tie" if flipped is None else "right" if flipped else "left"
-        return [
-            Shown(first + at, NAMES[low], NAMES[high], "to cover", rater, wins, False)
-            for at, (low, high) in enumerate(pairs)
-        ]
-
-    alike = standings(
-        as_comparisons(said("Ada", False, 0) + said("Ada", False, 60) + said("Bo", False, 120), NAMES[:12]), scoring
-    )
-    assert alike.raters_agree is not None
-    assert alike.raters_repeat is not None
-    assert alike.raters_agree.value == alike.raters_repeat.value == 1
-    assert np.corrcoef(alike.scores.rank, np.arange(12))[0, 1] > 0.9
-    assert "of all pairs stand in the right order now" in verdict(alike)
-    against = standings(as_comparisons(said("Ada", False, 0) + said("Bo", True, 60), NAMES[:12]), scoring)
-    assert against.raters_agree is not None
-    assert against.raters_agree.value == 0
-    assert against.sure_neighbours <= alike.sure_neighbours
-    equal = standings(as_comparisons(said("Ada", False, 0) + said("Ada", None, 60), NAMES[:12]), scoring)
-    assert equal.raters_repeat is not None
-    assert equal.raters_repeat.value < 0.3  # Pairs that were drawn twice are answered alike there.
-
-
 def test_the_last_answer_about_these_images_is_taken_back(tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "j.db")
     session = Session(store, NAMES, Scoring.of(Path(), len(NAMES), ()))
@@ -401,7 +299,7 @@ def test_the_last_answer_about_these_images_is_taken_back(tmp_path: Path) -> Non
         store.undo(elsewhere.id + 1, "Ada")
 
 
-def test_the_ranking_is_kept_up_to_date(tmp_path: Path) -> None:
+def test_the_ranking_is_kept_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of the names is the true one."""
     session = Session(
         LabelStore(tmp_path / "j.db"),
@@ -422,6 +320,9 @@ def test_the_ranking_is_kept_up_to_date(tmp_path: Path) -> None:
     assert found["fitted"]["verdict"].startswith("About ")
     assert np.corrcoef([each["image"] for each in found["fitted"]["ranking"]], np.arange(8))[0, 1] > 0.9
     assert found["raters"][0]["judgements"] == session.judgements == 40
+    assert len(found["fitted"]["ranking"]) == 8
+    monkeypatch.setattr("twinrank.labelling.session._MOST_SHOWN", 4)
+    assert [each["place"] for each in session.summary()["fitted"]["ranking"]] == [1, 2, 7, 8]
 
 
 def test_a_name_is_text(tmp_path: Path) -> None:

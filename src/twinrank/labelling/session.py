@@ -19,8 +19,8 @@ MOST_AHEAD = 5
 """Most pairs that a rater gets ahead."""
 _PAUSE, _REST = 0.5, 4.0
 """Seconds between two looks at whether there are new judgements; and the rest after a fit, in multiples of its time."""
-_ENDS = 12
-"""Images at either end of the ranking that are shown."""
+_MOST_SHOWN = 200
+"""Images of the ranking that are shown; of more, both ends."""
 _FEWEST = 5
 """Judgements before scores are fitted."""
 
@@ -165,7 +165,8 @@ class Session:
     def _fitted(self, found: Standings) -> dict[str, Any]:
         scores = found.scores
         order = scores.rank.argsort(kind="stable").tolist()
-        ends = order if len(order) <= 2 * _ENDS else [*order[:_ENDS], *order[-_ENDS:]]
+        half = _MOST_SHOWN // 2
+        ends = order if len(order) <= _MOST_SHOWN else [*order[:half], *order[-half:]]
         return {
             "judgements": found.judgements,
             "verdict": verdict(found),

@@ -3,7 +3,7 @@ const ZOOMS = [1, 1.5, 2, 3, 4, 6];
 const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
 const SIDES = ["left", "right"];
 const state = {
-  rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0,
+  rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0, ranking: "",
 };
 
 // A server that is not there, or one whose disk is full, may keep an answer later.
@@ -249,17 +249,25 @@ function standings(found) {
 }
 
 function order(found, fitted) {
-  const more = fitted.ranking.length < found.images;
-  at("ends").textContent = `Fitted to ${fitted.judgements.toLocaleString()} judgements.${more ? " Both ends are shown." : ""}`;
+  const [shown, left] = [fitted.ranking.length, found.images - fitted.ranking.length];
+  at("ends").textContent = `Fitted to ${fitted.judgements.toLocaleString()} judgements.${left ? " Both ends are shown." : ""}`;
+  // What has not changed stays, so that the page does not jump.
+  const now = JSON.stringify(fitted.ranking);
+  if (now === state.ranking) return;
+  state.ranking = now;
   at("order").replaceChildren(
-    ...fitted.ranking.map((each) => {
+    ...fitted.ranking.flatMap((each, number) => {
       const [item, picture, place] = ["li", "img", "b"].map((name) => document.createElement(name));
       picture.src = `images/${each.image}`;
       picture.alt = "";
       picture.loading = "lazy";
       place.textContent = each.place;
       item.append(picture, place, ` (${each.first}–${each.last}) ${each.name}`);
-      return item;
+      if (!left || number !== shown / 2) return [item];
+      const gap = document.createElement("li");
+      gap.className = "gap";
+      gap.textContent = `… ${left.toLocaleString()} more images lie between …`;
+      return [gap, item];
     }),
   );
 }
