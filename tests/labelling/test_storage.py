@@ -27,7 +27,7 @@ from twinrank.labelling.server import make_app
 from twinrank.labelling.session import Session
 from twinrank.labelling.standings import as_comparisons
 from twinrank.labelling.storage import OUTCOMES, LabelStore, Shown
-from twinrank.workflows.label import Scoring
+from twinrank.workflows.label import Scoring, export_labels
 
 NAMES = [f"{number:02}.png" for number in range(30)]
 
@@ -64,6 +64,13 @@ def test_a_database_holds_what_was_said(
     assert (votes.left, votes.right) == ([row.left for row in counted], [row.right for row in counted])
     assert votes.tie.tolist() == [row.outcome == "tie" for row in counted]
     assert (votes.y == as_comparisons(counted, NAMES).y).all()
+    table = tmp_path / "votes.csv"
+    export_labels(str(place), table)
+    added = table.read_text() + "a.png,b.png,a.png,me,,,\n"
+    table.write_text(added)
+    with pytest.raises(InputError, match=f"has rows that are not written here, line {len(votes) + 2}, and is kept"):
+        export_labels(str(place), table)
+    assert table.read_text() == added
 
 
 def test_answers_are_kept_once(place: Place) -> None:

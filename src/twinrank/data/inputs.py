@@ -7,6 +7,7 @@ from pathlib import Path
 from twinrank.core.files import open_file
 from twinrank.core.messages import first_few, quoted
 from twinrank.data.formats.selection import ENDING, read_selection
+from twinrank.data.formats.tables import read_table
 from twinrank.data.formats.votes.folders import find_table
 from twinrank.data.formats.votes.names import find_images
 from twinrank.data.formats.votes.read import read_votes
@@ -74,6 +75,31 @@ def require_own_columns(out: Path, columns: Sequence[str]) -> None:
         raise InputError(
             f"{out}: has columns that are not written here, {first_few([quoted(name) for name in other])}, and is kept;"
             " choose another name with `out`"
+        )
+
+
+def require_own_rows(out: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Make sure that a CSV replaces at most an earlier one of the same rows, and no row that people added.
+
+    Args:
+        out: CSV to write.
+        columns: Names of its columns.
+        rows: Cells of its rows. Blanks around them do not count.
+
+    Raises:
+        InputError: A file is there, and has other columns or other rows.
+    """
+    if not out.exists() or not out.stat().st_size:
+        return
+    require_own_columns(out, columns)
+    table = read_table(out, (), tuple(columns))
+    places = [columns.index(name) for name in table.columns]
+    known = {tuple(row[place].strip() for place in places) for row in rows}
+    there = zip(table.lines, zip(*table.columns.values(), strict=True), strict=True)
+    if other := [f"line {line}" for line, row in there if row not in known]:
+        raise InputError(
+            f"{out}: has rows that are not written here, {first_few(other)}, and is kept; choose another name with"
+            " `out`"
         )
 
 

@@ -18,7 +18,7 @@ from twinrank.data.images.decode import OTHER_ENDINGS
 from twinrank.data.images.defects import refusal
 from twinrank.data.images.display import defects_to_show
 from twinrank.data.images.files import image_files
-from twinrank.data.inputs import require_kept, require_own_columns
+from twinrank.data.inputs import require_kept, require_own_rows
 from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.comparisons import Comparisons
@@ -154,10 +154,10 @@ def export_labels(database: str, out: Path) -> int:
         The number of judgements.
 
     Raises:
-        InputError: The database cannot be read or has no judgement, or ``out`` is no CSV or has columns of others.
+        InputError: The database cannot be read or has no judgement, or ``out`` is no CSV or has columns or rows
+            of others.
     """
     require_ending(out, ".csv")
-    require_own_columns(out, COLUMNS)
     if "://" in database:
         with needed("a database on a server", "serve"):
             from twinrank.labelling.databases import judgements_at
@@ -169,6 +169,7 @@ def export_labels(database: str, out: Path) -> int:
         if not is_database(Path(database)):
             raise InputError(f"{database}: is no database of twinrank label; give one")
         rows = [*zip(*read_database(Path(database)).columns.values(), strict=True)]
+    require_own_rows(out, COLUMNS, rows)
     write_text(out, as_csv(COLUMNS, rows))
     return len(rows)
 
