@@ -21,6 +21,7 @@ import twinrank as tr
 from twinrank.cli.main import main
 from twinrank.core.files import sha256, write_json, write_npz
 from twinrank.data.folds import assign_folds
+from twinrank.data.images.reading import Reading
 from twinrank.data.judgements import load_pairs
 from twinrank.data.overlap import images_in_rows
 from twinrank.data.pool import pool_of
@@ -34,12 +35,14 @@ from twinrank.errors import InputError
 from twinrank.evaluation.metrics import log_loss
 from twinrank.exporting import check as checking
 from twinrank.exporting import quantise as quantising
+from twinrank.exporting.card import model_card
 from twinrank.exporting.convolution import as_operators, convolution_operator
 from twinrank.exporting.graph import quiet
 from twinrank.exporting.scene import scene_operators, scene_statistics
 from twinrank.exporting.web_runtime import web_runtime
 from twinrank.inference.blocks import steady_blocks
 from twinrank.inference.exported import EXPORTED, ExportedNetwork
+from twinrank.inference.form import ImageForm
 from twinrank.inference.load import load_predictor, unknown_use
 from twinrank.inference.network import Network
 from twinrank.inference.scored_files import score_files
@@ -49,7 +52,7 @@ from twinrank.models.registry import create_model, entry
 from twinrank.models.siamese import SiameseNet
 from twinrank.models.towers.scene_statistics import SceneStatistics
 from twinrank.models.weights import load_weights, save_weights
-from twinrank.runs import RunFolder
+from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.serving.models import Model
 from twinrank.workflows import export as exporting
 from twinrank.workflows.export import Export, export
@@ -165,6 +168,19 @@ def test_the_check_and_the_card_say_what_was_found(exported: Export) -> None:
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     for text, name in ((card, "digits.onnx"), (page, "model.onnx")):
         exec(text.split("```python\n")[1].split("```")[0].replace(name, str(exported.out)), {})
+
+
+def test_the_card_of_a_fit_has_its_held_out_figures(run: RunFolder, tmp_path: Path) -> None:
+    kept = RunFolder(tmp_path / FITTED)
+    shutil.copytree(run.path, kept.path)
+    estimate = {"value": 0.75, "low": 0.7, "high": 0.8, "n": 18, "interval": "Wilson 95%"}
+    record = {"data": {"path": "t.csv", "sha256": "t", "n": 19}, "used": [], "confusion": [[9, 0], [0, 9]]}
+    write_json(tmp_path / FIT, {"test": record | {"metrics": {"accuracy": estimate}}})
+    form = ImageForm("x", (3, 8, 8), Reading(size=(8, 8), channels=3))
+    card = model_card("x", "x", [kept.path], form, None)
+    assert "| model | test | accuracy | 75.00% | 70.00–80.00 | 18 |" in card
+    assert "`twinrank fit` held them out" in card
+    assert "None" not in card
 
 
 @pytest.mark.usefixtures("copied")
@@ -401,6 +417,8 @@ REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "ending": (lambda run, folder: export([run], folder / "x.bin"), "ends in .onnx"),
     "int8": (lambda run, folder: export([run], folder / "x", format="safetensors", int8=True), "for `format` onnx"),
     "web": (lambda run, folder: export([run, folder], folder / "x", format="web"), "one network"),
+    "others' file": (lambda run, folder: export([run], _file(folder / "n.onnx", b"x")), "has not written it"),
+    "others' card": (lambda run, folder: export([run], _file(folder / "x.md", b"x").with_suffix(".onnx")), "x.md"),
     "several": (lambda run, folder: export([run, folder], folder / "x", format="safetensors"), "one run"),
     "no labels": (lambda run, folder: export([run], folder / "x.onnx", check_file=_pairs(folder)), "no labels"),
 }

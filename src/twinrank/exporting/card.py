@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from twinrank.core.files import read_json, sha256
 from twinrank.core.provenance import provenance
 from twinrank.errors import InputError
 from twinrank.exporting.check import CheckRecord
 from twinrank.inference.form import ImageForm
-from twinrank.reporting.contents import FileMetrics, read_run
+from twinrank.reporting.contents import FileMetrics, metrics_of, read_run
 from twinrank.reporting.formats import interval, metric_name, value
-from twinrank.runs import RunFolder
+from twinrank.runs import FIT, RunFolder, fitted_run
 
 _WHAT = "It predicts which of two images ranks higher. The logit of a pair is positive where it is the left one."
 _SHOWN = "accuracy", "log_loss", "ece"
 """Metrics of a card."""
+_ITSELF = "This network had never seen them."
+_BEFORE = "A network with the same settings was scored there, before this one was fitted to more."
 _LICENCE = "twinrank itself: Apache-2.0. Weights are licensed as the images and judgements that they were fitted to."
 
 
@@ -77,20 +80,39 @@ def _data(runs: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[str]:
 
 def _figures(runs: Sequence[Path]) -> list[str]:
     lines = ["| network | file | metric | value | 95% interval | rows |", "| --- | --- | --- | --- | --- | --- |"]
+    notes = []
     for run in runs:
+        if (held_out := _held_out(run)) is not None:
+            whose = _BEFORE if held_out.role == "used" else _ITSELF
+            lines += _rows(run.name, held_out)
+            notes.append(f"- {run.name}, {held_out.key}: {held_out.rows}; `twinrank fit` held them out. {whose}")
         for each in read_run(run).metrics.values():
             lines += _rows(run.name, each)
-    if len(lines) == 2:
+            notes.append(f"- {run.name}, {each.key}: {each.rows}")
+            notes += [f"- {run.name}, {each.key}: {line}" for line in each.warnings]
+    if not notes:
         return ["The run folder has no evaluation; `twinrank evaluate` makes one."]
-    warnings = [
-        f"- {run.name}: {line}" for run in runs for each in read_run(run).metrics.values() for line in each.warnings
-    ]
-    return [*lines, *(["", *dict.fromkeys(warnings)] if warnings else [])]
+    return [*lines, "", *dict.fromkeys(notes)]
+
+
+def _held_out(run: Path) -> FileMetrics | None:
+    """What ``twinrank fit`` found on the images that it held out; None for other runs.
+
+    They are a test of this network, or of one before it, and then used.
+    """
+    folder = run.resolve().parent
+    if not (folder / FIT).is_file() or fitted_run(folder) != run.resolve():
+        return None
+    found = read_json(folder / FIT)
+    if not isinstance(found, dict) or "test" not in found:
+        return None
+    itself = found["test"].get("weights_sha256") == sha256(RunFolder(run).weights)
+    return metrics_of("test", found["test"], "test" if itself else "used")
 
 
 def _rows(name: str, each: FileMetrics) -> list[str]:
     return [
-        f"| {name} | {each.key}: {each.rows} | {metric_name(metric)} | {value(estimate, metric)} |"
+        f"| {name} | {each.key} | {metric_name(metric)} | {value(estimate, metric)} |"
         f" {interval(estimate, metric)} | {estimate.n:,} |"
         for metric, estimate in each.metrics.items()
         if metric in _SHOWN
@@ -107,11 +129,16 @@ def _limits(form: ImageForm, configs: Sequence[dict[str, Any]]) -> list[str]:
         "- Its probabilities are about votes like those of its training.",
     ]
     if form.reading is not None:
-        lines.append(f"- Image files are read like this: {form.reading.to_json()}.")
+        chosen = (f"{name} {_in_words(value)}" for name, value in form.reading.to_json().items() if value is not None)
+        lines.append(f"- Image files are read like this: {', '.join(chosen)}.")
     if any(config["model"]["options"].get("trim") for config in configs):
         lines.append("- Margins of one colour are cut off before an image goes into the graph.")
     warnings = [line for config in configs for line in config.get("warnings", ())]
     return [*lines, *(f"- {line}" for line in dict.fromkeys(warnings))]
+
+
+def _in_words(value: Any) -> str:
+    return " to ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _licences(configs: Sequence[dict[str, Any]]) -> list[str]:
@@ -144,9 +171,10 @@ def _usage(use: str | None, form: ImageForm) -> list[str]:
 
 def _origin(configs: Sequence[dict[str, Any]], command: str) -> list[str]:
     made = provenance(command)
-    lines = [f"- exported by `{command or 'twinrank export'}`, twinrank {made['version']}, commit {made['commit']}"]
+    commit = made["commit"] or "unknown"
+    lines = [f"- exported by `{command or 'twinrank export'}`, twinrank {made['version']}, commit {commit}"]
     for config in configs:
-        lines.append(f"- trained by `{config.get('command', 'unknown')}`, commit {config.get('commit')}")
+        lines.append(f"- trained by `{config.get('command', 'unknown')}`, commit {config.get('commit') or 'unknown'}")
     return lines
 
 

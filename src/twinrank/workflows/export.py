@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from twinrank.core.context import Context
-from twinrank.core.files import write_json, write_text
+from twinrank.core.files import read_bytes, write_json, write_text
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
@@ -36,10 +36,9 @@ CARD, CHECKED, PAGE = "README.md", "check.json", "index.html"
 """Model card, what the check found, and the page with a network in it, in a folder."""
 
 
-_REMEDIES = {
-    "val": "give a labelled file as `check`",
-    "train": "go to the folder in which it was trained, or give a labelled file as `check` and no `int8`",
-}
+_OWN = b'"used_in_training"', b"\n## Origin\n\n- exported by `", b'"same_decisions"'
+"""What stands in the file, the card and the check of one network that this command has written."""
+_PLACE = "go to the folder in which it was trained, or "
 
 
 @dataclass(frozen=True)
@@ -184,11 +183,13 @@ def _check_data(
         return predictor.form.load(file, None, source, context)
     config = RunFolder(folders[0]).read_config()
     part = next(part for part in ("val", "train") if part in config["data"])
-    return _of_run(predictor, folders[0], part, source, context)
+    return _of_run(predictor, folders[0], part, source, context, "give a labelled file as `check`")
 
 
-def _of_run(predictor: Predictor, folder: Path, part: str, source: Source | None, context: Context) -> Judgements:
-    """A file of a run's training.
+def _of_run(
+    predictor: Predictor, folder: Path, part: str, source: Source | None, context: Context, remedy: str
+) -> Judgements:
+    """A file of a run's training; ``remedy`` is what else to do where it is not there.
 
     Raises:
         InputError: It is not where it was.
@@ -196,7 +197,7 @@ def _of_run(predictor: Predictor, folder: Path, part: str, source: Source | None
     file = RunFolder(folder).read_config()["data"][part]
     path = Path(file["path"])
     if not path.exists():
-        raise InputError(f"{path}: the {part} of {folder} is not there; {_REMEDIES[part]}")
+        raise InputError(f"{path}: the {part} of {folder} is not there; {_PLACE}{remedy}")
     if source is None and "source" in file:
         source = Source.from_json(file["source"], f"{folder}: 'source'")
     return predictor.form.load(path, None, source, context)
@@ -204,7 +205,7 @@ def _of_run(predictor: Predictor, folder: Path, part: str, source: Source | None
 
 def _to_int8(file: Path, folder: Path, original: Predictor, source: Source | None, context: Context) -> None:
     trim = ExportedNetwork(file).record["images"]["trim"]
-    images: ImageStore = _of_run(original, folder, "train", source, context).images
+    images: ImageStore = _of_run(original, folder, "train", source, context, "leave out `int8`").images
     small = file.with_suffix(".int8")
     quantise(file, small, images, trim)
     small.replace(file)
@@ -237,6 +238,10 @@ def _scratch(out: Path, single: bool) -> Iterator[Path]:
     """
     if out.exists() and (not single or not out.is_file()):
         raise InputError(f"{out}: is there already; choose another `out`")
+    if single:
+        for path, mark in zip((out, *_beside(out)), _OWN, strict=True):
+            if path.exists() and mark not in read_bytes(path):
+                raise InputError(f"{path}: 'twinrank export' has not written it; choose another `out`, or move it away")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
@@ -245,12 +250,17 @@ def _scratch(out: Path, single: bool) -> Iterator[Path]:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another place") from error
 
 
+def _beside(out: Path) -> tuple[Path, Path]:
+    """Card and check of one network."""
+    return out.with_suffix(".md"), out.with_suffix(".json")
+
+
 def _keep(scratch: Path, out: Path, single: bool, card: str, found: CheckRecord | None) -> tuple[Path, Path]:
     """Move what was made to its place; the paths of it and of its card."""
     if single:
-        page = out.with_suffix(".md")
+        page, checked = _beside(out)
         write_text(page, card)
-        write_json(out.with_suffix(".json"), found)
+        write_json(checked, found)
         (scratch / f"model{ENDING}").replace(out)
         return out, page
     write_text(scratch / CARD, card)
