@@ -67,12 +67,19 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
         assert back["probability"] == 1 - there["probability"]
         side, other = ("left", "right") if words.startswith("The left") else ("right", "left")
         assert browser.run("at('verdict').textContent") == words.replace(side, other)
+        # The first stroke takes the place of the example.
+        browser.run(KEY % ("left", " "))
+        inked = "greys(sides.left.drawing).filter((each) => each > 40).length"
+        assert browser.run(inked) < 28**2
         # The cover hides all but noise in the end, and the pen draws without a mouse.
         browser.run("at('cover').value = 0; at('cover').dispatchEvent(new Event('input'))")
         for key in ("Delete", " ", "ArrowRight", "ArrowDown"):
             browser.run(KEY % ("right", key))
         assert browser.run(PLAYED)["probability"] != back["probability"]
         browser.run("explain()")
+        box = "JSON.stringify(at('%s-left').getBoundingClientRect())"
+        browser.run("at('seen-left').style.width = '60px'")
+        assert browser.run(box % "heat") == browser.run(box % "shown")
         assert browser.run("at('looked').textContent").startswith("Blue speaks for an image")
         assert browser.run("document.documentElement.scrollWidth") == 380
         unnamed = (
@@ -92,6 +99,8 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
         assert browser.run("at('model').selectedOptions[0].textContent").startswith(HOSTILE)
         assert browser.run("document.querySelector('b[onclick]')") is None
         assert browser.run("at('what-left').textContent") == "<b>.png"
+        browser.run("refused({ message: 'let `resize` do it' })")
+        assert browser.run("at('problem').textContent").startswith("let “Resize images to ")
         assert browser.problems == []
 
 

@@ -36,12 +36,17 @@ async function compare() {
           continue;
         }
         nothing();
-        trouble(error.message);
+        refused(error);
       }
     }
     if (wanted === state.wanted) break;
   }
   state.busy = false;
+}
+
+// What requests call `resize` is a box to tick here.
+function refused(error) {
+  trouble(error.message.replaceAll("`resize`", `“${at("fit").textContent.trim()}”`));
 }
 
 function nothing() {
@@ -110,7 +115,7 @@ async function explain() {
     announce(inWords(found));
   } catch (error) {
     announce("");
-    trouble(error.message);
+    refused(error);
   } finally {
     at("explain").disabled = !state.last;
   }
@@ -127,7 +132,6 @@ function heat(canvas, grid, most) {
   small.getContext("2d").putImageData(image, 0, 0);
   const under = canvas.previousElementSibling;
   Object.assign(canvas, { width: 280, height: Math.round((280 * under.height) / under.width) });
-  canvas.style.height = `${under.offsetHeight}px`;
   canvas.getContext("2d").drawImage(small, 0, 0, canvas.width, canvas.height);
   canvas.hidden = false;
 }
@@ -161,13 +165,14 @@ function open() {
   for (const each of document.querySelectorAll("[data-drawn]")) each.hidden = !model.drawn;
   const [size, kind] = [`${model.width} × ${model.height} pixels`, model.channels === 1 ? "grey" : "colour"];
   at("hint").textContent = model.drawn
-    ? "Draw two digits, or drop or paste images. The network predicts which one is greater, though parts are covered."
-    : `Drop or paste two images, or choose them. The network predicts which one ranks higher. It takes ${kind} images${model.any_size ? " of any size" : ` of ${size}`}.`;
+    ? "Draw two digits in the place of these examples, or drop or paste images. The network predicts which one is greater, though parts are covered."
+    : `Drop or paste two images, or choose them. The network predicts which one ranks higher, as in the judgements that it learned from. It takes ${kind} images${model.any_size ? " of any size" : ` of ${size}`}.`;
   at("fit").hidden = model.drawn || model.any_size;
   at("size").textContent = size;
   for (const side of Object.values(sides)) {
     side.clear();
-    if (model.drawn) side.write(DIGITS[side.name]);
+    if (model.drawn) side.example(DIGITS[side.name]);
+    at(`file-${side.name}`).accept = model.drawn ? SHOWN : `${SHOWN},.tif,.tiff`;
   }
 }
 

@@ -2,10 +2,12 @@
 const PEN = 22;
 const STEP = 10;
 const DIGITS = { left: "8", right: "7" };
+// Files that browsers show; a network of photographs takes more.
+const SHOWN = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif,image/svg+xml";
 
 class Side {
   constructor(name, changed) {
-    Object.assign(this, { name, changed, pen: { x: 140, y: 140, down: false }, content: emptyContent() });
+    Object.assign(this, { name, changed, pen: { x: 140, y: 140, down: false }, isExample: false, content: emptyContent() });
     this.drawing = at(`draw-${name}`);
     this.drawing.getContext("2d", { willReadFrequently: true });
     this.listen();
@@ -20,6 +22,7 @@ class Side {
     const canvas = this.drawing;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      this.replaceExample();
       this.stroke(this.point(event), this.point(event));
       this.last = this.point(event);
     });
@@ -69,7 +72,18 @@ class Side {
     context.stroke();
   }
 
+  // The first stroke takes the place of an example; later ones go on with the drawing.
+  replaceExample() {
+    if (this.isExample) this.wipe();
+  }
+
+  example(digit) {
+    this.write(digit);
+    this.isExample = true;
+  }
+
   wipe() {
+    this.isExample = false;
     const context = this.drawing.getContext("2d");
     context.fillStyle = "#000";
     context.fillRect(0, 0, 280, 280);
@@ -98,6 +112,7 @@ class Side {
     else if (event.key === " ") {
       this.pen.down = !this.pen.down;
       announce(this.pen.down ? "The pen is down." : "The pen is lifted.");
+      this.replaceExample();
       if (this.pen.down) this.stroke(this.pen, this.pen);
       this.drawn();
     } else if (event.key in moves) {
@@ -135,7 +150,7 @@ class Side {
       }
       this.trace(bitmap);
     } catch (error) {
-      trouble(`This ${file.type || "file"} cannot be read as an image here.`);
+      trouble(`${file.name || "This file"}: this browser cannot read it as an image; save it as PNG.`);
     }
   }
 
@@ -193,6 +208,7 @@ class Side {
   // The drawing of the other side comes here, too.
   exchange(other) {
     [this.content, other.content] = [other.content, this.content];
+    [this.isExample, other.isExample] = [other.isExample, this.isExample];
     const [mine, theirs] = [this, other].map((side) => side.drawing.getContext("2d").getImageData(0, 0, 280, 280));
     this.drawing.getContext("2d").putImageData(theirs, 0, 0);
     other.drawing.getContext("2d").putImageData(mine, 0, 0);
