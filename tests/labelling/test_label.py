@@ -58,6 +58,15 @@ BROKEN = """(async () => {
   await show(pair);
   return said;
 })()"""
+LOST = """(async () => {
+  while (!state.ready) await pause(2);
+  const [ask, refused] = [window.fetch, '{"detail": "pair 1 has another answer; load the page again"}'];
+  window.fetch = async (path, sent) =>
+    path.startsWith('api/pairs') ? new Response(refused, { status: 409 }) : ask(path, sent);
+  judge('tie');
+  while (state.unsent.length || state.busy) await pause(2);
+  window.fetch = ask;
+})()"""
 GAP = """(() => {
   const [first, last] = [1, 9].map((place) => ({ image: 0, place, first: 1, last: 9, name: 'a' }));
   order({ images: 9 }, { judgements: 5, ranking: [first, last] });
@@ -181,6 +190,14 @@ def _judges_only_what_is_shown(browser: Browser, truth: list[float]) -> None:
     assert browser.run(natural) == [0, 0]
 
 
+def _says_what_was_lost(browser: Browser, truth: list[float]) -> None:
+    """An answer that the server refuses has a message that stays."""
+    browser.run(LOST)
+    browser.run(JUDGE % (json.dumps(truth), 1))
+    line = "An answer was not kept: pair 1 has another answer; load the page again."
+    assert browser.run("at('problem').textContent") == line
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_a_rater_judges_on_the_page(
     served: Served,
@@ -210,6 +227,7 @@ def test_a_rater_judges_on_the_page(
         assert shown == before
         assert browser.run(FULL).endswith("judgements.db: full. 1 answer of yours waits here; keep this page open.")
         browser.run("(async () => { while (state.unsent.length || state.busy) await pause(2) })()")
+        _says_what_was_lost(browser, truth)
         unnamed = (
             "[...document.querySelectorAll('button')].filter((each) => !(each.ariaLabel || each.textContent).trim())"
         )

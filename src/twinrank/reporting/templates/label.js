@@ -3,7 +3,7 @@ const ZOOMS = [1, 1.5, 2, 3, 4, 6];
 const WORDS = { left: "left", right: "right", tie: "equal", skip: "skipped" };
 const SIDES = ["left", "right"];
 const state = {
-  rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0, ranking: "",
+  rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0, ranking: "", lost: "",
 };
 
 // A server that is not there, or one whose disk is full, may keep an answer later.
@@ -28,7 +28,7 @@ async function send() {
     const { id, ...given } = state.unsent[0];
     try {
       progress((await call(`api/pairs/${id}`, given)).progress);
-      trouble("");
+      trouble(state.lost);
     } catch (error) {
       if (!(error.status < 500)) {
         const count = state.unsent.length;
@@ -36,7 +36,9 @@ async function send() {
         await pause(1000);
         continue;
       }
-      trouble(`An answer was not kept: ${error.message}`);
+      // It stays until the page is loaded again.
+      state.lost = `An answer was not kept: ${error.message}.`;
+      trouble(state.lost);
     }
     state.unsent.shift();
   }
@@ -90,7 +92,7 @@ async function advance() {
       if (state.unsent.length >= AHEAD) await send();
       await fill();
       if (!state.queue.length) await pause(100);
-      else if (!state.unsent.length) trouble("");
+      else if (!state.unsent.length) trouble(state.lost);
     } catch (error) {
       if (turn !== state.turn) return;
       if (error.status < 500) return begin("", error.message);
@@ -116,6 +118,7 @@ async function show(pair) {
   const found = await Promise.all(SIDES.map((side) => load(side, pair[side], showing)));
   if (showing !== state.showing) return;
   for (const side of SIDES) at(`pane-${side}`).setAttribute("aria-busy", "false");
+  if (!state.unsent.length) trouble(state.lost);
   state.shown = performance.now();
   enable(true);
   const broken = SIDES.filter((_, number) => !found[number]);
@@ -320,7 +323,7 @@ function begin(name, wrong = "") {
   clear();
   for (const each of ["progress", "status"]) at(each).textContent = "";
   at("bar").hidden = true;
-  if (!state.unsent.length) trouble("");
+  if (!state.unsent.length) trouble(state.lost);
   open("judge");
   if (name) advance();
   else at("name").focus();
