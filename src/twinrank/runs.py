@@ -355,7 +355,8 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
     known: dict[Path, Path] = {}
     for run in map(Path, runs):
         if (place := run.resolve()) in known:
-            raise InputError(f"{run}: the same run as {known[place]}; name each run once")
+            again = "is named twice" if run == known[place] else f"the same run as {known[place]}"
+            raise InputError(f"{run}: {again}; name each run once")
         known[place] = run
     return list(known.values())
 

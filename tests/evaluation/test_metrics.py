@@ -86,6 +86,12 @@ def test_the_interval_of_accuracy_is_wilson() -> None:
     assert estimate.interval == "Wilson 95%"
 
 
+def test_macro_f1_without_an_error_is_as_uncertain_as_the_accuracy() -> None:
+    found = metrics.score(np.arange(18) % 2, np.where(np.arange(18) % 2, 1.0, -1.0))
+    assert (found["macro_f1"].value, found["macro_f1"].high) == (1, 1)
+    assert found["macro_f1"].low == found["accuracy"].low < 0.85
+
+
 def test_the_bootstrap_interval_of_a_mean_is_that_of_the_normal_theory() -> None:
     y, logit = calibrated(2000)
     estimate = metrics.score(y, logit)["brier"]

@@ -38,7 +38,10 @@ def test_predictions_that_are_not_clearly_better_are_reported() -> None:
     rule = SimpleRule("mean", higher=True)
     gain = Estimate(0.02, -0.01, 0.05, 90, "paired image bootstrap 95%", 20)
     assert simple_warning(rule, 0.61, 0.63, gain, "try it") == (
-        "no better than one simple feature: 'mean' alone (more ranks higher) is right in 61.0%, the network in 63.0%"
-        " (gain +2.0, interval -1.0 to +5.0 points); try it"
+        "not clearly better than one simple feature: 'mean' alone (more ranks higher) is right in 61.0%, the network in"
+        " 63.0% (gain +2.0, interval -1.0 to +5.0 points); try it"
     )
+    said = simple_warning(rule, 0.61, 0.61, Estimate(0.0, -0.01, 0.05, 90, "x"), "try it")
+    assert said is not None
+    assert said.startswith("no better than one simple feature")
     assert simple_warning(rule, 0.61, 0.71, Estimate(0.1, 0.05, 0.15, 90, "x"), "try it") is None

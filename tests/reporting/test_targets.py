@@ -138,7 +138,7 @@ def test_an_ensemble_needs_runs_with_predictions_of_the_same_rows(tmp_path: Path
     first, second = run(tmp_path, "one_seed1", 0.9), run(tmp_path, "one_seed2", 0.8)
     with pytest.raises(InputError, match="`mean`: few is of one run; name two or more"):
         read_ensemble("few", [first])
-    with pytest.raises(InputError, match="the same run as"):
+    with pytest.raises(InputError, match="is named twice"):
         read_ensemble("twice", [first, first])
     for path in (first, second):
         record = json.loads(RunFolder(path).metrics("val").read_text())

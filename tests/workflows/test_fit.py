@@ -126,9 +126,11 @@ def test_other_values_and_other_votes_need_another_folder(
 ) -> None:
     given = "--images", IMAGES, "--out", folder
     assert "begun with other --size; choose another folder with --out" in refused(capsys, VOTES, *given, "--size", 48)
-    fewer = tmp_path / "fewer.csv"
+    few, fewer = tmp_path / "few.csv", tmp_path / "fewer.csv"
+    few.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:9]))
     fewer.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:-1]))
     assert "begun with other judgements; choose another" in refused(capsys, fewer, *given, "--size", 32)
+    assert f"{few}: is a file; name a folder with --out" in refused(capsys, VOTES, "--images", IMAGES, "--out", few)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     assert "holds other files" in refused(capsys, VOTES, "--images", IMAGES, "--out", tmp_path / "mine")
@@ -138,8 +140,6 @@ def test_other_values_and_other_votes_need_another_folder(
         assert "--minutes is" in message
     ties = tmp_path / "ties.csv"
     ties.write_text(f"left,right,winner\n{NAMES[0]},{NAMES[1]},tie\n")
-    few = tmp_path / "few.csv"
-    few.write_text("".join(VOTES.read_text().splitlines(keepends=True)[:9]))
     for table, message in ((ties, "every judgement is a tie"), (few, "judge ")):
         assert message in refused(capsys, table, "--images", IMAGES, "--out", tmp_path / "new", "--size", 32)
     # An image that nobody judged is refused at once, too, and can be read with a flag.
@@ -202,7 +202,7 @@ def test_folders_of_images_are_held_out_whole(tmp_path: Path) -> None:
         part_of.setdefault(name.split("/")[0], set()).add(part)
     assert all(len(parts) == 1 for parts in part_of.values())
     few = votes.select(np.arange(12)), (sides[0][:12], sides[1][:12])
-    with pytest.raises(InputError, match="leave none to test on; judge pairs of more images"):
+    with pytest.raises(InputError, match=r"no judgement is left to test on, .*; judge pairs of more images"):
         divided(*few, 0, said.append, tmp_path / "elsewhere")
 
 
@@ -239,7 +239,7 @@ def test_sentences_say_what_the_figures_say() -> None:
     with_ties = {"with_ties": estimate | {"value": 0.6, "n": 50}}
     tied = sentences(found | {"agreement": found["agreement"] | with_ties})[1]
     assert "of 40 pairs that were judged more than once, ties left out. So any" in tied
-    assert tied.endswith("With ties as answers of their own, it is 60.0% (70.0–90.0) of 50 pairs.")
+    assert tied.endswith("Counting ties as answers, 60.0% (70.0–90.0) of 50 pairs agree.")
     by_epochs = {key: value for key, value in found.items() if key not in ("out_of_fold", "half")}
     by_epochs |= {"chose_epoch": {"accuracy": 0.81, "log_loss": 0.40, "n": 50}, "model": {"n": 450, "by_epochs": True}}
     said = sentences(by_epochs)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -226,6 +226,7 @@ OptionalOutFile = Annotated[Path | None, _optional("FILE")]
 OptionalText = Annotated[str | None, _optional("TEXT")]
 Names = Annotated[str, _optional("NAME[,NAME]")]
 OptionalNumber = Annotated[int | None, _optional("INT")]
+OptionalFit = Annotated[Literal["resize", "crop", "pad", "native"] | None, _optional("{resize,crop,pad,native}")]
 Threads = OptionalNumber
 Changes = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")]]
 Means = tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="TARGET=RUN,RUN")]]

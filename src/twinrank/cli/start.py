@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,6 +14,7 @@ from twinrank.cli.arguments import (
     FileArgument,
     Files,
     OptionalFile,
+    OptionalFit,
     OptionalFolder,
     OptionalImages,
     OptionalNumber,
@@ -36,7 +37,7 @@ def fit(
     groups: OptionalText = None,
     columns: Columns = None,
     size: OptionalNumber = None,
-    fit: Literal["resize", "crop", "pad", "native"] | None = None,
+    fit: OptionalFit = None,
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white",
     range: listed(float) = (),  # pyright: ignore[reportInvalidTypeForm]
     page: OptionalNumber = None,

@@ -227,7 +227,8 @@ def score(
     Accuracy has the Wilson interval. The others have percentile bootstrap intervals, all from the same resamples of the
     rows. The calibration error has the basic bootstrap interval (2 x estimate - percentile). It is a sum of absolute
     values, which noise only raises, most of all in a resample: percentiles would lie too high. Its lower end is 0 where
-    noise alone explains the gaps.
+    noise alone explains the gaps. Where all rows are right, or all are wrong, macro-F1 has the interval of the
+    accuracy: a resample cannot tell how far it may be off.
 
     Where an image occurs in several rows, images are resampled instead of rows, for every metric. Accuracy has the
     interval of :func:`share` then, and where rows are shares or numbers of votes.
@@ -303,8 +304,11 @@ def _estimates(
     for name, function in _BOOTSTRAPPED.items():
         value = float(function(sums))
         low, high = (float(end) for end in np.quantile(function(resampled), [0.025, 0.975]))
-        about = len(rows) if name == "log_loss" else n
-        estimates[name] = Estimate(value, min(low, value), max(high, value), about, method, distinct)
+        about, how = len(rows) if name == "log_loss" else n, method
+        if name == "macro_f1" and low == high:
+            # Where all rows are right, so is each resample.
+            low, high, how = estimates["accuracy"].low, estimates["accuracy"].high, estimates["accuracy"].interval
+        estimates[name] = Estimate(value, min(low, value), max(high, value), about, how, distinct)
     low, value, high = _calibration_interval(sums, resampled)
     estimates["expected_calibration_error"] = Estimate(value, low, high, n, f"basic {method}", distinct)
     return estimates

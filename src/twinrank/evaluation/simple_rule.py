@@ -94,8 +94,9 @@ def simple_warning(rule: SimpleRule, of_rule: float, of_network: float, gain: Es
     """
     if gain.low > 0 or gain.value >= _CLEAR:
         return None
+    no_better = "not clearly better" if gain.value > 0 else "no better"
     return (
-        f"no better than one simple feature: {rule.described} is right in {100 * of_rule:.1f}%, the network in"
+        f"{no_better} than one simple feature: {rule.described} is right in {100 * of_rule:.1f}%, the network in"
         f" {100 * of_network:.1f}% (gain {100 * gain.value:+.1f}, interval {100 * gain.low:+.1f} to"
         f" {100 * gain.high:+.1f} points); {advice}"
     )

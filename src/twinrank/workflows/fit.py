@@ -101,6 +101,8 @@ def fit(
             work.fitted_again_beside(best)
             halved = work.halved(best)
             model = work.final(best, until)
+            for line in work.warnings(model, best):
+                context.say(line)
             found = _found(work, best, test, halved, model)
             write_json(out / FIT, found | provenance(context.command))
             ranking = work.ranked(model, found["said"])

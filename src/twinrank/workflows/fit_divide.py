@@ -72,15 +72,15 @@ def divided(
                     break
                 made = split_votes(votes, by, (1 - SHARES[1] - larger, SHARES[1], larger), seed, files)
         except InputError as error:
-            count = counted(len(votes), "judgement", "judgements")
             raise InputError(
-                f"{votes.path}: {count} of so few images, or so connected, leave none to test on; judge"
-                " pairs of more images"
+                f"{votes.path}: no judgement is left to test on, since the images are too few, or each stands beside"
+                " nearly all others; judge pairs of more images"
             ) from error
     test = len(made.rows(PARTS[2]))
     if test < _LEAST_TEST:
         raise InputError(
-            f"{votes.path}: {counted(len(votes), 'judgement', 'judgements')} leave {test} to test on; judge more pairs"
+            f"{votes.path}: only {test} of {counted(len(votes), 'judgement', 'judgements')} can be held out as a test;"
+            " judge more pairs"
         )
     return votes, made
 

@@ -269,7 +269,9 @@ def _require_same(path: Path, requested: dict[str, Any], say: Callable[[str], No
     The folder of the images may be another one: their content is compared later, and tells whether they are the same.
     """
     if not path.exists():
-        if path.parent.exists() and (not path.parent.is_dir() or _holds_other_files(path.parent)):
+        if path.parent.exists() and not path.parent.is_dir():
+            raise InputError(f"{path.parent}: is a file; name a folder with `out`")
+        if path.parent.exists() and _holds_other_files(path.parent):
             raise InputError(f"{path.parent}: holds other files; choose a new folder with `out`")
         write_json(path, requested)
         return

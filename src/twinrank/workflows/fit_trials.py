@@ -53,6 +53,7 @@ class Trials:
         self.parts, self.plan, self.out, self.seed, self.context = parts, plan, out, seed, context
         # The lines about a table are said once.
         self.quiet = replace(context, say=_nothing)
+        self._warned = dict[Path, list[str]]()
 
     @property
     def closed(self) -> bool:
@@ -198,17 +199,22 @@ class Trials:
             self.context.say(f"{run}: fitted to {self.parts.counts[part]:,} judgements")
         return run
 
+    def warnings(self, model: Path, best: Path) -> list[str]:
+        """What the training of the model warned of, or that of the best candidate, where the model is a copy of it."""
+        return self._warned.get(model, self._warned.get(best, []))
+
     def trained(self, run: Path, part: str, candidate: Candidate) -> None:
         """Fit a head to a part of the judgements, or go on with it."""
-        given, source = self.parts.part(part), self.source(candidate)
+        given, source, hooks = self.parts.part(part), self.source(candidate), _Progress()
+        self._warned[run] = hooks.warnings
         if RunFolder(run).config.is_file():
             # The images, or the whole folder, may have moved since.
             images = None if isinstance(self.parts.images, ImageStore) else self.parts.images
             there = Path(RunFolder(run).read_config()["data"]["train"]["path"]).exists()
             moved = None if there else given
-            resume(run, train=moved, images=images, hooks=_Progress(1), context=self.quiet)
+            resume(run, train=moved, images=images, hooks=hooks, context=self.quiet)
             return
-        train(candidate.spec(self.seed), given, None, run, source=source, hooks=_Progress(1), context=self.quiet)
+        train(candidate.spec(self.seed), given, None, run, source=source, hooks=hooks, context=self.quiet)
 
     def trained_by_epochs(self, run: Path, candidate: Candidate, until: float, least: int) -> bool:
         """Train a network with as many epochs as there is time for.
@@ -320,7 +326,22 @@ def _folds_of(run: Path) -> Path:
 
 
 class _Progress(EpochProgress):
-    """How far the features are; what was fitted is said by the command itself."""
+    """How far the features are; what was fitted is said by the command itself.
+
+    Attributes:
+        warnings: What the training warned of. The same would be said of each candidate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.warnings = list[str]()
+
+    def say(self, line: str) -> None:
+        """Keep a warning, and show any other line."""
+        if line.startswith("warning: "):
+            self.warnings.append(line)
+        else:
+            super().say(line)
 
     def epoch_ended(self, entry: dict[str, Any], best: bool) -> None:
         """Nothing: the only epoch is no news."""

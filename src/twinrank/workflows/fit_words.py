@@ -50,7 +50,7 @@ def _how_good_it_could_be(found: Mapping[str, Any]) -> str:
     rough = " That is a rough guess, from few pairs." if agreement["n"] < _FEW_PAIRS else ""
     if with_ties is not None:
         every = counted(with_ties["n"], "pair", "pairs")
-        rough += f" With ties as answers of their own, it is {_percent(with_ties)} of {every}."
+        rough += f" Counting ties as answers, {_percent(with_ties)} of {every} agree."
     if found["agreement"].get("own"):
         return (
             f"A rater who judged a pair again said the same in {_percent(agreement)} of {pairs}{left_out}. So any"
