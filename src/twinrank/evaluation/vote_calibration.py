@@ -127,7 +127,7 @@ def fit_votes(
 
 
 def probability_of_left(logit: np.ndarray) -> np.ndarray:
-    """Probabilities that left ranks higher, float64 (N,), from logits. That of a swapped pair is 1 minus it, to the bit.
+    """Probabilities that left ranks higher, float64 (N,), from logits. Those of a pair and its swapped copy sum to 1.
 
     >>> float(probability_of_left(np.array([0.3]))[0] + probability_of_left(np.array([-0.3]))[0])
     1.0

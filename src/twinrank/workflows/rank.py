@@ -94,12 +94,7 @@ def score_images(
     rows, given, notes = None, None, []
     used = used_images(predictor, store)
     prior, judging = of_run(runs)
-    notes += unknown_use(runs, predictor, "intervals of these are too narrow")
-    if used.any() and any(map(is_exported, runs)):
-        notes.append(
-            f"training used {counted(int(used.sum()), 'image', 'images')} here; an exported file has no out-of-fold"
-            " scores, so their intervals are too narrow"
-        )
+    notes += _about_exported(runs, predictor, used)
     if judgements is not None:
         given = judgements
         if not isinstance(given, Judgements):
@@ -253,6 +248,17 @@ def used_images(predictor: Predictor, store: ImageStore) -> np.ndarray:
     """Whether training used each image for its score, bool (M,). Out-of-fold scores used no judgement of it."""
     hashes = images_of_training(predictor, scored=True)
     return np.zeros(len(store), bool) if hashes is None else np.isin(store.hashes, hashes)
+
+
+def _about_exported(runs: Sequence[Path], predictor: Predictor, used: np.ndarray) -> list[str]:
+    """What a reader must know of exported files among the runs; ``used`` is that of :func:`used_images`."""
+    lines = unknown_use(runs, predictor, "intervals of these are too narrow")
+    if used.any() and any(map(is_exported, runs)):
+        count = counted(int(used.sum()), "image", "images")
+        lines.append(
+            f"training used {count} here; an exported file has no out-of-fold scores, so their intervals are too narrow"
+        )
+    return lines
 
 
 def _used_in_training(used: np.ndarray, rows: Comparisons) -> list[str]:
