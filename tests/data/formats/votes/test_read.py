@@ -285,10 +285,7 @@ def test_a_choice_settles_it(write: Write) -> None:
             "left,right,winner\na.png,a.png,a\nb,c,c\n",
             [": judgements that compare an image with itself: 1 (line 2); leave"],
         ),
-        (
-            "left,right,winner\na,a,left\nb,c,b\n./c,c,left\n",
-            ["judgements that compare an image with itself: 2 (line 2, line 4); leave these out"],
-        ),
+        ("left,right,winner\na,a,left\nb,c,b\n./c,c,left\n", ["an image with itself: 2 (line 2, line 4); leave these"]),
         ("left,right,share\na,b,1.5\n", ["outcomes that are not understood: 1 ('1.5' in line 2)"]),
         ("left,right,share\na,b,nan\n", ["outcomes that are not understood: 1 ('nan' in line 2)"]),
         (
