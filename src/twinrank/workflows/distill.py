@@ -96,6 +96,7 @@ def train_or_distill(job: Job, context: Context = Context()) -> None:
     else:
         # This process prints into the log of its job.
         printing = replace(context, say=print)
+        assert job.val_file is not None, "what a teacher teaches is trained by epochs"
         distill(job.teachers, job.spec, job.train_file, job.val_file, job.folder, context=printing)
 
 

@@ -1,44 +1,30 @@
 """Exported networks: the same predictions without torch, a check, a model card."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 from tests.conftest import RECORDED
 from tests.reporting.browser import CHROMIUM, KEY, PLAYED, Browser
-from torch import nn
 
 import twinrank as tr
 from twinrank.cli.main import main
-from twinrank.core.files import sha256, write_json, write_npz
-from twinrank.data.folds import assign_folds
+from twinrank.core.files import write_json, write_npz
 from twinrank.data.images.reading import Reading
 from twinrank.data.judgements import load_pairs
-from twinrank.data.overlap import images_in_rows
 from twinrank.data.pool import pool_of
-from twinrank.ensembling.base_models import WHOLE, BaseModel, Cell
 from twinrank.ensembling.fitted import Linear
-from twinrank.ensembling.ledger import Ledger
-from twinrank.ensembling.ledger_rows import LedgerRows
-from twinrank.ensembling.stack import stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics import log_loss
 from twinrank.exporting import check as checking
 from twinrank.exporting import quantise as quantising
 from twinrank.exporting.card import model_card
-from twinrank.exporting.convolution import as_operators, convolution_operator
-from twinrank.exporting.graph import quiet
-from twinrank.exporting.scene import scene_operators, scene_statistics
 from twinrank.exporting.web_runtime import web_runtime
 from twinrank.inference.blocks import steady_blocks
 from twinrank.inference.exported import EXPORTED, ExportedNetwork
@@ -46,15 +32,9 @@ from twinrank.inference.form import ImageForm
 from twinrank.inference.load import load_predictor, unknown_use
 from twinrank.inference.network import Network
 from twinrank.inference.scored_files import score_files
-from twinrank.models.comparators import LatentOrder
-from twinrank.models.pretrained.lite0 import SameConvolution
-from twinrank.models.registry import create_model, entry
-from twinrank.models.siamese import SiameseNet
-from twinrank.models.towers.scene_statistics import SceneStatistics
-from twinrank.models.weights import load_weights, save_weights
+from twinrank.models.registry import entry
 from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.serving.models import Model
-from twinrank.workflows import export as exporting
 from twinrank.workflows.export import Export, export
 from twinrank.workflows.rank import score_images
 
@@ -70,56 +50,6 @@ import numpy as np, twinrank as tr
 pairs = tr.load_pairs(sys.argv[2])
 print(tr.load_predictor(sys.argv[1]).predict_proba(pairs)[:, 1].tolist())
 """
-
-
-@pytest.fixture(scope="module")
-def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of a network that is not trained, with a calibration that knows ties."""
-    run = RunFolder(tmp_path_factory.mktemp("export") / "run")
-    options = entry("order_net").complete({"width": 2, "levels": 4, "views": 5})
-    torch.manual_seed(0)
-    network = create_model("order_net", options=options)
-    spread_out(network, load_pairs(benchmark_folder / "val.npz").xa)
-    pairs = {part: load_pairs(benchmark_folder / f"{part}.npz") for part in ("train", "val")}
-    files = {
-        part: {"path": str(data.path), "sha256": part, "n": 96, "content_sha256": data.content_sha256}
-        for part, data in pairs.items()
-    }
-    run.create(RECORDED | {"model": {"name": "order_net", "options": options}, "data": files})
-    save_weights(run.weights, network, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
-    run.calibration.write_text(json.dumps({"scale": 0.5, "nu": 0.3}))
-    run.write_train_images(images_in_rows(pairs["train"]))
-    return run
-
-
-def spread_out(network: SiameseNet, images: np.ndarray) -> None:
-    """Let a network predict different levels for different images."""
-    head = network.eval().comparator
-    assert isinstance(head, LatentOrder)
-    torch.nn.init.normal_(head.scores.weight, std=1)
-    with torch.no_grad():
-        levels = head.scores(network.embed_batch(torch.from_numpy(images)).features)
-        scale = 3 / levels.std(0).mean()
-        head.scores.weight *= scale
-        head.scores.bias.copy_(-scale * (levels.mean(0) - head.scores.bias))
-
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "_SECONDS", 0)
-
-
-@pytest.fixture(scope="module")
-def exported(run: RunFolder) -> Export:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checking, "_SECONDS", 0)
-        return export([run.path], run.path.parent / "digits.onnx")
-
-
-@pytest.fixture
-def copied(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports that need not make the graph again."""
-    monkeypatch.setattr(exporting, "write_network", lambda run, path, command: shutil.copyfile(exported.out, path))
 
 
 def test_it_predicts_as_the_run_does(run: RunFolder, exported: Export, benchmark_folder: Path) -> None:
@@ -216,39 +146,6 @@ def test_a_mean_and_a_stack_are_folders(
     (folder / EXPORTED).write_text(json.dumps(made | {"networks": {"a": ["../a.onnx"]}}))
     with pytest.raises(InputError, match="no file of this folder"):
         load_predictor(folder)
-
-
-@pytest.fixture(scope="module")
-def other(run: RunFolder) -> RunFolder:
-    """A run of nearly the same network."""
-    made = RunFolder(run.path.with_name("other"))
-    shutil.copytree(run.path, made.path)
-    network = load_weights(run.weights)
-    with torch.no_grad():
-        next(network.tower.parameters()).mul_(1.000001)
-    save_weights(made.weights, network, run.read_config()["model"] | {"channels": 1, "image_size": 28})
-    return made
-
-
-@pytest.fixture
-def stack_folder(run: RunFolder, other: RunFolder, benchmark_folder: Path, tmp_path: Path) -> StackFolder:
-    """A stack of these two."""
-    trained, rows = (load_pairs(benchmark_folder / f"{part}.npz") for part in ("train", "val"))
-    folds, folder = assign_folds(trained, 4), StackFolder(tmp_path / "stack")
-    ledger = Ledger.create(folder.path / "ledger", "holdout", folds, LedgerRows(rows), assign_folds(rows, 4, 0), {})
-    about = {"model": "order_net", "track": "pairs-only", "parameters": 7}
-    digests = folds.fitted(None).sha256, folds.stopped_on(None).sha256
-    for name, each in (("a", run), ("b", other)):
-        place = os.path.relpath(each.path, ledger.path)
-        cell = Cell(WHOLE, place, 1, 1.0, 1.0, 1.0, "c", sha256(each.weights), *digests)
-        logit, whole = Network(each).logits(rows), np.full(len(rows), WHOLE, np.int8)
-        ledger.add(BaseModel(name, about, (cell,), whole, logit, {}, None, {}))
-    stacked = stack(ledger.read(), ["mean_logit"], lambda name: None)
-    folder.write_stack(ledger.read(), stacked)
-    (best,) = stacked.fitted
-    about = {"ledger": "ledger", "ledger_sha256": ledger.sha256, "mode": "holdout", "models": ["a", "b"]}
-    write_json(folder.config, about | {"learners": ["mean_logit"], "best": best})
-    return folder
 
 
 @pytest.mark.usefixtures("copied")
@@ -447,49 +344,3 @@ def test_what_cannot_be_exported_is_refused(case: str, run: RunFolder, tmp_path:
     with pytest.raises(InputError, match=words):
         call(run.path, tmp_path)
     assert not (tmp_path / "x.onnx").exists() or case == "garbage"
-
-
-class Parts(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolution = SameConvolution(1, 2, 5, 2, 1)
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return scene_statistics(images), self.convolution(images)
-
-
-@pytest.fixture(scope="module")
-def session() -> tuple[Parts, Any]:
-    torch.manual_seed(0)
-    parts, free = Parts().eval(), torch.export.Dim.DYNAMIC
-    as_operators(parts)
-    own = torch.ops.twinrank
-    with quiet():
-        program = torch.onnx.export(
-            parts,
-            (torch.rand(2, 1, 64, 64),),
-            dynamo=True,
-            dynamic_shapes=({0: free, 2: free, 3: free},),
-            custom_translation_table={
-                own.scene_statistics.default: scene_operators,
-                own.same_convolution.default: convolution_operator,
-            },
-            optimize=False,
-            verbose=False,
-        )
-    assert program is not None
-    return parts, onnxruntime.InferenceSession(program.model_proto.SerializeToString())
-
-
-@pytest.mark.parametrize("size", [(33, 40), (64, 64), (131, 90)])
-def test_images_of_any_size_have_the_statistics_of_torch(session: tuple[Parts, Any], size: tuple[int, int]) -> None:
-    parts, made = session
-    images = np.random.default_rng(0).integers(0, 256, (3, 1, *size)).astype(np.float32)
-    images[:, :, :20] = 200  # flat regions are the hard ones
-    statistics, maps = made.run(None, {made.get_inputs()[0].name: images})
-    expected = SceneStatistics(1)(torch.from_numpy(images.astype(np.uint8))).numpy()
-    np.testing.assert_allclose(statistics, expected, atol=2e-3)
-    with torch.no_grad():
-        np.testing.assert_allclose(maps, parts.convolution(torch.from_numpy(images)).numpy(), atol=1e-3)
-    none = made.run(None, {made.get_inputs()[0].name: images[:0]})
-    assert none[0].shape == (0, 166)
