@@ -1,0 +1,74 @@
+"""Where the time of a training step of ``order_net`` goes, by part and by operation.
+
+Run as ``python benchmarks/step_parts.py [WIDTH] [STEPS]``, on a machine that does nothing else. Parts are medians
+without a profiler. Shares of operations are of torch's profiler, each without the operations that it calls.
+"""
+
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from twinrank.core.device import prepare_cpu
+from twinrank.core.machine import available_threads
+from twinrank.data.batches import Batch
+from twinrank.models.registry import create_model, entry
+from twinrank.training.loop import Step
+from twinrank.training.objectives import Objective
+
+PAIRS = 128
+SHOWN = 15
+
+
+def processor() -> str:
+    """Name of the processor, and whether it multiplies bfloat16 matrices by AMX."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    amx = any("amx_bf16" in line for line in lines if line.startswith("flags"))
+    return f"{names[0] if names else platform.processor()}, {'with' if amx else 'without'} AMX"
+
+
+def main() -> None:
+    width = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+    threads = available_threads()
+    prepare_cpu(threads)
+    torch.manual_seed(0)
+    config = entry("order_net").train
+    model = create_model("order_net", options={"width": width}).train()
+    objective = Objective(config, model)
+    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config)
+    xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
+    batch = Batch.of_pairs(xa, xb, (torch.rand(PAIRS) < 0.5).float())
+
+    def parts() -> list[float]:
+        """Seconds of the forward pass with its loss, of the backward pass, and of the update."""
+        times = [time.perf_counter()]
+        loss = objective(model, batch).total
+        times.append(time.perf_counter())
+        step.backward(loss)
+        times.append(time.perf_counter())
+        step.update()
+        return [*np.diff([*times, time.perf_counter()])]
+
+    for _ in range(5):
+        parts()
+    forward, backward, update = 1000 * np.median([parts() for _ in range(steps)], 0)
+    print(f"{processor()}; {threads} threads, width {width}, {PAIRS} pairs")
+    print(f"milliseconds a step: forward {forward:.1f}, backward {backward:.1f}, update {update:.1f}")
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        for _ in range(steps):
+            parts()
+    found = sorted(profiled.key_averages(), key=lambda each: -each.self_cpu_time_total)
+    whole = sum(each.self_cpu_time_total for each in found)
+    for each in found[:SHOWN]:
+        print(f"{each.self_cpu_time_total / whole:6.1%}  {each.count / steps:6.0f} calls  {each.key}")
+
+
+if __name__ == "__main__":
+    main()
