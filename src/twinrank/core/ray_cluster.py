@@ -323,7 +323,7 @@ def _without_ray() -> Iterator[None]:
     """A block in which processes start without Ray's main module, which would run again, and without its folders."""
     import ray  # pyright: ignore[reportMissingImports]
 
-    ours, main, places = Path(ray.__file__).parent, sys.modules["__main__"], [*sys.path]
+    ours, main, places = Path(str(ray.__file__)).parent, sys.modules["__main__"], [*sys.path]
     sys.modules["__main__"] = ModuleType("__main__")
     sys.path[:] = [place for place in places if place != _NEUTRAL and ours not in Path(place).parents]
     try:
