@@ -128,7 +128,7 @@ def test_what_suits_no_arrays_is_refused(pairs: Path, tmp_path: Path) -> None:
     sized = Source(reading=Reading(size=16))
     for path, source, groups, message in (
         (pairs, Source(), "patient", "`groups` can name no column"),
-        (pairs, sized, None, "`size`, `fit` and `background` are for tables"),
+        (pairs, sized, None, "`size`, `fit`, `background`, `range` and `page` are for tables"),
         (tmp_path / "unlabelled.npz", Source(), None, "has no outcomes; add key 'y'"),
         (tmp_path / "some.rows.npz", Source(), None, "selects rows of a table"),
     ):
