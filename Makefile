@@ -47,7 +47,7 @@ bench: .venv/installed-dev  ## measure speed, as ratios against named rivals
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/renderer.py
-	$(BIN)/python benchmarks/matrix_limit.py
+	$(BIN)/python -m benchmarks.matrix_limit
 
 clean:  ## remove what the targets above have made
 	rm -rf .venv data runs site build dist

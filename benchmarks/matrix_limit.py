@@ -1,6 +1,6 @@
 """Images a second in training and inference, and their share of the machine's limit for matrix products.
 
-Run as ``python benchmarks/matrix_limit.py [WIDTH] [ROUNDS]``. The limit is the speed of a product of two bfloat16
+Run as ``python -m benchmarks.matrix_limit [WIDTH] [ROUNDS]``. The limit is the speed of a product of two bfloat16
 matrices of side 2,048 on the same threads, measured in every round. A training step counts as three forward passes,
 since the gradients by input and by weights each cost as much as the product itself.
 """
@@ -12,15 +12,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from benchmarks.order_step import PAIRS, order_step
 from twinrank.core.device import prepare_cpu
 from twinrank.core.machine import available_threads
-from twinrank.data.batches import Batch
 from twinrank.models.profile import multiply_adds
-from twinrank.models.registry import create_model, entry
-from twinrank.training.loop import Step
-from twinrank.training.objectives import Objective
 
-PAIRS = 128
 SIDE = 2048
 STEPS = 10
 
@@ -38,13 +34,8 @@ def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     threads = available_threads()
     prepare_cpu(threads)
-    torch.manual_seed(0)
-    config = entry("order_net").train
-    model = create_model("order_net", options={"width": width, "views": 1})
-    objective = Objective(config, model)
-    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config)
-    xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
-    batch = Batch.of_pairs(xa, xb, (torch.rand(PAIRS) < 0.5).float())
+    config, model, objective, step, batch = order_step(width, views=1)
+    xa, xb = batch.xa, batch.xb
     matrix = torch.randn(SIDE, SIDE, dtype=torch.bfloat16)
 
     def training() -> None:

@@ -1,6 +1,6 @@
 """Where the time of a training step of ``order_net`` goes, by part and by operation.
 
-Run as ``python benchmarks/step_parts.py [WIDTH] [STEPS]``, on a machine that does nothing else. Parts are medians
+Run as ``python -m benchmarks.step_parts [WIDTH] [STEPS]``, on a machine that does nothing else. Parts are medians
 without a profiler. Shares of operations are of torch's profiler, each without the operations that it calls.
 """
 
@@ -10,17 +10,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.order_step import PAIRS, order_step
 from twinrank.core.device import prepare_cpu
 from twinrank.core.machine import available_threads
-from twinrank.data.batches import Batch
-from twinrank.models.registry import create_model, entry
-from twinrank.training.loop import Step
-from twinrank.training.objectives import Objective
 
-PAIRS = 128
 SHOWN = 15
 
 
@@ -38,13 +33,8 @@ def main() -> None:
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 30
     threads = available_threads()
     prepare_cpu(threads)
-    torch.manual_seed(0)
-    config = entry("order_net").train
-    model = create_model("order_net", options={"width": width}).train()
-    objective = Objective(config, model)
-    step = Step(torch.nn.ModuleDict({"model": model, "objective": objective}), config)
-    xa, xb = torch.randint(0, 256, (2, PAIRS, 1, 28, 28), dtype=torch.uint8)
-    batch = Batch.of_pairs(xa, xb, (torch.rand(PAIRS) < 0.5).float())
+    _, model, objective, step, batch = order_step(width)
+    model.train()
 
     def parts() -> list[float]:
         """Seconds of the forward pass with its loss, of the backward pass, and of the update."""
