@@ -66,7 +66,7 @@ def agreement(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    return _agreement(y, images, tie, weight, rater, own=False)
+    return _agreement(_votes(y, images, tie, weight, rater), own=False)
 
 
 def self_agreement(
@@ -97,7 +97,7 @@ def self_agreement(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    return _agreement(y, images, tie, weight, rater, own=True)
+    return _agreement(_votes(y, images, tie, weight, rater), own=True)
 
 
 def agreement_with_ties(
@@ -129,9 +129,8 @@ def agreement_with_ties(
     Raises:
         InputError: As :func:`twinrank.evaluation.metrics.accuracy`.
     """
-    if (known := _compared(y, images, tie, weight, rater, own, ties=True)) is None:
-        return None
-    return _estimate(known)
+    known = _compared(_votes(y, images, tie, weight, rater), own, ties=True)
+    return None if known is None else _estimate(known)
 
 
 def best_known_agreement(
@@ -143,10 +142,31 @@ def best_known_agreement(
     rater: np.ndarray | None = None,
 ) -> Agreement | None:
     """The agreement of several people, else that of raters with themselves, else None. Arguments: :func:`agreement`."""
-    found = agreement(y, images, tie=tie, weight=weight, rater=rater)
-    if found is None and rater is not None:
-        return self_agreement(y, images, rater, tie=tie, weight=weight)
-    return found
+    votes = _votes(y, images, tie, weight, rater)
+    found = _agreement(votes, own=False)
+    return _agreement(votes, own=True) if found is None and rater is not None else found
+
+
+class _Votes(NamedTuple):
+    """Votes that can be compared: those of K pairs, or those of K pairs of a rater with a pair of images.
+
+    Attributes:
+        rows: Whether a row has such votes, bool (N,).
+        tie: Whether each of these M rows is a tie, bool (M,).
+        place: Where the votes of each of these rows count, int (M,), below K.
+        counts: Votes for the lower image, for the upper one, and ties, float64 (K, 3), whole numbers.
+        pair: Number of each one's pair, int (K,), below P.
+        pairs: Images, int (P, 2), the lower one first.
+        by_rater: Whether raters are known.
+    """
+
+    rows: np.ndarray
+    tie: np.ndarray
+    place: np.ndarray
+    counts: np.ndarray
+    pair: np.ndarray
+    pairs: np.ndarray
+    by_rater: bool
 
 
 class _Compared(NamedTuple):
@@ -163,66 +183,52 @@ class _Compared(NamedTuple):
     counts: np.ndarray
 
 
-def _agreement(
-    y: np.ndarray,
-    images: np.ndarray,
-    tie: np.ndarray | None,
-    weight: np.ndarray | None,
-    rater: np.ndarray | None,
-    own: bool,
-) -> Agreement | None:
-    if (known := _compared(y, images, tie, weight, rater, own, ties=False)) is None:
+def _agreement(votes: _Votes, own: bool) -> Agreement | None:
+    if (known := _compared(votes, own, ties=False)) is None:
         return None
-    estimate, every = _estimate(known), _compared(y, images, tie, weight, rater, own, ties=True)
+    estimate, every = _estimate(known), _compared(votes, own, ties=True)
     with_ties = None if every is None or not every.counts[:, _TIE].any() else _estimate(every)
     return Agreement(estimate, _ceiling(estimate), known.rows, own, with_ties)
 
 
-def _compared(
+def _votes(
     y: np.ndarray,
     images: np.ndarray,
     tie: np.ndarray | None,
     weight: np.ndarray | None,
     rater: np.ndarray | None,
-    own: bool,
-    ties: bool,
-) -> _Compared | None:
-    """The pairs with more than one vote; None without any. ``ties`` counts ties as votes."""
-    used, votes = _votes(y, images, tie, weight, ties)
-    if not used.any():
-        return None
-    pairs, place = _numbered(np.sort(images[used], 1))
-    if rater is None:
-        counts = _summed(place, votes, len(pairs))
-    else:
-        codes = np.unique(rater[used], return_inverse=True)[1]
-        raters = int(codes.max()) + 1
-        keys, by_rater = np.unique(place * raters + codes, return_inverse=True)
-        counts = _summed(by_rater, votes, len(keys))
-        if own:
-            pairs, place = pairs[keys // raters], by_rater
-        else:
-            counts = _summed(keys // raters, _majority(counts), len(pairs))
-    often = counts.sum(1) > 1
-    if not often.any():
-        return None
-    rows = used.copy()
-    rows[used] = often[place]
-    return _Compared(rows, pairs[often], counts[often])
-
-
-def _votes(
-    y: np.ndarray, images: np.ndarray, tie: np.ndarray | None, weight: np.ndarray | None, ties: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have votes that can be compared, bool (N,), and the votes of these, float64 (M, 3)."""
+) -> _Votes:
     found = outcomes(y, tie, weight)
     left = found.share * found.votes
     whole = (np.abs(left - np.rint(left)) < _WHOLE) | found.tie
     whole &= np.abs(found.votes - np.rint(found.votes)) < _WHOLE
-    used = (found.decided | found.tie if ties else found.decided) & whole & (images[:, 0] != images[:, 1])
-    count, for_left, equal = np.rint(found.votes[used]), np.rint(left[used]), found.tie[used]
-    lower = np.where(images[used, 0] < images[used, 1], for_left, count - for_left)
-    return used, np.stack([*np.where(equal, 0, [lower, count - lower]), np.where(equal, count, 0)], 1)
+    rows = (found.decided | found.tie) & whole & (images[:, 0] != images[:, 1])
+    count, for_left, equal = np.rint(found.votes[rows]), np.rint(left[rows]), found.tie[rows]
+    lower = np.where(images[rows, 0] < images[rows, 1], for_left, count - for_left)
+    votes = np.stack([*np.where(equal, 0, [lower, count - lower]), np.where(equal, count, 0)], 1)
+    pairs, place = _numbered(np.sort(images[rows], 1))
+    pair = np.arange(len(pairs))
+    if rater is not None:
+        names, codes = np.unique(rater[rows], return_inverse=True)
+        keys, place = np.unique(place * len(names) + codes, return_inverse=True)
+        pair = keys // max(1, len(names))
+    return _Votes(rows, equal, place, _summed(place, votes, len(pair)), pair, pairs, rater is not None)
+
+
+def _compared(votes: _Votes, own: bool, ties: bool) -> _Compared | None:
+    """The pairs with more than one vote; None without any. ``ties`` counts ties as votes."""
+    counts, pair = votes.counts.copy(), votes.pair
+    counts[:, _TIE] *= ties
+    place = votes.place
+    if votes.by_rater and not own:
+        counts, place = _summed(pair, _majority(counts), len(votes.pairs)), pair[place]
+        pair = np.arange(len(votes.pairs))
+    often = counts.sum(1) > 1
+    if not often.any():
+        return None
+    rows = votes.rows.copy()
+    rows[votes.rows] = often[place] & (ties | ~votes.tie)
+    return _Compared(rows, votes.pairs[pair[often]], counts[often])
 
 
 def _estimate(known: _Compared) -> Estimate:
