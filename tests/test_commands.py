@@ -3,19 +3,16 @@
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
+from tests.shown import FENCE, PAGES, ROOT, lines
 
 from twinrank.cli.commands import find
 from twinrank.cli.main import _command
 from twinrank.errors import InputError
 
-ROOT = Path(__file__).parents[1]
-PAGES = {page.name: page for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))}
-FENCE = re.compile(r"^ *```([a-z]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 WORDS = {"MODEL": "order_net", "COMMAND": "fit", "RECIPE": "demo", "SEED": "1", "EPOCHS": "1", "SET": "cells"}
 """What stands for words in capitals. Others are names of files, which need not exist."""
@@ -26,13 +23,10 @@ UNFINISHED = re.compile("is missing|are missing|name one or more")
 
 def commands(page: Path, begin: str) -> Iterator[tuple[str, bool]]:
     """Commands that a page shows, and whether each stands in a block, so is complete."""
-    text = page.read_text(encoding="utf-8")
-    for language, block in FENCE.findall(text):
-        prompt = "$ " if language == "text" else ""
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.strip().startswith(prompt + begin):
-                yield line.strip().removeprefix(prompt), True
-    for span in SPAN.findall(FENCE.sub("", text)):
+    for line in lines(page):
+        if line.startswith(begin):
+            yield line, True
+    for span in SPAN.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if (line := " ".join(span.split())).startswith(begin):
             yield line, False
 
@@ -66,18 +60,6 @@ def test_what_is_no_command_is_found() -> None:
     assert refusal("twinrank plot rankings", False)
 
 
-def test_python_is_run() -> None:
-    """Tests run the Python of these pages; a page with Python needs one that does."""
-    run = {"README.md", "benchmark.md", "data.md", "export.md", "python.md", "ten-minutes.md"}
-    shown = {
-        name
-        for name, page in PAGES.items()
-        for language, _ in FENCE.findall(page.read_text(encoding="utf-8"))
-        if language == "python"
-    }
-    assert shown == run
-
-
 def test_make_has_the_targets() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     shown = {line.split()[1] for page in PAGES.values() for line, _ in commands(page, "make ")}
@@ -90,23 +72,6 @@ def test_extras_exist() -> None:
     shown = re.findall(r"pip install .*?\[([\w,]+)\]", "".join(page.read_text("utf-8") for page in PAGES.values()))
     assert shown
     assert {extra for each in shown for extra in each.split(",")} <= {*project["optional-dependencies"]}
-
-
-def test_the_first_commands_run(
-    benchmark_folder: Path, tmp_path: Path, called: Callable[..., CompletedProcess[str]]
-) -> None:
-    """README's first commands, on the small benchmark and with a tiny network. Others take longer, or have tests."""
-    (tmp_path / "data").symlink_to(benchmark_folder)
-    wanted = ("train", "resume", "evaluate", "leaderboard")
-    tiny = {"train": ["--epochs", "1", "--width", "2"]}
-    ran = []
-    for line, complete in commands(PAGES["README.md"], "twinrank "):
-        name, *words = shlex.split(line.replace("runs/*/", "runs/first"), comments=True)[1:]
-        if complete and name in wanted and not any("mine" in word for word in words):
-            done = called(name, *words, *tiny.get(name, []), cwd=tmp_path)
-            assert done.returncode == 0, f"{line}: {done.stderr}"
-            ran.append(name)
-    assert ran == [*wanted]
 
 
 def test_benchmarks_have_their_flags() -> None:

@@ -160,8 +160,10 @@ def test_the_command_exports_a_mean_and_a_stack(
 ) -> None:
     data = load_pairs(benchmark_folder / "val.npz")
     expected = ExportedNetwork(exported.out).logits(data)
+    done = called("export", run.path, cwd=tmp_path)
+    assert {*done.stdout.splitlines()} >= {"model.onnx", "model.md"}
     for name, given in (("mean", f"{run.path},{other.path}"), ("several", stack_folder.path)):
-        done = called("export", given, "--out", name, cwd=tmp_path)
+        done = called("export", given, "--out", name, "--check", data.path, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"{name}\n{name}/README.md\n" in done.stdout
         assert len([*(tmp_path / name).glob("*.onnx")]) == 2
@@ -195,12 +197,12 @@ def test_the_command_exports_in_8_bits(
 
 
 def test_safetensors_are_a_folder_that_is_read_like_the_run(
-    run: RunFolder, benchmark_folder: Path, tmp_path: Path
+    run: RunFolder, benchmark_folder: Path, tmp_path: Path, called: Called
 ) -> None:
-    made = export([run.path], tmp_path / "kept", format="safetensors")
-    data = load_pairs(benchmark_folder / "val.npz")
-    np.testing.assert_array_equal(load_predictor(made.out).logits(data), load_predictor(run.path).logits(data))
-    assert entry(f"run:{made.out}").name == "order_net"
+    assert called("export", run.path, "--format", "safetensors", "--out", "kept", cwd=tmp_path).returncode == 0
+    made, data = tmp_path / "kept", load_pairs(benchmark_folder / "val.npz")
+    np.testing.assert_array_equal(load_predictor(made).logits(data), load_predictor(run.path).logits(data))
+    assert entry(f"run:{made}").name == "order_net"
     with pytest.raises(InputError, match="is there already"):
         export([run.path], tmp_path / "kept", format="safetensors")
 

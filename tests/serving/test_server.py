@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.reporting.browser import CHROMIUM, KEY, PLAYED, Browser
+from tests.shown import PAGES, blocks, lines
 
 from twinrank.runs import RunFolder
 from twinrank.serving.images import as_png
@@ -108,6 +111,22 @@ def test_headers_have_an_end(served: Served) -> None:
     with socket.create_connection(served.address, timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n" + b"X: " + b"a" * 100_000)
         assert connection.recv(100) == b""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_page_shows_a_request(served: Served, tmp_path: Path) -> None:
+    for name, fill in (("a", 90), ("b", 160)):
+        Image.fromarray(np.full((28, 28), fill, np.uint8)).save(tmp_path / f"{name}.png")
+    (command,) = [line for line in lines(PAGES["serve.md"]) if "curl" in line]
+    command = command.replace("localhost:8000", "{}:{}".format(*served.address))
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    answer, refusal = [json.loads(text) for language, text in blocks(PAGES["serve.md"]) if language == "json"]
+    assert json.loads(done.stdout).keys() >= answer.keys()
+    good, bad = (as_png(np.zeros((1, side, side), np.uint8)) for side in (28, 20))
+    pairs = [{"left": good, "right": good}] * 3 + [{"left": bad, "right": good}]
+    with pytest.raises(HTTPError) as refused:
+        served.post("compare", {"pairs": pairs})
+    assert json.load(refused.value) == {"detail": refusal["detail"].replace("pretrained", "digits")}
 
 
 @pytest.mark.parametrize(

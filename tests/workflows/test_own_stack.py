@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tests.workflows.test_grid import in_process
 
+from twinrank.cli.main import main
 from twinrank.config import GridSpec, Mode, RunSpec
 from twinrank.core.context import Context
 from twinrank.data.judgements import load_pairs
-from twinrank.data.source import Source
 from twinrank.ensembling.learners import LEARNERS
 from twinrank.ensembling.ledger import Ledger
 from twinrank.ensembling.stack_folder import StackFolder
@@ -22,7 +22,7 @@ from twinrank.workflows import grid as stacking
 from twinrank.workflows import stack as making
 from twinrank.workflows.audit import audit
 from twinrank.workflows.grid import fill_ledger
-from twinrank.workflows.own_files import OwnFiles, own_files
+from twinrank.workflows.own_files import OwnFiles
 from twinrank.workflows.recipe import read_recipe
 from twinrank.workflows.run import run_recipe
 from twinrank.workflows.stack import finish_stack, make_stack
@@ -189,12 +189,10 @@ def test_files_that_cannot_be_stacked_are_refused_before_anything(tmp_path: Path
 def test_a_recipe_runs_on_own_files(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text("{model: compare_net, train: {epochs: 1, batch_size: 64}}")
     train, val, test = (write(tmp_path / f"{name}.npz", 60, 20, seed) for seed, name in enumerate(("a", "b", "c")))
-    recipe, context = read_recipe(str(tmp_path / "tiny.yaml")), Context(threads=1)
-    own = own_files(train, val, [test], tmp_path / "run" / "data", Source(), recipe, context)
-    assert own == OwnFiles(train, val, (test,))
-    assert run_recipe(recipe, tmp_path / "run", tmp_path / "none", own, context=context) == {}
+    files = "--train", str(train), "--val", str(val), "--test", str(test)
+    main(["run", str(tmp_path / "tiny.yaml"), *files, "--out", str(tmp_path / "run")])
     assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c"}
     assert (tmp_path / "run" / "pred_c.csv").is_file()
     assert "the guide's" not in (tmp_path / "run" / "report.html").read_text()
     with pytest.raises(InputError, match="`val` is missing: the recipe needs it"):
-        run_recipe(recipe, tmp_path / "other", tmp_path / "none", OwnFiles(train), context=context)
+        run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "other", tmp_path / "none", OwnFiles(train))

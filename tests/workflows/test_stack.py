@@ -1,7 +1,6 @@
 import json
 import shutil
 from contextlib import chdir
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from twinrank.reporting.leaderboard import read_field
 from twinrank.runs import RunFolder
 from twinrank.workflows import audit as auditing
 from twinrank.workflows import grid as stacking
-from twinrank.workflows.audit import audit, check_chance, check_out_of_fold, permuted_pipeline
+from twinrank.workflows.audit import check_chance, check_out_of_fold, permuted_pipeline
 from twinrank.workflows.recipe import read_recipe
 from twinrank.workflows.report import report
 from twinrank.workflows.run import run_recipe
@@ -52,8 +51,7 @@ def copy(stacked: StackFolder, tmp_path: Path) -> StackFolder:
 
 
 def made(folder: StackFolder) -> None:
-    make_stack(folder.path, folder)
-    finish_stack(folder)
+    main(["stack", "--grid", str(folder.path)])
 
 
 def test_the_leaderboard_has_what_is_promised(stacked: StackFolder) -> None:
@@ -186,7 +184,7 @@ def test_stacks_and_runs_stand_in_one_leaderboard(stacked: StackFolder, tmp_path
 
 
 def test_every_figure_is_verified(copy: StackFolder) -> None:
-    verify(copy.path)
+    main(["verify", str(copy.path)])
 
 
 def test_one_changed_number_anywhere_is_found(copy: StackFolder) -> None:
@@ -247,10 +245,8 @@ def test_an_honest_stack_is_green(copy: StackFolder, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(auditing, "_TINY", auditing._TINY | {"epochs": 1})
     # With so few rows a cross-validated tree often falls below a half further than its interval allows; not here.
     monkeypatch.setattr(auditing, "_ROWS", {"train": 120, "rows": 96, "test": 40})
-    checks = audit(copy, seed=3)
-    assert [check.passed for check in checks] == [True] * 3, "\n".join(map(str, checks))
-    assert json.loads(copy.audit.read_text()) == [asdict(check) for check in checks]
-    finish_stack(copy)
+    main(["audit", str(copy.path)])
+    assert [check["passed"] for check in json.loads(copy.audit.read_text())] == [True] * 3
     assert "Not audited yet" not in copy.report.read_text()
 
 
