@@ -356,6 +356,9 @@ def distinct_runs(runs: Sequence[Path]) -> list[Path]:
     for run in map(Path, runs):
         if (place := run.resolve()) in known:
             again = "is named twice" if run == known[place] else f"the same run as {known[place]}"
+            if run == known[place] == fitted_run(run.parent):
+                # Either folder may have been given each time.
+                again += f", as itself or as {run.parent}"
             raise InputError(f"{run}: {again}; name each run once")
         known[place] = run
     return list(known.values())

@@ -384,6 +384,8 @@ def test_what_the_end_of_the_server_cuts_off_is_told_so() -> None:
 
 
 def test_models_have_names_of_their_own() -> None:
-    with pytest.raises(InputError, match=r"^a/x: the same model twice"):
+    with pytest.raises(InputError, match=r"^a/x: is named twice; name each model once"):
         names_of([[Path("a/x")], [Path("a/x")]])
+    with pytest.raises(InputError, match=r"^b/\.\./a/x: the same model as a/x"):
+        names_of([[Path("a/x")], [Path("c/x")], [Path("b/../a/x")]])
     assert names_of([[Path("a/x")], [Path("b/x"), Path("b/y")]]) == ["x", "x+y"]

@@ -70,6 +70,9 @@ def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path, capsys: p
     main(["predict", "--run", str(folder), "--data", str(VOTES), "--images", str(IMAGES), "--out", str(out)])
     assert len(out.read_text().splitlines()) == 401
     assert "training used both images of 400 of 400 pairs" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["leaderboard", str(folder), str(folder / "model")])
+    assert f"model: is named twice, as itself or as {folder}; name each run once" in capsys.readouterr().err
 
 
 def test_stated_columns_are_known_when_the_table_is_given_again(tmp_path: Path) -> None:

@@ -185,8 +185,10 @@ def names_of(paths: Sequence[Sequence[Path]]) -> list[str]:
         names = ["+".join("/".join(parts[-length:]) for parts in each) for each in resolved]
         if len({*names}) == len(names):
             return names
-    twice = next(number for number, name in enumerate(names) if names.count(name) > 1)
-    raise InputError(f"{','.join(map(str, paths[twice]))}: the same model twice; name each once")
+    last = next(number for number, name in enumerate(names) if name in names[:number])
+    first, again = (",".join(map(str, paths[number])) for number in (names.index(names[last]), last))
+    what = "is named twice" if again == first else f"the same model as {first}"
+    raise InputError(f"{again}: {what}; name each model once")
 
 
 def _meant(path: Path) -> Path:
