@@ -85,13 +85,15 @@ JUDGE = """(async () => {
 
 FULL = """(async () => {
   while (!state.ready) await pause(2);
-  const ask = window.fetch;
-  window.fetch = async () => new Response('{"detail": "judgements.db: full"}', { status: 503 });
+  const [ask, full, statuses] = [window.fetch, '{"detail": "judgements.db: full"}', [408, 503]];
+  window.fetch = async (path) =>
+    new Response(full, { status: (path.startsWith('api/pairs') && statuses.shift()) || 503 });
   document.querySelector('[data-outcome=skip]').click();
-  while (at('problem').hidden) await pause(2);
+  while (statuses.length || !at('problem').textContent.includes('full')) await pause(2);
   window.fetch = ask;
   return at('problem').textContent;
 })()"""
+"""An answer that came too late, and then met a full disk, is kept and sent again."""
 
 
 class Served(NamedTuple):

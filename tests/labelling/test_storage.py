@@ -1,5 +1,6 @@
 """The database of a page to judge on, what is refused, and what its server keeps."""
 
+import asyncio
 import os
 import resource
 import sqlite3
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.display import defects_to_show, for_browser
@@ -147,6 +149,36 @@ def test_what_cannot_be_repeated_is_not_repeated(tmp_path: Path) -> None:
         refused = http.post(f"/api/{path}", content=body, headers={"Content-Type": "application/json"})
         assert refused.status_code in (400, 422), refused.text
         assert refused.json()["detail"].isprintable()
+    for method, path, status, line in (
+        ("GET", "/nothing", 404, "there is no /nothing; / is the page to judge on"),
+        ("GET", "/images/30", 404, "there is no image 30"),
+        ("GET", "/api/next", 405, "/api/next takes POST, and not GET; / is the page to judge on"),
+        ("POST", "/api/standings", 405, "/api/standings takes GET, and not POST; / is the page to judge on"),
+    ):
+        refused = http.request(method, path)
+        assert (refused.status_code, refused.json()) == (status, {"detail": line})
+    session.stop()
+
+
+def test_a_request_that_does_not_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinrank.labelling.server.REQUEST_SECONDS", 0.01)
+    session, sent = Session(LabelStore(tmp_path / "j.db"), NAMES, Scoring.of(Path(), len(NAMES), ())), list[Message]()
+    parts = iter([{"type": "http.request", "body": b'{"rater"', "more_body": True}])
+
+    async def receive() -> Message:
+        if part := next(parts, None):
+            return part
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"16"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/next", "query_string": b"", "headers": headers}
+    asyncio.run(make_app(session, [])(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
     session.stop()
 
 

@@ -1,11 +1,9 @@
 """What servers have in common: an address to listen on, a guard at the door, an end that finishes what has begun."""
 
 import asyncio
-import json
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +13,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from twinrank.errors import InputError, one_line
+from twinrank.core.web_refusals import refusal
+from twinrank.errors import InputError
 
+REQUEST_SECONDS = 20.0
+"""Seconds until a request must have arrived."""
 _HEADER_SECONDS = 10.0
 """Seconds that a connection may wait without a complete header of a request."""
 _HEADER_BYTES = 64 << 10
@@ -25,18 +26,6 @@ _GRACE_SECONDS = 30
 """Seconds that requests get to be answered when the server ends."""
 _MOST_CONNECTIONS = 500
 _HIGHEST_PORT = 65_535
-_WORDS = {
-    "missing": "is missing; give it",
-    "extra_forbidden": "there is no such field; leave it out",
-    **dict.fromkeys(("model_attributes_type", "model_type", "dict_type"), "is no object; send one with its fields"),
-    "list_type": "is no list; send one",
-    "too_short": "is empty; give at least one",
-    **dict.fromkeys(("string_type", "string_unicode"), "is no text in UTF-8; send one, in quotes"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "is neither true nor false; send one of these"),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "is no whole number; send one"),
-    **dict.fromkeys(("float_type", "float_parsing"), "is no number; send one"),
-}
-"""What is wrong and what to do, by pydantic's name of a defect."""
 _ENDS = "the server ends and has not answered this request; send it again when it is back"
 _NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'"
 
@@ -83,45 +72,53 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) -> list[Message]:
-    """The messages of a response that refuses a request with one line.
+async def whole_request(receive: Receive, send: Send, seconds: float) -> Receive | None:
+    """Wait until a request has arrived.
 
     Args:
-        status: Status of the response.
-        line: What is wrong, where, and what to do.
-        headers: More headers.
+        receive: What gives its parts.
+        send: What a late one is refused by.
+        seconds: Time that it has.
+
+    Returns:
+        What gives it as one message; None where it came too late, or the client has gone.
     """
-    body = json.dumps({"detail": line}).encode()
-    plain = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in plain.items()]
-    return [
-        {"type": "http.response.start", "status": status, "headers": raw},
-        {"type": "http.response.body", "body": body},
-    ]
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _body(receive)
+    except TimeoutError:
+        line = f"the request has not arrived within {seconds:g} seconds; send it again"
+        for message in refusal(408, line, {"connection": "close"}):
+            await send(message)
+        return None
+    if body is None:
+        return None
+    given = False
+
+    async def at_once() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return at_once
 
 
-def defect_of(errors: Sequence[Mapping[str, Any]]) -> str:
-    """The first defect of a request in one line, and how many others there are; nothing else of it is repeated.
-
-    >>> defect_of([{"loc": ("body", "pairs", 3, "left"), "msg": "Field required", "type": "missing"}])
-    'pairs[3].left: is missing; give it'
-
-    Args:
-        errors: Errors of pydantic.
-    """
-    first = errors[0]
-    parts = [part for part in first["loc"] if part not in ("body", "path")]
-    if first["type"] == "json_invalid":
-        return f"the request is no JSON ({first.get('ctx', {}).get('error', 'damaged')}); send an object"
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    text = _WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-    others = "" if len(errors) == 1 else f" (and {len(errors) - 1:,} more)"
-    # The place may have a key of the request, and half of a character in it.
-    return one_line(f"{place or 'request'}: {text[:1].lower()}{text[1:]}{others}")
+async def _body(receive: Receive) -> bytes | None:
+    """The body of a request; None if the client has gone."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
 
 
 class Guard:
-    """Refuse large requests and other host names, and say in each response what a browser may do with it.
+    """Refuse large or late requests and other host names, and say in each response what a browser may do with it.
 
     A page of someone else may send a browser here under a host name of its own. So requests for other names than those
     of this machine are refused where only this machine is served.
@@ -130,12 +127,14 @@ class Guard:
         app: Application behind it.
         largest: Bytes of a request.
         only_loopback: Whether requests for other host names are refused.
+        seconds: Seconds until a request must have arrived; None where the application sees to that.
     """
 
-    def __init__(self, app: ASGIApp, largest: int, only_loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, largest: int, only_loopback: bool, seconds: float | None = None) -> None:
         self._app = app
         self._largest = largest
         self._only_loopback = only_loopback
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -159,7 +158,10 @@ class Guard:
                 await marked(message)
             return None
         try:
-            return await self._app(scope, receive, marked)
+            if self._seconds is None:
+                return await self._app(scope, receive, marked)
+            if whole := await whole_request(receive, marked, self._seconds):
+                await self._app(scope, whole, marked)
         except asyncio.CancelledError:
             # Only the end of the server cancels a request. Its tasks end with this one.
             if not begun:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi import Path as InPath
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from twinrank.core.web import Guard, defect_of, run
+from twinrank.core.web import REQUEST_SECONDS, Guard, run
+from twinrank.core.web_refusals import add_refusals
 from twinrank.data.images.decode import UnusableImage
 from twinrank.errors import InputError
 from twinrank.labelling.databases import Unreachable
@@ -50,10 +50,10 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
     app = FastAPI(title="twinrank label", docs_url=None, redoc_url=None, openapi_url=None)
     page, pictures = label_page(session.store.question), Pictures(files)
 
-    app.add_middleware(Guard, largest=_LARGEST, only_loopback=only_loopback)
+    app.add_middleware(Guard, largest=_LARGEST, only_loopback=only_loopback, seconds=REQUEST_SECONDS)
     app.add_exception_handler(InputError, _refused)
     app.add_exception_handler(Unreachable, _unreachable)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    add_refusals(app, "/ is the page to judge on")
 
     @app.get("/")
     def whole_page() -> Response:
@@ -96,12 +96,6 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _unreachable(_: Request, error: Exception) -> Response:
     # The page keeps its answers, and sends them again.
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    # FastAPI's own reply repeats the request, of which not everything can be written.
-    assert isinstance(error, RequestValidationError)
-    return JSONResponse({"detail": defect_of(error.errors())}, 422)
 
 
 def serve(session: Session, files: Sequence[Path], listening: socket.socket, only_loopback: bool) -> None:

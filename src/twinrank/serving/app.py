@@ -6,16 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 
 from twinrank import __version__
-from twinrank.core.web import Guard, defect_of
-from twinrank.errors import InputError, one_line
+from twinrank.core.web import Guard
+from twinrank.core.web_refusals import add_refusals
+from twinrank.errors import InputError
 from twinrank.reporting.served_page import ServedPage, api_page, play_page
 from twinrank.serving import schema
 from twinrank.serving.answers import Answers, UnknownModel
@@ -166,32 +164,11 @@ def _shown(page: ServedPage) -> Response:
 def _add_refusals(app: FastAPI) -> None:
     """Each refusal has one line."""
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse({"detail": defect_of(error.errors())}, 422)
-
-    @app.exception_handler(404)
-    async def unknown(request: Request, _: Exception) -> Response:
-        line = one_line(f"there is no {request.url.path}; /docs explains all requests")
-        return JSONResponse({"detail": line}, 404)
-
-    @app.exception_handler(405)
-    async def other_method(request: Request, error: HTTPException) -> Response:
-        allowed = Headers(error.headers).get("allow", "another method")
-        line = one_line(f"{request.url.path} takes {allowed}, and not {request.method}; /docs explains all requests")
-        return JSONResponse({"detail": line}, 405, error.headers)
-
-    @app.exception_handler(400)
-    async def unreadable(_: Request, error: Exception) -> Response:
-        return JSONResponse({"detail": "the request is no JSON in UTF-8; send an object"}, 400)
+    add_refusals(app, "/docs explains all requests")
 
     @app.exception_handler(InputError)
     async def refused(_: Request, error: InputError) -> Response:
         return JSONResponse({"detail": str(error)}, 404 if isinstance(error, UnknownModel) else 422)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        return JSONResponse({"detail": "the server failed at this request; its log says more"}, 500)
 
     @app.exception_handler(Busy)
     async def busy(_: Request, error: Busy) -> Response:

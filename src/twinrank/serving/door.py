@@ -7,7 +7,8 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from twinrank.core.web import refusal
+from twinrank.core.web import whole_request
+from twinrank.core.web_refusals import refusal
 from twinrank.serving.limits import Limits
 from twinrank.serving.metrics import Metrics
 
@@ -60,23 +61,10 @@ class Door:
         self._metrics.begun.set(self._requests)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(self._limits.request_seconds):
-                body = await _whole(receive)
-        except TimeoutError:
-            line = f"the request has not arrived within {self._limits.request_seconds:g} seconds; send it again"
-            return await _respond(send, 408, line, {"connection": "close"})
-        if body is None:
+        whole = await whole_request(receive, send, self._limits.request_seconds)
+        if whole is None:
             return None
-        message: Message = {"type": "http.request", "body": body, "more_body": False}
-        given, begun = False, False
-
-        async def at_once() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return message
+        begun = False
 
         async def noted(sent: Message) -> None:
             nonlocal begun
@@ -85,23 +73,11 @@ class Door:
 
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                return await self._app(scope, at_once, noted)
+                return await self._app(scope, whole, noted)
         except TimeoutError:
             if begun:
                 raise
             return await _respond(send, 503, _BUSY, RETRY)
-
-
-async def _whole(receive: Receive) -> bytes | None:
-    """The body of a request; None if the client has gone."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 async def _respond(send: Send, status: int, line: str, headers: dict[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from twinrank.core.web import REQUEST_SECONDS
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -13,7 +15,7 @@ class Limits:
     """Bytes of all requests that are being read or answered."""
     requests_at_a_time: int = 256
     """Requests that are being read or answered."""
-    request_seconds: float = 20.0
+    request_seconds: float = REQUEST_SECONDS
     """Seconds until a request must have arrived."""
     answer_seconds: float = 60.0
     """Seconds until a request must be answered."""

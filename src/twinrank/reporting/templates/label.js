@@ -6,8 +6,9 @@ const state = {
   rater: "", queue: [], unsent: [], current: null, ready: false, shown: 0, showing: 0, zoom: 0, actual: false, asking: null, busy: false, undoing: false, turn: 0, ranking: "", lost: "",
 };
 
-// A server that is not there, or one whose disk is full, may keep an answer later.
-const why = (error) => (error.status ? `The server cannot go on: ${error.message}.` : "The server does not answer.");
+// A server that is not there, or one whose disk is full, may keep an answer later; so may one that it reached too late.
+const refused = ({ status }) => status < 500 && status !== 408;
+const why = (error) => (error.status && error.status !== 408 ? `The server cannot go on: ${error.message}.` : "The server does not answer.");
 
 function progress(found) {
   const missing = found.missing.toLocaleString();
@@ -30,7 +31,7 @@ async function send() {
       progress((await call(`api/pairs/${id}`, given)).progress);
       trouble(state.lost);
     } catch (error) {
-      if (!(error.status < 500)) {
+      if (!refused(error)) {
         const count = state.unsent.length;
         trouble(`${why(error)} ${count === 1 ? "1 answer of yours waits" : `${count} answers of yours wait`} here; keep this page open.`);
         await pause(1000);
@@ -95,7 +96,7 @@ async function advance() {
       else if (!state.unsent.length) trouble(state.lost);
     } catch (error) {
       if (turn !== state.turn) return;
-      if (error.status < 500) return begin("", error.message);
+      if (refused(error)) return begin("", error.message);
       // What waits to be sent has a message of its own.
       if (!state.unsent.length) trouble(`${why(error)} This page tries again.`);
       await pause(1000);
@@ -144,7 +145,7 @@ async function load(side, number, showing) {
     try {
       const answer = await fetch(`images/${number}`);
       answer.body?.cancel();
-      if (answer.status < 500) return false;
+      if (refused(answer)) return false;
     } catch (error) {
       if (!state.unsent.length) trouble(`${why(error)} This page tries again.`);
     }
