@@ -43,6 +43,7 @@ def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         part: {"path": str(data.path), "sha256": part, "n": 96, "content_sha256": data.content_sha256}
         for part, data in pairs.items()
     }
+    files["train"]["source"] = {"question": "Which digit is greater?"}
     run.create(RECORDED | {"model": {"name": "order_net", "options": options}, "data": files})
     save_weights(run.weights, network, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
     run.calibration.write_text(json.dumps({"scale": 0.5, "nu": 0.3}))

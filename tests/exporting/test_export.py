@@ -92,7 +92,9 @@ def test_the_check_and_the_card_say_what_was_found(exported: Export) -> None:
     assert found["largest_difference"] < 1e-4
     assert found["accuracy"]["torch"] == found["accuracy"]["onnx"]
     assert json.loads(exported.out.with_suffix(".json").read_text()) == found
+    assert ExportedNetwork(exported.out).form.question == "Which digit is greater?"
     card = exported.card.read_text()
+    assert "> Which digit is greater?\n" in card
     for part in ("## Data", "## Figures", "## Limits", "## Licence", "1 x 28", "largest difference", "SHA-256 val"):
         assert part.replace("1 x 28", "28 x 28") in card
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")

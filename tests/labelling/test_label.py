@@ -24,6 +24,8 @@ from twinrank.data.formats.votes.read import read_votes
 from twinrank.data.images.files import image_files
 from twinrank.data.judgements import load_pairs
 from twinrank.data.source import Source
+from twinrank.exporting.card import model_card
+from twinrank.inference.load import load_predictor
 from twinrank.labelling.storage import LabelStore
 from twinrank.workflows import fit_plan
 
@@ -251,8 +253,12 @@ def test_a_rater_judges_on_the_page(
     assert fitted.returncode == 0, fitted.stderr
     assert "A rater who judged a pair again said the same in" in fitted.stdout
     assert "left = left" not in fitted.stdout
+    form = load_predictor(tmp_path / "fit" / "model").form
+    assert form.question == "Which word is <b>bolder</b>\\x1b[31m?"
+    card = model_card("x", "x", [tmp_path / "fit" / "model"], form, None)
+    assert "> Which word is &lt;b&gt;bolder" in card
     ranked = called("rank", "fit", images, "--judgements", served.database, "--out", "again.csv", cwd=tmp_path)
-    for text in (fitted.stdout, fitted.stderr, ranked.stdout, ranked.stderr):
+    for text in (card, fitted.stdout, fitted.stderr, ranked.stdout, ranked.stderr):
         assert escapes(text) == []
     for page in (tmp_path / "fit" / "ranking.html", tmp_path / "fit" / "report.html", tmp_path / "again.html"):
         assert escapes(page.read_text(encoding="utf-8")) == []

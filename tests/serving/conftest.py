@@ -27,7 +27,8 @@ def digits_run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="package")
 def words_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     config = replace(entry("compare_net").train, epochs=1, batch_size=96)
-    source = Source(images=TYPEFACES / "images", reading=Reading(size=(16, 32), channels=3, fit="pad"))
+    reading = Reading(size=(16, 32), channels=3, fit="pad")
+    source = Source(images=TYPEFACES / "images", reading=reading, question="Which word is <b>bolder</b>?")
     folder = tmp_path_factory.mktemp("serving")
     head, *lines = (TYPEFACES / "votes.csv").read_text(encoding="utf-8").splitlines()
     for name, part in (("train", lines[:200]), ("val", lines[200:260])):

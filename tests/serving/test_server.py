@@ -90,8 +90,10 @@ def test_people_play_on_the_page(served: Served, tmp_path: Path) -> None:
             ".filter((each) => !(each.ariaHidden || each.ariaLabel || each.textContent || each.labels?.length)).length"
         )
         assert browser.run(unnamed) == 0
+        assert browser.run("at('question').textContent") == "Which one ranks higher?"
         browser.run("at('model').selectedIndex = 1; at('model').dispatchEvent(new Event('change'))")
         assert browser.run("at('verdict').textContent") == "Waiting for two images."
+        assert browser.run("at('question').textContent") == "Which word is <b>bolder</b>?"
         assert browser.run("at('draw-left').offsetParent") is None
         content = as_png(np.full((3, 40, 30), 90, np.uint8))
         browser.run(

@@ -339,7 +339,8 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
     )
     context.say(f"{table.path.name}: {images.described}")
     reading = images.reading or Reading()
-    known = Source(source.images, table.stated, reading, source.resize, source.recorded)
+    question = table.question or source.question
+    known = Source(source.images, table.stated, reading, source.resize, source.recorded, question=question)
     return Judgements.of_votes(table, images, left, right, path, known)
 
 

@@ -29,6 +29,7 @@ class Source:
         resize: Whether images of another size than a network was trained with are brought to that size.
         recorded: What was read in training. It counts where ``columns`` is empty and a table has these columns.
         preferred_size: Pixels in height and width where ``reading`` states no size; None is the common size.
+        question: Question that people answered, where it is known. It changes nothing about how a table is read.
     """
 
     images: Path | None = None
@@ -37,6 +38,7 @@ class Source:
     resize: bool = False
     recorded: Mapping[str, str] = field(default_factory=dict)
     preferred_size: int | tuple[int, int] | None = None
+    question: str | None = field(default=None, compare=False)
 
     @property
     def sized(self) -> Reading:
@@ -46,8 +48,9 @@ class Source:
     def to_json(self) -> dict[str, Any]:
         """The values by field, as JSON has them."""
         images = None if self.images is None else str(self.images)
-        recorded = {"recorded": dict(self.recorded)} if self.recorded else {}
-        return {"images": images, "columns": dict(self.columns), "reading": self.reading.to_json(), **recorded}
+        known: dict[str, Any] = {"recorded": dict(self.recorded)} if self.recorded else {}
+        known |= {} if self.question is None else {"question": self.question}
+        return {"images": images, "columns": dict(self.columns), "reading": self.reading.to_json(), **known}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], where: str) -> "Source":
@@ -67,6 +70,7 @@ class Source:
             dict(record.get("columns", {})),
             Reading.from_json(record.get("reading", {}), f"{where}: 'reading'"),
             recorded=dict(record.get("recorded", {})),
+            question=record.get("question"),
         )
 
 
@@ -77,6 +81,7 @@ class SourceRecord(TypedDict):
     columns: NotRequired[dict[str, str]]
     reading: NotRequired[dict[str, Any]]
     recorded: NotRequired[dict[str, str]]
+    question: NotRequired[str | None]
 
 
 class Reference(TypedDict):

@@ -1,6 +1,7 @@
 """Model cards: what a network is for, how good it is, and how it is used."""
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,7 @@ def model_card(
     """
     configs = [RunFolder(run).read_config() for run in runs]
     parts = [
-        [
-            f"# {title}",
-            "It predicts which of two images ranks higher. The logit of a pair is positive where it is the left one.",
-        ],
+        [f"# {title}", _WHAT, *_question(form)],
         ["## Data", *_data(runs, configs)],
         ["## Figures", *_figures(runs)],
         ["## Limits", *_limits(form, configs)],
@@ -67,6 +65,12 @@ def check_lines(found: CheckRecord) -> list[str]:
         f"- images a second: {speed['torch']:,} with torch in float32, {speed['onnx']:,} as exported",
         f"- bytes: {size['torch']:,} of weights, {size['onnx']:,} as exported",
     ]
+
+
+def _question(form: ImageForm) -> list[str]:
+    if form.question is None:
+        return []
+    return ["", "People judged pairs by this question:", "", f"> {escape(form.question, quote=False)}"]
 
 
 def _data(runs: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[str]:

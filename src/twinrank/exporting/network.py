@@ -68,6 +68,8 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
     }
     if form.reading is not None:
         images["reading"] = form.reading.to_json()
+    if form.question is not None:
+        images["question"] = form.question
     optional: dict[str, Any] = {}
     if network.calibration is not None:
         optional["calibration"] = {"scale": network.calibration.scale, "nu": network.calibration.nu}

@@ -53,6 +53,7 @@ class ImagesRecord(TypedDict):
         exact: Whether height and width are known.
         columns: What was stated about the columns of the table of the training.
         trim: Whether margins of one colour are cut off before an image goes into the graph.
+        question: Question that people answered; absent where it is not known.
     """
 
     shape: Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
@@ -60,6 +61,7 @@ class ImagesRecord(TypedDict):
     resized: bool
     exact: bool
     columns: dict[str, str]
+    question: NotRequired[str]
     trim: bool
 
 
@@ -172,7 +174,9 @@ class ExportedNetwork(OneNetwork):
         reading = Reading.from_json(images["reading"], where) if "reading" in images else None
         channels, height, width = images["shape"]
         shape = (channels, height, width)
-        self.form = ImageForm(str(self._path), shape, reading, images["resized"], images["exact"], images["columns"])
+        resized, exact, columns = images["resized"], images["exact"], images["columns"]
+        name, question = str(self._path), images.get("question")
+        self.form = ImageForm(name, shape, reading, resized, exact, columns, question)
         self.features = next(each.shape[1] for each in self._session.get_inputs() if each.name == "left")
         self._uses = {digest: as_uses(uses, where) for digest, uses in about["used_in_training"].items()}
         self._training_images = _hashes(about["training_images"], where) if "training_images" in about else None

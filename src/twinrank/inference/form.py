@@ -29,6 +29,7 @@ class ImageForm:
         resized: Whether image files of several sizes were brought to this one. Then files of any size fit.
         exact: Whether height and width are known; older runs know only the shorter side.
         columns: What was stated about the columns of the table of the training.
+        question: Question that people answered in the judgements of the training; None where it is not known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ImageForm:
     resized: bool = False
     exact: bool = True
     columns: Mapping[str, str] = field(default_factory=dict)
+    question: str | None = None
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], name: str, channels: int, shorter_side: int) -> "ImageForm":
@@ -56,7 +58,7 @@ class ImageForm:
         where = "config.json: 'source'"
         source = Source.from_json(fitted["source"], where) if "source" in fitted else Source()
         columns = source.columns or source.recorded
-        return cls(name, known, reading, images.get("resized", False), exact, columns)
+        return cls(name, known, reading, images.get("resized", False), exact, columns, source.question)
 
     def source(self, given: Source | None) -> Source:
         """How tables and folders are read for this predictor: as in training, but for where the images are.

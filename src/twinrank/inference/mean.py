@@ -1,6 +1,7 @@
 """The mean of several predictors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ class MeanPredictor:
     @property
     def form(self) -> ImageForm:
         """See :class:`twinrank.inference.predictor.Predictor`; all take the same images, or refuse them."""
-        return self.predictors[0].form
+        form, *others = (predictor.form for predictor in self.predictors)
+        alike = all(other.question == form.question for other in others)
+        return form if alike else replace(form, question=None)
 
     def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""

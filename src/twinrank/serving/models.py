@@ -160,6 +160,7 @@ class Model:
             "width": width,
             "any_size": self.form.resized,
             "drawn": self.form.drawn,
+            "question": self.form.question,
             "levels": self.levels,
             "ties": self.ties,
             "scores": self.scores,

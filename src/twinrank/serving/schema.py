@@ -143,6 +143,7 @@ class ModelInfo(BaseModel):
     width: int
     any_size: Annotated[bool, Field(description="Whether files of any size are taken, as in training.")]
     drawn: Annotated[bool, Field(description="Whether the page lets people draw.")]
+    question: Annotated[str | None, Field(description="What people answered about its pairs, where that is known.")]
     levels: Annotated[int, Field(description="Number of latent levels; 0 for none.")]
     ties: bool
     scores: Annotated[bool, Field(description="Whether it scores single images, for /score and /rank.")]

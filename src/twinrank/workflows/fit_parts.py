@@ -153,7 +153,8 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     rows = _rows(split, seed)
     write_parts(votes, sides, folder, out / _SPLIT, rows)
     # The parts have columns of their own, and later commands may be given the table itself again.
-    read = Source(images=folder, reading=source.reading, recorded=source.columns)
+    question = votes.question or source.question
+    read = Source(images=folder, reading=source.reading, recorded=source.columns, question=question)
     return _parts(out, ".csv", votes, sides, split, rows, source=read, images=folder, files=tuple(dict.fromkeys(files)))
 
 

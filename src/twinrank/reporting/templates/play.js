@@ -163,6 +163,7 @@ function open() {
   const model = chosen();
   document.body.classList.toggle("photos", !model.drawn);
   for (const each of document.querySelectorAll("[data-drawn]")) each.hidden = !model.drawn;
+  at("question").textContent = model.question || "Which one ranks higher?";
   const [size, kind] = [`${model.width} × ${model.height} pixels`, model.channels === 1 ? "grey" : "colour"];
   at("hint").textContent = model.drawn
     ? "Draw two digits in the place of these examples, or drop or paste images. The network predicts which one is greater, though parts are covered."

@@ -38,6 +38,7 @@ class Cells:
         kind: Name of the format, such as ``Label Studio``; empty for an ordinary table.
         notes: What the line about the content should also say.
         comma: Whether numbers may have a decimal comma.
+        question: Question that people answered, where the format has it.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Cells:
     kind: str = ""
     notes: tuple[str, ...] = ()
     comma: bool = False
+    question: str | None = None
 
     def __len__(self) -> int:
         return len(self.lines)

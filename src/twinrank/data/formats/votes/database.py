@@ -8,7 +8,7 @@ from pathlib import Path
 from twinrank.core.files import open_file, reading
 from twinrank.core.messages import cause
 from twinrank.data.formats.votes.cells import Cells, as_text
-from twinrank.errors import InputError
+from twinrank.errors import InputError, one_line
 
 MAGIC = b"SQLite format 3\0"
 """First bytes of every SQLite database."""
@@ -28,6 +28,8 @@ SELECT id, left_image, right_image,
 FROM judgements WHERE outcome IN ('left', 'right', 'tie') AND undone = 0 ORDER BY id
 """
 """Query (SQL) of the number of each judgement, and of its :data:`COLUMNS`."""
+QUESTION = "SELECT value FROM facts WHERE name = 'question'"
+"""Query of the question that people answer."""
 
 
 def is_database(path: Path) -> bool:
@@ -53,18 +55,26 @@ def read_database(path: Path) -> Cells:
         InputError: It is damaged, another kind of database, or nobody has judged yet.
     """
     with reading(path), _opened(path) as database:
-        shape = database.execute("SELECT type, sql FROM sqlite_master WHERE name = 'judgements'").fetchone()
-        names = {row[1]: row[6] for row in database.execute("PRAGMA table_xinfo(judgements)")}
-        # A table of another kind could compute its values, for ever.
-        plain = shape is not None and shape[0] == "table" and not str(shape[1]).upper().startswith("CREATE VIRTUAL")
-        if not plain or not {"left_image", "right_image", "outcome", "undone"} <= names.keys() or any(names.values()):
+        if not {"left_image", "right_image", "outcome", "undone"} <= _columns(database, "judgements"):
             raise InputError(f"{path}: no database of twinrank label; export its judgements as CSV")
         rows = database.execute(JUDGEMENTS).fetchall()
+        known = {"name", "value"} <= _columns(database, "facts")
+        question = database.execute(QUESTION).fetchone() if known else None
     if not rows:
         raise InputError(f"{path}: no judgement in it yet; judge some pairs with twinrank label")
     lines, *columns = zip(*rows, strict=True)
     cells = {name: [*map(as_text, column)] for name, column in zip(COLUMNS, columns, strict=True)}
-    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind=KIND)
+    asked = None if question is None else one_line(as_text(question[0]))
+    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind=KIND, question=asked)
+
+
+def _columns(database: sqlite3.Connection, table: str) -> set[str]:
+    """Names of the columns of a table; none where it is missing, or of another kind, which could compute for ever."""
+    shape = database.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    if shape is None or shape[0] != "table" or str(shape[1]).upper().startswith("CREATE VIRTUAL"):
+        return set()
+    names = {row[1]: row[6] for row in database.execute(f"PRAGMA table_xinfo({table})")}
+    return set() if any(names.values()) else {*names}
 
 
 @contextmanager

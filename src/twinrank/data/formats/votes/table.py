@@ -30,6 +30,7 @@ class VoteTable:
             empty where they can be read in one way only.
         ignored: Columns that were not read.
         stated: What was stated about columns, see :func:`twinrank.data.formats.votes.read.read_votes`.
+        question: Question that people answered, in one line; None where the table does not say.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class VoteTable:
     summary: tuple[str, str, str]
     ignored: tuple[str, ...]
     stated: Mapping[str, str] = field(default_factory=dict)
+    question: str | None = None
 
     def __len__(self) -> int:
         return len(self.left)
