@@ -66,6 +66,7 @@ def test_no_test_image_is_in_what_was_tried(folder: Path) -> None:
 
 def test_the_folder_stands_for_its_model(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tr.Run(folder).path == folder / "model"
+    assert repr(tr.load_predictor(folder)) == f"PairPredictor({folder / 'model'})"
     out = tmp_path / "p.csv"
     main(["predict", "--run", str(folder), "--data", str(VOTES), "--images", str(IMAGES), "--out", str(out)])
     assert len(out.read_text().splitlines()) == 401

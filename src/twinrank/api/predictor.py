@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twinrank.api.values import as_path
+from twinrank.api.values import as_run
 from twinrank.core.machine import require_threads
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.data.stream import stream_pairs
@@ -120,14 +120,14 @@ def load_predictor(*folders: str | os.PathLike[str], threads: int | None = None)
     PairPredictor(the network that comes with twinrank)
 
     Args:
-        folders: Run folders, stack folders, and exported files or folders, each once.
+        folders: Run folders, those of :func:`fit`, stack folders, and exported files or folders, each once.
         threads: CPU threads from now on. By default they are those of the training, which give its bits; or all
             cores, for exported files.
 
     Raises:
         InputError: One is none of these, occurs twice, or lacks what predictions need.
     """
-    paths = [as_path(folder, "folders") for folder in folders]
+    paths = [as_run(folder, "folders") for folder in folders]
     name = ", ".join(map(str, paths)) or "the network that comes with twinrank"
     if threads is not None:
         require_threads(threads)

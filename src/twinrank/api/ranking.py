@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from twinrank.api.runs import Run
-from twinrank.api.values import as_path
+from twinrank.api.values import as_path, as_run
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.next_pairs import NextPairs
 from twinrank.evaluation.next_pairs import next_pairs as library_next_pairs
-from twinrank.runs import fitted_run
 from twinrank.workflows.rank import ScoredImages, score_images
 
 __all__ = ["next_pairs", "rank"]
@@ -52,7 +50,7 @@ def rank(
         images = as_path(images, "images")
     if judgements is not None and not isinstance(judgements, Judgements):
         judgements = as_path(judgements, "judgements")
-    return score_images([fitted_run(Path(each)) for each in several], images, judgements, seed=seed)
+    return score_images([as_run(each, "run") for each in several], images, judgements, seed=seed)
 
 
 def next_pairs(

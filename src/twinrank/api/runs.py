@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from twinrank.api.predictor import PairPredictor, load_predictor
-from twinrank.api.values import as_path, changed, plain, source
+from twinrank.api.values import as_path, as_run, changed, plain, source
 from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
@@ -18,7 +18,7 @@ from twinrank.evaluation.metrics_record import MetricsRecord
 from twinrank.inference.evaluate import evaluate as library_evaluate
 from twinrank.models.names import folder_name
 from twinrank.models.registry import entry
-from twinrank.runs import RunFolder, fitted_run
+from twinrank.runs import RunFolder
 from twinrank.training import train as library
 from twinrank.training.hooks import Hooks
 from twinrank.workflows.distill import distill
@@ -54,7 +54,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = fitted_run(as_path(path, "path"))
+        self.path = as_run(path, "path")
         self._folder = RunFolder(self.path)
         self._folder.read_config()
 
@@ -163,7 +163,7 @@ def train(
         folder = library.train(spec, *files, stated=stated, log_to=log_to, hooks=hooks, context=context)
     else:
         several = [teacher] if isinstance(teacher, str | os.PathLike) else teacher
-        teachers = [as_path(each, "teacher") for each in several]
+        teachers = [as_run(each, "teacher") for each in several]
         folder = distill(teachers, spec, *files, log_to=log_to, hooks=hooks, context=context)
     return Run(folder.path)
 
@@ -200,7 +200,7 @@ def resume(
     chooses = None if val is None else as_pairs(val, "val")
     where = None if images is None else as_path(images, "images")
     files = {"train": fitted, "val": chooses, "images": where}
-    return Run(library.resume(as_path(run, "run"), **files, epochs=epochs, hooks=hooks).path)
+    return Run(library.resume(as_run(run, "run"), **files, epochs=epochs, hooks=hooks).path)
 
 
 def evaluate(
@@ -241,7 +241,7 @@ def evaluate(
     if labels is not None and len(data) != 1:
         raise InputError(f"`labels`: labels are of one file, but {len(data)} are given; evaluate them one by one")
     files = [Path(each) if isinstance(each, str | os.PathLike) else as_pairs(each, labels=labels) for each in data]
-    folder, csv = RunFolder(as_path(run, "run")), None if labels is None else Path(labels)
+    folder, csv = RunFolder(as_run(run, "run")), None if labels is None else Path(labels)
     results = library_evaluate(folder, files, csv, source(images, columns, resize))
     return cast(dict[str, MetricsRecord], results)
 

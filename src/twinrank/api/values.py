@@ -13,6 +13,7 @@ from twinrank.core.values import with_values
 from twinrank.data.images.reading import Reading
 from twinrank.data.source import Source
 from twinrank.errors import InputError
+from twinrank.runs import fitted_run
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -55,6 +56,19 @@ def as_path(value: Any, parameter: str) -> Path:
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"`{parameter}` is {value!r}; give a path")
     return Path(text)
+
+
+def as_run(value: Any, parameter: str) -> Path:
+    """A run folder that a caller gave, or one of :func:`twinrank.fit`, which stands for the model in it.
+
+    Args:
+        value: Text or path.
+        parameter: Parameter name, for the message.
+
+    Raises:
+        InputError: As :func:`as_path`.
+    """
+    return fitted_run(as_path(value, parameter))
 
 
 def source(
