@@ -57,7 +57,7 @@ clean:  ## remove what the targets above have made
 
 .venv/installed: pyproject.toml constraints/cpu.txt | .venv/bin/python
 	@echo "installing into .venv, which takes about a minute"
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[fast]'
 	touch $@
 
 .venv/installed-photos: .venv/installed

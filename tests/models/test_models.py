@@ -18,7 +18,7 @@ from twinrank.models.names import FUSIONS
 from twinrank.models.profile import multiply_adds, parameters
 from twinrank.models.registry import create_model, entries, entry
 from twinrank.models.siamese import SiameseNet, probability
-from twinrank.models.towers.tower import Convolution
+from twinrank.models.towers.convolution import Convolution
 from twinrank.models.weights import load_weights, save_weights
 
 NAMES = [each.name for each in entries()]

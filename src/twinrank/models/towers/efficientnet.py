@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from twinrank.models.attention import SqueezeExcitation
-from twinrank.models.towers.tower import Backbone, Convolution
+from twinrank.models.towers.convolution import Convolution
+from twinrank.models.towers.tower import Backbone
 
 STAGES = (
     # expansion, channels, blocks, stride, kernel

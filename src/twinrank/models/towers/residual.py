@@ -1,14 +1,17 @@
 """Residual backbones for small images (He et al. 2016, Deep residual learning, arXiv:1512.03385)."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from twinrank.models.attention import stage_attention
+from twinrank.models.kernels.norms import fusable, norm_relu, sum_relu
 from twinrank.models.names import AttentionName
-from twinrank.models.towers.tower import Backbone, Convolution
+from twinrank.models.towers.convolution import Convolution
+from twinrank.models.towers.tower import Backbone
 
 _EXPANSION = 4
 
@@ -26,6 +29,22 @@ class AveragePool(nn.AvgPool2d):
             return super().forward(input)
         squares = input.permute(0, 2, 3, 1).unflatten(2, (-1, side)).unflatten(1, (-1, side))
         return squares.mean((2, 4)).permute(0, 3, 1, 2)
+
+
+class Layers(nn.Sequential):
+    """Layers, one after the other. In training a norm and the ReLU after it are one operation where they can be."""
+
+    def forward(self, input: torch.Tensor, end: int | None = None) -> torch.Tensor:
+        """A map (N, C, H, W) through the layers, or through those before a place."""
+        layers, fused = [*self][:end], False
+        for layer, following in zip_longest(layers, layers[1:]):
+            if fused:
+                # The ReLU is done.
+                fused = False
+                continue
+            fused = isinstance(following, nn.ReLU) and fusable([input], [layer])
+            input = norm_relu(input, layer) if fused else layer(input)  # pyright: ignore[reportArgumentType]
+        return input
 
 
 class ResidualBlock(nn.Module):
@@ -52,17 +71,21 @@ class ResidualBlock(nn.Module):
         for inputs, outputs, kernel, step in shapes:
             layers += [Convolution(inputs, outputs, kernel, step), nn.BatchNorm2d(outputs)]
             layers.append(nn.ReLU())
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = Layers(*layers[:-1])
         shortcut: list[nn.Module] = []
         if stride > 1:
             shortcut.append(AveragePool(stride, ceil_mode=True, count_include_pad=False))
         if stride > 1 or in_channels != out_channels:
             shortcut += [Convolution(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels)]
-        self.shortcut = nn.Sequential(*shortcut)
+        self.shortcut = Layers(*shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
-        return functional.relu(self.layers(x) + self.shortcut(x))
+        changed, kept = self.layers(x, -1), self.shortcut(x, -1)
+        norm, norm_kept = self.layers[-1], self.shortcut[-1] if len(self.shortcut) else None
+        if fusable([changed, kept], [norm] if norm_kept is None else [norm, norm_kept]):
+            return sum_relu(changed, norm, kept, norm_kept)  # pyright: ignore[reportArgumentType]
+        return functional.relu(norm(changed) + (kept if norm_kept is None else norm_kept(kept)))
 
 
 class ResidualBackbone(Backbone):
@@ -100,6 +123,6 @@ class ResidualBackbone(Backbone):
             for block in range(count):
                 blocks.append(ResidualBlock(channels, width, 2 if number and not block else 1, bottleneck))
                 channels = width
-            stages.append(nn.Sequential(*blocks, *stage_attention(attention, width)))
+            stages.append(Layers(*blocks, *stage_attention(attention, width)))
             blocks = []
         super().__init__(stages, widths if every_stage else widths[-1:], every_stage)

@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from twinrank.core.pixels import in_parts
@@ -90,29 +89,6 @@ def modules_before(module: nn.Module, last: nn.Module) -> Iterator[nn.Module]:
             yield from modules_before(child, last)
             return
         yield child
-
-
-class Convolution(nn.Conv2d):
-    """A convolution without bias whose padding keeps the size, but for the stride.
-
-    Where a map is one pixel wide, a stride does nothing, and is left out. Else oneDNN (3.12, in bfloat16) would not
-    write the gradient of kernel parts that meet padding alone, and leave what was in memory.
-
-    Args:
-        in_channels: Channels of the map.
-        out_channels: Channels of the new map.
-        kernel: Side of the kernel, odd.
-        stride: Stride along both axes.
-        groups: Groups of channels that are convolved apart.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
-        stride = [1 if side == 1 else step for side, step in zip(input.shape[2:], self.stride, strict=True)]
-        return functional.conv2d(input, self.weight, self.bias, stride, self.padding, groups=self.groups)  # pyright: ignore[reportArgumentType]
 
 
 class Tower(nn.Module):
