@@ -152,14 +152,14 @@ NOT_RUN = {
         "python3 -m venv .venv",
         "source .venv/bin/activate",
         "python3 -m venv .venv && source .venv/bin/activate",
-        "pip install -c constraints/cpu.txt -e .",
+        "pip install -c constraints/cpu.txt -e '.[fast]'",
         "pip install -c constraints/cpu.txt -e '.[backbones,serve]'",
         "pip install -e '.[backbones]'",
         "pip install -e '.[serve]'",
         "pip install 'twinrank[onnx]'",
         "pip install 'twinrank[ray]'",
     ],
-    "downloads a model; a tiny one of its kind is trained in models/test_pretrained.py": [
+    "downloads a model; a tiny one of its kind is built in models/test_pretrained.py": [
         "twinrank train hf:facebook/dinov2-small --train votes.csv --val more_votes.csv --images photos"
     ],
     "trains for an hour or more; workflows/test_recipe.py reads these recipes, and a small one runs": [

@@ -116,7 +116,8 @@ def test_following_gives_each_epoch_once_and_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_watching_a_finished_run_shows_it_and_ends(benchmark_folder: Path, tmp_path: Path, terminal: bool) -> None:
-    config, files = TrainConfig(epochs=2, batch_size=16, lr=1e-2), (benchmark_folder / "val.npz", benchmark_folder / "train.npz")
+    config = TrainConfig(epochs=2, batch_size=16, lr=1e-2)
+    files = benchmark_folder / "val.npz", benchmark_folder / "train.npz"
     run = begin(RunSpec("order_net", config, {"width": 4}), *files, tmp_path / "run", context=Context(threads=1))
     out = io.StringIO()
     watch(run.path, Console(file=out, force_terminal=terminal, width=100, soft_wrap=True), 0.01)
