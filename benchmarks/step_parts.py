@@ -13,7 +13,7 @@ import numpy as np
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.order_step import PAIRS, order_step
-from twinrank.core.device import prepare_cpu
+from twinrank.core.device import prepare_cpu, processor_has
 from twinrank.core.machine import available_threads
 
 SHOWN = 15
@@ -24,8 +24,8 @@ def processor() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    amx = any("amx_bf16" in line for line in lines if line.startswith("flags"))
-    return f"{names[0] if names else platform.processor()}, {'with' if amx else 'without'} AMX"
+    amx = "with" if processor_has("amx_bf16") else "without"
+    return f"{names[0] if names else platform.processor()}, {amx} AMX"
 
 
 def main() -> None:

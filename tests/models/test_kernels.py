@@ -24,7 +24,7 @@ def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """torch's operations alone."""
     with monkeypatch.context() as patch:
         patch.setattr(norms, "_kernels", lambda: None)
-        patch.setattr(convolution, "_multiplies_tiles", lambda: False)
+        patch.setattr(convolution, "processor_has", lambda name: False)
         yield
 
 
@@ -127,7 +127,7 @@ def test_a_network_learns_the_same_with_and_without_them(request: pytest.Fixture
 
 @pytest.mark.parametrize(("side", "stride"), [(4, 1), (7, 2), (13, 2), (3, 1), (1, 1)])
 def test_the_gradient_of_a_kernel_is_that_of_patches(side: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "_multiplies_tiles", lambda: True)
+    monkeypatch.setattr(convolution, "processor_has", lambda name: True)
     layer = Convolution(8, 12, 3, stride)
     x = drawn((5, 8, side, side), 1)
     with torch.autocast("cpu", torch.bfloat16):

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from functools import cache
 
 import numpy as np
 import torch
@@ -109,5 +110,10 @@ def make_deterministic() -> None:
 def _computes_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return device.type == "cpu" and (processor_has("avx512_bf16") or processor_has("amx_bf16"))
+
+
+@cache
+def processor_has(name: str) -> bool:
+    """Whether the processor has a set of instructions, by torch's name, such as ``amx_bf16``."""
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get(name))

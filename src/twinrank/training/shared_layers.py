@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from twinrank.errors import InputError
+from twinrank.models.kernels.norms import track
 from twinrank.models.towers.efficientnet import DropPath
 from twinrank.training.ranks import Ranks
 
@@ -53,13 +54,7 @@ class _Normalised(torch.autograd.Function):
         mean, square = ranks.summed(share * torch.stack([mean, variance + mean.square()]))
         variance = (square - mean.square()).clamp_min(0)
         count = x.numel() // x.shape[1] / share
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        assert layer.momentum is not None
-        assert layer.num_batches_tracked is not None
-        layer.running_mean.lerp_(mean.float(), layer.momentum)
-        layer.running_var.lerp_((variance * (count / (count - 1))).float(), layer.momentum)
-        layer.num_batches_tracked += 1
+        track(layer, mean, variance, count)
         deviation = (variance + layer.eps).rsqrt().float()
         ctx.save_for_backward(x, weight, mean.float(), deviation)
         ctx.ranks, ctx.share, ctx.eps = ranks, share, layer.eps

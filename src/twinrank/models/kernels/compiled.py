@@ -97,6 +97,12 @@ def _rectified(number: Any) -> Any:
     return np.float32(0) if number <= np.float32(0) else number
 
 
+@numba.njit(inline="always")
+def _passed(gradient: Any, y: Any) -> Any:
+    """The gradient that a ReLU with the output y passes on, float32."""
+    return _wide(gradient) if y != 0 else np.float32(0)
+
+
 @_Kernel
 def moments(x: np.ndarray, sums: np.ndarray) -> None:
     """Sums of a map and of its squares.
@@ -155,7 +161,7 @@ def gradient_sums(x: np.ndarray, y: np.ndarray, gradient: np.ndarray, sums: np.n
         own[:] = 0
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                value = _wide(gradient[row, channel]) if y[row, channel] != 0 else np.float32(0)
+                value = _passed(gradient[row, channel], y[row, channel])
                 own[0, channel] += value
                 own[1, channel] += value * _wide(x[row, channel])
 
@@ -169,7 +175,7 @@ def gradient_sums_both(x: np.ndarray, z: np.ndarray, y: np.ndarray, gradient: np
         own[:] = 0
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                value = _wide(gradient[row, channel]) if y[row, channel] != 0 else np.float32(0)
+                value = _passed(gradient[row, channel], y[row, channel])
                 own[0, channel] += value
                 own[1, channel] += value * _wide(x[row, channel])
                 own[2, channel] += value * _wide(z[row, channel])
@@ -190,7 +196,7 @@ def gradient(x: np.ndarray, y: np.ndarray, gradient: np.ndarray, linear: np.ndar
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                value = _wide(gradient[row, channel]) if y[row, channel] != 0 else np.float32(0)
+                value = _passed(gradient[row, channel], y[row, channel])
                 along = value * linear[0, channel] + _wide(x[row, channel]) * linear[1, channel]
                 of_x[row, channel] = _narrow(along + linear[2, channel])
 
@@ -210,7 +216,7 @@ def gradient_both(
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                value = _wide(gradient[row, channel]) if y[row, channel] != 0 else np.float32(0)
+                value = _passed(gradient[row, channel], y[row, channel])
                 along = value * linear[0, channel] + _wide(x[row, channel]) * linear[1, channel]
                 of_x[row, channel] = _narrow(along + linear[2, channel])
                 along = value * linear[3, channel] + _wide(z[row, channel]) * linear[4, channel]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
 
 _LAST = torch.channels_last
 
@@ -59,6 +60,24 @@ def sum_relu(x: torch.Tensor, norm: nn.BatchNorm2d, z: torch.Tensor, norm_z: nn.
     return _SumRelu.apply(x, norm.weight, norm.bias, norm, z, weight, bias, norm_z)  # pyright: ignore[reportReturnType]
 
 
+def track(norm: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor, count: float) -> None:
+    """Let a norm keep track of a batch.
+
+    Args:
+        norm: Norm with a running mean and variance.
+        mean: Mean of each channel, float64 (C,).
+        variance: Variance of each channel, without Bessel's correction, float64 (C,).
+        count: Values of a channel in the batch.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.momentum is not None
+    assert norm.num_batches_tracked is not None
+    norm.running_mean.lerp_(mean.float(), norm.momentum)
+    norm.running_var.lerp_((variance * (count / (count - 1))).float(), norm.momentum)
+    norm.num_batches_tracked += 1
+
+
 class _Statistics(NamedTuple):
     """A norm's view of a batch, each float64 (C,), and the number of places."""
 
@@ -86,11 +105,8 @@ def _observed(kernels: Any, x: np.ndarray, norm: nn.BatchNorm2d) -> tuple[_Stati
     count = len(x)
     mean, square = _sums(kernels, kernels.moments, 2, x) / count
     variance = np.maximum(square - mean * mean, 0)
-    if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
-        assert norm.momentum is not None
-        norm.running_mean.lerp_(_float(mean), norm.momentum)
-        norm.running_var.lerp_(_float(variance * (count / (count - 1))), norm.momentum)
-        norm.num_batches_tracked += 1
+    if norm.track_running_stats:
+        track(norm, torch.from_numpy(mean), torch.from_numpy(variance), count)
     inverse = 1 / np.sqrt(variance + norm.eps)
     slope = norm.weight.detach().numpy() * inverse
     return _Statistics(mean, inverse, slope, count), norm.bias.detach().numpy() - mean * slope

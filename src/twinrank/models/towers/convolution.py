@@ -1,12 +1,13 @@
 """The convolution of the towers."""
 
-from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from twinrank.core.device import processor_has
 
 _PATCHED_KERNEL = 3
 _SMALL, _SMALL_STRIDED = 16, 49
@@ -51,14 +52,8 @@ class Convolution(nn.Conv2d):
             and self.kernel_size == (_PATCHED_KERNEL, _PATCHED_KERNEL)
             and self.groups == 1
             and places <= (_SMALL if max(stride) == 1 else _SMALL_STRIDED)
-            and _multiplies_tiles()
+            and processor_has("amx_bf16")
         )
-
-
-@cache
-def _multiplies_tiles() -> bool:
-    """Whether the processor multiplies bfloat16 matrices by AMX."""
-    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 
 
 class _Patched(torch.autograd.Function):
