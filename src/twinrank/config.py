@@ -236,7 +236,7 @@ class TrainConfig:
     """Part of the tower that training keeps as it is: none, all stages of the backbone but the last (stages), or all of
     the tower. Features of a frozen tower are computed once, and cached."""
     precision: Precision = "auto"
-    """Arithmetic of the tower. auto is bfloat16 where the processor computes in it, else float32. float16 scales
+    """Arithmetic of the tower. auto is bfloat16 where the processor is faster in it, else float32. float16 scales
     gradients, and needs CUDA."""
     compile: bool = False
     """Whether torch.compile compiles the tower, which needs a C++ compiler."""

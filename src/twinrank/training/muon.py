@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from twinrank.core.device import arithmetic
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration: steepest at 0, so singular values end between 0.7 and 1.2 and not at 1."""
 _ITERATIONS = 5
@@ -95,10 +97,11 @@ def orthogonalised(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     for place, each in enumerate(wide):
         sizes.setdefault(len(each), []).append(place)
     found: dict[int, torch.Tensor] = {}
+    fast = torch.bfloat16 if arithmetic(matrices[0].device, "auto") == "bfloat16" else torch.float32
     for places in sizes.values():
         factors = _polynomial(torch.stack([wide[place] @ wide[place].T for place in places]))
-        for place, factor in zip(places, factors.bfloat16(), strict=True):
-            found[place] = (factor @ wide[place].bfloat16()).float()
+        for place, factor in zip(places, factors.to(fast), strict=True):
+            found[place] = (factor @ wide[place].to(fast)).float()
     return [found[place].T if each.shape[0] > each.shape[1] else found[place] for place, each in enumerate(matrices)]
 
 

@@ -1,9 +1,9 @@
-"""Batch norm and what follows it, over rows of channels in bfloat16, compiled by Numba (Lam et al. 2015, Numba: a
-LLVM-based Python JIT compiler).
+"""Batch norm and what follows it, over rows of channels in bfloat16 or float32, compiled by Numba (Lam et al. 2015,
+Numba: a LLVM-based Python JIT compiler).
 
 A map in channels-last format is a matrix: a row for each place of each image, a column for each channel. NumPy knows no
-bfloat16, so the matrices here are uint16, the bits of bfloat16. Each kernel goes over its matrices once, on all threads
-that torch is set to use. Sums are kept for each :data:`CHUNK` rows, so they do not depend on the number of threads.
+bfloat16, so its matrices are uint16, the bits of bfloat16. Each kernel goes over its matrices once, on all threads that
+torch is set to use. Sums are kept for each :data:`CHUNK` rows, so they do not depend on the number of threads.
 
 The module needs the package ``numba``. torch comes first, so both use one pool of OpenMP threads.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numba import config, prange  # pyright: ignore[reportPrivateImportUsage]
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -29,7 +29,7 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 class _Kernel:
-    """A kernel that is compiled for the types of its first call, and kept on disk where that is possible.
+    """A kernel that is compiled for the types of its arguments, and kept on disk where that is possible.
 
     One thread gets code of its own. That of several would keep the others busy with waiting.
     """
@@ -78,17 +78,36 @@ _as_float = _reinterpreted(types.uint32, types.float32)
 _as_bits = _reinterpreted(types.float32, types.uint32)
 
 
-@numba.njit(inline="always")
-def _wide(bits: Any) -> Any:
-    """bfloat16 as float32."""
-    return _as_float(np.uint32(bits) << np.uint32(16))
+def _wide(value: Any) -> Any:
+    """A number of a map as float32."""
 
 
-@numba.njit(inline="always")
-def _narrow(number: Any) -> Any:
-    """float32 as bfloat16, rounded to nearest, ties to even."""
-    bits = _as_bits(np.float32(number))
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+def _put(y: Any, row: Any, channel: Any, number: Any) -> None:
+    """Write float32 into a map; bfloat16 is rounded to nearest, ties to even."""
+
+
+@overload(_wide, inline="always")
+def _wide_of(value: Any) -> Any:
+    def widened(value: Any) -> Any:
+        return _as_float(np.uint32(value) << np.uint32(16))
+
+    def same(value: Any) -> Any:
+        return value
+
+    return widened if value == types.uint16 else same
+
+
+@overload(_put, inline="always")
+def _put_into(y: Any, row: Any, channel: Any, number: Any) -> Any:
+    def rounded(y: Any, row: Any, channel: Any, number: Any) -> None:
+        bits = _as_bits(np.float32(number))
+        bits += np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+        y[row, channel] = np.uint16(bits >> np.uint32(16))
+
+    def exact(y: Any, row: Any, channel: Any, number: Any) -> None:
+        y[row, channel] = number
+
+    return rounded if y.dtype == types.uint16 else exact
 
 
 @numba.njit(inline="always")
@@ -129,7 +148,7 @@ def scale(x: np.ndarray, slope: np.ndarray, offset: np.ndarray, y: np.ndarray) -
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                y[row, channel] = _narrow(_rectified(_wide(x[row, channel]) * slope[channel] + offset[channel]))
+                _put(y, row, channel, _rectified(_wide(x[row, channel]) * slope[channel] + offset[channel]))
 
 
 @_Kernel
@@ -142,7 +161,7 @@ def scale_both(
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
                 value = _wide(x[row, channel]) * slope[channel] + _wide(z[row, channel]) * slope_z[channel]
-                y[row, channel] = _narrow(_rectified(value + offset[channel]))
+                _put(y, row, channel, _rectified(value + offset[channel]))
 
 
 @_Kernel
@@ -198,7 +217,7 @@ def gradient(x: np.ndarray, y: np.ndarray, gradient: np.ndarray, linear: np.ndar
             for channel in range(channels):
                 value = _passed(gradient[row, channel], y[row, channel])
                 along = value * linear[0, channel] + _wide(x[row, channel]) * linear[1, channel]
-                of_x[row, channel] = _narrow(along + linear[2, channel])
+                _put(of_x, row, channel, along + linear[2, channel])
 
 
 @_Kernel
@@ -218,6 +237,6 @@ def gradient_both(
             for channel in range(channels):
                 value = _passed(gradient[row, channel], y[row, channel])
                 along = value * linear[0, channel] + _wide(x[row, channel]) * linear[1, channel]
-                of_x[row, channel] = _narrow(along + linear[2, channel])
+                _put(of_x, row, channel, along + linear[2, channel])
                 along = value * linear[3, channel] + _wide(z[row, channel]) * linear[4, channel]
-                of_z[row, channel] = _narrow(along + linear[5, channel])
+                _put(of_z, row, channel, along + linear[5, channel])

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _LAST = torch.channels_last
+_DTYPES = torch.bfloat16, torch.float32
 
 
 @cache
@@ -38,7 +39,8 @@ def fusable(maps: Sequence[torch.Tensor], norms: Sequence[nn.Module]) -> bool:
         norms: Norms of these maps.
     """
     return (
-        all(x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.numel() > x.shape[1] for x in maps)
+        all(x.dtype in _DTYPES and x.device.type == "cpu" and x.numel() > x.shape[1] for x in maps)
+        and len({x.dtype for x in maps}) == 1
         and all(type(norm) is nn.BatchNorm2d and _usual(norm) for norm in norms)
         and _kernels() is not None
     )
@@ -88,8 +90,9 @@ class _Statistics(NamedTuple):
 
 
 def _rows(x: torch.Tensor) -> np.ndarray:
-    """A map (N, C, H, W) as a matrix (N H W, C) of the bits of bfloat16, which shares its memory if it can."""
-    return x.contiguous(memory_format=_LAST).permute(0, 2, 3, 1).flatten(0, 2).view(torch.uint16).numpy()
+    """A map (N, C, H, W) as a matrix (N H W, C) that shares its memory if it can: float32, or the bits of bfloat16."""
+    rows = x.contiguous(memory_format=_LAST).permute(0, 2, 3, 1).flatten(0, 2)
+    return (rows.view(torch.uint16) if x.dtype == torch.bfloat16 else rows).numpy()
 
 
 def _sums(kernels: Any, kernel: Any, number: int, *maps: np.ndarray) -> np.ndarray:
