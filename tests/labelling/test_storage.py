@@ -394,3 +394,36 @@ def test_images_are_shown_by_any_browser(tmp_path: Path) -> None:
     assert pictures[0] is not before
     plain = (tmp_path / "red.webp").read_bytes()
     assert for_browser(plain) == (plain, "image/webp")
+
+
+def test_other_images_under_the_same_names_are_noticed(
+    place: Place, tmp_path: Path, called: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinrank.labelling.server.run", lambda *_: None)
+    folder, names = tmp_path / "photos", NAMES[:5]
+    folder.mkdir()
+    for number, name in enumerate(names):
+        Image.new("L", (8, 8), 10 * number).save(folder / name)
+    store = LabelStore(place, "Older?")
+    session = Session(store, names, Scoring(np.zeros(5), np.zeros(5, bool)))
+    client = TestClient(make_app(session, [folder / name for name in names]), base_url="http://localhost")
+    for left, right in ((0, 1), (2, 3)):
+        row = store.show(names[left], names[right], "to cover", "Ada")
+        store.answer(row.id, "Ada", "left")
+    for number in (0, 1, 2, 3, 3, 4):
+        assert client.get(f"/images/{number}").status_code == 200
+    store.close()
+    command = ("label", str(folder), "--out", str(place), "--port", "0")
+    assert "note" not in called(*command, cwd=tmp_path).stdout
+    # One that was judged, and one that was not.
+    for name in (names[1], names[4]):
+        Image.new("L", (8, 8), 99).save(folder / name)
+    done = called(*command, cwd=tmp_path)
+    assert done.returncode == 0
+    line = f"note: 1 of 4 judged images is not the file in {folder} that was judged ('01.png'); their judgements count"
+    assert line in done.stdout
+    for name in names[2:4]:
+        Image.new("L", (8, 8), 99).save(folder / name)
+    done = called(*command, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "3 of 4 judged images are not the file in" in done.stderr

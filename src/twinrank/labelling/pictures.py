@@ -1,7 +1,8 @@
 """The images of a page to judge on, as browsers show them; those that had to be converted are kept for a while."""
 
+import hashlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -18,10 +19,18 @@ class Pictures:
     Args:
         files: Image files.
         most: Bytes of converted images that are kept. One larger image is kept alone.
+        keep_digest: Keeps the SHA-256 of the file of an image, by number, and tells whether it could. It is called
+            until it could.
     """
 
-    def __init__(self, files: Sequence[Path], most: int = _MOST) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        most: int = _MOST,
+        keep_digest: Callable[[int, str], bool] = lambda number, sha256: True,
+    ) -> None:
         self._files, self._most = files, most
+        self._keep_digest, self._digested = keep_digest, set[int]()
         self._kept = OrderedDict[int, tuple[bytes, str]]()
         self._bytes = 0
         self._lock, self._locks = Lock(), defaultdict[int, Lock](Lock)
@@ -45,6 +54,8 @@ class Pictures:
                     return self._kept[number]
             plain = read_bytes(self._files[number])
             shown = for_browser(plain)
+            if number not in self._digested and self._keep_digest(number, hashlib.sha256(plain).hexdigest()):
+                self._digested.add(number)
             if shown[0] is not plain:
                 self._keep(number, shown)
             return shown

@@ -48,7 +48,7 @@ def make_app(session: Session, files: Sequence[Path], only_loopback: bool = True
         only_loopback: Whether requests for other host names are refused, as those of a hostile web page would be.
     """
     app = FastAPI(title="twinrank label", docs_url=None, redoc_url=None, openapi_url=None)
-    page, pictures = label_page(session.store.question), Pictures(files)
+    page, pictures = label_page(session.store.question), Pictures(files, keep_digest=session.keep_digest)
 
     app.add_middleware(Guard, largest=_LARGEST, only_loopback=only_loopback, seconds=REQUEST_SECONDS)
     app.add_exception_handler(InputError, _refused)

@@ -10,6 +10,7 @@ from twinrank.core.messages import counted
 from twinrank.errors import InputError
 from twinrank.evaluation.estimates import Estimate
 from twinrank.labelling.choice import Choice, Shares
+from twinrank.labelling.databases import Unreachable
 from twinrank.labelling.standings import Fit, Standings, as_comparisons, standings, verdict
 from twinrank.labelling.storage import LabelStore, Outcome, Shown
 
@@ -63,6 +64,14 @@ class Session:
             # A long fit is given up: it writes nothing.
             self._thread.join(2)
         self.store.close()
+
+    def keep_digest(self, number: int, sha256: str) -> bool:
+        """Note the SHA-256 of the file of an image that is shown; gives whether the database took it."""
+        try:
+            self.store.keep_digest(self.names[number], sha256)
+        except Unreachable:
+            return False
+        return True
 
     def next(self, rater: str, count: int = 1) -> list[dict[str, Any]]:
         """The next pairs of a rater. The same ones come until they are answered.

@@ -38,6 +38,9 @@ _JUDGEMENTS = sa.Table(
     sa.Column("undone", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
+_IMAGES = sa.Table(
+    "images", _METADATA, sa.Column("name", sa.Text, primary_key=True), sa.Column("sha256", sa.Text, nullable=False)
+)
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,23 @@ class LabelStore:
             before = _shown(row)
             again = _insert(database, before.left, before.right, before.drawn, rater)
         return replace(before, undone=True), again
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the file of each image, by name, as it was when it was first shown."""
+        with self._writing() as database:
+            return {row.name: row.sha256 for row in database.execute(sa.select(_IMAGES))}
+
+    def keep_digest(self, name: str, sha256: str) -> None:
+        """Note the file of an image whose name has no digest yet.
+
+        Args:
+            name: Name of the image.
+            sha256: SHA-256 of its file, in hexadecimal.
+        """
+        missing = ~sa.exists().where(_IMAGES.c.name == name)
+        row = sa.select(sa.literal(name), sa.literal(sha256)).where(missing)
+        with self._writing() as database:
+            database.execute(sa.insert(_IMAGES).from_select(["name", "sha256"], row))
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.extras import needed
-from twinrank.core.files import require_ending, write_text
+from twinrank.core.files import require_ending, sha256, write_text
 from twinrank.core.messages import counted, first_few, quoted
 from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
 from twinrank.data.formats.votes.write import as_csv
@@ -127,7 +127,7 @@ def label(
     with bound(host, port) as listening, alone(place):
         scoring = Scoring.of(images, len(files), runs, resize, context)
         store = LabelStore(place, question)
-        notes += _of_this_folder(store, names, images)
+        notes += _of_this_folder(store, dict(zip(names, files, strict=True)), images)
         session = Session(store, names, scoring, shares)
         name = store.name
         context.say(f"{name}: {counted(len(files), 'image', 'images')}, question: {store.question}")
@@ -206,14 +206,23 @@ def _usable(files: list[Path], names: list[str], folder: Path, context: Context)
     return [f"other commands refuse {count}: {kinds}; fit reads them with --range or --page"]
 
 
-def _of_this_folder(store: "LabelStore", names: Sequence[str], folder: Path) -> list[str]:
-    """Refuse a database that is about another folder. A few images that are gone are a note."""
+def _of_this_folder(store: "LabelStore", files: dict[str, Path], folder: Path) -> list[str]:
+    """Refuse a database that is about other images. A few images that are gone, or are others now, are a note."""
     judged = sorted({name for row in store.rows() if row.counts for name in (row.left, row.right)})
-    here = {*names}
-    gone = [name for name in judged if name not in here]
-    line = f"{len(gone):,} of {counted(len(judged), 'judged image', 'judged images')}"
-    line += f" {'is' if len(gone) == 1 else 'are'} not in {folder} ({first_few([*map(quoted, gone)])})"
-    if 2 * len(gone) > len(judged):
-        store.close()
-        raise InputError(f"{store.name}: {line}; choose another `out`, or give the folder that was judged")
-    return [f"{line}; their judgements are kept, and do not count here"] if gone else []
+    known = store.digests()
+    gone = [name for name in judged if name not in files]
+    changed = [name for name in judged if name in files and name in known and sha256(files[name]) != known[name]]
+    notes = []
+    for names, what, counts in (
+        (gone, f"not in {folder}", "are kept, and do not count here"),
+        (changed, f"not the file in {folder} that was judged", "count for the new files"),
+    ):
+        if not names:
+            continue
+        line = f"{len(names):,} of {counted(len(judged), 'judged image', 'judged images')}"
+        line += f" {'is' if len(names) == 1 else 'are'} {what} ({first_few([*map(quoted, names)])})"
+        if 2 * len(names) > len(judged):
+            store.close()
+            raise InputError(f"{store.name}: {line}; choose another `out`, or give the folder that was judged")
+        notes.append(f"{line}; their judgements {counts}")
+    return notes
