@@ -10,9 +10,10 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.extras import needed
-from twinrank.core.files import require_ending, sha256, write_text
+from twinrank.core.files import require_ending, write_text
 from twinrank.core.messages import counted, first_few, quoted
 from twinrank.data.formats.votes.database import COLUMNS, is_database, read_database
+from twinrank.data.formats.votes.files import changed_images
 from twinrank.data.formats.votes.write import as_csv
 from twinrank.data.images.decode import OTHER_ENDINGS
 from twinrank.data.images.defects import refusal
@@ -209,20 +210,15 @@ def _usable(files: list[Path], names: list[str], folder: Path, context: Context)
 def _of_this_folder(store: "LabelStore", files: dict[str, Path], folder: Path) -> list[str]:
     """Refuse a database that is about other images. A few images that are gone, or are others now, are a note."""
     judged = sorted({name for row in store.rows() if row.counts for name in (row.left, row.right)})
-    known = store.digests()
     gone = [name for name in judged if name not in files]
-    changed = [name for name in judged if name in files and name in known and sha256(files[name]) != known[name]]
-    notes = []
-    for names, what, counts in (
-        (gone, f"not in {folder}", "are kept, and do not count here"),
-        (changed, f"not the file in {folder} that was judged", "count for the new files"),
-    ):
-        if not names:
-            continue
-        line = f"{len(names):,} of {counted(len(judged), 'judged image', 'judged images')}"
-        line += f" {'is' if len(names) == 1 else 'are'} {what} ({first_few([*map(quoted, names)])})"
-        if 2 * len(names) > len(judged):
-            store.close()
+    line = f"{len(gone):,} of {counted(len(judged), 'judged image', 'judged images')}"
+    line += f" {'is' if len(gone) == 1 else 'are'} not in {folder} ({first_few([*map(quoted, gone)])})"
+    try:
+        if 2 * len(gone) > len(judged):
             raise InputError(f"{store.name}: {line}; choose another `out`, or give the folder that was judged")
-        notes.append(f"{line}; their judgements {counts}")
-    return notes
+        changed = changed_images({name: files[name] for name in judged if name in files}, store.digests(), store.name)
+    except InputError:
+        store.close()
+        raise
+    notes = [f"{line}; their judgements are kept, and do not count here"] if gone else []
+    return [*notes, changed] if changed else notes

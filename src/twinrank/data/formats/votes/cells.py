@@ -39,6 +39,7 @@ class Cells:
         notes: What the line about the content should also say.
         comma: Whether numbers may have a decimal comma.
         question: Question that people answered, where the format has it.
+        digests: SHA-256 of the file of each image that was judged, by name, where the format has them.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Cells:
     notes: tuple[str, ...] = ()
     comma: bool = False
     question: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -28,6 +28,8 @@ SELECT id, left_image, right_image,
 FROM judgements WHERE outcome IN ('left', 'right', 'tie') AND undone = 0 ORDER BY id
 """
 """Query (SQL) of the number of each judgement, and of its :data:`COLUMNS`."""
+DIGESTS = "SELECT name, sha256 FROM images"
+"""Query of the digests of the images that were shown."""
 QUESTION = "SELECT value FROM facts WHERE name = 'question'"
 """Query of the question that people answer."""
 
@@ -60,12 +62,15 @@ def read_database(path: Path) -> Cells:
         rows = database.execute(JUDGEMENTS).fetchall()
         known = {"name", "value"} <= _columns(database, "facts")
         question = database.execute(QUESTION).fetchone() if known else None
+        digested = {"name", "sha256"} <= _columns(database, "images")
+        digests = database.execute(DIGESTS).fetchall() if digested else []
     if not rows:
         raise InputError(f"{path}: no judgement in it yet; judge some pairs with twinrank label")
     lines, *columns = zip(*rows, strict=True)
     cells = {name: [*map(as_text, column)] for name, column in zip(COLUMNS, columns, strict=True)}
     asked = None if question is None else one_line(as_text(question[0]))
-    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind=KIND, question=asked)
+    of_images = {as_text(name): as_text(digest) for name, digest in digests}
+    return Cells(path, cells, list(lines), "judgement", roles=_ROLES, kind=KIND, question=asked, digests=of_images)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> set[str]:

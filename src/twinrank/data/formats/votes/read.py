@@ -248,6 +248,7 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         summary=("", "", ""),
         ignored=tuple(name for name in cells.columns if name not in used),
         question=cells.question,
+        digests={normal_name(name): digest for name, digest in cells.digests.items()},
     )
     before, after = map(one_line, _content(table, cells, rows.skipped))
     return replace(table, summary=(before, after, one_line(_reading(table, cells, roles, rows.how))))

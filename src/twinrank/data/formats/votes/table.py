@@ -31,6 +31,7 @@ class VoteTable:
         ignored: Columns that were not read.
         stated: What was stated about columns, see :func:`twinrank.data.formats.votes.read.read_votes`.
         question: Question that people answered, in one line; None where the table does not say.
+        digests: SHA-256 of the file of each image that was judged, by name; empty where the table does not say.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class VoteTable:
     ignored: tuple[str, ...]
     stated: Mapping[str, str] = field(default_factory=dict)
     question: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.left)
