@@ -186,6 +186,11 @@ class TrainConfig:
     level_weight: float = 0.0
     """Weight of the cross-entropy between latent levels and target levels. Target levels of fresh pairs are the classes
     of their digits. Those of a teacher are its latent levels, corrected by the label of the pair."""
+    subclass_weight: float = 0.0
+    """Weight of the cross-entropy of an auxiliary head that predicts the subclass of an image. Fresh pairs alone have
+    subclasses: the digits of a class are divided by how they look before they are corrupted."""
+    subclasses: int = 50
+    """Number of subclasses of each class."""
     easy_share: float = 1.0
     """Share of the pairs with which training begins, those that show most; 1 is all pairs from the start."""
     easy_until: float = 0.5
@@ -260,7 +265,7 @@ class TrainConfig:
         require_range(self, "lr", at_most=MAX_LR)
         for name in (
             *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
-            *("level_weight", "shift", "brightness", "contrast", "saturation", "seed"),
+            *("level_weight", "subclass_weight", "shift", "brightness", "contrast", "saturation", "seed"),
         ):
             require_range(self, name, at_least=0)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
@@ -274,6 +279,7 @@ class TrainConfig:
         require_range(self, "hue", at_least=0, at_most=0.5)
         require_range(self, "crop", at_least=SMALLEST if self.crop else 0, at_most=LARGEST)
         require_range(self, "auxiliary_levels", at_least=2, at_most=1000)
+        require_range(self, "subclasses", at_least=2, at_most=1000)
         require_range(self, "rotate", at_least=0, at_most=180)
         for name in ("randaugment", "cutout", "lines"):
             require_range(self, name, at_least=0, at_most=100)

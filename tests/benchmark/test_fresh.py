@@ -61,6 +61,24 @@ def test_digits_of_a_class_are_equally_likely(digits: Mnist) -> None:
         assert stats.chisquare(counts).pvalue > 1e-3
 
 
+def test_subclasses_divide_each_class_into_digits_that_look_alike(digits: Mnist) -> None:
+    found = FreshPairs(digits).subclasses(4)
+    assert torch.equal(found, FreshPairs(digits).subclasses(4))
+    assert torch.equal(found // 4, torch.from_numpy(digits.train_labels.astype(np.int64)))
+    images = digits.train_images.reshape(len(found), -1) / 255
+    within, whole = 0.0, 0.0
+    for number in found.unique().tolist():
+        own = images[found.numpy() == number]
+        within += ((own - own.mean(0)) ** 2).sum()
+    for digit in range(10):
+        own = images[digits.train_labels == digit]
+        whole += ((own - own.mean(0)) ** 2).sum()
+    by_chance = (len(found) - 40) / (len(found) - 10)
+    assert within / whole < 0.9 * by_chance
+    # More than there are digits of a class.
+    assert torch.equal(FreshPairs(digits).subclasses(1000) // 1000, found // 4)
+
+
 def test_both_sides_are_corrupted_each_in_its_own_way(digits: Mnist) -> None:
     fresh, generator = FreshPairs(digits), torch_generator(4, "pairs")
     xa, xb = fresh.render(torch.zeros(50, 2, dtype=torch.int64), generator)

@@ -82,7 +82,8 @@ def test_batches_that_are_made_at_once_are_those_made_one_by_one(benchmark_folde
 
 
 def test_fresh_batches_that_are_made_at_once_have_the_classes_of_their_digits(digits: Mnist) -> None:
-    batches = FreshBatches(FreshPairs(digits), 70, replace(TINY, batch_size=10), CPU)
+    fresh, config = FreshPairs(digits), replace(TINY, batch_size=10, subclass_weight=1.0, subclasses=4)
+    batches = FreshBatches(fresh, 70, config, CPU)
     batches._at_once = 3
     made = [*batches.epoch(1)]
     assert [len(each.y) for each in made] == [10] * 7
@@ -91,6 +92,8 @@ def test_fresh_batches_that_are_made_at_once_have_the_classes_of_their_digits(di
         assert each.levels is not None
         left, right = each.levels.argmax(2).T
         assert torch.equal(left > right, each.y == 1)
+        assert each.subclasses is not None
+        assert torch.equal(each.subclasses // 4, each.levels.argmax(2))
 
 
 def test_the_benchmark_of_a_gpu_runs_on_any_device(

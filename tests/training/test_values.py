@@ -39,7 +39,14 @@ SWITCHED_ON: dict[str, Any] = {
     [
         {"schedule": "plateau", "crop": 20, "flip": True},
         {"schedule": "one_cycle", "optimizer": "muon", "epochs": 2},
-        {"fresh": True, "level_weight": 1.0, "auxiliary_levels": 10, "epochs": 2},
+        {
+            "fresh": True,
+            "level_weight": 1.0,
+            "auxiliary_levels": 10,
+            "subclass_weight": 0.5,
+            "subclasses": 3,
+            "epochs": 2,
+        },
     ],
     ids=["plateau", "muon", "fresh"],
 )
@@ -74,6 +81,8 @@ def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted:
         InputError, match=r"`level_weight` is 1\.0, but only fresh pairs or a teacher have target levels"
     ):
         fitted("untold", epochs=1, level_weight=1.0)
+    with pytest.raises(InputError, match=r"`subclass_weight` is 0\.5, but only fresh pairs have subclasses"):
+        fitted("undivided", epochs=1, subclass_weight=0.5)
 
 
 def test_accumulation_makes_one_step_of_several_batches(fitted: Callable[..., RunFolder]) -> None:

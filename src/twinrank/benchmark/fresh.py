@@ -97,6 +97,28 @@ class FreshPairs:
         xa, xb = corrupt_batch(digits, self._severity, generator)[:, None].chunk(2)
         return xa, xb
 
+    def subclasses(self, count: int) -> torch.Tensor:
+        """Subclass of each of MNIST's training digits, int64 (60000,), on their device.
+
+        The digits of a class are divided by k-means (Lloyd 1982, doi:10.1109/TIT.1982.1056489) on images of half the
+        size: the same digits get the same subclasses each time.
+
+        Args:
+            count: Number of subclasses of each class, as far as it has so many digits.
+        """
+        # They take a while to load, and most trainings do without.
+        from sklearn.cluster import MiniBatchKMeans
+        from threadpoolctl import threadpool_limits
+
+        small = functional.avg_pool2d(self._images.cpu()[:, None].float() / 255, 2).flatten(1).numpy()
+        found = np.zeros(len(small), np.int64)
+        # The sums of several threads could differ in their last bits.
+        with threadpool_limits(1):
+            for number, digits in enumerate(np.split(self._members.cpu().numpy(), self._counts.cpu().cumsum(0)[:-1])):
+                clusters = MiniBatchKMeans(min(count, len(digits)), random_state=0, n_init=1, batch_size=2048)
+                found[digits] = number * count + clusters.fit_predict(small[digits])
+        return torch.from_numpy(found).to(self.device)
+
     def classes(self, positions: torch.Tensor) -> torch.Tensor:
         """Digits, 0 to 9, at these places, int64 of the same shape."""
         return self._labels.to(positions.device)[positions]
@@ -125,8 +147,10 @@ class FreshBatches:
         device: torch.device,
         part: Callable[[int], slice] | None = None,
     ) -> None:
-        self.targets = Targets(DIGITS)
+        count = DIGITS * config.subclasses if config.subclass_weight else 0
+        self.targets = Targets(DIGITS, subclasses=count)
         """What the labels are: the digits' classes are target levels."""
+        self._subclasses = fresh.subclasses(config.subclasses) if count else None
         self._size = min(config.batch_size, pairs)
         self._steps = pairs // self._size
         self._at_once = 1 if fresh.device.type == "cpu" or part is not None else _AT_ONCE
@@ -145,6 +169,8 @@ class FreshBatches:
             positions, y = self._fresh.draw(batches * self._size, generator)
             levels = functional.one_hot(self._fresh.classes(positions), DIGITS).float().log()
             batch = Batch.of_pairs(*self._fresh.render(positions, generator), y, levels=levels)
+            if self._subclasses is not None:
+                batch = batch._replace(subclasses=self._subclasses[positions])
             if self._part is not None:
                 places = self._part(len(batch.images))
                 batch = batch._replace(images=batch.images[places])

@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[str, ...]] = {
             "distill_weight",
             "distill_temperature",
         ),
-        *("contrastive_weight", "balance_weight", "auxiliary_levels", "level_weight"),
+        *("contrastive_weight", "balance_weight", "auxiliary_levels", "level_weight", "subclass_weight", "subclasses"),
     ),
     "augmentation": (
         *("crop", "flip", "flip_vertical", "swap", "shift", "rotate", "translate", "crop_scale", "randaugment"),

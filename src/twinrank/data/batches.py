@@ -33,12 +33,14 @@ class Targets(NamedTuple):
         raters: Names of those who judged; none where they are unknown.
         ties: Whether a pair was judged equal.
         undecided: Whether a label is 0.5: a tie, or half of the votes.
+        subclasses: Number of subclasses; 0 without.
     """
 
     levels: int = 0
     raters: tuple[str, ...] = ()
     ties: bool = False
     undecided: bool = False
+    subclasses: int = 0
 
 
 class Batch(NamedTuple):
@@ -55,6 +57,7 @@ class Batch(NamedTuple):
         tie: Whether the images were judged equal, bool (B,), or None.
         weight: Weights of the pairs, float32 (B,), 1 on average over all pairs, or None.
         rater: Numbers of those who judged, int64 (B,), or None.
+        subclasses: Subclasses of left and right images, int64 (B, 2), or None.
     """
 
     images: torch.Tensor
@@ -66,6 +69,7 @@ class Batch(NamedTuple):
     tie: torch.Tensor | None = None
     weight: torch.Tensor | None = None
     rater: torch.Tensor | None = None
+    subclasses: torch.Tensor | None = None
 
     @classmethod
     def of_pairs(
@@ -129,6 +133,9 @@ class Batch(NamedTuple):
             y=torch.where(where, 1 - self.y, self.y),
             teacher=None if self.teacher is None else torch.where(where, -self.teacher, self.teacher),
             levels=None if self.levels is None else torch.where(where[:, None, None], self.levels.flip(1), self.levels),
+            subclasses=None
+            if self.subclasses is None
+            else torch.where(where[:, None], self.subclasses.flip(1), self.subclasses),
         )
 
 

@@ -66,6 +66,8 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
         raise InputError(
             f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels"
         )
+    if config.subclass_weight and not config.fresh:
+        raise InputError(f"`subclass_weight` is {config.subclass_weight}, but only fresh pairs have subclasses")
 
 
 def require_val(spec: RunSpec, given: bool, taught: bool) -> None:

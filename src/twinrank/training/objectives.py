@@ -33,7 +33,7 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Pair loss against labels, and on demand a teacher's logits, the latent order term, and target levels.
+    """Pair loss against labels, and on demand a teacher's logits, the latent order term, target levels and subclasses.
 
     The latent order term reads posteriors over latent levels. A network whose comparator is a :class:`LatentOrder` uses
     that. Any other network gets an auxiliary one here, on the averages of its backbone's maps, with a pair loss of its
@@ -58,6 +58,9 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config
         self._ranks = ranks
+        self.subclasses: nn.Linear | None = None
+        if config.subclass_weight:
+            self.subclasses = nn.Linear(model.tower.averages, targets.subclasses)
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None
         modelled = needed(targets, config.rater_bias)
@@ -84,9 +87,27 @@ class Objective(nn.Module):
         embedded = self._ranks.joined(model.embed_batch(batch.images, detached=self.auxiliary is not None))
         sides = batch.left, batch.right
         left, right = (Embedded(*(part.index_select(0, side) for part in embedded)) for side in sides)
-        if not self._levelled:
+        if self._levelled:
+            total, terms = self._levelled_loss(model, left, right, batch)
+        else:
             total, terms = self._pair_loss(model.comparator(left.features, right.features), batch)
-            return Loss(total, {name: term.detach() for name, term in terms.items()})
+        if self.subclasses is not None:
+            assert batch.subclasses is not None
+            averages = torch.cat([left.averages, right.averages])
+            loss = functional.cross_entropy(self.subclasses(averages), batch.subclasses.T.flatten())
+            total = total + self.config.subclass_weight * loss
+            terms |= {"subclass_loss": loss}
+        return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    def end_epoch(self) -> None:
+        """Fit how people judge to the logits of the epoch."""
+        if self.judging is not None:
+            self.judging.refit()
+
+    def _levelled_loss(
+        self, model: SiameseNet, left: Embedded, right: Embedded, batch: Batch
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss and its terms where posteriors over levels have a part in it."""
         if self.auxiliary is None:
             head = model.comparator
             assert isinstance(head, LatentOrder)
@@ -111,12 +132,7 @@ class Objective(nn.Module):
             level_loss = -(torch.cat(inferred) * torch.cat(levels)).sum(1).mean()
             total = total + self.config.level_weight * level_loss
             terms["level_loss"] = level_loss
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
-
-    def end_epoch(self) -> None:
-        """Fit how people judge to the logits of the epoch."""
-        if self.judging is not None:
-            self.judging.refit()
+        return total, terms
 
     def _pair_loss(
         self,
