@@ -27,7 +27,8 @@ class Source:
         columns: What to read, see :func:`twinrank.data.formats.votes.read.read_votes`.
         reading: How image files become pixels.
         resize: Whether images of another size than a network was trained with are brought to that size.
-        recorded: What was read in training. It counts where ``columns`` is empty and a table has these columns.
+        recorded: What was read in training. It counts where ``columns`` does not state the same, see
+            :func:`twinrank.data.formats.votes.read.read_votes`.
         preferred_size: Pixels in height and width where ``reading`` states no size; None is the common size.
         question: Question that people answered, where it is known. It changes nothing about how a table is read.
     """

@@ -63,7 +63,7 @@ class ImageForm:
     def source(self, given: Source | None) -> Source:
         """How tables and folders are read for this predictor: as in training, but for where the images are.
 
-        Columns that were stated in training count where none are stated now, and the table has them.
+        Columns that were stated in training count where the same is not stated now, and the table has them.
         """
         given = replace(given or Source(), recorded=self.columns)
         if self.reading is not None:

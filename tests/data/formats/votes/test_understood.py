@@ -25,7 +25,27 @@ def test_what_was_stated_for_another_table_counts_where_this_one_has_the_columns
     assert (own.left, own.stated, own.rater) == (["a"], {}, ["Ada"])
     assert "training" not in own.understood[1]
     assert read_votes(table, recorded={"rater": ""}).rater is None
-    assert read_votes(table, {"id": "rater"}, {"left": "right", "right": "left"}).left == ["a"]
+
+
+def test_what_is_stated_comes_first_and_leaves_the_rest_as_in_training(tmp_path: Path) -> None:
+    """Outcomes would else be the wrong way round as soon as rows are chosen."""
+    table = tmp_path / "votes.csv"
+    table.write_text("left,right,label,other,worker,batch\na,b,0,1,Ada,1\nb,c,1,1,Ada,2\n")
+    recorded = {"outcome": "label", "left_is": "0", "right_is": "1", "rater": "worker"}
+    chosen = read_votes(table, {"only": "batch=1"}, recorded)
+    assert chosen.y is not None
+    assert chosen.y.tolist() == [1]
+    assert chosen.stated == {**recorded, "only": "batch=1"}
+    assert chosen.understood[1].endswith("; other columns as stated in training")
+    # Another outcome is not spelled as the one in training was.
+    other = read_votes(table, {"outcome": "other"}, recorded)
+    assert other.y is not None
+    assert (other.y.tolist(), other.rater) == ([1, 1], ["Ada", "Ada"])
+    assert read_votes(table, {"outcome": "label", "id": "batch", "group": "worker"}, recorded).rater is None
+    named = read_votes(table, {"left": "left", "right": "right", "outcome": "label"}, recorded)
+    assert named.y is not None
+    assert named.y.tolist() == [0, 1]
+    assert named.stated == {"left": "left", "right": "right", "outcome": "label"}
 
 
 def test_files_are_counted_as_images_not_the_ways_to_write_their_names(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def read_votes(
         columns: What to read: a column for a role, such as ``{"left": "photo_1"}``; an empty text for a role that no
             column has; how outcomes are written, ``left_is``, ``right_is`` and ``tie_is``; or the rows that count,
             ``{"only": "COLUMN=VALUE"}``.
-        recorded: What was stated for another table. It counts where ``columns`` states nothing and this table has these
-            columns.
+        recorded: What was stated for another table. It counts where ``columns`` does not state the same, or the images,
+            and this table has these columns.
 
     Raises:
         InputError: The table cannot be read, or not in one way; or cells are wrong, and the line counts every kind.
@@ -57,14 +57,15 @@ def read_votes(
     with reading(path):
         path.stat()
         cells = _cells(path, columns)
-        as_recorded = {} if columns else known_columns(cells, recorded or {})
+        as_recorded, given = known_columns(cells, recorded or {}, columns), columns
         if as_recorded:
-            columns, cells = as_recorded, _cells(path, as_recorded)
+            columns = as_recorded | given
+            cells = _cells(path, columns)
         cells = chosen_rows(cells, columns)
     table = _votes(cells, find_roles(cells, columns))
     *content, how = table.summary
     if as_recorded:
-        how = f"{how}; columns as stated in training"
+        how = f"{how}; {'other ' if given else ''}columns as stated in training"
     elif cells.kind == KIND and not columns:
         # Its columns are always the same, and nobody can read them otherwise.
         how = ""

@@ -17,6 +17,10 @@ COLUMNS = (
 VALUES = ("left_is", "right_is", "tie_is", "only")
 """What can be stated about values: how an outcome is written, and which rows count."""
 
+_OUTCOME_ROLES = {
+    *("outcome", "winner", "share", "left_votes", "right_votes", "ties", "tie", "left_is", "right_is", "tie_is")
+}
+_GROUP_ROLES = {"group", "left_group", "right_group"}
 _SIDES = (("left", "right"), ("a", "b"), ("1", "2"), ("0", "1"), ("first", "second"), ("l", "r"), ("i", "j"))
 _RESULTS = (("winner", "loser"), ("chosen", "rejected"), ("better", "worse"), ("preferred", "rejected"))
 _NOUNS = (
@@ -154,21 +158,32 @@ def find_roles(cells: Cells, columns: Mapping[str, str]) -> Roles:
     return Roles(used, values, marks)
 
 
-def known_columns(cells: Cells, recorded: Mapping[str, str]) -> dict[str, str]:
-    """What was stated for another table, as far as this one has the columns; nothing if it lacks an image column.
+def known_columns(cells: Cells, recorded: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
+    """What was stated for another table and counts for this one; nothing if this one lacks an image column.
 
-    The rows that count are left out: those of a training are not those of a test.
+    What is stated for this table comes first. Where that names the images, nothing else counts. The rows that count are
+    left out: those of a training are not those of a test.
 
     Args:
         cells: Table.
         recorded: What was stated for the other table, by role.
+        stated: What is stated for this one.
     """
+    if stated.keys() & {"left", "right"}:
+        return {}
     there = {plain(name) for name in cells.columns}
     columns = {role: name for role, name in recorded.items() if role in COLUMNS and plain(name) in {"", *there}}
     if {"left", "right"} & recorded.keys() - columns.keys():
         return {}
     spelled = {role: value for role, value in recorded.items() if role in VALUES and role != "only"}
-    return columns | (spelled if recorded.keys() & {"outcome", "winner"} <= columns.keys() else {})
+    columns |= spelled if recorded.keys() & {"outcome", "winner"} <= columns.keys() else {}
+    replaced = {role for roles in (_OUTCOME_ROLES, _GROUP_ROLES) if stated.keys() & roles for role in roles}
+    taken = {plain(name) for role, name in stated.items() if role in COLUMNS and name}
+    return {
+        role: name
+        for role, name in columns.items()
+        if role not in {*stated, *replaced} and (role in VALUES or plain(name) not in taken)
+    }
 
 
 def _stated(cells: Cells, columns: Mapping[str, str]) -> dict[str, str]:
