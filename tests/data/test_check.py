@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from twinrank.data.check import CheckReport, Finding, check_pairs
 from twinrank.data.images.store import ImageStore
@@ -229,6 +230,18 @@ def test_uniform_images_and_other_shapes_are_not_shared(tmp_path: Path) -> None:
     assert shared(tmp_path, train, val) == []
     left, right = (np.concatenate([images, images], axis=2) for images in train[:2])
     assert shared(tmp_path, (left, right, Y), (left.reshape(N, 16, 8), right.reshape(N, 16, 8), Y)) == []
+
+
+def test_a_shared_image_is_found_where_two_tables_are_read_at_different_sizes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 16, 16), np.uint8)
+    for name, pixels in zip("abcd", (*noise[:3], noise[3, :12]), strict=True):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "train.csv").write_text("left,right,outcome\na,b,left\nb,a,left\n")
+    (tmp_path / "test.csv").write_text("left,right,outcome\nc,d,left\nd,b,right\n")
+    report = check_pairs([tmp_path / "train.csv", tmp_path / "test.csv"])
+    assert [file.shape for file in report.files] == [(1, 16, 16), (1, 128, 128)]
+    assert [finding.count for finding in report.findings if finding.kind == "shared-images"] == [1]
+    assert report.findings[-1].examples == ("0 right = 1 right",)
 
 
 def test_every_two_of_several_files_are_compared(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def check_pairs(files: Sequence[Pairs], source: Source | None = None, context: C
     """Load pair files one after the other and look for suspicious content. One file's images are in memory at a time.
 
     Images are the same if they have the same shape and their pixels agree as 8-bit values. So a uint8 file and its
-    float copy share all images. 64-bit hashes stand for images: two out of a million share one with probability 3e-8.
+    float copy share all images. Where two tables are read at different shapes, their image files are compared. 64-bit
+    hashes stand for images: two out of a million share one with probability 3e-8.
 
     Args:
         files: Paths, loaded pairs, or tuples of arrays, as :func:`twinrank.data.given.as_pairs` takes them.
@@ -260,16 +261,21 @@ def _balance_findings(data: Judgements, found: PairFingerprints) -> Iterator[Fin
 
 
 def _shared_images(first: PairFingerprints, second: PairFingerprints) -> Iterator[Finding]:
-    if first.shape != second.shape:
+    if first.shape == second.shape:
+        codes = first.images, second.images
+    elif first.files is not None and second.files is not None:
+        # Tables whose images have no size in common are read at another one, so the pixels of one image differ.
+        codes = first.files, second.files
+    else:
         return
-    in_first = np.isin(first.images, second.images) & ~first.uniform
-    in_second = np.isin(second.images, first.images) & ~second.uniform
-    shared = np.unique(first.images[in_first])
+    in_first = np.isin(codes[0], codes[1]) & ~first.uniform
+    in_second = np.isin(codes[1], codes[0]) & ~second.uniform
+    shared = np.unique(codes[0][in_first])
     if len(shared) == 0:
         return
     examples = []
     for image in shared[:SHOWN]:
-        places = [_sides(file, file.images == image)[0] for file in (first, second)]
+        places = [_sides(file, own == image)[0] for file, own in zip((first, second), codes, strict=True)]
         examples.append(" = ".join(places))
     rows = [int(mask.any(axis=1).sum()) for mask in (in_first, in_second)]
     text = (
