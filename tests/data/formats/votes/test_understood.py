@@ -48,6 +48,15 @@ def test_what_is_stated_comes_first_and_leaves_the_rest_as_in_training(tmp_path:
     assert named.stated == {"left": "left", "right": "right", "outcome": "label"}
 
 
+def test_a_column_of_raters_that_is_empty_names_nobody(tmp_path: Path) -> None:
+    """Votes of unnamed people are not those of one, whose agreement would be with himself."""
+    table = tmp_path / "votes.csv"
+    table.write_text("left,right,outcome,rater\na,b,left,\nb,a,left,\n")
+    votes = read_votes(table)
+    assert votes.rater is None
+    assert votes.understood[0] == "votes.csv: 2 judgements of 2 images; 2 rows name no rater"
+
+
 def test_files_are_counted_as_images_not_the_ways_to_write_their_names(tmp_path: Path) -> None:
     for name in ("A.png", "b.png"):
         (tmp_path / name).touch()

@@ -241,7 +241,8 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         y=None if rows.value is None else np.where(tie, 0.5, rows.value).astype(np.float32),
         tie=tie,
         weight=weight,
-        rater=raters and [name or _UNKNOWN for name in raters],
+        # Where no row names one, the votes may be those of anybody.
+        rater=[name or _UNKNOWN for name in raters] if raters and any(raters) else None,
         id=ids,
         left_group=listed("left_group") or both,
         right_group=listed("right_group") or both,
@@ -251,7 +252,7 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         question=cells.question,
         digests={normal_name(name): digest for name, digest in cells.digests.items()},
     )
-    before, after = map(one_line, _content(table, cells, rows.skipped))
+    before, after = map(one_line, _content(table, cells, rows.skipped, (raters or []).count("")))
     return replace(table, summary=(before, after, one_line(_reading(table, cells, roles, rows.how))))
 
 
@@ -259,7 +260,7 @@ def _places_of(cells: Cells, places: Sequence[int], rows: Iterable[int]) -> list
     return [f"{cells.unit} {cells.lines[places[row]]}" for row in rows]
 
 
-def _content(table: VoteTable, cells: Cells, skipped: int) -> tuple[str, str]:
+def _content(table: VoteTable, cells: Cells, skipped: int, unnamed: int) -> tuple[str, str]:
     """What the table holds, before and after the number of images."""
     what = ("judgement", "judgements") if table.y is not None else ("pair", "pairs")
     by = f" by {counted(len({*table.rater}), 'rater', 'raters')}" if table.rater else ""
@@ -273,9 +274,8 @@ def _content(table: VoteTable, cells: Cells, skipped: int) -> tuple[str, str]:
         parts += [f"{counted(shares, 'share', 'shares')} of votes"] if shares else []
     if (table.weight != 1).any():
         parts.append(f"{float(table.weight.sum(dtype=float)):,.6g} votes")
-    unknown = (table.rater or []).count(_UNKNOWN)
-    if unknown:
-        parts.append(f"{counted(unknown, 'row names', 'rows name')} no rater")
+    if unnamed:
+        parts.append(f"{counted(unnamed, 'row names', 'rows name')} no rater")
     return f"{table.path.name}: {counted(len(table), *what)} of ", "; ".join([by, *parts])
 
 
