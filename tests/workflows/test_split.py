@@ -68,6 +68,16 @@ def test_copies_of_an_image_are_held_out_together(photos: Callable[..., Path], t
     assert not numbers["val"] & numbers["test"]
 
 
+def test_the_question_of_a_table_stays_with_its_parts(photos: Callable[..., Path], tmp_path: Path) -> None:
+    table = photos()
+    header, *lines = table.read_text().splitlines()
+    question = 'Which one, "left" or "right", is sharper?'
+    quoted = question.replace('"', '""')
+    table.write_text("\n".join((f"{header},question", *(f'{line},"{quoted}"' for line in lines))) + "\n")
+    split(table, tmp_path / "parts", tmp_path / "photos")
+    assert {read_votes(tmp_path / "parts" / f"{part}.csv").question for part in PARTS} == {question}
+
+
 @pytest.mark.parametrize("named", ["photos/{}.png", "photos\\{}", "./photos/{}.png"])
 def test_without_a_folder_of_images_names_lead_there_from_the_new_tables(
     photos: Callable[..., Path], tmp_path: Path, named: str

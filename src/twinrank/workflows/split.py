@@ -60,7 +60,7 @@ def split(
     kinds = same_content(found) if by == "image" else found
     made = split_votes(votes, by, shares, seed, (kinds[: len(votes)], kinds[len(votes) :]))
     rows = {part: made.rows(part) for part in PARTS} | {"crossing": np.flatnonzero(made.crossing)}
-    write_parts(votes, files, images, out, rows)
+    write_parts(votes, files, images, out, rows, votes.question)
     for line in _lines(votes, made, out):
         context.say(line)
     return made
@@ -72,6 +72,7 @@ def write_parts(
     images: Path | None,
     out: Path,
     rows: Mapping[str, np.ndarray],
+    question: str | None = None,
 ) -> None:
     """Write tables of some judgements, all or none; a file that is there stays if it is equal.
 
@@ -81,13 +82,14 @@ def write_parts(
         images: Folder from which the images are named; None for ``out``.
         out: Folder of the tables.
         rows: Positions of the judgements of each table, by its name without ``.csv``.
+        question: Question that people answered, which each table gets as a column; None is left out.
 
     Raises:
         InputError: A file is there and differs, or cannot be written.
     """
     spelled = {file: _name(file, images, out) for file in dict.fromkeys([*files[0], *files[1]])}
     named = replace(votes, left=[spelled[file] for file in files[0]], right=[spelled[file] for file in files[1]])
-    _write({out / f"{name}.csv": votes_as_csv(named.select(places)) for name, places in rows.items()})
+    _write({out / f"{name}.csv": votes_as_csv(named.select(places), question) for name, places in rows.items()})
 
 
 def _name(file: Path, images: Path | None, out: Path) -> str:

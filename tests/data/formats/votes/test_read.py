@@ -257,6 +257,17 @@ def test_a_choice_settles_it(write: Write) -> None:
     assert "only=topic=x, and the columns are" in refused(path, {"only": "topic=x"})
 
 
+def test_a_question_that_all_rows_have_is_kept(write: Write) -> None:
+    path = write("left,right,label,question\na,b,1,Which is safe?\nb,c,0,Which is lively?\nc,d,0,Which is lively?\n")
+    chosen = read_votes(path, {"only": "question=Which is lively?"})
+    assert (chosen.question, chosen.ignored) == ("Which is lively?", ())
+    assert read_votes(path, {"only": ""}).question is None
+    path = write('left,right,label,Question\na,b,1,"Which is\nsafe?"\n')
+    assert read_votes(path).question == "Which is\\nsafe?"
+    assert read_votes(path, {"rater": "Question"}).question is None
+    assert read_votes(write("left,right,label,question\na,b,1,\n")).question is None
+
+
 @pytest.mark.parametrize(
     ("text", "messages"),
     [

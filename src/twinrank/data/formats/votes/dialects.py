@@ -6,15 +6,17 @@ from dataclasses import replace
 from twinrank.core.messages import first_few, quoted
 from twinrank.data.formats.votes.cells import Cells
 from twinrank.data.formats.votes.roles import plain
-from twinrank.errors import InputError
+from twinrank.errors import InputError, one_line
 
 _QUESTIONS = ("question", "questionid", "studyquestion", "criterion", "criteria", "aspect")
+_WORDED = ("question", "studyquestion")
+"""Those that have the question itself, as people read it."""
 _PLACE_PULSE = ({"leftid", "rightid", "winner"}, ("category", "study", "studyid"))
 """Columns of Place Pulse, and those that have its question."""
 
 
 def chosen_rows(cells: Cells, columns: Mapping[str, str]) -> Cells:
-    """The rows that count: those about one question.
+    """The rows that count: those about one question, which the cells have then if a column of the table has it.
 
     Place Pulse has one table, ``left_id,right_id,winner,...,category``, for six questions; ``winner`` is left, right
     or equal. Source: README of Place Pulse 2.0, MIT Media Lab, 2016.
@@ -28,10 +30,10 @@ def chosen_rows(cells: Cells, columns: Mapping[str, str]) -> Cells:
     """
     if "only" not in columns:
         _refuse_several(cells, columns)
-        return cells
+        return _with_question(cells, columns)
     name, _, value = columns["only"].partition("=")
     if not name:
-        return cells
+        return _with_question(cells, columns)
     if name not in cells.columns:
         shown = ", ".join(map(quoted, cells.columns))
         raise InputError(f"{cells.path}: `columns` has only={name}={value}, and the columns are {shown}")
@@ -41,7 +43,18 @@ def chosen_rows(cells: Cells, columns: Mapping[str, str]) -> Cells:
         raise InputError(f"{cells.path}: no row has {name} = {value}; there are {first_few(found)}")
     kept = {each: [column[row] for row in rows] for each, column in cells.columns.items()}
     lines = [cells.lines[row] for row in rows]
-    return replace(cells, columns=kept, lines=lines, notes=(*cells.notes, f"only {name} = {value}"))
+    chosen = replace(cells, columns=kept, lines=lines, notes=(*cells.notes, f"only {name} = {value}"))
+    return _with_question(chosen, columns)
+
+
+def _with_question(cells: Cells, columns: Mapping[str, str]) -> Cells:
+    """Cells with the one question of all rows instead of its column; unchanged where there is no such column."""
+    asked = [name for name in cells.columns if plain(name) in _WORDED and name not in columns.values()]
+    questions = {one_line(cell) for cell in cells.columns[asked[0]]} if len(asked) == 1 else set[str]()
+    if len(questions) != 1 or not (question := questions.pop()):
+        return cells
+    others = {name: column for name, column in cells.columns.items() if name != asked[0]}
+    return replace(cells, columns=others, question=question)
 
 
 def _refuse_several(cells: Cells, columns: Mapping[str, str]) -> None:

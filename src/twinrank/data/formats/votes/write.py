@@ -9,14 +9,15 @@ import numpy as np
 from twinrank.data.formats.votes.table import VoteTable
 
 
-def votes_as_csv(votes: VoteTable) -> str:
+def votes_as_csv(votes: VoteTable, question: str | None = None) -> str:
     """The text of a CSV with the columns ``left,right`` and, where they say something, others.
 
     ``outcome`` is ``left``, ``right``, ``tie``, or the share of the votes for left; the others are ``weight``,
-    ``rater``, ``id``, ``left_group`` and ``right_group``.
+    ``rater``, ``id``, ``left_group``, ``right_group`` and ``question``.
 
     Args:
         votes: N judgements. Their names, and not those of the table that they are from, are written.
+        question: Question that people answered; None writes none.
     """
     columns: dict[str, Sequence[str]] = {"left": votes.left, "right": votes.right}
     if votes.y is not None:
@@ -27,6 +28,8 @@ def votes_as_csv(votes: VoteTable) -> str:
         values = getattr(votes, name)
         if values is not None:
             columns[name] = values
+    if question is not None:
+        columns["question"] = [question] * len(votes)
     return as_csv([*columns], [*zip(*columns.values(), strict=True)])
 
 
