@@ -98,6 +98,26 @@ def test_groups_stay_together() -> None:
     assert made.images == {"train": 140, "val": 30, "test": 30}
 
 
+def test_groups_with_copies_of_one_image_stay_together() -> None:
+    """Else a copy is in the test of a network that was fitted to the image."""
+    groups = [f"patient {image // 5}" for image in range(200)]
+    votes = votes_of(random_pairs(200, 4000), groups)
+    # Image 150 is a copy of image 0, and so on, which joins ten patients with ten others.
+    numbers = [[int(name.partition(".")[0]) for name in side] for side in (votes.left, votes.right)]
+    contents = [[number % 150 for number in side] for side in numbers]
+    made = split_votes(votes, by="group", contents=(contents[0], contents[1]))
+    assert made.joined == 20
+    part_of: dict[int, set[int]] = {}
+    for side, sides in zip(contents, made.sides.tolist(), strict=True):
+        for content, part in zip(side, sides, strict=True):
+            part_of.setdefault(content, set()).add(part)
+    assert all(len(parts) == 1 for parts in part_of.values())
+    assert sum(made.images.values()) == 200
+    own = split_votes(votes, by="group", contents=(votes.left, votes.right))
+    np.testing.assert_array_equal(own.part, split_votes(votes, by="group").part)
+    assert own.joined == 0
+
+
 def test_an_image_without_a_group_is_one_of_its_own() -> None:
     votes = votes_of(random_pairs(60, 900), ["" if image % 2 else f"group {image // 10}" for image in range(60)])
     made = split_votes(votes, by="group", shares=(0.5, 0.25, 0.25))

@@ -33,6 +33,7 @@ class Split:
         crossing: Judgements of a training image and a test image, bool (N,).
         images: Number of images of each part.
         lost: Number of judgements of images of two parts, by the parts' names.
+        joined: Number of groups that stay with others, since they have copies of one image.
     """
 
     part: np.ndarray
@@ -40,6 +41,7 @@ class Split:
     crossing: np.ndarray
     images: dict[str, int]
     lost: dict[tuple[str, str], int]
+    joined: int = 0
 
     def rows(self, part: str) -> np.ndarray:
         """Positions of the judgements of a part, int64, ascending."""
@@ -52,6 +54,7 @@ def split_votes(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
     files: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    contents: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
 ) -> Split:
     """Divide the images of judgements at random into three parts.
 
@@ -64,6 +67,7 @@ def split_votes(
         shares: Shares of the images in training, validation and test data.
         seed: Seed of the division.
         files: What the left and the right images are known by, (N,) each; their names by default.
+        contents: What their contents are known by, (N,) each. Groups with copies of one image stay together.
 
     Raises:
         InputError: The shares are impossible; there are no groups, or an image has two; or no division was found that
@@ -79,9 +83,12 @@ def split_votes(
     left, right = files or (votes.left, votes.right)
     number = {image: place for place, image in enumerate(dict.fromkeys([*left, *right]))}
     pairs = np.array([[number[image] for image in side] for side in (left, right)])
-    unit = np.arange(len(number))
+    unit, joined = np.arange(len(number)), 0
     if by == "group":
         unit = _group_numbers(votes, left, right, number)
+        if contents is not None:
+            content = dict(zip([*left, *right], [*contents[0], *contents[1]], strict=True))
+            unit, joined = _with_copies(unit, [content[image] for image in number])
     blocks = _blocks(unit[pairs], unit, min(shares))
     part = _best(votes, pairs, blocks, shares, seed)
     sides = part[pairs]
@@ -97,6 +104,7 @@ def split_votes(
         crossing=(low == 0) & (high == 2),
         images={name: int((part == place).sum()) for place, name in enumerate(PARTS)},
         lost=counts,
+        joined=joined,
     )
 
 
@@ -113,6 +121,25 @@ def _group_numbers(
     return np.array(
         [known.setdefault(("group", groups[image]) if image in groups else image, len(known)) for image in number]
     )
+
+
+def _with_copies(unit: np.ndarray, contents: Sequence[Hashable]) -> tuple[np.ndarray, int]:
+    """Units of images, int (M,), such that copies are in one; and how many units are in one with others by that.
+
+    Args:
+        unit: Group of each image, (M,).
+        contents: What the content of each image is known by, (M,).
+    """
+    groups, place = int(unit.max()) + 1, dict[Hashable, int]()
+    content = np.array([place.setdefault(each, len(place)) for each in contents])
+    if len(place) == len(unit):
+        return unit, 0
+    count = groups + len(place)
+    links = coo_array((np.ones(len(unit), np.int8), (unit, groups + content)), shape=(count, count))
+    component = connected_components(links, directed=False)[1]
+    of_groups = component[np.unique(unit)]
+    alone = int((np.bincount(of_groups) == 1).sum())
+    return np.unique(component[unit], return_inverse=True)[1], len(of_groups) - alone
 
 
 def _blocks(pairs: np.ndarray, unit: np.ndarray, smallest: float) -> np.ndarray:

@@ -10,6 +10,7 @@ from twinrank.core.messages import counted
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.data.split import PARTS, Split, split_votes
 from twinrank.errors import InputError
+from twinrank.workflows.split import joined_in_words
 
 SHARES = (0.7, 0.1, 0.2)
 """Of the images: those of the first two parts are fitted, those of the third are the test. A network that is trained
@@ -29,6 +30,7 @@ def divided(
     seed: int,
     say: Callable[[str], None],
     folder: Path | None = None,
+    contents: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
 ) -> tuple[VoteTable, Split]:
     """Hold out images, or groups of images, for the test.
 
@@ -41,6 +43,7 @@ def divided(
         seed: Seed of the division.
         say: Listener.
         folder: Folder of the images, whose folders may be groups; None holds out single images.
+        contents: What their contents are known by, (N,) each, where ``files`` has copies of one image.
 
     Returns:
         The judgements, with their groups, and the division.
@@ -66,16 +69,19 @@ def divided(
     if made is None:
         by = "group" if stated else "image"
         try:
-            made = split_votes(votes, by, shares, seed, files)
+            made = split_votes(votes, by, shares, seed, files, contents)
             for larger in _LARGER_TESTS if shares == SHARES else ():
                 if len(made.rows(PARTS[2])) >= _LEAST_TEST:
                     break
-                made = split_votes(votes, by, (1 - SHARES[1] - larger, SHARES[1], larger), seed, files)
+                shares = 1 - SHARES[1] - larger, SHARES[1], larger
+                made = split_votes(votes, by, shares, seed, files, contents)
         except InputError as error:
             raise InputError(
                 f"{votes.path}: no judgement is left to test on, since the images are too few, or each stands beside"
-                " nearly all others; judge pairs of more images"
+                " nearly all others, or most groups have copies of images of others; judge pairs of more images"
             ) from error
+    if made.joined:
+        say(joined_in_words(made.joined))
     test = len(made.rows(PARTS[2]))
     if test < _LEAST_TEST:
         raise InputError(

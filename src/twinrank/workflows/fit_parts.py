@@ -145,10 +145,11 @@ def _of_table(path: Path, out: Path, source: Source, seed: int, by_folder: bool,
     sides = files[: len(votes)], files[len(votes) :]
     requested = {_JUDGEMENTS: hashlib.sha256(votes_as_csv(votes).encode()).hexdigest(), "seed": seed}
     requested |= {_IMAGES: str(folder.resolve()), "groups": by_folder, **source.reading.to_json()}
-    # Groups may hold copies of one image.
-    kinds = files if votes.grouped else same_content(files)
+    kinds = same_content(files)
     contents = kinds[: len(votes)], kinds[len(votes) :]
-    votes, split = divided(votes, contents, seed, context.say, folder if by_folder else None)
+    # Groups may hold copies of one image, which has one name of each group then.
+    known = sides if votes.grouped else contents
+    votes, split = divided(votes, known, seed, context.say, folder if by_folder else None, contents)
     _require_same(out / _REQUESTED, requested, context.say)
     rows = _rows(split, seed)
     write_parts(votes, sides, folder, out / _SPLIT, rows)

@@ -56,14 +56,26 @@ def split(
     if by == "image" and votes.left_group is not None:
         context.say("the table has groups, which may now be in several parts; hold out groups to keep each in one")
     files = found[: len(votes)], found[len(votes) :]
-    # Groups may hold copies of one image.
-    kinds = same_content(found) if by == "image" else found
-    made = split_votes(votes, by, shares, seed, (kinds[: len(votes)], kinds[len(votes) :]))
+    kinds = same_content(found)
+    contents = kinds[: len(votes)], kinds[len(votes) :]
+    # Groups may hold copies of one image, which has one name of each group then.
+    made = split_votes(votes, by, shares, seed, files if by == "group" else contents, contents)
+    if made.joined:
+        context.say(joined_in_words(made.joined))
     rows = {part: made.rows(part) for part in PARTS} | {"crossing": np.flatnonzero(made.crossing)}
     write_parts(votes, files, images, out, rows, votes.question)
     for line in _lines(votes, made, out):
         context.say(line)
     return made
+
+
+def joined_in_words(groups: int) -> str:
+    """What to say about groups that stay together.
+
+    Args:
+        groups: Their number.
+    """
+    return f"{groups:,} groups have copies of images of others, and stay together with these"
 
 
 def write_parts(
