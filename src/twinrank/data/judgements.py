@@ -42,8 +42,8 @@ class Judgements:
             (N,): the share of the votes for left, 0.5 for a tie. None if unlabelled.
         id: Row ids, str (N,), each once; None if the file has none.
         path: File or folder that was given, or the name of arrays in memory.
-        sha256: Digest in hexadecimal: of the NPZ file; over a table and its images; over a selection's rows and the
-            digest of their pair file; or over arrays in memory. A label CSV is not part of it.
+        sha256: Digest in hexadecimal: of the NPZ file; over a table, as it was read, and its images; over a selection's
+            rows and the digest of their pair file; or over arrays in memory. A label CSV is not part of it.
         tie: Whether the images were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float32 (N,); None where each row is one vote.
         rater: Names of those who judged, str (N,); None if unknown.
@@ -345,8 +345,12 @@ def _load_table(path: Path, source: Source, context: Context) -> Judgements:
 
 
 def _table_digest(table: VoteTable) -> str:
-    """Digest of a table's file in hexadecimal; of a database, which is in several files, that of its judgements."""
-    if is_database(table.path):
+    """Digest in hexadecimal: of a table's file, or of its judgements.
+
+    A database is in several files. A table of which something was stated has other judgements than the same file has
+    where something else is stated, such as the other of two outcomes.
+    """
+    if table.stated or is_database(table.path):
         return hashlib.sha256(votes_as_csv(table).encode()).hexdigest()
     return sha256(table.path)
 

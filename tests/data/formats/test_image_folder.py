@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from twinrank.data.judgements import Judgements, load_pairs
+from twinrank.data.source import Source
 
 Refusal = Callable[..., str]
 Outcome = Callable[[Path], Judgements | str]
@@ -113,6 +114,18 @@ def test_the_digest_covers_the_images(folder: Path) -> None:
     before = load_pairs(folder).sha256
     Image.fromarray(GREY[3]).save(folder / "1.png")
     assert load_pairs(folder).sha256 != before
+
+
+def test_the_digest_covers_what_was_stated_about_the_table(folder: Path) -> None:
+    """Another outcome, or other rows of one file, are not the pairs that a network was fitted to."""
+    table(folder, "0.png,1.png,1,0,1", "0.png,1.png,1,0,2", header="left,right,sharper,nicer,day")
+    stated = [{"outcome": "sharper"}, {"outcome": "nicer"}, {"outcome": "nicer", "only": "day=1"}]
+    digests = [load_pairs(folder, source=Source(columns=columns)).sha256 for columns in (*stated, stated[0])]
+    assert len(set(digests)) == 3
+    assert digests[0] == digests[3]
+    other = load_pairs(folder, source=Source(columns={"only": "day=2", "outcome": "nicer"}))
+    again = load_pairs(folder, source=Source(recorded={"outcome": "nicer"}, columns={"only": "day=2"}))
+    assert other.sha256 == again.sha256
 
 
 def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal) -> None:
