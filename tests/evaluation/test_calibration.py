@@ -82,3 +82,10 @@ def test_the_scale_of_votes_is_found_with_ties_and_few_votes_hardly_move_it() ->
     apart = np.arange(20).reshape(10, 2)
     assert fit_votes(np.full(10, 1.0), np.ones(10), images=apart) == sure
     assert fit_votes(logit, y > 0.5).nu == 0
+    # Votes of a pair may stand in one row, or in one for each.
+    left, votes, some = np.array([1, 4, 2]), np.array([2, 5, 2]), np.array([1.0, 2.0, -1.5])
+    single = np.concatenate([np.r_[np.ones(k), np.zeros(n - k)] for k, n in zip(left, votes, strict=True)])
+    pairs = np.array([[0, 1], [1, 2], [2, 3]])
+    together = fit_votes(some, left / votes, weight=votes, images=pairs)
+    apart_rows = fit_votes(np.repeat(some, votes), single, images=np.repeat(pairs, votes, 0))
+    assert together.scale == pytest.approx(apart_rows.scale, abs=1e-4)

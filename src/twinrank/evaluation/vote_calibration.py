@@ -88,8 +88,8 @@ def fit_votes(
 ) -> VoteCalibration:
     """Fit scale and nu to votes, by maximum likelihood with weak priors.
 
-    Rows that share images err together. So where images recur, all rows together count as half as many as there are
-    images: each image then is in one row.
+    Votes on images that are shared err together. So where images recur, all votes together count as half as many as
+    there are images: each image then has one. It makes no difference whether votes stand in one row or in many.
 
     >>> random = np.random.default_rng(0)
     >>> z = random.normal(0, 2, 4000)
@@ -107,7 +107,7 @@ def fit_votes(
     z, y = np.asarray(logit, np.float64), np.asarray(y, np.float64)
     votes = np.ones(len(z)) if weight is None else np.asarray(weight, np.float64)
     if images is not None:
-        votes = votes * min(1.0, len(np.unique(images)) / images.size)
+        votes = votes * min(1.0, len(np.unique(images)) / (2 * votes.sum()))
     tied = tie if tie is not None and tie.any() else None
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
