@@ -5,7 +5,7 @@ import pytest
 
 from twinrank.errors import InputError
 from twinrank.evaluation.entrants import load_entrants, save_entrants
-from twinrank.evaluation.labelled_rows import LabelledRows
+from twinrank.evaluation.labelled_rows import LabelledRows, joined
 from twinrank.evaluation.metrics import score
 from twinrank.evaluation.ranking import Entrant, Kind, rank
 
@@ -125,3 +125,13 @@ def test_entrants_are_compared_over_images_and_votes() -> None:
         for stem, rows in labels.items()
     }
     assert rank(entrants, tied, "val").rows[0].metrics["val"]["accuracy"].n == 400
+
+
+def test_an_image_like_no_other_in_its_file_is_none_of_another_file() -> None:
+    ids, y = np.array(["0", "1"]), np.array([1, 0])
+    blank, numbered = np.array([[-1, 5], [6, 7]]), np.array([[-1, 8], [9, 6]])
+    parts = [LabelledRows(ids, y, images) for images in (blank, numbered, None)]
+    images = joined(parts).images
+    assert images is not None
+    # Only image 6 is in two files.
+    assert len(np.unique(images)) == 2 * 6 - 1

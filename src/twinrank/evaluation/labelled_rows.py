@@ -6,6 +6,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from twinrank.evaluation.predictions import apart
+
 
 class Votes(TypedDict):
     """Ties and numbers of votes of rows, as the metrics take them."""
@@ -27,8 +29,8 @@ class LabelledRows:
     Attributes:
         id: Row ids, str (N,).
         y: Labels, int8 (N,), or shares of the votes for left, float32 (N,).
-        images: Numbers of the left and the right image, int64 (N, 2), the same for an image in every file; None where
-            no image recurs.
+        images: Numbers of the left and the right image, int64 (N, 2), the same for an image in every file, negative for
+            one that is like no other in its file; None where no image recurs.
         tie: Whether the two were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float32 (N,); None where each row is one.
     """
@@ -70,11 +72,9 @@ def joined(parts: Sequence[LabelledRows]) -> LabelledRows:
     ids, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("id", "y"))
     images = tie = weight = None
     if any(part.images is not None for part in parts):
-        ends = np.cumsum([len(part.id) for part in parts])
-        # Images without a number are like no other.
-        alone = np.split(np.iinfo(np.int64).min + np.arange(2 * len(ids)).reshape(-1, 2), ends[:-1])
+        alone = (-1 - np.arange(2 * len(part.id)).reshape(-1, 2) for part in parts)
         given = [one if part.images is None else part.images for one, part in zip(alone, parts, strict=True)]
-        images = np.concatenate(given)
+        images = np.concatenate(apart(given))
     if any(part.tie is not None for part in parts):
         tie = np.concatenate([np.zeros(len(part.id), bool) if part.tie is None else part.tie for part in parts])
     if any(part.weight is not None for part in parts):
