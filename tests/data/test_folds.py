@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinrank.data.folds import Folds, assign_folds
+from twinrank.data.folds import Folds, assign_folds, image_groups
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
@@ -117,6 +117,13 @@ def test_folds_that_do_not_leave_out_their_images_are_refused(tmp_path: Path) ->
     with pytest.raises(InputError, match=r"does not leave out the images of row 4|do not fit") as found:
         Folds.load(tmp_path / "folds.npz")
     assert str(found.value).count("\n") == 0
+
+
+def test_images_without_a_group_are_no_group() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), np.uint8)
+    data = numbered(pixels, np.array([[0, 1], [2, 3], [4, 5]]))
+    first, second, third = image_groups(replace(data, group=np.array(["a", "", "", "", "a", ""]))).tolist()
+    assert first == third != second
 
 
 def test_images_of_one_group_stay_together() -> None:

@@ -226,8 +226,10 @@ def _image_units(data: Judgements) -> np.ndarray:
     codes = np.unique(fingerprint(data).images, return_inverse=True)[1].reshape(len(data), 2)
     if data.group is None:
         return codes
-    groups = np.unique(data.group, return_inverse=True)[1].reshape(-1)[np.stack([data.left, data.right], 1)]
-    count = codes.max() + 1
+    known, groups = np.unique(data.group, return_inverse=True)
+    # An image without a group is one of its own.
+    groups = np.where(data.group == "", len(known) + np.arange(len(data.group)), groups.reshape(-1))
+    groups, count = groups[np.stack([data.left, data.right], 1)], codes.max() + 1
     units = _components(np.stack([codes.ravel(), count + groups.ravel()], 1), count + groups.max() + 1)[codes]
     return np.unique(units, return_inverse=True)[1].reshape(len(data), 2)
 

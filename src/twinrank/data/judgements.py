@@ -47,7 +47,8 @@ class Judgements:
         tie: Whether the images were judged equal, bool (N,); None without ties.
         weight: Numbers of votes, float32 (N,); None where each row is one vote.
         rater: Names of those who judged, str (N,); None if unknown.
-        group: Group of each image, such as a patient or a place, str (M,); None without groups.
+        group: Group of each image, such as a patient or a place, str (M,); empty for an image without one. None without
+            groups.
         source: How a table was read, with the size and channels of its images; None of arrays.
     """
 
@@ -217,7 +218,7 @@ class Judgements:
             tie=table.tie if table.tie.any() else None,
             weight=None if (table.weight == 1).all() else table.weight,
             rater=None if table.rater is None else np.array(table.rater),
-            group=np.array([groups[image] for image in range(len(images))]) if groups else None,
+            group=np.array([groups.get(image, "") for image in range(len(images))]) if groups else None,
             source=source,
         )
 

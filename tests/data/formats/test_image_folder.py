@@ -128,6 +128,17 @@ def test_the_digest_covers_what_was_stated_about_the_table(folder: Path) -> None
     assert other.sha256 == again.sha256
 
 
+def test_images_may_lack_a_group(folder: Path) -> None:
+    table(folder, "0.png,1.png,1,p,", "2.png,1.png,0,,", header="left,right,label,left_group,right_group")
+    data = load_pairs(folder)
+    assert data.group is not None
+    assert dict(zip(map(data.images.name, range(3)), data.group.tolist(), strict=True)) == {
+        "0.png": "p",
+        "1.png": "",
+        "2.png": "",
+    }
+
+
 def test_labels_can_come_from_elsewhere_but_once(folder: Path, refusal: Refusal) -> None:
     path = table(folder, "0.png,1.png,a", "2.png,3.png,b", header="left,right,id")
     labels = table(folder, "b,0", "a,1", header="id,label", name="labels.csv")
