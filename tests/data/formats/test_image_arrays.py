@@ -38,6 +38,7 @@ def test_a_file_stores_each_image_once(tmp_path: Path) -> None:
         ({"right": [0, 1]}, r"key 'right' has shape \(2,\), not \(4,\)"),
         ({"y": [1, 2, 0, 0]}, r"key 'y' has values out of 0 to 1 \(2.0 in row 1\)"),
         ({"weight": [1, 0, 1, 1]}, "key 'weight' has values that are not above 0"),
+        ({"weight": [1, 1e20, 1, 1]}, r"key 'weight' has values above 1e\+15; they are numbers of votes"),
         ({"names": ["a", "a", "b", "c", "d"]}, "key 'names' has a name twice"),
         ({"left": None}, "key 'left' missing; valid keys are images, left and right"),
         ({"sides": [1]}, "unknown key 'sides'; remove it"),

@@ -11,6 +11,7 @@ import numpy as np
 from twinrank.core.messages import first_few, kind, quoted
 from twinrank.core.npz import Header
 from twinrank.data.formats.pair_arrays import Source, check_images, read_ids, read_images
+from twinrank.data.formats.votes.outcomes import MOST_VOTES
 from twinrank.errors import InputError
 
 COLUMNS = {"left": "iu", "right": "iu", "y": "biuf", "tie": "biu", "weight": "iuf", "rater": "USiu", "id": "USiu"}
@@ -59,6 +60,8 @@ def read_image_arrays(source: Source) -> ImageArrays:
     weight = source.read("weight").astype(np.float32) if "weight" in headers else None
     if weight is not None and not (np.isfinite(weight).all() and (weight > 0).all()):
         raise InputError(f"{path}: key 'weight' has values that are not above 0; leave out rows without votes")
+    if weight is not None and (weight > MOST_VOTES).any():
+        raise InputError(f"{path}: key 'weight' has values above {MOST_VOTES:.0e}; they are numbers of votes")
     (images,) = read_images(source, "images", count)
     names = _texts(source, "names")
     if names is not None and len(np.unique(names)) < len(names):

@@ -257,6 +257,11 @@ def test_a_choice_settles_it(write: Write) -> None:
     assert "only=topic=x, and the columns are" in refused(path, {"only": "topic=x"})
 
 
+def test_more_votes_than_can_be_added_up_are_refused(write: Write) -> None:
+    line = refused(write("left,right,label,count\na,b,1,1e20\nb,c,0,2\n"))
+    assert "too large or too small: 1 (line 2); write numbers from 1e-30 to 1e+15" in line
+
+
 def test_a_question_that_all_rows_have_is_kept(write: Write) -> None:
     path = write("left,right,label,question\na,b,1,Which is safe?\nb,c,0,Which is lively?\nc,d,0,Which is lively?\n")
     chosen = read_votes(path, {"only": "question=Which is lively?"})

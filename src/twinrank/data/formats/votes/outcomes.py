@@ -18,6 +18,8 @@ SKIPPED = ("skip", "skipped")
 TIES = ("tie", "ties", "tied", "equal", "equals", "draw", "drawn", "same", "both", "neither", "nopreference", *SKIPPED)
 """Outcomes that are ties. To skip a pair is to see no difference."""
 _TRUE, _FALSE = ("true", "yes", "t"), ("false", "no", "f")
+MOST_VOTES = 1e15
+"""Votes of a row. With more, no other vote would count in sums of double precision."""
 TIE = -1.0
 """Stands for a tie among shares."""
 

@@ -17,7 +17,7 @@ from twinrank.data.formats.votes.dialects import chosen_rows, scenes
 from twinrank.data.formats.votes.folders import find_table, read_patches
 from twinrank.data.formats.votes.json_tables import read_json_table
 from twinrank.data.formats.votes.names import normal_name
-from twinrank.data.formats.votes.outcomes import TIE, examples, number, read_outcomes, tie_flags
+from twinrank.data.formats.votes.outcomes import MOST_VOTES, TIE, examples, number, read_outcomes, tie_flags
 from twinrank.data.formats.votes.roles import COLUMNS, Roles, find_roles, known_columns
 from twinrank.data.formats.votes.table import VoteTable
 from twinrank.errors import InputError, one_line
@@ -231,9 +231,9 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
     used = {*columns.values()}
     with np.errstate(over="ignore", under="ignore"):
         weight = rows.weight.astype(np.float32)
-    if wrong := np.flatnonzero(~(np.isfinite(weight) & (weight > 0))).tolist():
+    if wrong := np.flatnonzero(~((weight > 0) & (weight <= MOST_VOTES))).tolist():
         lines = examples("numbers of votes that are too large or too small", _places_of(cells, places, wrong))
-        raise InputError(f"{cells.path}: {'; '.join(lines)}; write numbers from 1e-30 to 1e30")
+        raise InputError(f"{cells.path}: {'; '.join(lines)}; write numbers from 1e-30 to {MOST_VOTES:.0e}")
     table = VoteTable(
         path=cells.path,
         left=[left[row] for row in places],
