@@ -65,10 +65,11 @@ def test_a_database_holds_what_was_said(
     counted = [row for row in store.rows() if row.counts]
     assert (votes.left, votes.right) == ([row.left for row in counted], [row.right for row in counted])
     assert votes.tie.tolist() == [row.outcome == "tie" for row in counted]
+    assert votes.question == "Older?"
     assert (votes.y == as_comparisons(counted, NAMES).y).all()
     table = tmp_path / "votes.csv"
     export_labels(str(place), table)
-    added = table.read_text() + "a.png,b.png,a.png,me,,,\n"
+    added = table.read_text() + "a.png,b.png,a.png,me,,,,\n"
     table.write_text(added)
     with pytest.raises(InputError, match=f"has rows that are not written here, line {len(votes) + 2}, and is kept"):
         export_labels(str(place), table)

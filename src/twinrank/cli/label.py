@@ -63,7 +63,7 @@ def export(database: tyro.conf.Positional[_Database], out: OutFile = Path("votes
 
     Args:
         database: Database of 'twinrank label': a file, or postgresql://USER@HOST/NAME.
-        out: CSV: left, right, winner (an image, or tie), rater, time, drawn, seconds.
+        out: CSV: left, right, winner (an image, or tie), rater, time, drawn, seconds, question.
     """
     from twinrank.workflows.label import export_labels
 

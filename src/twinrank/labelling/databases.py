@@ -16,7 +16,7 @@ from twinrank.core.files import require_ending
 from twinrank.core.locks import open_lock, try_lock
 from twinrank.core.messages import cause
 from twinrank.data.formats.votes.cells import as_text
-from twinrank.data.formats.votes.database import ENDINGS, JUDGEMENTS, is_database
+from twinrank.data.formats.votes.database import ENDINGS, JUDGEMENTS, QUESTION, is_database
 from twinrank.errors import InputError
 
 Place = Path | str
@@ -139,8 +139,8 @@ def reachable(place: Place) -> Iterator[None]:
         raise Unreachable(f"{name_of(place)}: cannot be read and written ({reason}); {do}") from error
 
 
-def judgements_at(url: str) -> list[tuple[str, ...]]:
-    """The judgements of a database on a server, each with the columns of its table, as text.
+def judgements_at(url: str) -> tuple[list[tuple[str, ...]], str]:
+    """The judgements of a database on a server, each with the columns of its table, as text; and the question.
 
     Args:
         url: URL of the database.
@@ -151,11 +151,11 @@ def judgements_at(url: str) -> list[tuple[str, ...]]:
     place = place_of(url)
     engine = engine_of(place)
     with reachable(place), engine.connect() as database:
-        rows = database.exec_driver_sql(JUDGEMENTS).all()
+        rows, question = database.exec_driver_sql(JUDGEMENTS).all(), database.exec_driver_sql(QUESTION).scalar()
     engine.dispose()
     if not rows:
         raise InputError(f"{name_of(place)}: no judgement in it yet; judge some pairs with twinrank label")
-    return [tuple(map(as_text, row[1:])) for row in rows]
+    return [tuple(map(as_text, row[1:])) for row in rows], as_text(question)
 
 
 def _url(place: str) -> sa.URL:

@@ -143,9 +143,10 @@ def label(
 
 
 def export_labels(database: str, out: Path) -> int:
-    """Write the judgements of a database as a CSV with the columns ``left,right,winner,rater,time,drawn,seconds``.
+    """Write the judgements of a database as a CSV: ``left,right,winner,rater,time,drawn,seconds,question``.
 
-    ``winner`` has the name of an image, or ``tie``. Skipped pairs and answers that were undone are left out.
+    ``winner`` has the name of an image, or ``tie``. ``question`` is the same in all rows. Skipped pairs and answers
+    that were undone are left out.
 
     Args:
         database: Database of ``twinrank label``: a file, or the URL of one on a PostgreSQL server.
@@ -162,16 +163,18 @@ def export_labels(database: str, out: Path) -> int:
     if "://" in database:
         with needed("a database on a server", "serve"):
             from twinrank.labelling.databases import judgements_at
-        rows = judgements_at(database)
+        rows, question = judgements_at(database)
     else:
         require_kept([out], [Path(database)])
         if not Path(database).exists():
             raise InputError(f"{database}: no such file; check the path")
         if not is_database(Path(database)):
             raise InputError(f"{database}: is no database of twinrank label; give one")
-        rows = [*zip(*read_database(Path(database)).columns.values(), strict=True)]
-    require_own_rows(out, COLUMNS, rows)
-    write_text(out, as_csv(COLUMNS, rows))
+        cells = read_database(Path(database))
+        rows, question = [*zip(*cells.columns.values(), strict=True)], cells.question or ""
+    columns, rows = (*COLUMNS, "question"), [(*row, question) for row in rows]
+    require_own_rows(out, columns, rows)
+    write_text(out, as_csv(columns, rows))
     return len(rows)
 
 
