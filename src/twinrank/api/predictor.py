@@ -11,7 +11,6 @@ import numpy as np
 from twinrank.api.values import as_run
 from twinrank.core.machine import require_threads
 from twinrank.data.given import Pairs, as_pairs
-from twinrank.data.stream import stream_pairs
 from twinrank.evaluation.vote_calibration import probability_of_left
 from twinrank.inference import load
 from twinrank.inference.predictor import Predictor
@@ -27,7 +26,8 @@ class PairPredictor:
 
     - ``xa, xb``: two arrays of images, uint8 or float in [0, 1], (N, H, W) or (N, C, H, W);
     - ``(xa, xb)``: the same as a tuple;
-    - :class:`twinrank.Judgements`, or a path that :func:`twinrank.load_pairs` reads. Labels are left out.
+    - :class:`twinrank.Judgements`, or a path that :func:`twinrank.load_pairs` reads. Labels are left out. The
+      image files of a path are read as in training; those of ``Judgements`` must have been read so.
 
     >>> predictor = tr.load_predictor()
     >>> xa, xb = np.random.default_rng(0).random((2, 5, 28, 28), np.float32)
@@ -68,7 +68,7 @@ class PairPredictor:
         """
         if xb is None and isinstance(xa, str | os.PathLike):
             # Chunk by chunk, so that a file of any length fits in memory.
-            with stream_pairs(Path(xa)) as stream:
+            with self._predictor.form.stream(Path(xa)) as stream:
                 return np.concatenate([self._predictor.logits(chunk) for chunk in stream.chunks])
         return self._predictor.logits(as_pairs(xa if xb is None else (xa, xb)))
 

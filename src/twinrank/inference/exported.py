@@ -212,7 +212,7 @@ class ExportedNetwork(OneNetwork):
         Raises:
             InputError: The images do not fit.
         """
-        self.form.require(data.images.shape, data.path)
+        self.form.require_images(data.images, data.path)
         left, right = self._sides(data)
         logit = self.compare(left.features, right.features)
         self._require_numbers(logit)
@@ -238,7 +238,7 @@ class ExportedNetwork(OneNetwork):
 
         The file knows no out-of-fold scores. An image that the network was fitted to has its own score.
         """
-        self.form.require(images.shape, images.path)
+        self.form.require_images(images, images.path)
         made = self._embed_store(images, np.arange(len(images)))
         if made.score is not None:
             scores = made.score.astype(np.float64)

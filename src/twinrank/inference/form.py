@@ -183,6 +183,22 @@ class ImageForm:
             remedy = "let `resize` take their middle" if resized else "cut them, or add margins; do not rescale them"
         raise InputError(f"{path}: {found}; {self.name} was trained on {known}; {remedy}")
 
+    def require_images(self, images: ImageStore, path: Path) -> None:
+        """Refuse images of another form than those of training, or from files that were read in another way.
+
+        Args:
+            images: Images.
+            path: Their place, for the message.
+
+        Raises:
+            InputError: They have another form, or were read in another way.
+        """
+        self.require(images.shape, path)
+        if self.reading is None or images.reading is None:
+            return
+        if other := images.reading.difference(self.reading, images.resized):
+            raise InputError(f"{path}: images were read with {other}, as for {self.name}; read them as in its training")
+
     @property
     def _native(self) -> bool:
         """Whether files were read without being rescaled."""

@@ -9,9 +9,11 @@ from scipy.special import log_softmax
 
 from twinrank.config import PAIRS_ONLY
 from twinrank.core.run_records import FileUse
+from twinrank.data.images.reading import Reading
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.data.pool import Pool
+from twinrank.errors import InputError
 from twinrank.inference.form import ImageForm
 from twinrank.inference.predictor import Predictor
 
@@ -24,19 +26,28 @@ class MeanPredictor:
     Args:
         predictors: Two or more predictors.
 
+    Raises:
+        InputError: They read image files in different ways.
+
     Attributes:
         predictors: These predictors.
     """
 
     def __init__(self, predictors: Sequence[Predictor]) -> None:
         self.predictors = predictors
+        _require_read_alike([predictor.form for predictor in predictors])
 
     @property
     def form(self) -> ImageForm:
         """See :class:`twinrank.inference.predictor.Predictor`; all take the same images, or refuse them."""
-        form, *others = (predictor.form for predictor in self.predictors)
-        alike = all(other.question == form.question for other in others)
-        return form if alike else replace(form, question=None)
+        forms = [predictor.form for predictor in self.predictors]
+        of_files = [form for form in forms if form.reading is not None]
+        alike = len({form.question for form in forms}) == 1
+        return replace(
+            (of_files or forms)[0],
+            resized=bool(of_files) and all(form.resized for form in of_files),
+            question=forms[0].question if alike else None,
+        )
 
     def logits(self, data: Judgements) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
@@ -86,6 +97,19 @@ class MeanPredictor:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         members = [predictor.identity() for predictor in self.predictors]
         return {"model": f"mean of {', '.join(member['model'] for member in members)}", "members": members}
+
+
+def _require_read_alike(forms: Sequence[ImageForm]) -> None:
+    first: tuple[ImageForm, Reading] | None = None
+    for form in forms:
+        if form.reading is None:
+            continue
+        first = first or (form, form.reading)
+        if differs := form.reading.difference(first[1], form.resized or first[0].resized):
+            raise InputError(
+                f"{form.name}: its training read images with {differs}, as that of {first[0].name}; name networks that"
+                " read images alike"
+            )
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:

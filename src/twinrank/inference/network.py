@@ -67,7 +67,7 @@ class Network(OneNetwork):
 
     def predictions(self, data: Judgements) -> Predictions:
         """Logits with row ids and latent levels, see :func:`twinrank.inference.predict.predict`."""
-        self.form.require(data.images.shape, data.path)
+        self.form.require_images(data.images, data.path)
         predictions = predict(self.model, data)
         self._require_numbers(predictions.logit)
         return predictions
@@ -86,7 +86,7 @@ class Network(OneNetwork):
         other, and the judgements behind it may sharpen it. A run of an older version has no panel. Then the panel is
         of the images themselves.
         """
-        self.form.require(images.shape, images.path)
+        self.form.require_images(images, images.path)
         panel = None
         if not scores_by_itself(self.model):
             kept = self._run.panel

@@ -117,6 +117,28 @@ def require_shareable(spec: RunSpec, several: bool) -> None:
         )
 
 
+def require_together(train: Judgements, val: Judgements) -> None:
+    """Make sure that pairs can choose the epoch of a network that is fitted to others.
+
+    Args:
+        train: Pairs that are fitted.
+        val: Pairs that choose the epoch.
+
+    Raises:
+        InputError: They are the same pairs, or their images differ in shape or in how files were read.
+    """
+    shape, other = train.images.shape, val.images.shape
+    if shape != other:
+        raise InputError(f"{val.path}: images are {other} and those of {train.path} {shape}")
+    readings = train.images.reading, val.images.reading
+    if readings[0] is not None and readings[1] is not None:
+        resized = train.images.resized or val.images.resized
+        if differs := readings[1].difference(readings[0], resized):
+            raise InputError(f"{val.path}: images were read with {differs}, as those of {train.path}; read both alike")
+    if train.content_sha256 == val.content_sha256:
+        raise InputError(f"{val.path}: the same pairs as {train.path}; validate on pairs that are not trained on")
+
+
 def require_labelled(data: Judgements, part: str) -> None:
     """Make sure that a network can be fitted to pairs, or choose its epoch on them.
 

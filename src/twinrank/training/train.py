@@ -32,6 +32,7 @@ from twinrank.training.checks import (
     require_augmentable,
     require_labelled,
     require_shareable,
+    require_together,
     require_trainable,
     require_val,
 )
@@ -287,13 +288,7 @@ def load_data(
     if pairs.images.reading is not None:
         source = replace(source or Source(), reading=pairs.images.reading)
     stopped_on = _labelled(val, "val", source, context)
-    shape, other = pairs.images.shape, stopped_on.images.shape
-    if shape != other:
-        raise InputError(f"{stopped_on.path}: images are {other} and those of {pairs.path} {shape}")
-    if pairs.content_sha256 == stopped_on.content_sha256:
-        raise InputError(
-            f"{stopped_on.path}: the same pairs as {pairs.path}; validate on pairs that are not trained on"
-        )
+    require_together(pairs, stopped_on)
     return pairs, stopped_on
 
 

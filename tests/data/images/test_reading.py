@@ -61,3 +61,21 @@ def test_size_and_channels_that_are_left_open_follow_the_files(
     effective = reading.effective(headers)
     assert (effective.size, effective.channels) == (size, channels)
     assert effective.effective([Header(77, 99, True)]) == effective
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "resized", "words"),
+    [
+        (Reading(fit="pad"), Reading(), True, "`fit` 'pad' instead of 'resize'"),
+        (Reading(fit="pad"), Reading(), False, None),
+        (Reading(background="#ffffff"), Reading(), False, None),
+        (Reading(background="black"), Reading(), False, "`background` 'black' instead of 'white'"),
+        (Reading(range=(0, 9)), Reading(range=(0, 4095)), False, "`range` (0, 9) instead of (0, 4095)"),
+        (Reading(range=(0, 9)), Reading(), False, None),
+        (Reading(size=32, channels=3, page=1), Reading(size=(32, 32), channels=1), True, None),
+    ],
+)
+def test_readings_differ_where_they_give_other_pixels(
+    one: Reading, other: Reading, resized: bool, words: str | None
+) -> None:
+    assert one.difference(other, resized) == words

@@ -117,6 +117,27 @@ class Reading:
             channels = 1 if all(header.grey for header in every) else 3
         return replace(self, size=size, channels=channels)
 
+    def difference(self, other: "Reading", resized: bool = True) -> str | None:
+        """The first choice by which the same files become other pixels, in words; None where there is none.
+
+        Size and channels are left out, since the images show them. So is a page, since it is another image of a file. A
+        range counts where both readings have one.
+
+        Args:
+            other: Other reading.
+            resized: Whether images are brought to another size.
+        """
+        colours = ImageColor.getrgb(self.background), ImageColor.getrgb(other.background)
+        differ = {
+            "fit": resized and self.fit != other.fit,
+            "background": colours[0] != colours[1],
+            "range": bool(self.range and other.range and self.range != other.range),
+        }
+        field = next((name for name, differs in differ.items() if differs), None)
+        if field is None:
+            return None
+        return f"`{field}` {shown(getattr(self, field))} instead of {shown(getattr(other, field))}"
+
     def to_json(self) -> dict[str, Any]:
         """The values by field, as JSON has them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
