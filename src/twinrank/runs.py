@@ -101,6 +101,12 @@ class RunFolder:
         return self.path / "images.npz"
 
     @property
+    def beside_weights(self) -> tuple[Path, ...]:
+        """What probabilities, scores and evaluation need beside the weights, as far as the run has it."""
+        kept = (self.calibration, self.judging, self.score_prior, self.panel, self.out_of_fold, self.images)
+        return tuple(path for path in (*kept, self.simple_rule) if path.is_file())
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that trains the run; empty."""
         return self.path / "lock"

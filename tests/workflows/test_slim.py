@@ -7,7 +7,7 @@ import pytest
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.files import read_json
-from twinrank.data.judgements import load_pairs
+from twinrank.data.judgements import Judgements, load_pairs
 from twinrank.errors import InputError
 from twinrank.inference.network import Network
 from twinrank.models.registry import entry
@@ -34,7 +34,12 @@ def test_a_slim_run_decides_as_the_run_does(benchmark_folder: Path, tmp_path: Pa
     np.testing.assert_allclose(halved, whole, atol=0.05)
     assert not np.array_equal(halved, whole)
     assert copy.weights.stat().st_size < 0.6 * run.weights.stat().st_size
-    assert sorted(path.name for path in copy.path.iterdir()) == ["config.json", "history.jsonl", "weights.safetensors"]
+    assert sorted(path.name for path in copy.path.iterdir()) == [
+        "config.json",
+        "history.jsonl",
+        "images.npz",
+        "weights.safetensors",
+    ]
     with pytest.raises(InputError, match="holds a run already"):
         slim(run.path, copy.path)
     with pytest.raises(InputError, match="not a run folder"):
@@ -43,6 +48,27 @@ def test_a_slim_run_decides_as_the_run_does(benchmark_folder: Path, tmp_path: Pa
     with pytest.raises(InputError, match=r"history\.jsonl: is missing or empty"):
         slim(run.path, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_slim_run_keeps_probabilities_scores_and_the_images_of_training(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 1, 12, 12), np.uint8)
+    bright = images.reshape(12, -1).mean(1)
+
+    def judged(count: int) -> Judgements:
+        left, right = rng.permuted(np.tile(np.arange(12), (count, 1)), axis=1)[:, :2].T
+        return Judgements.from_images(images, left, right, y=bright[left] > bright[right])
+
+    spec = RunSpec("fpn", replace(entry("fpn").train, epochs=1), {"width_mult": 0.1})
+    run = train(spec, judged(60), judged(40), tmp_path / "run", context=Context(threads=1))
+    copy = slim(run.path, tmp_path / "slim")
+    assert [path.name for path in copy.beside_weights] == [path.name for path in run.beside_weights]
+    assert {run.calibration, run.score_prior, run.panel, run.images, run.simple_rule} <= {*run.beside_weights}
+    logit, store = np.linspace(-2, 2, 9), judged(5).images
+    whole, halved = Network(run), Network(copy)
+    np.testing.assert_array_equal(halved.calibrated(logit), whole.calibrated(logit))
+    np.testing.assert_allclose(halved.scores(store), whole.scores(store), atol=0.05)
+    np.testing.assert_array_equal(halved.training_images(), whole.training_images())
 
 
 def test_the_network_that_comes_along_is_as_good_as_its_metrics() -> None:

@@ -217,8 +217,7 @@ def _as_safetensors(runs: Sequence[Path], out: Path, context: Context) -> Export
         raise InputError("`format` safetensors takes one run; export the networks one by one")
     require_runs(runs)
     run, form = RunFolder(runs[0]), load_predictor(runs[0]).form
-    kept = [run.config, run.weights, run.history, run.calibration, run.judging, run.score_prior, run.panel]
-    kept += [run.out_of_fold, run.images, run.simple_rule, *sorted((run.path / "metrics").glob("*.json"))]
+    kept = [run.config, run.weights, run.history, *run.beside_weights, *sorted((run.path / "metrics").glob("*.json"))]
     with _scratch(out, False) as scratch:
         for path in kept:
             if path.is_file():

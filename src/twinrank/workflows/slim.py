@@ -1,9 +1,10 @@
-"""A run folder small enough to be passed on: configuration and history, and weights in half precision."""
+"""A run folder small enough to be passed on: all that predictions need, with weights in half precision."""
 
 from pathlib import Path
 
 import torch
 
+from twinrank.core.files import read_bytes, replacing
 from twinrank.errors import InputError
 from twinrank.models.weights import load_weights, read_tensors, write_tensors
 from twinrank.runs import RunFolder
@@ -32,6 +33,9 @@ def slim(run: Path, out: Path) -> RunFolder:
             raise InputError(f"{source.weights}: '{name}' is out of float16's range; pass on the run as it is")
     copy.require_new()
     write_tensors(copy.weights, halved, description)
+    for path in source.beside_weights:
+        with replacing(copy.path / path.name) as temporary:
+            temporary.write_bytes(read_bytes(path))
     copy.write_history(history)
     copy.create(config)
     return copy
