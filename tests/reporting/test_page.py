@@ -18,7 +18,10 @@ from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, rows_in_words
 from twinrank.evaluation.predictions import Predictions
+from twinrank.reporting.contents import read_run, trainings
+from twinrank.reporting.leaderboard import read_field
 from twinrank.reporting.page import write_report
+from twinrank.runs import RunFolder
 
 ROWS = {"val": 120, "test_public": 40, "test_private": 80}
 HOSTILE = "<script>alert('x')</script>&\"$x_1$"
@@ -346,8 +349,21 @@ def test_records_of_different_weights_are_refused(tmp_path: Path) -> None:
     made = make_run(tmp_path)
     record = json.loads((tmp_path / "metrics" / "val.json").read_text())
     write_json(tmp_path / "metrics" / "val.json", record | {"weights_sha256": "older"})
-    with pytest.raises(InputError, match="different weights"):
+    with pytest.raises(InputError, match="figures of different weights"):
         write_report(made.path)
+
+
+def test_figures_from_before_a_training_went_on_are_refused(tmp_path: Path) -> None:
+    made, weights = make_run(tmp_path), RunFolder(tmp_path).weights
+    weights.write_bytes(b"later")
+    with pytest.raises(
+        InputError, match=r"figures of other weights than weights\.safetensors; evaluate every file again"
+    ):
+        write_report(made.path)
+    with pytest.raises(InputError, match="figures of other weights"):
+        read_field([made.path])
+    # Its training counts for its students all the same.
+    assert trainings(read_run(made.path, current=False))[1] == []
 
 
 def test_figures_are_written_as_pictures_too(run: Run, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def print_metrics(run: Path, stems: Sequence[str] | None = None) -> None:
     from twinrank.reporting.contents import read_run
     from twinrank.reporting.metrics_lines import metrics_lines
 
-    for key, each in read_run(run).metrics.items():
+    for key, each in read_run(run, current=stems is None).metrics.items():
         if stems is None or key in stems:
             print("\n".join(map(printable, metrics_lines(each))))
 

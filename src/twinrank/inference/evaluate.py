@@ -66,7 +66,7 @@ def evaluate(
         milliseconds[key] = round(1000 * (time.perf_counter() - started) / len(data), 4)
     records = records_of(made, used)
     for key, data in zip(made, loaded, strict=True):
-        _add_simple_rule(records[key], compared_with_rule(run, data, made[key].logit))
+        add_simple_rule(records[key], compared_with_rule(run, data, made[key].logit))
     for key, duration in milliseconds.items():
         records[key]["milliseconds"] = duration
     for key, predictions in made.items():
@@ -76,8 +76,13 @@ def evaluate(
     return records
 
 
-def _add_simple_rule(record: dict[str, Any], found: dict[str, Any]) -> None:
-    """Put a comparison with a simple rule into a metrics record, its warning among the others."""
+def add_simple_rule(record: dict[str, Any], found: dict[str, Any]) -> None:
+    """Put a comparison with a simple rule into a metrics record, its warning among the others.
+
+    Args:
+        record: Metrics record.
+        found: What :func:`twinrank.inference.simple_feature.compared_with_rule` found; empty if nothing.
+    """
     if found:
         record["simple"] = {key: value for key, value in found.items() if key != "warning"}
     if "warning" in found:

@@ -215,11 +215,16 @@ def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
     return found
 
 
-def read_run(run: Path) -> RunContents:
+def read_run(run: Path, current: bool = True) -> RunContents:
     """Read a run folder.
 
+    Args:
+        run: Run folder.
+        current: Whether figures of other weights than those of the run are refused. A training that goes on after an
+            evaluation leaves such behind.
+
     Raises:
-        InputError: It is no run folder, a file is damaged, or the metrics are those of different weights.
+        InputError: It is no run folder, a file is damaged, or figures are those of other weights.
     """
     run, folder = Path(run), RunFolder(Path(run))
     config = folder.read_config()
@@ -227,10 +232,10 @@ def read_run(run: Path) -> RunContents:
     documents = {path: read_metrics(path) for path in _files(run / "metrics", ".json")}
     metrics = [_file_metrics(path.stem, document, config, used) for path, document in documents.items()]
     weights = {document.get("weights_sha256") for document in documents.values()} - {None}
-    if len(weights) > 1:
-        raise InputError(f"{run / 'metrics'}: the metrics are those of different weights; evaluate every file again")
     timed = [(each["data"]["n"], each["milliseconds"]) for each in documents.values() if "milliseconds" in each]
     predictions = {path.stem: Predictions.load(path) for path in _files(run / "predictions", ".npz")}
+    if current:
+        _require_current(folder, weights | {each.meta.get("weights_sha256") for each in predictions.values()} - {None})
     roles: dict[str, Role] = {key: role_of(config, each.data_sha256, used) for key, each in predictions.items()}
     return RunContents(
         path=run,
@@ -273,7 +278,7 @@ def _trainings(
         # Published results stand beside each other, wherever they were trained.
         for path in (named, *(folder / named.name for folder in beside)):
             if (path / "config.json").is_file():
-                teacher = read_run(path)
+                teacher = read_run(path, current=False)
                 if identity.get("weights_sha256") in (teacher.weights_sha256, _weights(path)):
                     earlier, missing = _trainings(teacher, beside, (*students, place))
                     own, uncounted = earlier | own, [*uncounted, *missing]
@@ -281,6 +286,20 @@ def _trainings(
         else:
             uncounted.append(str(named))
     return own, uncounted
+
+
+def _require_current(run: RunFolder, evaluated: Collection[str | None]) -> None:
+    """Refuse figures of different weights, or of others than the run has; a published run may have none.
+
+    Args:
+        run: Run folder.
+        evaluated: Digests of the evaluated weights.
+    """
+    remedy = "evaluate every file again, or remove old ones from the folders metrics and predictions"
+    if len(evaluated) > 1:
+        raise InputError(f"{run.path}: has figures of different weights; {remedy}")
+    if evaluated and _weights(run.path) not in (None, *evaluated):
+        raise InputError(f"{run.path}: has figures of other weights than {run.weights.name}; {remedy}")
 
 
 def _weights(run: Path) -> str | None:

@@ -37,7 +37,7 @@ def draw_curves(runs: Sequence[Path], out: Path, band: bool = False) -> Path:
     """
     histories, names = [], []
     for run in distinct_runs(runs):
-        history = read_run(run).history
+        history = read_run(run, current=False).history
         if not history:
             raise InputError(f"{run}: no epoch has ended yet; wait for the first")
         name = run.resolve().name

@@ -4,6 +4,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from twinrank.ensembling.stack import stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, read_metrics
+from twinrank.inference.evaluate import add_simple_rule
+from twinrank.inference.simple_feature import compared_with_rule
 from twinrank.reporting.contents import FileMetrics, RunContents, read_run
 from twinrank.reporting.leaderboard import leaderboard_values, read_field
 from twinrank.runs import RunFolder, board_files
@@ -28,6 +31,8 @@ _CLOSE = 1e-9
 _CLOSE_LOGITS = 1e-4
 """Largest difference that rounding makes in trees and regressions."""
 _TIMED = "milliseconds"
+_OF_IMAGES = {"simple", "warnings"}
+"""What depends on the images, too, where predictions were compared with a simple rule."""
 _MOST_SHOWN = 3
 """Differences shown for each file."""
 _NOT_FIGURES = re.compile(r"<svg.*?</svg>|<img[^>]*>|<caption>Time and memory.*?</table>", re.DOTALL)
@@ -92,24 +97,35 @@ def _stack(folder: StackFolder, say: Callable[[str], None]) -> Iterator[str]:
 
 
 def _run(run: RunFolder, say: Callable[[str], None]) -> Iterator[str]:
-    contents = read_run(run.path)
+    contents = read_run(run.path, current=False)
     if not contents.metrics:
         raise InputError(f"{run.path}: has no figures to verify; run 'twinrank evaluate {run.path} FILE' first")
     weights = sha256(run.weights) if run.weights.is_file() else None
-    for key, predictions in contents.predictions.items():
-        if weights is not None and predictions.meta.get("weights_sha256") != weights:
-            yield f"{run.predictions(key)}: is of other weights than {run.weights}"
+    stale = [
+        run.predictions(key)
+        for key, predictions in contents.predictions.items()
+        if weights is not None and predictions.meta.get("weights_sha256") != weights
+    ]
+    yield from (f"{path}: is of other weights than {run.weights}" for path in stale)
+    data = {key: unchanged(each) for key, each in contents.predictions.items()}
     for key, metrics in contents.metrics.items():
         if (computed := _computed(contents, metrics)) is None:
             yield f"{run.metrics(key)}: cannot be computed again, its predictions are not there"
-        else:
-            written = read_metrics(run.metrics(key))
-            yield from _differences(
-                run.metrics(key), {name: written[name] for name in written if name != _TIMED}, computed
-            )
+            continue
+        written, skipped = dict(read_metrics(run.metrics(key))), {_TIMED}
+        if (pairs := data.get(key)) is not None:
+            made = contents.predictions[key]
+            judged = replace(pairs, y=made.y, tie=made.tie, weight=made.weight)
+            add_simple_rule(computed, compared_with_rule(run, judged, made.logit))
+        elif "simple" in written:
+            skipped |= _OF_IMAGES
+        first, second = ({name: each[name] for name in each if name not in skipped} for each in (written, computed))
+        yield from _differences(run.metrics(key), first, second)
     say(f"{run.path}: metrics of {counted(len(contents.predictions), 'file', 'files')} computed again from predictions")
-    gone = [key for key, each in contents.predictions.items() if unchanged(each) is None]
-    if gone:
+    gone = [key for key, each in data.items() if each is None]
+    if stale:
+        say(f"{run.report}: not made again, since {stale[0]} is of other weights")
+    elif gone:
         say(f"{run.report}: not made again, since the data file of {run.predictions(gone[0])} is not there as it was")
     elif run.report.is_file():
         yield from _made_again(run.report, lambda out: report(run.path, out))
