@@ -3,10 +3,11 @@
 import os
 from collections.abc import Sequence
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from twinrank.api.runs import Run
 from twinrank.api.values import as_path, as_run
+from twinrank.data.formats.image_arrays import checked_images
 from twinrank.data.images.store import ImageStore
 from twinrank.data.judgements import Judgements
 from twinrank.evaluation.next_pairs import NextPairs
@@ -18,7 +19,7 @@ __all__ = ["next_pairs", "rank"]
 
 def rank(
     run: str | os.PathLike[str] | Run | Sequence[str | os.PathLike[str] | Run],
-    images: str | os.PathLike[str] | np.ndarray | ImageStore,
+    images: str | os.PathLike[str] | ArrayLike | ImageStore,
     judgements: str | os.PathLike[str] | Judgements | None = None,
     seed: int = 0,
 ) -> ScoredImages:
@@ -31,7 +32,7 @@ def rank(
 
     Args:
         run: Run, or its folder; the scores of several are averaged.
-        images: Folder of images, or an array, uint8 or float32 in [0, 1], (M, H, W) or (M, C, H, W).
+        images: Folder of images, or an array, uint8 or float in [0, 1], (M, H, W) or (M, C, H, W).
         judgements: Judgements of these images: a path that :func:`load_pairs` reads, or what it gave. Names in a table
             are looked for in the folder of images. Those that training used count twice, so intervals are too narrow.
         seed: Seed of the random draws behind intervals.
@@ -44,10 +45,10 @@ def rank(
         InputError: A run, an image or the judgements are refused.
     """
     several = [run] if isinstance(run, str | os.PathLike | Run) else run
-    if isinstance(images, np.ndarray):
-        images = ImageStore.from_arrays(images if images.ndim > 3 else images[:, None], name="`images`")
-    elif not isinstance(images, ImageStore):
+    if isinstance(images, str | os.PathLike):
         images = as_path(images, "images")
+    elif not isinstance(images, ImageStore):
+        images = ImageStore.from_arrays(checked_images(images), name="`images`")
     if judgements is not None and not isinstance(judgements, Judgements):
         judgements = as_path(judgements, "judgements")
     return score_images([as_run(each, "run") for each in several], images, judgements, seed=seed)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twinrank.core.messages import first_few, kind, quoted
 from twinrank.core.npz import Header
-from twinrank.data.formats.pair_arrays import Source, check_images, read_ids, read_images
+from twinrank.data.formats.pair_arrays import InMemory, Source, as_array, check_images, read_ids, read_images
 from twinrank.data.formats.votes.outcomes import MOST_VOTES
 from twinrank.errors import InputError
 
@@ -68,6 +69,23 @@ def read_image_arrays(source: Source) -> ImageArrays:
         raise InputError(f"{path}: key 'names' has a name twice; every image has a name of its own")
     rater, group = _texts(source, "rater"), _texts(source, "group")
     return ImageArrays(images, names, left, right, y, tie, weight, rater, group, read_ids(source))
+
+
+def checked_images(images: ArrayLike, name: str = "arrays") -> np.ndarray:
+    """Images from an array in memory, uint8, or float32 in [0, 1], (M, C, H, W), checked like those of an NPZ file.
+
+    Args:
+        images: Images, (M, H, W) or (M, C, H, W), uint8, or floating-point from 0 to 1.
+        name: Name of the array in messages.
+
+    Raises:
+        InputError: The type, the shape or a pixel is wrong.
+    """
+    source = InMemory(Path(name), {"images": as_array(images, "images", name)})
+    header = source.headers["images"]
+    check_images(source.path, "images", header)
+    (checked,) = read_images(source, "images", header.shape[0])
+    return checked
 
 
 def _check_headers(path: Path, headers: dict[str, Header]) -> None:
