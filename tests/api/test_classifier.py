@@ -84,6 +84,21 @@ def test_it_is_the_run_that_train_makes(pairs: tuple[np.ndarray, np.ndarray], tr
     assert [entry["val"] for entry in classifier.history_] == [entry["val"] for entry in run.history]
 
 
+def test_probabilities_are_those_of_a_run_where_images_recur(
+    pairs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = pairs
+    again = X[[0, 1, 2, 3], 0][[[0, 1], [2, 3], [0, 2], [1, 3], [0, 3], [1, 2]]], np.array([1, 0, 1, 1, 0, 0])
+    values = {"options": {"width": 2, "levels": 2}, "epochs": 1, "batch_size": 32, "threads": 1}
+    files = (X[8:, 0], X[8:, 1], y[8:]), (again[0][:, 0], again[0][:, 1], again[1])
+    run = tr.train("order_net", *files, out=tmp_path / "run", hooks=Hooks(), seed=0, **values)
+    classifier = tiny().fit(X[8:], y[8:], validation=again)
+    expected = run.predictor().predict_proba(X[:, 0], X[:, 1])
+    assert classifier.calibration_ is not None
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(X), expected)
+
+
 @pytest.mark.parametrize("through", ["pickle", "joblib"])
 def test_a_fitted_one_can_be_kept(
     through: str, fitted: tr.PairClassifier, pairs: tuple[np.ndarray, np.ndarray], tmp_path: Path

@@ -21,6 +21,7 @@ from twinrank.core.randomness import numpy_generator
 from twinrank.data.folds import image_groups
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError, Interrupted
+from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.predict import predict_logits
 from twinrank.models.registry import entry
 from twinrank.models.siamese import SiameseNet
@@ -71,6 +72,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
         n_features_in_: 2, the images of a pair.
         train_config_: Training values, a :class:`twinrank.TrainConfig`.
         network_: The network, a ``torch.nn.Module``.
+        calibration_: From logits to probabilities, fitted to the pairs that chose the epoch; None where none of their
+            images recurs.
         weights_: Weights and the description of the network, as the bytes of a safetensors file.
     """
 
@@ -154,6 +157,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of ``classes_``, float64 (N, 2).
 
+        Where ``calibration_`` is not None, they may be nearer to 0.5 than the logits of :meth:`decision_function`.
+
         Args:
             X: Pairs as for :meth:`decision_function`.
 
@@ -161,7 +166,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
             InputError: ``X`` is refused.
             NotFittedError: The classifier is not fitted yet.
         """
-        return probabilities(self.decision_function(X))
+        logit = self.decision_function(X)
+        return probabilities(logit if self.calibration_ is None else self.calibration_.logits(logit))
 
     def predict(self, X: Any) -> np.ndarray:
         """The likelier class of each pair, (N,), in the type of ``y``.
@@ -190,6 +196,8 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "weights_" in state:
+            # A pickle of an older version has no calibration.
+            self.calibration_ = state.get("calibration_")
             self._build()
 
     def _images(self, X: Any, *, reset: bool) -> np.ndarray:
@@ -240,6 +248,7 @@ class PairClassifier(ClassifierMixin, BaseEstimator):
                 raise KeyboardInterrupt from error
             self.history_, self.best_epoch_ = run.read_history(), run.best_epoch()["epoch"]
             self.weights_, self.train_config_ = run.weights.read_bytes(), spec.train
+            self.calibration_ = VoteCalibration.load(run.calibration) if run.calibration.is_file() else None
         self._build()
 
     def _build(self) -> None:
