@@ -32,7 +32,7 @@ from twinrank.workflows.export import Export, export
 
 @pytest.fixture(scope="module")
 def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of a network that is not trained, with a calibration that knows ties."""
+    """A run of a network that is not trained, with a calibration that knows ties, and a simple rule."""
     run = RunFolder(tmp_path_factory.mktemp("export") / "run")
     options = entry("order_net").complete({"width": 2, "levels": 4, "views": 5})
     torch.manual_seed(0)
@@ -47,6 +47,7 @@ def run(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     run.create(RECORDED | {"model": {"name": "order_net", "options": options}, "data": files})
     save_weights(run.weights, network, {"name": "order_net", "options": options, "channels": 1, "image_size": 28})
     run.calibration.write_text(json.dumps({"scale": 0.5, "nu": 0.3}))
+    write_json(run.simple_rule, {"feature": "mean", "higher": True})
     run.write_train_images(images_in_rows(pairs["train"]))
     return run
 

@@ -32,6 +32,7 @@ from twinrank.inference.form import ImageForm
 from twinrank.inference.load import load_predictor, unknown_use
 from twinrank.inference.network import Network
 from twinrank.inference.scored_files import score_files
+from twinrank.inference.simple_feature import compared_with_rule
 from twinrank.models.registry import entry
 from twinrank.runs import FIT, FITTED, RunFolder
 from twinrank.serving.models import Model
@@ -236,6 +237,16 @@ def test_the_file_knows_its_training_as_the_run_does(
     scored = score_images([exported.out], train.images)
     assert scored.used.all()
     assert any(f"training used {2 * len(train)} images here" in note for note in scored.notes)
+
+
+def test_the_file_is_compared_with_the_simple_rule_of_the_run(
+    run: RunFolder, exported: Export, benchmark_folder: Path
+) -> None:
+    data = load_pairs(benchmark_folder / "val.npz")
+    (record,) = score_files(load_predictor(exported.out), [data.path])
+    expected = compared_with_rule(run, data, Network(run).logits(data))
+    assert record["simple"] == {key: value for key, value in expected.items() if key != "warning"}
+    assert any("one simple feature: 'mean' alone (more ranks higher)" in line for line in record["warnings"])
 
 
 def test_ties_count_as_they_do_for_the_run(

@@ -80,7 +80,7 @@ def record_of(run: RunFolder, network: Network, command: str = "") -> ExportReco
         optional["training_images"] = base64.b64encode(np.ascontiguousarray(hashes, "<u8").tobytes()).decode()
     if config.get("warnings"):
         optional["warnings"] = config["warnings"]
-    for key, path in (("score_prior", run.score_prior), ("judging", run.judging)):
+    for key, path in (("score_prior", run.score_prior), ("judging", run.judging), ("simple_rule", run.simple_rule)):
         if path.is_file():
             optional[key] = read_json(path)
     record: dict[str, Any] = {

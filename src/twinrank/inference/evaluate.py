@@ -20,7 +20,7 @@ from twinrank.inference.file_keys import file_keys
 from twinrank.inference.network import Network
 from twinrank.inference.predictor import described
 from twinrank.inference.scored_files import labelled_files
-from twinrank.inference.simple_feature import compared_with_rule
+from twinrank.inference.simple_feature import add_simple_rule, compared_with_rule
 from twinrank.runs import RunFolder, used_in_training
 
 
@@ -74,19 +74,6 @@ def evaluate(
     for key, record in records.items():
         write_json(run.metrics(key), record)
     return records
-
-
-def add_simple_rule(record: dict[str, Any], found: dict[str, Any]) -> None:
-    """Put a comparison with a simple rule into a metrics record, its warning among the others.
-
-    Args:
-        record: Metrics record.
-        found: What :func:`twinrank.inference.simple_feature.compared_with_rule` found; empty if nothing.
-    """
-    if found:
-        record["simple"] = {key: value for key, value in found.items() if key != "warning"}
-    if "warning" in found:
-        record["warnings"] = [*record.get("warnings", []), found["warning"]]
 
 
 def _calibrated(network: Network, predictions: Predictions) -> Predictions:

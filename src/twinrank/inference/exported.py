@@ -26,6 +26,7 @@ from twinrank.data.pool import Pool
 from twinrank.errors import InputError
 from twinrank.evaluation.level_scores import level_scores
 from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.simple_rule import SimpleRuleRecord
 from twinrank.evaluation.vote_calibration import CalibrationRecord, VoteCalibration
 from twinrank.inference.blocks import PAIRS_A_BLOCK, filled, image_blocks, is_steady
 from twinrank.inference.form import ImageForm
@@ -86,6 +87,7 @@ class ExportRecord(TypedDict):
             has scores or levels.
         score_prior: Scale and spread of scores; absent where the run has none.
         judging: How people judged; absent where the run has none.
+        simple_rule: The best rule on one simple feature; absent where the run has none, and in older exports.
         version: Version of twinrank.
         commit: Its commit.
         command: Command that made the file.
@@ -106,6 +108,7 @@ class ExportRecord(TypedDict):
     panel: NotRequired[str]
     score_prior: NotRequired[dict[str, Any]]
     judging: NotRequired[dict[str, Any]]
+    simple_rule: NotRequired[SimpleRuleRecord]
     version: NotRequired[str | None]
     commit: NotRequired[str | None]
     command: NotRequired[str]

@@ -12,12 +12,14 @@ from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.metrics_record import metrics_record
 from twinrank.evaluation.predictions import Predictions
+from twinrank.evaluation.simple_rule import as_rule
 from twinrank.inference.exported import ExportedNetwork
 from twinrank.inference.form import ImageForm
 from twinrank.inference.load import images_of_training
 from twinrank.inference.mean import MeanPredictor
 from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.predictor import Predictor, described
+from twinrank.inference.simple_feature import add_simple_rule, compared
 
 
 def labelled_files(
@@ -94,7 +96,10 @@ def score_files(
             made.meta["nu"] = predictor.nu
         if warnings := [line for each in _exported(predictor) for line in each.record.get("warnings", ())]:
             made.meta["warnings"] = [*dict.fromkeys(warnings)]
-        records.append(metrics_record(made))
+        record = metrics_record(made)
+        if isinstance(predictor, ExportedNetwork) and "simple_rule" in predictor.record:
+            add_simple_rule(record, compared(as_rule(predictor.record["simple_rule"]), data, logit))
+        records.append(record)
     return records
 
 

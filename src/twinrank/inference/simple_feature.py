@@ -14,13 +14,14 @@ from twinrank.evaluation.metrics import accuracy
 from twinrank.evaluation.predictions import Predictions
 from twinrank.evaluation.resampling import recurs
 from twinrank.evaluation.row_statistics import is_decided
-from twinrank.evaluation.simple_rule import SimpleRuleRecord, as_rule, best_rule, simple_warning
+from twinrank.evaluation.simple_rule import SimpleRule, SimpleRuleRecord, as_rule, best_rule, simple_warning
 from twinrank.runs import RunFolder
 
 _IMAGES, _PIXELS = 1_000, 400_000_000
 """Images that are looked at, and pixels of all of them, at most: some seconds."""
 _FEWEST = 50
 """Fewer rows show nothing."""
+_JUDGE = "judge more pairs"
 
 
 class Examined(NamedTuple):
@@ -87,6 +88,22 @@ def compared_with_rule(
         return {}
     where = str(run.simple_rule)
     rule = as_rule(as_record(read_json(run.simple_rule), SimpleRuleRecord, where, "a rule on a simple feature"))
+    advice = _JUDGE if "pretrained" in run.read_config() else "try 'twinrank fit', or efficientnet_lite0"
+    return compared(rule, data, logit, advice, examined)
+
+
+def compared(
+    rule: SimpleRule, data: Judgements, logit: np.ndarray, advice: str = _JUDGE, examined: Examined | None = None
+) -> dict[str, Any]:
+    """A rule on labelled pairs, beside predictions of the same rows; see :func:`compared_with_rule`.
+
+    Args:
+        rule: Rule.
+        data: Labelled pairs.
+        logit: Predictions of them, float (N,).
+        advice: What to do where the predictions are no better.
+        examined: Some of the pairs, where they were looked at already.
+    """
     examined = Examined.of(data) if examined is None else examined
     some, logit = examined.pairs, logit[examined.rows]
     assert some.y is not None
@@ -95,10 +112,22 @@ def compared_with_rule(
     of_rule = rule.logits(*(each[:, FEATURES.index(rule.feature)] for each in (examined.left, examined.right)))
     gain = accuracy_difference([_predictions(some, of_rule)], [_predictions(some, logit)]).estimate
     right, of_network = (accuracy(some.y, each, tie=some.tie, weight=some.weight) for each in (of_rule, logit))
-    advice = "judge more pairs" if "pretrained" in run.read_config() else "try 'twinrank fit', or efficientnet_lite0"
     record = {**rule._asdict(), "accuracy": right, "gain": gain.record()}
     warning = simple_warning(rule, right, of_network, gain, advice)
     return record if warning is None else record | {"warning": warning}
+
+
+def add_simple_rule(record: dict[str, Any], found: dict[str, Any]) -> None:
+    """Put a comparison with a simple rule into a metrics record, its warning among the others.
+
+    Args:
+        record: Metrics record.
+        found: What :func:`compared_with_rule` found; empty if nothing.
+    """
+    if found:
+        record["simple"] = {key: value for key, value in found.items() if key != "warning"}
+    if "warning" in found:
+        record["warnings"] = [*record.get("warnings", []), found["warning"]]
 
 
 def _predictions(data: Judgements, logit: np.ndarray) -> Predictions:

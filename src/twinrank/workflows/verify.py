@@ -19,8 +19,7 @@ from twinrank.ensembling.stack import stack
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import CheckFailed, InputError
 from twinrank.evaluation.metrics_record import metrics_record, pooled_record, read_metrics
-from twinrank.inference.evaluate import add_simple_rule
-from twinrank.inference.simple_feature import compared_with_rule
+from twinrank.inference.simple_feature import add_simple_rule, compared_with_rule
 from twinrank.reporting.contents import FileMetrics, RunContents, read_run
 from twinrank.reporting.leaderboard import leaderboard_values, read_field
 from twinrank.runs import RunFolder, board_files
