@@ -11,6 +11,7 @@ from scipy.special import expit
 from tests.conftest import RECORDED
 
 from twinrank.cli.output import print_metrics
+from twinrank.core.context import Context
 from twinrank.core.files import read_json
 from twinrank.data.images.simple_features import FEATURES
 from twinrank.data.images.store import ImageStore
@@ -89,6 +90,23 @@ def test_rows_that_share_images_are_evaluated_over_images(
         "    warning: no better than chance (accuracy ",
     ):
         assert part in printed
+
+
+def test_figures_of_files_together_go_when_one_of_them_changes(run: RunFolder, benchmark_folder: Path) -> None:
+    first, second = (judgements(benchmark_folder, slice(0, 20), 40, seed, f"{seed}.csv") for seed in (0, 1))
+    assert [*evaluate(run, [first, second])] == ["0", "1", "tests"]
+    evaluate(run, [first])
+    assert run.metrics("tests").is_file()
+    said: list[str] = []
+    assert first.y is not None
+    evaluate(run, [replace(first, y=1 - first.y)], context=Context(said.append))
+    assert not run.metrics("tests").exists()
+    assert said[-1].endswith(
+        "tests.json: removed, since one of its files has other figures now; evaluate them together"
+    )
+    evaluate(run, [first, second])
+    evaluate(run, [replace(second, sha256="digest of more votes")])
+    assert not run.metrics("tests").exists()
 
 
 def test_a_training_that_ends_at_chance_says_so(run: RunFolder, benchmark_folder: Path) -> None:

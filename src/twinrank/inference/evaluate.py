@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from twinrank.core.files import write_json
 from twinrank.data.judgements import Judgements
 from twinrank.data.overlap import seen_images
 from twinrank.data.source import Source
-from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record
+from twinrank.errors import InputError
+from twinrank.evaluation.metrics_record import POOLED, metrics_record, pooled_record, read_metrics
 from twinrank.evaluation.predictions import Predictions, apart
 from twinrank.evaluation.resampling import recurs
 from twinrank.inference.file_keys import file_keys
@@ -37,7 +39,8 @@ def evaluate(
 
     Writes ``predictions/KEY.npz`` and ``metrics/KEY.json`` for each file, see
     :func:`twinrank.inference.file_keys.file_keys`. Several files that neither the training nor that of a teacher used
-    are also scored together, as ``metrics/tests.json``.
+    are also scored together, as ``metrics/tests.json``. It is removed where one of its files is evaluated without the
+    others and gets other figures.
 
     Args:
         run: Run with weights.
@@ -69,11 +72,33 @@ def evaluate(
         add_simple_rule(records[key], compared_with_rule(run, data, made[key].logit))
     for key, duration in milliseconds.items():
         records[key]["milliseconds"] = duration
+    if POOLED not in records:
+        _remove_outdated_pool(run, records, context)
     for key, predictions in made.items():
         predictions.save(run.predictions(key))
     for key, record in records.items():
         write_json(run.metrics(key), record)
     return records
+
+
+def _remove_outdated_pool(run: RunFolder, records: Mapping[str, Any], context: Context) -> None:
+    """Remove the metrics of several files together where those of one of them are replaced by others."""
+    pooled, replaced = run.metrics(POOLED), set()
+    # Damaged records are replaced, or named by whoever reads them.
+    with suppress(InputError):
+        together = {file["sha256"] for file in read_metrics(pooled)["data"].get("files", ())}
+        for key, record in records.items():
+            if run.metrics(key).is_file():
+                before = read_metrics(run.metrics(key))
+                if _decisions(before) != _decisions(record):
+                    replaced.add(before["data"].get("sha256"))
+        if together & replaced:
+            context.say(f"{pooled}: removed, since one of its files has other figures now; evaluate them together")
+            pooled.unlink()
+
+
+def _decisions(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["data"].get("sha256"), record["confusion"], record.get("weights_sha256")
 
 
 def _calibrated(network: Network, predictions: Predictions) -> Predictions:
