@@ -115,7 +115,7 @@ class FreshPairs:
         # The sums of several threads could differ in their last bits.
         with threadpool_limits(1):
             for number, digits in enumerate(np.split(self._members.cpu().numpy(), self._counts.cpu().cumsum(0)[:-1])):
-                clusters = MiniBatchKMeans(min(count, len(digits)), random_state=0, n_init=1, batch_size=2048)
+                clusters = MiniBatchKMeans(min(count, len(digits)), random_state=0, batch_size=2048)
                 found[digits] = number * count + clusters.fit_predict(small[digits])
         return torch.from_numpy(found).to(self.device)
 
