@@ -87,6 +87,14 @@ def test_norm_sum_and_relu_are_those_of_torch_in_float64(
             torch.testing.assert_close(buffer.double(), usual.get_buffer(name).double(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_mean_far_from_0_costs_no_digits() -> None:
+    x = (drawn((40, 6, 9, 9), 1, torch.float32).detach() / 50 + 30).contiguous(memory_format=torch.channels_last)
+    layer, exact = norm(6, 2), norm(6, 2).double()
+    y = norms.norm_relu(x, layer) if norms.fusable([x], [layer]) else layer(x).relu()
+    close(y, exact(x.double()).relu(), 1e-3)
+    close(layer.get_buffer("running_var"), exact.get_buffer("running_var"), 1e-5)
+
+
 def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     x, gradient = drawn((40, 6, 9, 9), 1), drawn((40, 6, 9, 9), 2).detach()
     found = []

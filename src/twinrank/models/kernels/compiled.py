@@ -124,7 +124,7 @@ def _passed(gradient: Any, y: Any) -> Any:
 
 @_Kernel
 def moments(x: np.ndarray, sums: np.ndarray) -> None:
-    """Sums of a map and of its squares.
+    """Sums of a map and of its squares, each less its first row: so a mean far from 0 costs no digits.
 
     Args:
         x: Map (R, C).
@@ -136,7 +136,7 @@ def moments(x: np.ndarray, sums: np.ndarray) -> None:
         own[:] = 0
         for row in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             for channel in range(channels):
-                value = _wide(x[row, channel])
+                value = _wide(x[row, channel]) - _wide(x[0, channel])
                 own[0, channel] += value
                 own[1, channel] += value * value
 

