@@ -95,8 +95,6 @@ def test_the_winner_and_the_loser(write: Write, names: str) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ("1,0,1", [1, 0, 1]),
-        ("1.0,0.0,1", [1, 0, 1]),
         ("true,False,TRUE", [1, 0, 1]),
         ("left,Right,LEFT", [1, 0, 1]),
         ("a,b,A", [1, 0, 1]),
@@ -115,6 +113,12 @@ def test_outcomes(write: Write, values: str, expected: list[float]) -> None:
     votes = read_votes(write(f"image_a,image_b,winner\n{rows}\n"))
     assert shares(votes) == [0.5 if value == -1 else value for value in expected]
     assert votes.tie.tolist() == [value == -1 for value in expected]
+
+
+@pytest.mark.parametrize("values", [("1", "0"), ("1.0", "0.0")])
+def test_one_in_a_column_such_as_label_is_left(write: Write, values: tuple[str, str]) -> None:
+    votes = read_votes(write("left,right,label\n" + "".join(f"a,b,{value}\n" for value in values)))
+    assert (shares(votes), votes.understood[1]) == ([1, 0], "left = left, right = right, outcome = label (1 is left)")
 
 
 def test_votes_for_each_image_become_shares_and_ties_rows_of_their_own(write: Write) -> None:
@@ -235,7 +239,9 @@ def test_wrong_statements_are_refused(write: Write, columns: dict[str, str], mes
         ("left,right,winner\na,b,1\nb,c,2\nc,d,0\n", "tie_is=0,left_is=1,right_is=2 or left_is=0,right_is=1,tie_is=2"),
         ("left,right,vote\na,b,-1\nb,c,1\n", "left_is=1,right_is=-1 or left_is=-1,right_is=1"),
         ("p0,p1,label\na,b,1\n", "left_is=1,right_is=0 or left_is=0,right_is=1"),
-        ("left,right,winner\n1,0,1\n0,1,0\n", "winner=winner or left_is=VALUE,right_is=VALUE"),
+        ("left,right,winner\na,b,1\nb,c,0\n", "left_is=1,right_is=0 or left_is=0,right_is=1"),
+        ("image_1,image_2,choice\na,b,1\n", "left_is=1,right_is=0 or left_is=0,right_is=1"),
+        ("left,right,winner\n1,2,1\n2,1,2\n", "winner=winner or left_is=VALUE,right_is=VALUE"),
         ("left,right,label,question\na,b,1,safe\nb,c,1,lively\n", "only=question=safe, or only= for all"),
         ("winner,loser,label\na,b,1\n", "outcome=NAME, or outcome= for none"),
     ],

@@ -50,7 +50,8 @@ def changed_images(files: Mapping[str, Path], digests: Mapping[str, str], judged
     for name, digest in digests.items():
         # Files that cannot be read are refused later, all at once.
         with suppress(InputError):
-            changed += [name] if name in files and sha256(files[name]) != digest else []
+            if name in files and sha256(files[name]) != digest:
+                changed.append(name)
     if not changed:
         return ""
     line = f"{len(changed):,} of {counted(len(files), 'judged image', 'judged images')}"

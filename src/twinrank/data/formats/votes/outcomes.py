@@ -223,7 +223,7 @@ def _numbers(cells: Cells, roles: Roles, column: str, numbers: Mapping[str, floa
     """
     found = set(numbers.values())
     choices = []
-    if found <= {0, 1} and roles.marks == ("0", "1"):
+    if found <= {0, 1} and (roles.marks == ("0", "1") or points(column)):
         choices = ["left_is=1,right_is=0", "left_is=0,right_is=1"]
     elif all(0 <= value <= 1 for value in found):
         return dict(numbers), "1 is left" if found <= {0, 1} else "share of the votes for left"
