@@ -187,10 +187,11 @@ class TrainConfig:
     """Weight of the cross-entropy between latent levels and target levels. Target levels of fresh pairs are the classes
     of their digits. Those of a teacher are its latent levels, corrected by the label of the pair."""
     subclass_weight: float = 0.0
-    """Weight of the cross-entropy of an auxiliary head that predicts the subclass of an image. Fresh pairs alone have
-    subclasses: the digits of a class are divided by how they look before they are corrupted."""
+    """Weight of the cross-entropy of an auxiliary head that predicts the subclass of an image. Fresh pairs have
+    subclasses: the digits of a class are divided by how they look before they are corrupted. A teacher has some, too:
+    images of a level are divided by their features."""
     subclasses: int = 50
-    """Number of subclasses of each class."""
+    """Number of subclasses of each class, or of each level of a teacher."""
     easy_share: float = 1.0
     """Share of the pairs with which training begins, those that show most; 1 is all pairs from the start."""
     easy_until: float = 0.5

@@ -31,6 +31,7 @@ from twinrank.inference.exported import EXPORTED, ExportedNetwork
 from twinrank.inference.form import ImageForm
 from twinrank.inference.load import load_predictor, unknown_use
 from twinrank.inference.network import Network
+from twinrank.inference.predict import image_features
 from twinrank.inference.scored_files import score_files
 from twinrank.inference.simple_feature import compared_with_rule
 from twinrank.models.registry import entry
@@ -65,6 +66,8 @@ def test_it_predicts_as_the_run_does(run: RunFolder, exported: Export, benchmark
         assert other is not None
         np.testing.assert_allclose(own, other, atol=1e-3)
     np.testing.assert_allclose(made.scores(data.images), network.scores(data.images), atol=1e-2)
+    some, views = np.array([3, 1]), image_features(network.model, data.images, np.array([3, 1]))
+    np.testing.assert_allclose(made.image_features(data.images, some), views, atol=1e-3)
     pool = pool_of(data, 5)
     np.testing.assert_allclose(made.tournament(pool), network.tournament(pool), atol=1e-4)
     np.testing.assert_array_equal(made.tournament(pool), -made.tournament(pool).T)

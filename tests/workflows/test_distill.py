@@ -31,7 +31,7 @@ from twinrank.runs import RunFolder, used_in_training
 from twinrank.training.checks import holds
 from twinrank.training.jobs import Job
 from twinrank.training.progress import EpochProgress
-from twinrank.training.teacher import Teacher
+from twinrank.training.teacher import Teacher, read_teacher
 from twinrank.training.train import resume, train
 from twinrank.workflows.distill import distill, train_or_distill
 from twinrank.workflows.stack import make_stack
@@ -115,6 +115,53 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
         taught("untold", teacher.path, level_weight=1.0)
 
 
+def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
+    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    levelled = [
+        train(RunSpec("order_net", replace(TINY, seed=seed), OPTIONS), *files, tmp_path / f"level{seed}", context=ONE)
+        for seed in (1, 2)
+    ]
+    pairs = load_pairs(files[0])
+    values: dict[str, Any] = {"distill_weight": 0.0, "level_weight": 1.0, "subclass_weight": 1.0, "subclasses": 3}
+    run = taught("run", *(each.path for each in levelled), **values, epochs=4, lr=1.5e-2)
+    kept = read_teacher(run.teacher, run.read_config()["teacher"]["identity"], pairs)
+    assert kept.levels is not None
+    assert kept.subclasses is not None
+    np.testing.assert_array_equal(kept.subclasses // 3, kept.levels.argmax(2))
+    losses = [epoch["train"]["subclass_loss"] for epoch in run.read_history()]
+    assert losses[-1] < losses[0]
+    # Images of a subclass have features that are nearer to each other than to those of their level.
+    both = load_predictor(*(each.path for each in levelled)).image_features(pairs.images, np.arange(len(pairs.images)))
+    assert both.shape[1] == sum(Network(each).model.features for each in levelled)
+    divided = np.empty(len(both), np.int64)
+    divided[np.stack([pairs.left, pairs.right], 1)] = kept.subclasses
+
+    def spread(groups: np.ndarray) -> float:
+        return sum(((both[groups == each] - both[groups == each].mean(0)) ** 2).sum() for each in np.unique(groups))
+
+    assert spread(divided) < 0.8 * spread(divided // 3)
+    # Another number of subclasses needs other predictions.
+    (tmp_path / "other").mkdir()
+    shutil.copy(run.teacher, tmp_path / "other")
+    other = taught("other", *(each.path for each in levelled), **values | {"subclasses": 2}, epochs=1)
+    with np.load(other.teacher) as arrays:
+        assert arrays["subclasses"].max() < 8
+    with pytest.raises(InputError, match="`subclass_weight` needs a teacher's levels, and there are none"):
+        taught("undivided", teacher.path, subclass_weight=1.0)
+    with pytest.raises(InputError, match="`subclass_weight` needs a teacher that divides its levels; distill again"):
+        train(
+            replace(STUDENT, train=replace(STUDENT.train, **values)),
+            *files,
+            tmp_path / "without",
+            teacher=replace(kept, subclasses=None),
+            context=ONE,
+        )
+    replace(kept, subclasses=kept.subclasses[::-1].copy()).save(run.teacher)
+    with pytest.raises(InputError, match="has changed since the run began"):
+        resume(run.path)
+
+
 def test_several_teach_by_their_mean(
     taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -161,7 +208,7 @@ def test_several_teach_by_their_mean(
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "logits_and_levels", never)
     with pytest.raises(
-        InputError, match="`distill_weight` and `level_weight` are 0, so that a teacher changes nothing"
+        InputError, match="`distill_weight`, `level_weight` and `subclass_weight` are 0, so that a teacher changes"
     ):
         taught(distill_weight=0.0)
 
@@ -298,6 +345,8 @@ def test_a_stack_teaches_and_a_line_names_what_it_was_fitted_to(
     run = distill([folder.path], STUDENT, *files, tmp_path / "run", context=Context(lines.append, threads=1))
     (line,) = [each for each in lines if "val.npz: chooses the student's epoch" in each]
     assert "used it in training, too (rows which meta-learners were fitted to: an in-sample number); so" in line
+    with pytest.raises(InputError, match="a stack shows no features of images; use one of its networks"):
+        load_predictor(folder.path).image_features(load_pairs(files[0]).images, np.arange(1))
     with np.load(run.teacher) as kept:
         np.testing.assert_array_equal(
             kept["logit"], load_predictor(folder.path).logits(load_pairs(files[0])).astype(np.float32)

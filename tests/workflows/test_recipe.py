@@ -90,7 +90,10 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
             "runs: {a: {model: fpn}, b: {model: fpn, teacher: [a, a]}}",
             "run 'b': 'teacher' has 'a' 2 times; name it once",
         ),
-        ("runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}", "run 'b': `distill_weight` and `level_weight` are 0"),
+        (
+            "runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}",
+            "run 'b': `distill_weight`, `level_weight` and `subclass_w",
+        ),
         ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: `distill_weight` is 0.5, but there is no teacher"),
         ("[", "not valid YAML"),
         ("{model: fpn, train: {seed: 1" + "0" * 400 + "}}", "not valid YAML"),

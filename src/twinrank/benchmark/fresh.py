@@ -16,6 +16,7 @@ from twinrank.core.files import require_ending, write_npz
 from twinrank.core.torch_random import torch_generator
 from twinrank.data.batches import Batch, Targets
 from twinrank.data.formats.selection import ENDING
+from twinrank.data.subclasses import subclasses
 from twinrank.errors import InputError
 
 _CHUNK = 256
@@ -100,24 +101,13 @@ class FreshPairs:
     def subclasses(self, count: int) -> torch.Tensor:
         """Subclass of each of MNIST's training digits, int64 (60000,), on their device.
 
-        The digits of a class are divided by k-means (Lloyd 1982, doi:10.1109/TIT.1982.1056489) on images of half the
-        size: the same digits get the same subclasses each time.
+        Images of half the size tell digits apart, see :func:`twinrank.data.subclasses.subclasses`.
 
         Args:
             count: Number of subclasses of each class, as far as it has so many digits.
         """
-        # They take a while to load, and most trainings do without.
-        from sklearn.cluster import MiniBatchKMeans
-        from threadpoolctl import threadpool_limits
-
         small = functional.avg_pool2d(self._images.cpu()[:, None].float() / 255, 2).flatten(1).numpy()
-        found = np.zeros(len(small), np.int64)
-        # The sums of several threads could differ in their last bits.
-        with threadpool_limits(1):
-            for number, digits in enumerate(np.split(self._members.cpu().numpy(), self._counts.cpu().cumsum(0)[:-1])):
-                clusters = MiniBatchKMeans(min(count, len(digits)), random_state=0, batch_size=2048)
-                found[digits] = number * count + clusters.fit_predict(small[digits])
-        return torch.from_numpy(found).to(self.device)
+        return torch.from_numpy(subclasses(small, self._labels.cpu().numpy(), count)).to(self.device)
 
     def classes(self, positions: torch.Tensor) -> torch.Tensor:
         """Digits, 0 to 9, at these places, int64 of the same shape."""

@@ -161,7 +161,8 @@ def distill(
 
     Args:
         teacher: Run folder or stack folder. With several, separated by commas, their mean teaches. For their levels
-            (train.level_weight), each must be a network with latent levels, all with the same number.
+            (train.level_weight, train.subclass_weight), each must be a network with latent levels, all with the same
+            number.
         student: Network that "twinrank models" lists.
         train: Labelled pairs to fit.
         val: Labelled pairs that choose the epoch.

@@ -58,6 +58,7 @@ class TeacherRecord(TypedDict):
         path: Folder of the teacher, or a list of several.
         track: Track of the teacher.
         identity: Teacher identity: names and digests of what predicted.
+        subclasses: Number of subclasses of each of its levels; absent where it has none.
         of_sha256: Digest of the pairs that the teacher predicted.
         used_in_training: Uses of the files of its training, by digest.
         sha256: Digest of ``teacher.npz``.
@@ -66,6 +67,7 @@ class TeacherRecord(TypedDict):
     path: str | list[str]
     track: NotRequired[str]
     identity: dict[str, Any]
+    subclasses: NotRequired[int]
     of_sha256: NotRequired[str]
     used_in_training: dict[str, list[dict[str, Any]]]
     sha256: NotRequired[str]

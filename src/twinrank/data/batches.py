@@ -155,6 +155,8 @@ class Batches:
         device: Device that receives the batches.
         teacher: Logits of a teacher for the pairs, float32 (N,); None without a teacher.
         levels: Target levels of the pairs, as log-probabilities, float32 (N, 2, K); None without.
+        subclasses: Subclasses of left and right images, int64 (N, 2), ``config.subclasses`` of each target level; None
+            without.
         features: Features of the images by a frozen tower, float32 (M, F), which batches have in place of the images.
         part: Where several processes share each batch: from the number of its images to the places of those that this
             process gets. Everything else of a batch, and every random number, is that of the whole batch.
@@ -167,15 +169,18 @@ class Batches:
         device: torch.device,
         teacher: np.ndarray | None = None,
         levels: np.ndarray | None = None,
+        subclasses: np.ndarray | None = None,
         features: np.ndarray | None = None,
         part: Callable[[int], slice] | None = None,
     ) -> None:
         self.config, self._part = config, part
+        count = 0 if levels is None else levels.shape[2]
         self.targets = Targets(
-            0 if levels is None else levels.shape[2],
+            count,
             () if data.rater is None else tuple(np.unique(data.rater).tolist()),
             data.tie is not None,
             bool((data.y == 0.5).any()),
+            0 if subclasses is None else count * config.subclasses,
         )
         """What the labels are."""
         self._data, self._device = data, device
@@ -183,7 +188,7 @@ class Batches:
         self._images = _Images(data.images if features is None else features, device)
         weight = None if data.weight is None else (data.weight / data.weight.mean()).astype(np.float32)
         rater = None if data.rater is None else np.unique(data.rater, return_inverse=True)[1]
-        columns = (data.y.astype(np.float32), teacher, levels, data.tie, weight, rater)  # pyright: ignore[reportOptionalMemberAccess]
+        columns = (data.y.astype(np.float32), teacher, levels, data.tie, weight, rater, subclasses)  # pyright: ignore[reportOptionalMemberAccess]
         self._columns = [part if part is None else torch.from_numpy(part).to(device) for part in columns]
         self._augmentation = Augmentation(config)
         self._easiest_first = _easiest_first(data, config.seed) if config.easy_share < 1 else np.arange(len(data))

@@ -236,6 +236,13 @@ class ExportedNetwork(OneNetwork):
         self._require_numbers(logit)
         return Pairwise(logit, made.levels)
 
+    def image_features(self, images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Predictor`; they are those before the comparison."""
+        self.form.require_images(images, images.path)
+        features = self._embed_store(images, chosen).features
+        self._require_numbers(features)
+        return features
+
     def scores(self, images: ImageStore) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`.
 

@@ -61,6 +61,10 @@ class MeanPredictor:
             return _mean(logits), None
         return _mean(logits), log_softmax(_mean(levels), axis=2)
 
+    def image_features(self, images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Predictor`; those of all predictors, side by side."""
+        return np.concatenate([predictor.image_features(images, chosen) for predictor in self.predictors], 1)
+
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         return _mean([predictor.tournament(pool) for predictor in self.predictors])

@@ -1,5 +1,6 @@
 """A trained network as a predictor."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from twinrank.evaluation.vote_calibration import VoteCalibration
 from twinrank.inference.form import ImageForm
 from twinrank.inference.one_network import OneNetwork
 from twinrank.inference.out_of_fold import OutOfFold
-from twinrank.inference.predict import pairwise_logits, predict
+from twinrank.inference.predict import image_features, pairwise_logits, predict
 from twinrank.inference.predictor import Pairwise
 from twinrank.inference.scores import image_scores, panel_of, scores_by_itself
 from twinrank.models.siamese import SiameseNet
@@ -78,6 +79,18 @@ class Network(OneNetwork):
         pairwise = pairwise_logits(self.model, pool.images)
         self._require_numbers(pairwise.logit)
         return pairwise
+
+    def image_features(self, images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+        """See :class:`twinrank.inference.predictor.Predictor`; they are those of one view, before the comparator."""
+        self.form.require_images(images, images.path)
+        model = self.model
+        if model.freeze != "all":
+            # Those of a frozen tower are cached, with all views.
+            model = copy.copy(model)
+            model.views, model.mirror, model.turned = 1, False, False
+        features = image_features(model, images, chosen).float().cpu().numpy()
+        self._require_numbers(features)
+        return features
 
     def scores(self, images: ImageStore) -> np.ndarray:
         """Scores of images, float64 (M,), before they are scaled, see :func:`twinrank.inference.scores.image_scores`.

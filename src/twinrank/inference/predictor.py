@@ -42,6 +42,18 @@ class Predictor(Protocol):
         """
         ...
 
+    def image_features(self, images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+        """Features of images, float32 (M, F), of which its networks make predictions.
+
+        Args:
+            images: Store of images.
+            chosen: Numbers of images, int (M,).
+
+        Raises:
+            InputError: The predictor shows no features, or the images are refused.
+        """
+        ...
+
     def tournament(self, pool: Pool) -> np.ndarray:
         """Logits of all pairs of M images, float (M, M): that of the row ranking higher than that of the column."""
         ...

@@ -126,6 +126,14 @@ class StackPredictor:
         """See :class:`twinrank.inference.predictor.Predictor`; its networks share no levels, so there are none."""
         return self.logits(data), None
 
+    def image_features(self, images: ImageStore, chosen: np.ndarray) -> np.ndarray:
+        """Refuse: meta-learners have predictions alone.
+
+        Raises:
+            InputError: Always; the line says what to use instead.
+        """
+        raise InputError(f"{images.path}: a stack shows no features of images; use one of its networks")
+
     def tournament(self, pool: Pool) -> np.ndarray:
         """See :class:`twinrank.inference.predictor.Predictor`."""
         first, second = np.nonzero(~np.eye(len(pool), dtype=bool))

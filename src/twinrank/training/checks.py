@@ -53,9 +53,10 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
     """
     if taught and config.fresh:
         raise InputError("a teacher predicts no fresh pairs; train without `fresh`, or without a teacher")
-    if taught and not (config.distill_weight or config.level_weight):
+    if taught and not (config.distill_weight or config.level_weight or config.subclass_weight):
         raise InputError(
-            "`distill_weight` and `level_weight` are 0, so that a teacher changes nothing; set one of them"
+            "`distill_weight`, `level_weight` and `subclass_weight` are 0, so that a teacher changes nothing; set one"
+            " of them"
         )
     if config.distill_weight and not taught:
         raise InputError(
@@ -66,8 +67,15 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
         raise InputError(
             f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels"
         )
-    if config.subclass_weight and not config.fresh:
-        raise InputError(f"`subclass_weight` is {config.subclass_weight}, but only fresh pairs have subclasses")
+    if config.subclass_weight and not (taught or config.fresh):
+        raise InputError(
+            f"`subclass_weight` is {config.subclass_weight}, but only fresh pairs or a teacher have subclasses"
+        )
+    if config.subclass_weight and config.freeze == "all":
+        raise InputError(
+            f"`subclass_weight` is {config.subclass_weight}, but it trains the tower, and `freeze` is all; set one"
+            " of them otherwise"
+        )
 
 
 def require_val(spec: RunSpec, given: bool, taught: bool) -> None:

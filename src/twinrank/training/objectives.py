@@ -49,7 +49,7 @@ class Objective(nn.Module):
         ranks: Processes that train together. Each has a part of the images, and computes the loss of the whole batch.
 
     Raises:
-        InputError: Levels have a weight but no targets, or the targets have more levels than the network.
+        InputError: Levels or subclasses have a weight but no targets, or the targets have more levels than the network.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Objective(nn.Module):
         self._ranks = ranks
         self.subclasses: nn.Linear | None = None
         if config.subclass_weight:
+            if not targets.subclasses:
+                raise InputError("`subclass_weight` needs a teacher that divides its levels; distill again")
             self.subclasses = nn.Linear(model.tower.averages, targets.subclasses)
         self.auxiliary: LatentOrder | None = None
         self.latent: LatentTerm | None = None

@@ -17,6 +17,7 @@ from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError, differences
 
 _KINDS = {"id": "U", "logit": "f", "levels": "f", "about": "U", "sha256": "U"}
+_ON_DEMAND = {"subclasses": "i"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Teacher:
         logit: Logits, float32 (N,), positive where it predicts that left ranks higher.
         levels: Log-posteriors of the left and the right image over its latent levels, lowest first, float32 (N, 2, K);
             None without any.
+        subclasses: Subclasses of the left and the right image, int64 (N, 2), see
+            :func:`twinrank.data.subclasses.subclasses`; None without any.
         about: Description as JSON values, see :class:`twinrank.core.run_records.TeacherRecord`.
     """
 
@@ -35,6 +38,7 @@ class Teacher:
     logit: np.ndarray
     levels: np.ndarray | None
     about: dict[str, Any]
+    subclasses: np.ndarray | None = None
 
     def require_rows(self, pairs: Judgements, where: str = "the teacher") -> None:
         """Make sure that it predicted these pairs.
@@ -59,8 +63,10 @@ class Teacher:
         """
         about = json.dumps(self.about, allow_nan=False)
         levels = _stored(self)
-        digest = _digest(self.id, self.logit, levels, about)
+        digest = _digest(self.id, self.logit, levels, about, self.subclasses)
         arrays = {"id": self.id, "logit": self.logit, "levels": levels}
+        if self.subclasses is not None:
+            arrays["subclasses"] = self.subclasses
         write_npz(path, arrays | {"about": about, "sha256": digest})
 
 
@@ -75,18 +81,20 @@ def read_teacher(path: Path, identity: Mapping[str, Any], pairs: Judgements) -> 
     Raises:
         InputError: The file is missing, damaged or edited, is of other rows, or is another teacher's.
     """
-    arrays = read_written(path, _KINDS, "the predictions of a teacher")
+    arrays = read_written(path, _KINDS, "the predictions of a teacher", _ON_DEMAND)
     ids, logit, levels, about = arrays["id"], arrays["logit"], arrays["levels"], str(arrays["about"])
-    if logit.ndim != 1 or ids.ndim != 1 or levels.ndim != 3 or levels.shape[1] != 2:
+    divided = arrays.get("subclasses")
+    unlike = divided is not None and divided.shape != levels.shape[:2]
+    if logit.ndim != 1 or ids.ndim != 1 or levels.ndim != 3 or levels.shape[1] != 2 or unlike:
         raise InputError(f"{path}: its arrays have shapes that no teacher's predictions have; distill again")
-    if str(arrays["sha256"]) != _digest(ids, logit, levels, about):
+    if str(arrays["sha256"]) != _digest(ids, logit, levels, about, divided):
         raise InputError(
             f"{path}: has been edited since the teacher predicted (SHA-256 differs); restore it, or distill into"
             " another folder"
         )
     values = current_teacher(parse_json(about, f"{path}: key 'about'"), str(path))
     known = dict(as_record(values, TeacherRecord, f"{path}: key 'about'", "the description of a teacher"))
-    teacher = Teacher(ids, logit, levels if levels.shape[2] else None, known)
+    teacher = Teacher(ids, logit, levels if levels.shape[2] else None, known, divided)
     teacher.require_rows(pairs, str(path))
     if other := differences(known["identity"], dict(identity)):
         raise InputError(
@@ -100,8 +108,12 @@ def _stored(teacher: Teacher) -> np.ndarray:
     return np.empty((len(teacher.logit), 2, 0), np.float32) if teacher.levels is None else teacher.levels
 
 
-def _digest(ids: np.ndarray, logit: np.ndarray, levels: np.ndarray, about: str) -> str:
+def _digest(
+    ids: np.ndarray, logit: np.ndarray, levels: np.ndarray, about: str, subclasses: np.ndarray | None = None
+) -> str:
     content = hashlib.sha256(json.dumps([about, ids.tolist(), levels.shape]).encode())
     content.update(logit.astype("<f4").tobytes())
     content.update(levels.astype("<f4").tobytes())
+    if subclasses is not None:
+        content.update(subclasses.astype("<i8").tobytes())
     return content.hexdigest()

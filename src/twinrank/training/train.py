@@ -341,8 +341,8 @@ def _batches(
 ) -> Batches | FreshBatches:
     device, part = pick_device(), ranks.part if ranks.several else None
     if not config.fresh:
-        predicted = (None, None) if teacher is None else (teacher.logit, teacher.levels)
-        batches = Batches(pairs, config, device, *predicted, features, part)
+        predicted = () if teacher is None else (teacher.logit, teacher.levels, teacher.subclasses)
+        batches = Batches(pairs, config, device, *predicted, features=features, part=part)
         steps = batches.steps(1)
         if pairs.shared and steps * config.epochs < FEW_STEPS * config.accumulate:
             hooks.say(

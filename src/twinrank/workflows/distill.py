@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from twinrank.core.messages import counted
 from twinrank.core.run_records import uses_as_json, uses_in_words
 from twinrank.data.judgements import Judgements
 from twinrank.data.source import Source
+from twinrank.data.subclasses import subclasses
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
+from twinrank.inference.predictor import Predictor
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.checks import require_trainable
@@ -38,15 +41,17 @@ def distill(
 ) -> RunFolder:
     """Train a network on labels and on a teacher's predictions of the same pairs.
 
-    The student learns from its logits (:func:`twinrank.training.objectives.soft_loss`), its latent levels
-    (:meth:`twinrank.models.comparators.LatentOrder.inferred`), or both.
+    The student learns from its logits (:func:`twinrank.training.objectives.soft_loss`), from its latent levels
+    (:meth:`twinrank.models.comparators.LatentOrder.inferred`), or from both. An auxiliary head may also learn which
+    images of a level look alike to the teacher: the level is divided by the teacher's features into subclasses.
 
     The teacher predicts once, and its predictions are kept in the run folder.
     :func:`twinrank.training.train.resume` needs nothing else of it. Neither does a second call before training begins.
 
     Args:
         teachers: Run folders and stack folders; several teach by their mean.
-        student: Network, its options and its training, with ``distill_weight``, ``level_weight`` or both.
+        student: Network, its options and its training, with ``distill_weight``, ``level_weight`` or
+            ``subclass_weight``.
         train_file: Labelled pairs that are fitted, and that the teacher predicts.
         val_file: Labelled pairs that choose the epoch.
         out: New run folder.
@@ -121,41 +126,71 @@ def _predicted(
             f"{val.path}: chooses the student's epoch, and the teacher used it in training, too (rows"
             f" {uses_in_words(used[val.sha256])}); so the student reads too well on it"
         )
+    wanted = student.train.subclasses if student.train.subclass_weight else 0
     if run.teacher.is_file():
         try:
             teacher = read_teacher(run.teacher, identity, pairs)
+            _require_subclasses(teacher, wanted, run.teacher)
         except InputError:
             say(f"{run.teacher}: has other predictions than {path} makes of these pairs, and is written anew")
         else:
             say(f"{run.teacher}: has the predictions of {path} for {rows}")
             return teacher
     # Whatever is wrong with one of them shows before the first predicts all pairs.
-    _, levels = predictor.logits_and_levels(pairs.select(slice(1)))
-    by_level, count = student.train.level_weight > 0, 0 if levels is None else levels.shape[2]
-    own = entry(student.model).complete(student.options).get("levels", student.train.auxiliary_levels)
-    if by_level and count > own:
-        raise InputError(
-            f"{path}: has {count} levels, and the student has {own}; give it as many by its option `levels`, or by"
-            " `auxiliary_levels`"
-        )
-    if by_level and not count:
-        raise InputError(
-            f"{path}: `level_weight` needs a teacher's levels, and there are none: not of a stack or a network without"
-            " latent levels, nor of several with unlike numbers of them; choose another one, or `distill_weight`"
-        )
-    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * (1 + 2 * count)))
+    first = pairs.select(slice(1))
+    _, levels = predictor.logits_and_levels(first)
+    _require_levels(levels, student, path)
+    if wanted:
+        predictor.image_features(pairs.images, first.left)
+    each = 1 + 2 * (0 if levels is None else levels.shape[2]) + (4 if wanted else 0)
+    run.require_room(2 * (pairs.row_ids.nbytes + len(pairs) * 4 * each))
     say(f"predicting {rows} with {path}")
     logit, levels = predictor.logits_and_levels(pairs)
     if (missing := np.flatnonzero(np.isnan(logit))).size:
         rows = counted(missing.size, "row", "rows")
         raise InputError(f"{path}: has no prediction for row '{pairs.row_ids[missing[0]]}' ({rows} in all)")
-    about = {
+    about: dict[str, Any] = {
         "path": str(paths[0]) if len(paths) == 1 else [*map(str, paths)],
         "track": predictor.track,
         "identity": identity,
         "of_sha256": pairs.sha256,
         "used_in_training": {digest: uses_as_json(uses) for digest, uses in used.items()},
     }
-    return Teacher(
-        pairs.row_ids, logit.astype(np.float32), None if levels is None else levels.astype(np.float32), about
-    )
+    divided = None
+    if wanted and levels is not None:
+        about["subclasses"], divided = wanted, _subclasses(predictor, pairs, levels, wanted)
+    known = logit.astype(np.float32), None if levels is None else levels.astype(np.float32)
+    return Teacher(pairs.row_ids, *known, about, divided)
+
+
+def _require_subclasses(teacher: Teacher, wanted: int, path: Path) -> None:
+    if (found := teacher.about.get("subclasses", 0)) != wanted:
+        raise InputError(f"{path}: has {found} subclasses of each level, and the student learns {wanted}")
+
+
+def _require_levels(levels: np.ndarray | None, student: RunSpec, path: str) -> None:
+    """Make sure that a student can learn from a teacher's levels, if it is to."""
+    train, count = student.train, 0 if levels is None else levels.shape[2]
+    if not (train.level_weight or train.subclass_weight):
+        return
+    weight = "level_weight" if train.level_weight else "subclass_weight"
+    own = entry(student.model).complete(student.options).get("levels", train.auxiliary_levels)
+    if train.level_weight and count > own:
+        raise InputError(
+            f"{path}: has {count} levels, and the student has {own}; give it as many by its option `levels`, or by"
+            " `auxiliary_levels`"
+        )
+    if not count:
+        raise InputError(
+            f"{path}: `{weight}` needs a teacher's levels, and there are none: not of a stack or a network without"
+            " latent levels, nor of several with unlike numbers of them; choose another one, or `distill_weight`"
+        )
+
+
+def _subclasses(predictor: Predictor, pairs: Judgements, levels: np.ndarray, count: int) -> np.ndarray:
+    """Subclasses of left and right images, int64 (N, 2): those of the level that the teacher finds most probable."""
+    used, places = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
+    classes = np.empty(len(used), np.int64)
+    classes[places] = levels.argmax(2).T.ravel()
+    found = subclasses(predictor.image_features(pairs.images, used), classes, count)
+    return found[places].reshape(2, -1).T.copy()
