@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from twinrank.data.formats.arrays import PairArrays
 from twinrank.data.judgements import Judgements
+from twinrank.data.source import Source
 from twinrank.errors import InputError
 from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.file_keys import file_keys
@@ -19,7 +21,8 @@ def pairs(path: Path, digest: str) -> Judgements:
 def evaluated(run: RunFolder, *files: Judgements) -> list[str]:
     keys = file_keys(run, files)
     for key, data in zip(keys, files, strict=True):
-        meta = {"data": {"path": str(data.path), "sha256": data.sha256, "n": 1}, "used": []}
+        source = {} if data.source is None else {"source": data.source.to_json()}
+        meta = {"data": {"path": str(data.path), "sha256": data.sha256, "n": 1, **source}, "used": []}
         Predictions(np.array(["0"]), np.zeros(1, np.float32), meta=meta).save(run.predictions(key))
     return keys
 
@@ -40,6 +43,14 @@ def test_a_file_is_known_by_its_digest_or_by_its_path(tmp_path: Path) -> None:
     assert evaluated(run, pairs(tmp_path / "moved.npz", "1")) == ["val"]
     assert evaluated(run, pairs(tmp_path / "moved.npz", "changed")) == ["val"]
     assert evaluated(run, pairs(tmp_path / "a" / "val.npz", "other")) == ["a_val"]
+
+
+def test_a_table_that_was_read_with_other_columns_has_a_key_of_its_own(tmp_path: Path) -> None:
+    run, table = RunFolder(tmp_path / "run"), tmp_path / "city" / "votes.csv"
+    safe, lively = (Source(columns={"only": f"question={question}"}) for question in ("safe", "lively"))
+    assert evaluated(run, replace(pairs(table, "1"), source=safe)) == ["votes"]
+    assert evaluated(run, replace(pairs(table, "2"), source=lively)) == ["city_votes"]
+    assert evaluated(run, replace(pairs(table, "new votes"), source=safe)) == ["votes"]
 
 
 def test_folders_keep_their_names_and_the_pooled_record_its_own(tmp_path: Path) -> None:
