@@ -60,6 +60,14 @@ def teacher(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
     )
 
 
+@pytest.fixture(scope="module")
+def levelled(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two networks that have latent levels."""
+    folder = tmp_path_factory.mktemp("levelled")
+    specs = {f"ordered{seed}": RunSpec("order_net", replace(TINY, lr=1.5e-2, seed=seed), OPTIONS) for seed in (1, 2)}
+    return [train(spec, *files, folder / name, context=ONE).path for name, spec in specs.items()]
+
+
 @pytest.fixture
 def taught(files: tuple[Path, Path], teacher: RunFolder, tmp_path: Path) -> Distill:
     """Distills into a folder of that name: ``taught("run", epochs=1)``."""
@@ -80,7 +88,7 @@ def never(*_: Any) -> Any:
 
 
 def test_a_student_learns_a_sure_teachers_predictions_and_not_the_labels(digits: Mnist, tmp_path: Path) -> None:
-    easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1500, pairs_val=300)
+    easy = BenchmarkConfig(severity=0, weight_diff1=0, pairs_train=1000, pairs_val=300)
     make_benchmark(digits, tmp_path, easy, ["train", "val"], jobs=1)
     with np.load(tmp_path / "train.npz") as arrays:
         x, y = arrays["x"], arrays["y"]
@@ -88,7 +96,7 @@ def test_a_student_learns_a_sure_teachers_predictions_and_not_the_labels(digits:
     pairs = load_pairs(tmp_path / "coin.npz")
     about = {"path": "sure", "of_sha256": pairs.sha256, "track": "open", "identity": {}, "used_in_training": {}}
     sure = Teacher(pairs.row_ids, np.where(y == 1, 8, -8).astype(np.float32), no_levels(len(y)), about)
-    config = replace(TINY, epochs=6, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
+    config = replace(TINY, epochs=5, lr=1.5e-2, distill_weight=1.0, contrastive_weight=0.0, balance_weight=0.0)
     files = tmp_path / "coin.npz", tmp_path / "val.npz"
     run = train(RunSpec("order_net", config, {"width": 4}), *files, tmp_path / "run", teacher=sure, context=ONE)
     history = run.read_history()
@@ -99,12 +107,9 @@ def test_a_student_learns_a_sure_teachers_predictions_and_not_the_labels(digits:
 
 
 def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
-    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+    taught: Distill, teacher: RunFolder, levelled: list[Path]
 ) -> None:
-    levelled = train(
-        RunSpec("order_net", replace(TINY, lr=1.5e-2), OPTIONS), *files, tmp_path / "levelled", context=ONE
-    )
-    run = taught("run", levelled.path, level_weight=1.0, epochs=4)
+    run = taught("run", levelled[0], level_weight=1.0, epochs=4)
     with np.load(run.teacher) as kept:
         np.testing.assert_allclose(np.exp(kept["levels"]).sum(2), 1, atol=1e-5)
     losses = [epoch["train"]["level_loss"] for epoch in run.read_history()]
@@ -116,15 +121,11 @@ def test_a_student_learns_the_levels_of_a_teacher_that_has_them(
 
 
 def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
-    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+    taught: Distill, teacher: RunFolder, levelled: list[Path], files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    levelled = [
-        train(RunSpec("order_net", replace(TINY, seed=seed), OPTIONS), *files, tmp_path / f"level{seed}", context=ONE)
-        for seed in (1, 2)
-    ]
     pairs = load_pairs(files[0])
     values: dict[str, Any] = {"distill_weight": 0.0, "level_weight": 1.0, "subclass_weight": 1.0, "subclasses": 3}
-    run = taught("run", *(each.path for each in levelled), **values, epochs=4, lr=1.5e-2)
+    run = taught("run", *levelled, **values, epochs=4, lr=1.5e-2)
     kept = read_teacher(run.teacher, run.read_config()["teacher"]["identity"], pairs)
     assert kept.levels is not None
     assert kept.subclasses is not None
@@ -132,8 +133,8 @@ def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
     losses = [epoch["train"]["subclass_loss"] for epoch in run.read_history()]
     assert losses[-1] < losses[0]
     # Images of a subclass have features that are nearer to each other than to those of their level.
-    both = load_predictor(*(each.path for each in levelled)).image_features(pairs.images, np.arange(len(pairs.images)))
-    assert both.shape[1] == sum(Network(each).model.features for each in levelled)
+    both = load_predictor(*levelled).image_features(pairs.images, np.arange(len(pairs.images)))
+    assert both.shape[1] == sum(Network(RunFolder(each)).model.features for each in levelled)
     divided = np.empty(len(both), np.int64)
     divided[np.stack([pairs.left, pairs.right], 1)] = kept.subclasses
 
@@ -144,7 +145,7 @@ def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
     # Another number of subclasses needs other predictions.
     (tmp_path / "other").mkdir()
     shutil.copy(run.teacher, tmp_path / "other")
-    other = taught("other", *(each.path for each in levelled), **values | {"subclasses": 2}, epochs=1)
+    other = taught("other", *levelled, **values | {"subclasses": 2}, epochs=1)
     with np.load(other.teacher) as arrays:
         assert arrays["subclasses"].max() < 8
     with pytest.raises(InputError, match="`subclass_weight` needs a teacher's levels, and there are none"):
@@ -163,17 +164,13 @@ def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
 
 
 def test_several_teach_by_their_mean(
-    taught: Distill, teacher: RunFolder, files: tuple[Path, Path], tmp_path: Path
+    taught: Distill, teacher: RunFolder, levelled: list[Path], files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    ordered = [
-        train(
-            RunSpec("order_net", replace(TINY, seed=seed), OPTIONS), *files, tmp_path / f"ordered{seed}", context=ONE
-        ).path
-        for seed in (1, 2)
-    ]
     pairs = load_pairs(files[0])
-    run = taught("levelled", *ordered, level_weight=1.0, epochs=1)
-    (first, first_levels), (second, second_levels) = (load_predictor(each).logits_and_levels(pairs) for each in ordered)
+    run = taught("levelled", *levelled, level_weight=1.0, epochs=1)
+    (first, first_levels), (second, second_levels) = (
+        load_predictor(each).logits_and_levels(pairs) for each in levelled
+    )
     assert first_levels is not None
     assert second_levels is not None
     with np.load(run.teacher) as kept:
@@ -182,27 +179,27 @@ def test_several_teach_by_their_mean(
         geometric = np.sqrt(product) / np.sqrt(product).sum(2, keepdims=True)
         np.testing.assert_allclose(np.exp(kept["levels"]), geometric, atol=1e-5)
     recorded = run.read_config()["teacher"]
-    assert recorded["path"] == [*map(str, ordered)]
-    digests = [sha256(RunFolder(each).weights) for each in ordered]
+    assert recorded["path"] == [*map(str, levelled)]
+    digests = [sha256(RunFolder(each).weights) for each in levelled]
     assert [member["weights_sha256"] for member in recorded["identity"]["members"]] == digests
     assert recorded["used_in_training"][pairs.sha256] == [{"role": "fitted", "by": "network", "of_teacher": False}]
     # One of them has no levels, so that there are none of both.
-    with np.load(taught("mixed", ordered[0], teacher.path, epochs=1).teacher) as kept:
+    with np.load(taught("mixed", levelled[0], teacher.path, epochs=1).teacher) as kept:
         assert kept["levels"].shape == (384, 2, 0)
     with pytest.raises(InputError, match="`level_weight` needs a teacher's levels, and there are none"):
-        taught("unlike", ordered[0], teacher.path, level_weight=1.0)
+        taught("unlike", levelled[0], teacher.path, level_weight=1.0)
     assert not (tmp_path / "unlike").exists(), "refused before anything was predicted"
     by_level = replace(STUDENT.train, distill_weight=0.0, level_weight=1.0)
     fewer = replace(STUDENT, train=by_level, options=OPTIONS | {"levels": 3})
     with pytest.raises(InputError, match=r"has \d+ levels, and the student has 3; give it as many by its option"):
-        distill(ordered[:1], fewer, *files, tmp_path / "fewer", context=ONE)
+        distill(levelled[:1], fewer, *files, tmp_path / "fewer", context=ONE)
     assert not (tmp_path / "fewer").exists()
-    (tmp_path / "same").symlink_to(ordered[0])
+    (tmp_path / "same").symlink_to(levelled[0])
     with pytest.raises(InputError, match=r"same: the same run as .*ordered1; name each run once"):
-        taught("twice", ordered[0], tmp_path / "same")
-    shutil.copytree(ordered[0], tmp_path / "copy")
+        taught("twice", levelled[0], tmp_path / "same")
+    shutil.copytree(levelled[0], tmp_path / "copy")
     with pytest.raises(InputError, match=r"copy: has the weights of .*ordered1; name each network once"):
-        taught("twice", ordered[0], tmp_path / "copy")
+        taught("twice", levelled[0], tmp_path / "copy")
 
 
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
