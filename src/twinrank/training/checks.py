@@ -73,8 +73,8 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
         )
     if config.subclass_weight and config.freeze == "all":
         raise InputError(
-            f"`subclass_weight` is {config.subclass_weight}, but it trains the tower, and `freeze` is all; set one"
-            " of them otherwise"
+            f"`subclass_weight` is {config.subclass_weight}, but it trains the tower, and `freeze` is all; leave out"
+            " one of them"
         )
 
 
