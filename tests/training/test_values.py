@@ -81,7 +81,9 @@ def test_fresh_pairs_are_of_the_open_track_and_other_ones_than_the_files(fitted:
         InputError, match=r"`level_weight` is 1\.0, but only fresh pairs or a teacher have target levels"
     ):
         fitted("untold", epochs=1, level_weight=1.0)
-    with pytest.raises(InputError, match=r"`subclass_weight` is 0\.5, but only fresh pairs or a teacher have"):
+    with pytest.raises(
+        InputError, match=r"`subclass_weight` is 0\.5, but only fresh pairs or a teacher have subclasses"
+    ):
         fitted("undivided", epochs=1, subclass_weight=0.5)
     with pytest.raises(InputError, match=r"`subclass_weight` is 0\.5, but it trains the tower, and `freeze` is all"):
         fitted("frozen", epochs=1, fresh=True, subclass_weight=0.5, freeze="all")

@@ -204,9 +204,8 @@ def test_several_teach_by_their_mean(
 
 def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "logits_and_levels", never)
-    with pytest.raises(
-        InputError, match="`distill_weight`, `level_weight` and `subclass_weight` are 0, so that a teacher changes"
-    ):
+    weights = "`distill_weight`, `level_weight` and `subclass_weight` are 0"
+    with pytest.raises(InputError, match=f"{weights}, so that a teacher changes nothing"):
         taught(distill_weight=0.0)
 
 

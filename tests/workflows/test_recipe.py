@@ -92,7 +92,7 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         ),
         (
             "runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}",
-            "run 'b': `distill_weight`, `level_weight` and `subclass_w",
+            "run 'b': `distill_weight`, `level_weight` and `subclass_weight` are 0",
         ),
         ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: `distill_weight` is 0.5, but there is no teacher"),
         ("[", "not valid YAML"),

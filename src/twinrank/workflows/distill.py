@@ -1,6 +1,7 @@
 """A student that learns from a teacher, a network or a stack, which first predicts the training pairs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -128,14 +129,12 @@ def _predicted(
         )
     wanted = student.train.subclasses if student.train.subclass_weight else 0
     if run.teacher.is_file():
-        try:
+        with suppress(InputError):
             teacher = read_teacher(run.teacher, identity, pairs)
-            _require_subclasses(teacher, wanted, run.teacher)
-        except InputError:
-            say(f"{run.teacher}: has other predictions than {path} makes of these pairs, and is written anew")
-        else:
-            say(f"{run.teacher}: has the predictions of {path} for {rows}")
-            return teacher
+            if teacher.about.get("subclasses", 0) == wanted:
+                say(f"{run.teacher}: has the predictions of {path} for {rows}")
+                return teacher
+        say(f"{run.teacher}: has other predictions than {path} makes of these pairs, and is written anew")
     # Whatever is wrong with one of them shows before the first predicts all pairs.
     first = pairs.select(slice(1))
     _, levels = predictor.logits_and_levels(first)
@@ -161,11 +160,6 @@ def _predicted(
         about["subclasses"], divided = wanted, _subclasses(predictor, pairs, levels, wanted)
     known = logit.astype(np.float32), None if levels is None else levels.astype(np.float32)
     return Teacher(pairs.row_ids, *known, about, divided)
-
-
-def _require_subclasses(teacher: Teacher, wanted: int, path: Path) -> None:
-    if (found := teacher.about.get("subclasses", 0)) != wanted:
-        raise InputError(f"{path}: has {found} subclasses of each level, and the student learns {wanted}")
 
 
 def _require_levels(levels: np.ndarray | None, student: RunSpec, path: str) -> None:
