@@ -36,16 +36,23 @@ def fitted(
         folder: Folder of the runs.
         teachers: Runs whose mean teaches target levels.
     """
-    until, test = time.monotonic() + seconds, work.load("test_private", 32)
+    until = time.monotonic() + seconds
     # Without a teacher's levels a step is as long.
-    plain = {"level_weight": 0.0} if teachers else {}
+    plain = {"level_weight": 0.0, "subclass_weight": 0.0} if teachers else {}
     timed = replace(spec, train=replace(spec.train, **plain))
     pairs_a_second = rate(timed, work.train, work.val, 0.0 if work.tiny else 1.5)
     epoch = VALIDATION * len(work.train) / pairs_a_second + EPOCH_OVERHEAD
-    epochs = 2 if work.tiny else max(2, int(TRAINING_SHARE * (until - time.monotonic()) / epoch))
-    spec = replace(spec, train=replace(spec.train, epochs=epochs))
+    epochs = max(2, int(TRAINING_SHARE * (until - time.monotonic()) / epoch))
+    print(f"{work.part}: {name}, {pairs_a_second:,.0f} pairs a second", flush=True)
+    return trained(work, name, replace(spec, train=replace(spec.train, epochs=epochs)), folder, teachers)
+
+
+def trained(work: Work, name: str, spec: RunSpec, folder: Path, teachers: tuple[Path, ...] = ()) -> RunFolder:
+    """Train a network and evaluate it; for two epochs where everything is tiny. Arguments of :func:`fitted`."""
+    spec = replace(spec, train=replace(spec.train, epochs=2)) if work.tiny else spec
+    test, epochs = work.load("test_private", 32), spec.train.epochs
     run = folder / name
-    print(f"{work.part}: {name}, {pairs_a_second:,.0f} pairs a second, {epochs} epochs", flush=True)
+    print(f"{work.part}: {name}, {epochs} epochs", flush=True)
     began = time.monotonic()
     if teachers:
         distill(teachers, spec, work.train, work.val, run, hooks=_Lines())
