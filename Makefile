@@ -19,7 +19,7 @@ demo-photos: .venv/installed-photos  ## rank 2,000 photographs of solar cells by
 	$(BIN)/twinrank fit data/cells/votes.csv --images data/cells/images --out runs/cells --minutes 10
 
 test: .venv/installed-dev lint  ## run the linters, the type checker and every test
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --durations 20
 
 test-ray: .venv/installed-dev  ## run the tests that start a Ray cluster
 	$(INSTALL) -e '.[ray]'
