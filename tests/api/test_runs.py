@@ -1,5 +1,6 @@
 """``tr.train``, ``tr.resume``, ``tr.evaluate`` and the runs that they return."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,10 @@ def test_a_student_learns_from_a_run_or_from_several(workplace: Path) -> None:
     student = quiet(*FILES, teacher=first)
     assert student.config["teacher"]["path"] == "runs/first"
     assert student.train_config.distill_weight == 0.7
-    by_levels = quiet(*map(tr.load_pairs, FILES), teacher=[first, student], level_weight=1.0)
-    assert (by_levels.train_config.distill_weight, by_levels.train_config.level_weight) == (0, 1)
+    stated = replace(student.train_config, distill_weight=0.0, level_weight=1.0)
+    for how in ({"subclass_weight": 1.0, "subclasses": 2}, {"config": stated}):
+        other = quiet(*map(tr.load_pairs, FILES), teacher=[first, student], **how)
+        assert other.train_config.distill_weight == 0
 
 
 @pytest.mark.parametrize("out", ["", 3, "a\0b"])

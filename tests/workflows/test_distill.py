@@ -158,6 +158,11 @@ def test_a_student_learns_which_images_of_a_level_look_alike_to_its_teachers(
             teacher=replace(kept, subclasses=None),
             context=ONE,
         )
+    config = run.read_config()
+    write_json(run.config, config | {"train": config["train"] | {"subclasses": 2}})
+    with pytest.raises(InputError, match=r"config.json: has 2 subclasses of each level, and teacher.npz 3; restore it"):
+        resume(run.path)
+    write_json(run.config, config)
     replace(kept, subclasses=kept.subclasses[::-1].copy()).save(run.teacher)
     with pytest.raises(InputError, match="has changed since the run began"):
         resume(run.path)
@@ -207,6 +212,8 @@ def test_a_teacher_that_changes_nothing_is_refused(taught: Distill, monkeypatch:
     weights = "`distill_weight`, `level_weight` and `subclass_weight` are 0"
     with pytest.raises(InputError, match=f"{weights}, so that a teacher changes nothing"):
         taught(distill_weight=0.0)
+    with pytest.raises(InputError, match="images are 28 x 28 pixels, so `crop` 40 is too large"):
+        taught(crop=40)
 
 
 def test_a_student_that_was_stopped_goes_on_to_the_same_bits_without_its_teacher(
@@ -317,7 +324,7 @@ def test_a_weight_without_a_teacher_and_a_teacher_of_other_pairs_are_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(InputError, match=r"`distill_weight` is 0\.7, but there is no teacher; name one with 'twinrank"):
+    with pytest.raises(InputError, match=r"`distill_weight` is 0\.7, but there is no teacher; name a teacher"):
         train(STUDENT, *files, out, context=ONE)
     fresh = replace(STUDENT, train=replace(STUDENT.train, fresh=True))
     with pytest.raises(InputError, match="a teacher predicts no fresh pairs"):

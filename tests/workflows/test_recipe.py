@@ -94,6 +94,20 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
             "runs: {a: {model: fpn}, b: {model: fpn, teacher: a}}",
             "run 'b': `distill_weight`, `level_weight` and `subclass_weight` are 0",
         ),
+        (
+            "runs: {a: {model: fpn}, b: {model: order_net, teacher: a, train: {level_weight: 1}}}",
+            "run 'b': a: `level_weight` needs a teacher's levels, and there are none",
+        ),
+        (
+            "runs: {a: {model: order_net}, b: {model: order_net, options: {levels: 5}},"
+            " c: {model: fpn, teacher: [a, b], train: {subclass_weight: 1}}}",
+            "run 'c': a and b: `subclass_weight` needs a teacher's levels, and there are none",
+        ),
+        (
+            "runs: {a: {model: order_net}, b: {model: order_net, options: {levels: 5}, teacher: a,"
+            " train: {level_weight: 1}}}",
+            "run 'b': a: has 10 levels, and the student has 5",
+        ),
         ("{model: fpn, train: {distill_weight: 0.5}}", "own.yaml: `distill_weight` is 0.5, but there is no teacher"),
         ("[", "not valid YAML"),
         ("{model: fpn, train: {seed: 1" + "0" * 400 + "}}", "not valid YAML"),

@@ -140,7 +140,9 @@ def train(
         options: Options of the network that differ from its defaults, such as ``{"width": 24}``.
         config: Training values. By default the network's own, some of which change where there are few images, see
             :func:`twinrank.training.defaults.suited`.
-        teacher: Run folder or stack folder whose predictions teach the network. With several, their mean teaches.
+        teacher: Run folder or stack folder whose predictions teach the network. With several, their mean teaches. Its
+            logits teach (``distill_weight`` 0.7), unless ``distill_weight``, ``level_weight`` or ``subclass_weight`` is
+            given.
         threads: CPU threads; all cores by default.
         log_to: Sinks that follow the training, ``"tensorboard"`` or ``"wandb"``.
         hooks: Object that follows the training, see :class:`twinrank.training.hooks.Hooks`. By default each epoch is
@@ -154,8 +156,9 @@ def train(
         Interrupted: Ctrl-C stopped the training. :func:`resume` goes on.
     """
     base, stated = (entry(model).train, set(values)) if config is None else (config, None)
-    if teacher is not None and not {"distill_weight", "level_weight"} & values.keys():
-        values["distill_weight"] = base.distill_weight or DISTILL_WEIGHT
+    weights = ("distill_weight", "level_weight", "subclass_weight")
+    if teacher is not None and not any(weight in values or getattr(base, weight) for weight in weights):
+        values["distill_weight"] = DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
     files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")
     context = Context(threads=threads)

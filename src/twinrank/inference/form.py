@@ -169,7 +169,9 @@ class ImageForm:
             InputError: They have another form.
         """
         if shape[0] != self.shape[0]:
-            raise InputError(f"{path}: images of {shape[0]} channels; {self.name} was trained on {self.shape[0]}")
+            raise InputError(
+                f"{path}: images of {shape[0]} channels; {self.name} was trained on {self.shape[0]}; convert them"
+            )
         height, width = self.shape[1:]
         known = f"{height} x {width}" if self.exact else f"a shorter side of {height}"
         if resized and not self.resized:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FEWEST_PAIRS = 2
 """Pairs that a training fits at least, and chooses its epoch on."""
+_NAME_ONE = "name a teacher with 'twinrank distill', or in a recipe"
 
 
 def require_trainable(config: TrainConfig, taught: bool, threads: int | None = None) -> None:
@@ -59,22 +60,55 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
             " of them"
         )
     if config.distill_weight and not taught:
-        raise InputError(
-            f"`distill_weight` is {config.distill_weight}, but there is no teacher; name one with 'twinrank distill',"
-            " or in a recipe"
-        )
+        raise InputError(f"`distill_weight` is {config.distill_weight}, but there is no teacher; {_NAME_ONE}")
     if config.level_weight and not (taught or config.fresh):
         raise InputError(
-            f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels"
+            f"`level_weight` is {config.level_weight}, but only fresh pairs or a teacher have target levels;"
+            f" {_NAME_ONE}"
         )
     if config.subclass_weight and not (taught or config.fresh):
         raise InputError(
-            f"`subclass_weight` is {config.subclass_weight}, but only fresh pairs or a teacher have subclasses"
+            f"`subclass_weight` is {config.subclass_weight}, but only fresh pairs or a teacher have subclasses;"
+            f" {_NAME_ONE}"
         )
     if config.subclass_weight and config.freeze == "all":
         raise InputError(
             f"`subclass_weight` is {config.subclass_weight}, but it trains the tower, and `freeze` is all; leave out"
             " one of them"
+        )
+
+
+def latent_levels(spec: RunSpec) -> int:
+    """Number of latent levels that a network finds; 0 for a network without any."""
+    options = entry(spec.model).complete(spec.options)
+    return options.get("levels", 0) if options.get("head", "latent") == "latent" else 0
+
+
+def require_levels(student: RunSpec, count: int, teacher: str) -> None:
+    """Make sure that a student can learn from a teacher's levels, if it is to.
+
+    Args:
+        student: Network, options and training values.
+        count: Number of the teacher's latent levels; 0 without any.
+        teacher: Name or path of the teacher, for the message.
+
+    Raises:
+        InputError: The teacher has none, or more than the student.
+    """
+    train = student.train
+    if not (train.level_weight or train.subclass_weight):
+        return
+    own = latent_levels(student) or train.auxiliary_levels
+    if train.level_weight and count > own:
+        raise InputError(
+            f"{teacher}: has {count} levels, and the student has {own}; give it as many by its option `levels`, or by"
+            " `auxiliary_levels`"
+        )
+    if not count:
+        weight = "level_weight" if train.level_weight else "subclass_weight"
+        raise InputError(
+            f"{teacher}: `{weight}` needs a teacher's levels, and there are none: not of a stack or a network without"
+            " latent levels, nor of several with unlike numbers of them; choose another one, or `distill_weight`"
         )
 
 

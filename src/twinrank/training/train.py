@@ -204,7 +204,7 @@ def resume(
                 held.enter_context(folder.held(_COPIES * 4 * configuration.get("parameters", 0)))
             data = _found(folder, configuration, {"train": train, "val": val}, images)
             pairs, stopped_on = _loaded(data["train"], data.get("val"))
-            teacher = _kept_teacher(folder, configuration, pairs)
+            teacher = _kept_teacher(folder, configuration, config, pairs)
             if epochs is not None:
                 config = with_epochs(folder, config, epochs)
             changed = _changed_configuration(configuration, data, config, images)
@@ -361,7 +361,9 @@ def _batches(
     return FreshBatches(FreshPairs(mnist, device=rendered_on), len(pairs), config, device, part)
 
 
-def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgements) -> Teacher | None:
+def _kept_teacher(
+    run: RunFolder, configuration: dict[str, Any], config: TrainConfig, pairs: Judgements
+) -> Teacher | None:
     """The teacher's predictions from when the run began; the teacher predicts no second time."""
     if "teacher" not in configuration:
         return None
@@ -370,6 +372,11 @@ def _kept_teacher(run: RunFolder, configuration: dict[str, Any], pairs: Judgemen
         raise InputError(
             f"{run.teacher}: has changed since the run began (SHA-256 differs); restore it, or distill into another"
             " folder"
+        )
+    wanted, divided = config.subclasses if config.subclass_weight else 0, teacher.about.get("subclasses", 0)
+    if wanted != divided:
+        raise InputError(
+            f"{run.config}: has {wanted} subclasses of each level, and {run.teacher.name} {divided}; restore it"
         )
     return teacher
 

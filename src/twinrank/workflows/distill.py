@@ -19,9 +19,8 @@ from twinrank.data.subclasses import subclasses
 from twinrank.errors import InputError
 from twinrank.inference.load import load_predictor
 from twinrank.inference.predictor import Predictor
-from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
-from twinrank.training.checks import require_trainable
+from twinrank.training.checks import require_augmentable, require_levels, require_trainable, require_val
 from twinrank.training.hooks import Hooks
 from twinrank.training.jobs import Job, train_job
 from twinrank.training.teacher import Teacher, read_teacher
@@ -69,6 +68,7 @@ def distill(
     run = RunFolder(Path(out))
     run.require_new()
     require_trainable(student.train, taught=True, threads=context.threads)
+    require_val(student, given=True, taught=True)
     # Tables are read twice, and described once.
     context = replace(context, say=cache(context.say))
     # Neither the pairs nor a stack's networks are in memory any more when training begins.
@@ -118,6 +118,7 @@ def _predicted(
     """A teacher's predictions of the training pairs, made now or by an earlier call."""
     say = context.say
     pairs, val = load_data(train_file, val_file, source, context)
+    require_augmentable(student.train, pairs)
     predictor, path = load_predictor(*paths), " and ".join(map(str, paths))
     identity, used = predictor.identity(), predictor.used_in_training
     words = uses_in_words(used.get(pairs.sha256, ()))
@@ -138,7 +139,7 @@ def _predicted(
     # Whatever is wrong with one of them shows before the first predicts all pairs.
     first = pairs.select(slice(1))
     _, levels = predictor.logits_and_levels(first)
-    _require_levels(levels, student, path)
+    require_levels(student, 0 if levels is None else levels.shape[2], path)
     if wanted:
         predictor.image_features(pairs.images, first.left)
     each = 1 + 2 * (0 if levels is None else levels.shape[2]) + (4 if wanted else 0)
@@ -158,27 +159,10 @@ def _predicted(
     divided = None
     if wanted and levels is not None:
         about["subclasses"], divided = wanted, _subclasses(predictor, pairs, levels, wanted)
+        used, found = (len(np.unique(each)) for each in (divided // wanted, divided))
+        say(f"images of {used} of {levels.shape[2]} levels, divided into {found} subclasses")
     known = logit.astype(np.float32), None if levels is None else levels.astype(np.float32)
     return Teacher(pairs.row_ids, *known, about, divided)
-
-
-def _require_levels(levels: np.ndarray | None, student: RunSpec, path: str) -> None:
-    """Make sure that a student can learn from a teacher's levels, if it is to."""
-    train, count = student.train, 0 if levels is None else levels.shape[2]
-    if not (train.level_weight or train.subclass_weight):
-        return
-    weight = "level_weight" if train.level_weight else "subclass_weight"
-    own = entry(student.model).complete(student.options).get("levels", train.auxiliary_levels)
-    if train.level_weight and count > own:
-        raise InputError(
-            f"{path}: has {count} levels, and the student has {own}; give it as many by its option `levels`, or by"
-            " `auxiliary_levels`"
-        )
-    if not count:
-        raise InputError(
-            f"{path}: `{weight}` needs a teacher's levels, and there are none: not of a stack or a network without"
-            " latent levels, nor of several with unlike numbers of them; choose another one, or `distill_weight`"
-        )
 
 
 def _subclasses(predictor: Predictor, pairs: Judgements, levels: np.ndarray, count: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from twinrank.ensembling.fold_count import require_folds
 from twinrank.errors import InputError, nearest
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder, board_files
-from twinrank.training.checks import require_targets
+from twinrank.training.checks import latent_levels, require_levels, require_targets
 
 RECIPES = "recipes"
 """Folder of the recipes that come with twinrank."""
@@ -208,6 +208,9 @@ def _with_targets(recipe: Recipe, where: str) -> Recipe:
     for name, spec in recipe.runs.items():
         try:
             require_targets(spec.train, bool(spec.teachers))
+            if spec.teachers:
+                counts = {latent_levels(recipe.runs[teacher]) for teacher in spec.teachers}
+                require_levels(spec, counts.pop() if len(counts) == 1 else 0, " and ".join(spec.teachers))
         except InputError as error:
             raise InputError(f"{where}: run '{name}': {error}" if name else f"{where}: {error}") from error
     return recipe
