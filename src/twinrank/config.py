@@ -39,6 +39,10 @@ OPEN_IDS = "OPEN_"
 """How ids of fresh pairs begin: whatever is trained on them is of the open track."""
 DISTILL_WEIGHT = 0.7
 """Weight of a teacher where there is one."""
+MAX_LOSS_WEIGHT = 1000.0
+"""Beyond it, a loss leaves nothing of the others."""
+TEACHER_WEIGHTS = ("distill_weight", "level_weight", "subclass_weight")
+"""Weights of the losses whose targets a teacher predicts."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +273,8 @@ class TrainConfig:
             *("level_weight", "subclass_weight", "shift", "brightness", "contrast", "saturation", "seed"),
         ):
             require_range(self, name, at_least=0)
+        for name in ("contrastive_weight", "balance_weight", "level_weight", "subclass_weight"):
+            require_range(self, name, at_most=MAX_LOSS_WEIGHT)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
             require_range(self, name, at_least=0, at_most=1)
         for name in ("easy_share", "crop_scale"):
@@ -284,6 +290,11 @@ class TrainConfig:
         require_range(self, "rotate", at_least=0, at_most=180)
         for name in ("randaugment", "cutout", "lines"):
             require_range(self, name, at_least=0, at_most=100)
+
+    @property
+    def trained_subclasses(self) -> int:
+        """Number of subclasses of each class or level that the training uses; 0 where their loss has no weight."""
+        return self.subclasses if self.subclass_weight else 0
 
     def scores(self, values: Sequence[float]) -> list[float]:
         """Values of the monitored metric, the higher the better."""

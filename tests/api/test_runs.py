@@ -174,9 +174,9 @@ def test_a_student_learns_from_a_run_or_from_several(workplace: Path) -> None:
     assert student.config["teacher"]["path"] == "runs/first"
     assert student.train_config.distill_weight == 0.7
     stated = replace(student.train_config, distill_weight=0.0, level_weight=1.0)
-    for how in ({"subclass_weight": 1.0, "subclasses": 2}, {"config": stated}):
+    for how, level_weight in (({"subclass_weight": 1.0, "subclasses": 2}, 0), ({"config": stated}, 1)):
         other = quiet(*map(tr.load_pairs, FILES), teacher=[first, student], **how)
-        assert other.train_config.distill_weight == 0
+        assert (other.train_config.distill_weight, other.train_config.level_weight) == (0, level_weight)
 
 
 @pytest.mark.parametrize("out", ["", 3, "a\0b"])

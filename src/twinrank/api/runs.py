@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twinrank.api.predictor import PairPredictor, load_predictor
 from twinrank.api.values import as_path, as_run, changed, plain, source
-from twinrank.config import DISTILL_WEIGHT, RunSpec, TrainConfig
+from twinrank.config import DISTILL_WEIGHT, TEACHER_WEIGHTS, RunSpec, TrainConfig
 from twinrank.core.context import Context
 from twinrank.data.given import Pairs, as_pairs
 from twinrank.errors import InputError
@@ -156,8 +156,7 @@ def train(
         Interrupted: Ctrl-C stopped the training. :func:`resume` goes on.
     """
     base, stated = (entry(model).train, set(values)) if config is None else (config, None)
-    weights = ("distill_weight", "level_weight", "subclass_weight")
-    if teacher is not None and not any(weight in values or getattr(base, weight) for weight in weights):
+    if teacher is not None and not any(weight in values or getattr(base, weight) for weight in TEACHER_WEIGHTS):
         values["distill_weight"] = DISTILL_WEIGHT
     spec = RunSpec(model, changed(base, values, "train"), plain(options or {}))
     files = as_pairs(train, "train"), as_pairs(val, "val"), _free_folder(model) if out is None else as_path(out, "out")

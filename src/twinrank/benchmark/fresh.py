@@ -137,10 +137,10 @@ class FreshBatches:
         device: torch.device,
         part: Callable[[int], slice] | None = None,
     ) -> None:
-        count = DIGITS * config.subclasses if config.subclass_weight else 0
-        self.targets = Targets(DIGITS, subclasses=count)
+        count = config.trained_subclasses
+        self.targets = Targets(DIGITS, subclasses=DIGITS * count)
         """What the labels are: the digits' classes are target levels."""
-        self._subclasses = fresh.subclasses(config.subclasses) if count else None
+        self._subclasses = fresh.subclasses(count) if count else None
         self._size = min(config.batch_size, pairs)
         self._steps = pairs // self._size
         self._at_once = 1 if fresh.device.type == "cpu" or part is not None else _AT_ONCE

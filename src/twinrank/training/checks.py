@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinrank.config import RunSpec, TrainConfig
+from twinrank.config import TEACHER_WEIGHTS, RunSpec, TrainConfig
 from twinrank.core.machine import require_threads
 from twinrank.errors import InputError
 from twinrank.models.names import FITTED_HEADS
@@ -54,11 +54,9 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
     """
     if taught and config.fresh:
         raise InputError("a teacher predicts no fresh pairs; train without `fresh`, or without a teacher")
-    if taught and not (config.distill_weight or config.level_weight or config.subclass_weight):
-        raise InputError(
-            "`distill_weight`, `level_weight` and `subclass_weight` are 0, so that a teacher changes nothing; set one"
-            " of them"
-        )
+    if taught and not any(getattr(config, weight) for weight in TEACHER_WEIGHTS):
+        *others, last = (f"`{weight}`" for weight in TEACHER_WEIGHTS)
+        raise InputError(f"{', '.join(others)} and {last} are 0, so that a teacher changes nothing; set one of them")
     if config.distill_weight and not taught:
         raise InputError(f"`distill_weight` is {config.distill_weight}, but there is no teacher; {_NAME_ONE}")
     if config.level_weight and not (taught or config.fresh):
@@ -79,7 +77,17 @@ def require_targets(config: TrainConfig, taught: bool) -> None:
 
 
 def latent_levels(spec: RunSpec) -> int:
-    """Number of latent levels that a network finds; 0 for a network without any."""
+    """Number of latent levels that a network finds.
+
+    Args:
+        spec: Network and options.
+
+    Returns:
+        The number; 0 for a network without any.
+
+    >>> latent_levels(RunSpec("order_net", TrainConfig(), {"levels": 5}))
+    5
+    """
     options = entry(spec.model).complete(spec.options)
     return options.get("levels", 0) if options.get("head", "latent") == "latent" else 0
 

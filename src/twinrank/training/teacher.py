@@ -70,16 +70,18 @@ class Teacher:
         write_npz(path, arrays | {"about": about, "sha256": digest})
 
 
-def read_teacher(path: Path, identity: Mapping[str, Any], pairs: Judgements) -> Teacher:
+def read_teacher(path: Path, identity: Mapping[str, Any], pairs: Judgements, subclasses: int) -> Teacher:
     """Read what :meth:`Teacher.save` wrote, after making sure that this teacher predicted these pairs.
 
     Args:
         path: NPZ file.
         identity: Expected teacher identity, as in :attr:`Teacher.about`.
         pairs: Pairs that a student is fitted to.
+        subclasses: Expected number of subclasses of each level; 0 for none.
 
     Raises:
-        InputError: The file is missing, damaged or edited, is of other rows, or is another teacher's.
+        InputError: The file is missing, damaged or edited, is of other rows, is another teacher's, or has another
+            number of subclasses.
     """
     arrays = read_written(path, _KINDS, "the predictions of a teacher", _ON_DEMAND)
     ids, logit, levels, about = arrays["id"], arrays["logit"], arrays["levels"], str(arrays["about"])
@@ -99,6 +101,10 @@ def read_teacher(path: Path, identity: Mapping[str, Any], pairs: Judgements) -> 
     if other := differences(known["identity"], dict(identity)):
         raise InputError(
             f"{path}: has the predictions of another teacher ({'; '.join(other)}); distill into another folder"
+        )
+    if (found := known.get("subclasses", 0)) != subclasses:
+        raise InputError(
+            f"{path}: has {found} subclasses of each level, and the training values ask for {subclasses}; restore them"
         )
     return teacher
 

@@ -128,13 +128,12 @@ def _predicted(
             f"{val.path}: chooses the student's epoch, and the teacher used it in training, too (rows"
             f" {uses_in_words(used[val.sha256])}); so the student reads too well on it"
         )
-    wanted = student.train.subclasses if student.train.subclass_weight else 0
+    wanted = student.train.trained_subclasses
     if run.teacher.is_file():
         with suppress(InputError):
-            teacher = read_teacher(run.teacher, identity, pairs)
-            if teacher.about.get("subclasses", 0) == wanted:
-                say(f"{run.teacher}: has the predictions of {path} for {rows}")
-                return teacher
+            teacher = read_teacher(run.teacher, identity, pairs, wanted)
+            say(f"{run.teacher}: has the predictions of {path} for {rows}")
+            return teacher
         say(f"{run.teacher}: has other predictions than {path} makes of these pairs, and is written anew")
     # Whatever is wrong with one of them shows before the first predicts all pairs.
     first = pairs.select(slice(1))
