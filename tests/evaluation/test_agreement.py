@@ -40,6 +40,10 @@ def test_nothing_is_said_without_pairs_that_were_judged_twice() -> None:
     same, tie = np.array([[0, 1]] * 3), np.array([True, True, False])
     assert agreement(np.array([0.5, 0.5, 1]), same, tie=tie) is None
     assert agreement(y, same, rater=np.array(["ann"] * 3)) is None
+    # The unknown ones may be one person, or ann.
+    nameless = np.array(["ann", "unknown", "unknown"])
+    assert agreement(y, same, rater=nameless) is None
+    assert self_agreement(y, same, nameless) is None
 
 
 def test_ties_are_answers_of_their_own_beside_the_agreement() -> None:

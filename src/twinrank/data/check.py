@@ -10,6 +10,7 @@ import numpy as np
 
 from twinrank.core.context import Context
 from twinrank.core.messages import SHOWN, counted, first_few
+from twinrank.core.raters import named
 from twinrank.data.balance import label_imbalance, side_difference
 from twinrank.data.fingerprint import PairFingerprints, fingerprint
 from twinrank.data.given import Pairs, as_pairs
@@ -151,7 +152,7 @@ def _check_file(data: Judgements) -> tuple[FileSummary, list[Finding], PairFinge
         ties=ties,
         undecided=0 if y is None else int((~data.decided).sum()),
         votes=None if data.weight is None else float(data.weight.sum(dtype=np.float64)),
-        raters=None if data.rater is None else len(np.unique(data.rater)),
+        raters=None if data.rater is None else len(np.unique(data.rater[named(data.rater)])),
         images=len(np.unique(data.image_codes)) if data.recurring else None,
     )
     repeated = _vote_findings if _is_of_votes(data) else _pair_findings

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaln
 
+from twinrank.core.raters import named
 from twinrank.evaluation.estimates import Estimate, share
 from twinrank.evaluation.row_statistics import outcomes
 
@@ -47,9 +48,10 @@ def agreement(
     """The agreement of two votes about a pair, whichever image stands left; None where no pair was judged twice.
 
     Where raters are known, the votes are those of different raters: what one said repeatedly of a pair is one vote, by
-    majority, or none if it is even. Shares of unknown numbers of votes, and pairs of an image with itself are left
-    out. So are ties, since the ceiling is about votes for an image; ``with_ties`` counts them. Pairs count by their
-    votes. Intervals are those of :func:`twinrank.evaluation.estimates.share`.
+    majority, or none if it is even. Rows of an unknown rater are left out then: he may be one of the others. Shares of
+    unknown numbers of votes, and pairs of an image with itself are left out, too. So are ties, since the ceiling is
+    about votes for an image; ``with_ties`` counts them. Pairs count by their votes. Intervals are those of
+    :func:`twinrank.evaluation.estimates.share`.
 
     >>> y, images = np.array([1, 0, 1, 1]), np.array([[0, 1], [1, 0], [1, 2], [1, 2]])
     >>> found = agreement(y, images)
@@ -203,6 +205,8 @@ def _votes(
     whole = (np.abs(left - np.rint(left)) < _WHOLE) | found.tie
     whole &= np.abs(found.votes - np.rint(found.votes)) < _WHOLE
     rows = (found.decided | found.tie) & whole & (images[:, 0] != images[:, 1])
+    if rater is not None:
+        rows &= named(rater)
     count, for_left, equal = np.rint(found.votes[rows]), np.rint(left[rows]), found.tie[rows]
     lower = np.where(images[rows, 0] < images[rows, 1], for_left, count - for_left)
     votes = np.stack([*np.where(equal, 0, [lower, count - lower]), np.where(equal, count, 0)], 1)

@@ -170,7 +170,7 @@ def test_json_lines_and_lists(write: Write) -> None:
     lines = '{"left": "a", "right": "b", "label": 1, "user": 7}\n\n{"right": "c", "left": "b", "label": 0.0}\n'
     votes = read_votes(write(lines, "votes.jsonl"))
     assert (votes.left, shares(votes), votes.rater, votes.lines) == (["a", "b"], [1, 0], ["7", "unknown"], [1, 3])
-    assert votes.understood[0].endswith("by 2 raters; 1 row names no rater")
+    assert votes.understood[0].endswith("by 1 rater; 1 row names no rater")
     entries = [{"a": "x", "b": "y", "winner": True}, {"a": "x", "b": "z", "winner": False}]
     votes = read_votes(write(json.dumps(entries), "votes.json"))
     assert (votes.left, shares(votes), votes.lines) == (["x", "x"], [1, 0], [1, 2])

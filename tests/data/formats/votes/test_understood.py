@@ -55,6 +55,10 @@ def test_a_column_of_raters_that_is_empty_names_nobody(tmp_path: Path) -> None:
     votes = read_votes(table)
     assert votes.rater is None
     assert votes.understood[0] == "votes.csv: 2 judgements of 2 images; 2 rows name no rater"
+    table.write_text("left,right,outcome,rater\na,b,left,Ada\nb,a,left,\na,b,left,\n")
+    votes = read_votes(table)
+    assert votes.rater == ["Ada", "unknown", "unknown"]
+    assert votes.understood[0] == "votes.csv: 3 judgements of 2 images by 1 rater; 2 rows name no rater"
 
 
 def test_files_are_counted_as_images_not_the_ways_to_write_their_names(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from twinrank.core.files import read_bytes, reading
 from twinrank.core.memory import require_memory
 from twinrank.core.messages import counted
+from twinrank.core.raters import UNKNOWN
 from twinrank.data.formats.labels import id_defects
 from twinrank.data.formats.votes.cells import Cells, read_delimited, read_parquet, text_of
 from twinrank.data.formats.votes.database import KIND, MAGIC, read_database
@@ -28,8 +29,6 @@ _PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 WITH_ITSELF = "judgements that compare an image with itself"
 """A kind of defect: neither side can rank higher."""
-_UNKNOWN = "unknown"
-"""Rater of rows that name none."""
 
 
 def read_votes(
@@ -242,7 +241,7 @@ def _table(cells: Cells, roles: Roles, left: list[str], right: list[str], rows: 
         tie=tie,
         weight=weight,
         # Where no row names one, the votes may be those of anybody.
-        rater=[name or _UNKNOWN for name in raters] if raters and any(raters) else None,
+        rater=[name or UNKNOWN for name in raters] if raters and any(raters) else None,
         id=ids,
         left_group=listed("left_group") or both,
         right_group=listed("right_group") or both,
@@ -263,7 +262,7 @@ def _places_of(cells: Cells, places: Sequence[int], rows: Iterable[int]) -> list
 def _content(table: VoteTable, cells: Cells, skipped: int, unnamed: int) -> tuple[str, str]:
     """What the table holds, before and after the number of images."""
     what = ("judgement", "judgements") if table.y is not None else ("pair", "pairs")
-    by = f" by {counted(len({*table.rater}), 'rater', 'raters')}" if table.rater else ""
+    by = f" by {counted(len({*table.rater} - {UNKNOWN}), 'rater', 'raters')}" if table.rater else ""
     parts = list(cells.notes)
     if table.y is None:
         parts.append("no outcomes")
