@@ -192,6 +192,9 @@ def test_options_have_their_effects() -> None:
     assert wide.tower.features == 32
     four = create_model("resnet_optimized", options={"layers": [1, 1, 1, 1], "width_mult": 0.125})
     assert four.tower.backbone.widths == (64,)
+    deep = create_model("order_net", options={"width": 4, "layers": [2, 1]}).tower.backbone
+    assert [sum(type(part).__name__ == "ResidualBlock" for part in stage) for stage in deep.stages] == [2, 1]
+    assert deep.widths == (16,)
     bottleneck, basic = (
         create_model("resnet_optimized", options={"block": block, "width_mult": 0.25})
         for block in ("bottleneck", "basic")
@@ -323,7 +326,7 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
     ("name", "options", "message"),
     [
         ("ordernet", {}, "model 'ordernet' does not exist; did you mean 'order_net'\\? It is one of compare_net, "),
-        ("order_net", {"widht": 3}, "has no option 'widht'; did you mean 'width'\\? It is one of width, levels, mask"),
+        ("order_net", {"widht": 3}, "has no option 'widht'; did you mean 'width'\\? It is one of width, layers"),
         ("order_net", {"width": 8.5}, "option 'width' is 8.5; it must be a whole number"),
         ("order_net", {"mask": 1}, "option 'mask' is 1; it must be true or false"),
         ("order_net", {"levels": 0}, "option 'levels' is 0; it must be 2 to 4096"),

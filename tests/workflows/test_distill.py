@@ -381,6 +381,12 @@ def test_the_command_trains_a_student_of_a_network(
     config = run.train_config()
     assert (config.distill_weight, config.distill_temperature) == (0.7, 2)
     assert holds(run, RunSpec("order_net", config, {"width": 4}))
+    written = run.read_config()
+    options = {name: value for name, value in written["model"]["options"].items() if name != "layers"}
+    write_json(run.config, written | {"model": written["model"] | {"options": options}})
+    assert holds(run, RunSpec("order_net", config, {"width": 4})), "networks had fewer options once"
+    write_json(run.config, written)
+    assert not holds(run, RunSpec("order_net", config, {"width": 4, "layers": (2, 2, 2)}))
     output = capsys.readouterr().out
     assert "predicting all 384 rows of train.npz, which the network was fitted to" in output
     assert "chooses the student's epoch" not in output, "this teacher does not know val"

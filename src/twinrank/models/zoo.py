@@ -222,13 +222,19 @@ def efficientnet_b0(
 
 @register(0, "docs/architecture.md, latent order head; tower after He et al. 2016, arXiv:1512.03385", _ORDER_TRAIN)
 def order_net(
-    images: Images, width: int = 16, levels: int = 10, mask: bool = True, views: Literal[1, 5] = 5
+    images: Images,
+    width: int = 16,
+    layers: tuple[int, ...] = (1, 1, 1),
+    levels: int = 10,
+    mask: bool = True,
+    views: Literal[1, 5] = 5,
 ) -> "SiameseNet":
     """A small residual tower with a latent order head: it finds the levels from comparisons alone.
 
     Args:
         images: Kind of images.
-        width: Channels of the tower's stem; its last stage has eight times as many.
+        width: Channels of the tower's stem; the first stage has twice as many, every further stage doubles them.
+        layers: Blocks of each stage.
         levels: Latent levels, K.
         mask: Whether the tower gets a channel of covered pixels.
         views: Test-time augmentation: number of views of an image whose features are averaged. 1 is the image itself;
@@ -241,8 +247,8 @@ def order_net(
     from twinrank.models.towers.tower import Tower
 
     encode = Encode(images.channels, mask, images.size)
-    widths = (2 * width, 4 * width, 8 * width)
-    tower = Tower(ResidualBackbone(encode.out_channels, width, widths, (1, 1, 1), kernel=5, stride=2))
+    widths = [2 * width << stage for stage in range(len(layers))]
+    tower = Tower(ResidualBackbone(encode.out_channels, width, widths, layers, kernel=5, stride=2))
     return SiameseNet(encode, tower, LatentOrder(tower.features, levels), views)
 
 

@@ -230,11 +230,11 @@ def require_augmentable(config: TrainConfig, data: Judgements) -> None:
 
 def holds(run: RunFolder, spec: RunSpec) -> bool:
     """Whether a run folder holds a training of this network, these options and these training values."""
-    config = run.read_config()
-    found = entry(spec.model)
-    model = {"name": found.name, "options": found.complete(spec.options)}
-    # JSON has no tuples, and a run of an older version none of the newer values.
-    return config["model"] == json.loads(json.dumps(model)) and run.train_config() == spec.train
+    model, found = run.read_config()["model"], entry(spec.model)
+    # JSON has no tuples, and a run of an older version none of the newer options and values.
+    defaults, wanted = (json.loads(json.dumps(each)) for each in (found.options, found.complete(spec.options)))
+    same = model["name"] == found.name and defaults | model["options"] == wanted
+    return same and run.train_config() == spec.train
 
 
 def finished(path: Path) -> bool:
