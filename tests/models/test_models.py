@@ -335,7 +335,8 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
         ("fpn", {"dropout": 1.0}, "option 'dropout' is 1.0; it must be at least 0 and below 1"),
         ("fpn", {"width_mult": 0.0}, "option 'width_mult' is 0.0; it must be above 0 and at most 16"),
         ("fpn", {"fusions": ["sum"]}, "option 'fusions' is \\['sum'\\]; it must be a list, each one of difference, "),
-        ("fpn", {"fusions": []}, "fusions: none; name one or more of difference, concatenation"),
+        ("fpn", {"fusions": []}, "option 'fusions' is \\[\\]; it must have 1 to 8 entries"),
+        ("order_net", {"layers": [1] * 9}, "option 'layers' is .*; it must have 1 to 8 entries"),
     ],
 )
 def test_wrong_names_and_options_are_refused(name: str, options: dict[str, object], message: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _BELOW_ONE = ("dropout", "drop_path")
 _LEAST = {"levels": 2}
-_MOST_WIDTH, _MOST_TIMES = 4096, 16
+_MOST_WIDTH, _MOST_TIMES, _MOST_ENTRIES = 4096, 16, 8
 
 
 class Images(NamedTuple):
@@ -97,7 +97,12 @@ class ModelEntry:
             hint = self.option_types[key]
             if not fits(value, hint):
                 raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {described(hint)}")
-            for number in value if isinstance(value, list | tuple) else (value,):
+            entries = value if isinstance(value, list | tuple) else (value,)
+            if not 1 <= len(entries) <= _MOST_ENTRIES:
+                raise InputError(
+                    f"model '{self.name}': option '{key}' is {shown(value)}; it must have 1 to {_MOST_ENTRIES} entries"
+                )
+            for number in entries:
                 if problem := _out_of_range(key, number):
                     raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {problem}")
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
