@@ -155,6 +155,8 @@ NOT_RUN = {
         "pip install -c constraints/cpu.txt -e '.[fast]'",
         "pip install -c constraints/cpu.txt -e '.[backbones,serve]'",
         "pip install -e '.[backbones]'",
+        "pip install -e .",
+        "pip install torch",
         "pip install -e '.[serve]'",
         "pip install 'twinrank[onnx]'",
         "pip install 'twinrank[ray]'",
@@ -164,7 +166,9 @@ NOT_RUN = {
     ],
     "trains for an hour or more; workflows/test_recipe.py reads these recipes, and a small one runs": [
         "twinrank run record",
+        "twinrank run stack_gpu --workers 2",
         "twinrank run open",
+        "twinrank run open --set options.width=64 --out runs/open64",
         "twinrank run ceiling --workers 2",
         "twinrank run distillation --workers 2",
         "twinrank run parts --workers 2",
