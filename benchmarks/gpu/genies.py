@@ -124,7 +124,7 @@ def ladder(out: Path, names: list[str], width: int, epochs: int, tiny: bool) -> 
                 config = FreshConfig(pairs=min(pairs, 96) if tiny else pairs, seed=seed)
                 write_fresh(mnist if file == "train" else unseen, Path(folder) / f"{file}.npz", config)
             values = vars(spec.train) | {"epochs": epochs}
-            trained(work, "order_net", work.spec(spec.model, {"width": width}, **values), Path(folder))
+            trained(work, "order_net", work.spec(spec.model, spec.options | {"width": width}, **values), Path(folder))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def pairs(work: Work) -> None:
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         for number, (name, spec) in enumerate(specs.items()):
             seconds = work.left * epochs[number] / sum(epochs[number:])
-            wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+            wide = work.spec(spec.model, spec.options | {"width": WIDTH}, **vars(spec.train))
             teachers = tuple(runs[teacher] for teacher in spec.teachers)
             runs[name] = fitted(work, name, wide, seconds, Path(folder), teachers).path
 
@@ -95,7 +95,7 @@ def opened(work: Work) -> None:
     """The open track: pairs are rendered anew for every step."""
     name, spec = next(iter(read_recipe("open").runs.items()))
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        wide = work.spec(spec.model, {"width": WIDTH}, **vars(spec.train))
+        wide = work.spec(spec.model, spec.options | {"width": WIDTH}, **vars(spec.train))
         fitted(work, name, wide, work.left, Path(folder))
 
 
