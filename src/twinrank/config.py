@@ -269,12 +269,12 @@ class TrainConfig:
             require_range(self, name, above=0)
         require_range(self, "lr", at_most=MAX_LR)
         for name in (
-            *("weight_decay", "contrastive_weight", "balance_weight", "focal_alpha", "focal_gamma", "min_delta"),
-            *("level_weight", "subclass_weight", "shift", "brightness", "contrast", "saturation", "seed"),
+            *("weight_decay", "focal_alpha", "focal_gamma", "min_delta"),
+            *("shift", "brightness", "contrast", "saturation", "seed"),
         ):
             require_range(self, name, at_least=0)
         for name in ("contrastive_weight", "balance_weight", "level_weight", "subclass_weight"):
-            require_range(self, name, at_most=MAX_LOSS_WEIGHT)
+            require_range(self, name, at_least=0, at_most=MAX_LOSS_WEIGHT)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):
             require_range(self, name, at_least=0, at_most=1)
         for name in ("easy_share", "crop_scale"):

@@ -326,7 +326,7 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
     ("name", "options", "message"),
     [
         ("ordernet", {}, "model 'ordernet' does not exist; did you mean 'order_net'\\? It is one of compare_net, "),
-        ("order_net", {"widht": 3}, "has no option 'widht'; did you mean 'width'\\? It is one of width, layers"),
+        ("order_net", {"widht": 3}, "option 'widht'; did you mean 'width'\\? It is one of width, layers, levels, mask"),
         ("order_net", {"width": 8.5}, "option 'width' is 8.5; it must be a whole number"),
         ("order_net", {"mask": 1}, "option 'mask' is 1; it must be true or false"),
         ("order_net", {"levels": 0}, "option 'levels' is 0; it must be 2 to 4096"),
@@ -335,8 +335,17 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
         ("fpn", {"dropout": 1.0}, "option 'dropout' is 1.0; it must be at least 0 and below 1"),
         ("fpn", {"width_mult": 0.0}, "option 'width_mult' is 0.0; it must be above 0 and at most 16"),
         ("fpn", {"fusions": ["sum"]}, "option 'fusions' is \\['sum'\\]; it must be a list, each one of difference, "),
-        ("fpn", {"fusions": []}, "option 'fusions' is \\[\\]; it must have 1 to 8 entries"),
-        ("order_net", {"layers": [1] * 9}, "option 'layers' is .*; it must have 1 to 8 entries"),
+        ("fpn", {"fusions": []}, "'fusions' is \\[\\]; it must be a list, each one of difference, concatenation"),
+        (
+            "order_net",
+            {"layers": []},
+            "'layers' is \\[\\]; it must be a list, each a whole number, with 1 to 8 entries",
+        ),
+        (
+            "order_net",
+            {"layers": [1] * 9},
+            "'layers' is .*; it must be a list, each a whole number, with 1 to 8 entries",
+        ),
     ],
 )
 def test_wrong_names_and_options_are_refused(name: str, options: dict[str, object], message: str) -> None:

@@ -182,6 +182,8 @@ def test_a_gpu_trains_in_float16(fitted: Callable[..., RunFolder]) -> None:
         ({"beta2": 1.0}, "beta2 is 1.0; it must be at least 0 and below 1"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"patience": 0}, "patience is 0"),
+        ({"level_weight": -1.0}, "level_weight is -1.0; it must be at least 0 and at most 1000"),
+        ({"subclass_weight": 1e30}, r"subclass_weight is 1e\+30; it must be at least 0 and at most 1000"),
     ],
 )
 def test_impossible_values_are_refused(values: dict[str, Any], message: str) -> None:

@@ -100,7 +100,8 @@ class ModelEntry:
             entries = value if isinstance(value, list | tuple) else (value,)
             if not 1 <= len(entries) <= _MOST_ENTRIES:
                 raise InputError(
-                    f"model '{self.name}': option '{key}' is {shown(value)}; it must have 1 to {_MOST_ENTRIES} entries"
+                    f"model '{self.name}': option '{key}' is {shown(value)}; it must be {described(hint)}, with 1 to"
+                    f" {_MOST_ENTRIES} entries"
                 )
             for number in entries:
                 if problem := _out_of_range(key, number):
