@@ -7,16 +7,43 @@ import numpy as np
 import torch
 
 from twinrank.config import RunSpec, TrainConfig
+from twinrank.core.memory import available_memory
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.judgements import Judgements
 from twinrank.errors import InputError
 from twinrank.models.pretrained.sources import require_same
-from twinrank.models.registry import create_model, entry
+from twinrank.models.profile import parameters
+from twinrank.models.registry import create_model, entry, is_source
 from twinrank.models.siamese import SiameseNet
 
 _STANDARDISED_ON, _STANDARDISED_PIXELS = 5_000, 1 << 27
 """Pairs whose images give the mean and the deviation of the pixels: so many, and so many pixels, at most."""
+
+_BYTES_A_PARAMETER = 16
+"""Memory of a trained float32: it, its gradient, and two running means of the optimizer."""
+
+
+def require_memory_for(spec: RunSpec, pairs: Judgements) -> None:
+    """Refuse a network whose training needs more memory than there is; it is laid out without any.
+
+    Args:
+        spec: Network, options and training values.
+        pairs: Pairs that are fitted.
+
+    Raises:
+        InputError: The network is too large.
+    """
+    available = available_memory()
+    if available is None or is_source(spec.model):
+        return
+    with torch.device("meta"):
+        count = parameters(create_model(spec.model, **image_kind(pairs, spec.train), options=spec.options))
+    if (needed := _BYTES_A_PARAMETER * count) > available:
+        raise InputError(
+            f"model '{spec.model}': with these options it has {count:,} parameters, whose training needs {needed:,}"
+            f" bytes of memory; {available:,} are available. Choose a smaller width, or fewer blocks"
+        )
 
 
 def begin_again(model: SiameseNet, recorded: dict[str, Any]) -> None:
