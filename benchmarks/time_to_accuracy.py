@@ -20,7 +20,7 @@ from twinrank.workflows.recipe import read_recipe
 
 EPOCHS = {0.85: 4, 0.875: 8}
 """Epochs of order_net, by the accuracy that they reach."""
-HALF_HOUR = RunFolder(Path(__file__).parents[1] / "results" / "record" / "pairs-30min_seed42")
+HALF_HOUR = RunFolder(Path(__file__).parents[1] / "results" / "record_before" / "pairs-30min_seed42")
 HALF_HOUR_ACCURACY = 0.8965
 PATIENCE = 10
 

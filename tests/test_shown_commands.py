@@ -75,7 +75,7 @@ PUBLISHED = {
     "twinrank record runs/record/*_seed*/ --out DIR": "",
     "twinrank ablation runs/distillation/alone_seed[12] runs/parts/*_seed? --base alone": "",
     "twinrank ablation runs/distillation/{alone,answers,levels}_seed? --base alone": "",
-    "python benchmarks/ceiling.py passes results/ceiling/{3,7,14}passes results/record/open-*": "",
+    "python benchmarks/ceiling.py passes results/ceiling/{3,7,14}passes results/record_before/open-*": "",
 }
 """docs/results.md."""
 
@@ -309,14 +309,16 @@ def test_exported_networks_of_own_images(photos: Path, tmp_path: Path) -> None:
 
 
 def test_published_results(tmp_path: Path) -> None:
-    runs = {f"distillation/{name}": "pairs" for name in ("alone", "answers")}
-    for name, track in (runs | {"distillation/levels": "open", "parts/one": "open"}).items():
+    results = ROOT / "results"
+    paired, opened = results / "record" / "pairs-42epochs_seed1", results / "record_before" / "open-30min_seed1"
+    runs = {f"distillation/{name}": paired for name in ("alone", "answers")}
+    for name, run in (runs | {"distillation/levels": opened, "parts/one": opened}).items():
         folder = tmp_path / "runs" / f"{name}_seed1"
         folder.mkdir(parents=True)
-        for part in (ROOT / "results" / "record" / f"{track}-30min_seed1").iterdir():
+        for part in run.iterdir():
             (folder / part.name).symlink_to(part)
-    (tmp_path / "runs" / "record").symlink_to(ROOT / "results" / "record")
-    (tmp_path / "results").symlink_to(ROOT / "results")
+    (tmp_path / "runs" / "record").symlink_to(results / "record")
+    (tmp_path / "results").symlink_to(results)
     run_all(PUBLISHED, tmp_path)
     assert (tmp_path / "DIR" / "record.png").is_file()
 

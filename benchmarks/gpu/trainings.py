@@ -14,18 +14,15 @@ from twinrank.inference.evaluate import evaluate
 from twinrank.runs import RunFolder
 from twinrank.training.hooks import Hooks
 from twinrank.training.train import train
-from twinrank.workflows.distill import distill
 from twinrank.workflows.recipe import read_recipe
 
-CHAIN, WIDTH = ("pairs-30min_seed1", "pairs-100min_seed2", "pairs-ensemble_seed3"), 64
-"""Runs of the recipe ``record``, the later ones taught by the earlier ones; and the width of order_net here."""
+WIDTH = 64
+"""Width of order_net here."""
 TRAINING_SHARE, EPOCH_OVERHEAD, VALIDATION = 0.9, 0.15, 1.03
 """Share of a training's time that epochs get; seconds that files take after each; time with validation."""
 
 
-def fitted(
-    work: Work, name: str, spec: RunSpec, seconds: float, folder: Path, teachers: tuple[Path, ...] = ()
-) -> RunFolder:
+def fitted(work: Work, name: str, spec: RunSpec, seconds: float, folder: Path) -> None:
     """Train a network for a time, as many epochs as fit, and evaluate it.
 
     Args:
@@ -34,42 +31,32 @@ def fitted(
         spec: Network and training values, whose epochs are replaced.
         seconds: Time in all.
         folder: Folder of the runs.
-        teachers: Runs whose mean teaches target levels.
     """
     until = time.monotonic() + seconds
-    # Without a teacher's levels a step is as long.
-    plain = {"level_weight": 0.0, "subclass_weight": 0.0} if teachers else {}
-    timed = replace(spec, train=replace(spec.train, **plain))
-    pairs_a_second = rate(timed, work.train, work.val, 0.0 if work.tiny else 1.5)
+    pairs_a_second = rate(spec, work.train, work.val, 0.0 if work.tiny else 1.5)
     epoch = VALIDATION * len(work.train) / pairs_a_second + EPOCH_OVERHEAD
     epochs = max(2, int(TRAINING_SHARE * (until - time.monotonic()) / epoch))
     print(f"{work.part}: {name}, {pairs_a_second:,.0f} pairs a second", flush=True)
-    return trained(work, name, replace(spec, train=replace(spec.train, epochs=epochs)), folder, teachers)
+    trained(work, name, replace(spec, train=replace(spec.train, epochs=epochs)), folder)
 
 
-def trained(work: Work, name: str, spec: RunSpec, folder: Path, teachers: tuple[Path, ...] = ()) -> RunFolder:
+def trained(work: Work, name: str, spec: RunSpec, folder: Path) -> None:
     """Train a network and evaluate it; for two epochs where everything is tiny. Arguments of :func:`fitted`."""
     spec = replace(spec, train=replace(spec.train, epochs=2)) if work.tiny else spec
     test, epochs = work.load("test_private", 32), spec.train.epochs
-    run = folder / name
+    run = RunFolder(folder / name)
     print(f"{work.part}: {name}, {epochs} epochs", flush=True)
     began = time.monotonic()
-    if teachers:
-        distill(teachers, spec, work.train, work.val, run, hooks=_Lines())
-    else:
-        train(spec, work.train, work.val, run, hooks=_Lines())
+    train(spec, work.train, work.val, run.path, hooks=_Lines())
     passed = time.monotonic() - began
-    history = RunFolder(run).read_history()
-    scores = {
-        key: record["metrics"] for key, record in evaluate(RunFolder(run), [work.val, test]).items() if key != "tests"
-    }
+    history = run.read_history()
+    scores = {key: record["metrics"] for key, record in evaluate(run, [work.val, test]).items() if key != "tests"}
     steps = sum(entry["seconds"] for entry in history)
     accuracy = {key: metrics["accuracy"] for key, metrics in scores.items()}
     shown = ", ".join(f"{key} {a['value']:.2%} ({a['low']:.2%} to {a['high']:.2%})" for key, a in accuracy.items())
     found = {"model": spec.model, "options": spec.options, "train": vars(spec.train), "history": history}
     found |= {"seconds": passed, "seconds of steps": steps, "metrics": scores}
     work.keep(name, found, f"{name}, {epochs} epochs, {passed:.0f} s, {steps:.0f} s of them steps: {shown}")
-    return RunFolder(run)
 
 
 class _Lines(Hooks):
@@ -80,20 +67,17 @@ class _Lines(Hooks):
 
 
 def pairs(work: Work) -> None:
-    """The pairs-only track: the three networks of the recipe record that teach each other, all wider than there."""
-    specs = {name: spec for name, spec in read_recipe("record").runs.items() if name in CHAIN}
-    runs, epochs = dict[str, Path](), [spec.train.epochs for spec in specs.values()]
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        for number, (name, spec) in enumerate(specs.items()):
-            seconds = work.left * epochs[number] / sum(epochs[number:])
-            wide = work.spec(spec.model, spec.options | {"width": WIDTH}, **vars(spec.train))
-            teachers = tuple(runs[teacher] for teacher in spec.teachers)
-            runs[name] = fitted(work, name, wide, seconds, Path(folder), teachers).path
+    """The pairs-only track: the first network of the recipe record, wider than there."""
+    _of_recipe(work, "record")
 
 
 def opened(work: Work) -> None:
-    """The open track: pairs are rendered anew for every step."""
-    name, spec = next(iter(read_recipe("open").runs.items()))
+    """The open track, where pairs are rendered anew for every step: the same of the recipe open."""
+    _of_recipe(work, "open")
+
+
+def _of_recipe(work: Work, recipe: str) -> None:
+    name, spec = next(iter(read_recipe(recipe).runs.items()))
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         wide = work.spec(spec.model, spec.options | {"width": WIDTH}, **vars(spec.train))
         fitted(work, name, wide, work.left, Path(folder))

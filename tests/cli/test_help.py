@@ -63,7 +63,7 @@ def test_every_command_explains_itself(arguments: list[str], capsys: pytest.Capt
 def test_a_training_from_a_run_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(["train", f"run:{PRETRAINED}", "--help"], capsys)
     assert page.startswith(f"usage: twinrank train run:{PRETRAINED} [-h]")
-    assert "(default: 24)" in page
+    assert "(default: 2,2,2)" in page
 
 
 def test_flags_of_a_training_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,8 +105,8 @@ def run(
     Args:
         recipe: Name of a recipe, or a YAML file. "demo" trains one network in 16 minutes. "cpu" trains the whole
             family, in an hour and a half on two cores with --workers 2. "stack" trains ten base models and their
-            ensembles, in over two hours. "record" trains the best networks from the pairs alone, in four hours. "open"
-            does the same with known digits, in an hour. "ablations", "parts", "distillation" and "ceiling" measure
+            ensembles, in over two hours. "record" trains the best network from the pairs alone, with two seeds, in two
+            hours. "open" does the same with known digits. "ablations", "parts", "distillation" and "ceiling" measure
             what things are worth, in half an hour to an hour each. For a GPU are "guide", which has the training
             guide's models and values, and "stack_gpu", which stacks its ten networks.
         out: Run folder, or folder of run folders; runs/RECIPE by default.

@@ -222,8 +222,8 @@ def candidates(files: Sequence[Path], given: Reading) -> list[Candidate]:
 def from_scratch(like: Candidate, side: int, count: int) -> list[Candidate]:
     """A network that is trained from scratch, where images are small or many; else nothing.
 
-    It is the network of the recipe ``record``, or a narrower one of its kind where there is little time. Many images
-    are judged by those that choose the epoch, others by a cross-validation.
+    It is ``order_net`` of width 24, or a narrower one where there is little time. Many images are judged by those that
+    choose the epoch, others by a cross-validation.
 
     Args:
         like: How image files are read.
