@@ -2,8 +2,8 @@
 
 Run as ``python benchmarks/time_to_accuracy.py [DATA]``. order_net trains by the recipe ``demo``, for few epochs where
 these suffice. resnet_optimized trains by ``guide``, with the same threads. Only the seconds of epochs count. The rival
-is stopped when it has used ten times what order_net needs for 85%. The time to 89.65% is that of the recipe
-``record``'s first network, from its committed history.
+is stopped when it has used ten times what order_net needs for 85%. The time to 89.65% is that of the first network of
+the record before, from its committed history.
 """
 
 import sys

@@ -72,7 +72,7 @@ def pairs(work: Work) -> None:
 
 
 def opened(work: Work) -> None:
-    """The open track, where pairs are rendered anew for every step: the same of the recipe open."""
+    """The open track, where pairs are rendered anew for every step: the first network of the recipe open, wider."""
     _of_recipe(work, "open")
 
 

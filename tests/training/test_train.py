@@ -44,9 +44,12 @@ def test_a_network_learns_an_easy_benchmark(digits: Mnist, tmp_path: Path) -> No
     assert max(epoch["val"]["accuracy"] for epoch in run.read_history()) > 0.8
 
 
-def test_a_network_that_no_memory_holds_is_refused(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_a_network_that_no_memory_holds_is_refused(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinrank.core.memory.available_memory", lambda: 24 << 30)
     spec = RunSpec("order_net", TINY, {"width": 4096})
-    with pytest.raises(InputError, match=r"model 'order_net': .* [0-9,]{14} parameters, .* Choose a smaller width"):
+    with pytest.raises(InputError, match=r"model 'order_net': .* [0-9,]{14} parameters, .*; choose a smaller width"):
         train(spec, benchmark_folder / "train.npz", benchmark_folder / "val.npz", tmp_path / "run", context=ONE)
     assert not (tmp_path / "run").exists()
 

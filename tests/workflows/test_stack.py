@@ -126,7 +126,9 @@ def test_a_stack_without_its_networks_is_refused(copy: StackFolder) -> None:
     made(copy)
 
 
-@pytest.mark.parametrize("until", ["entrants.npz", "figures.json", "pred_private.csv"])
+@pytest.mark.parametrize(
+    "until", ["entrants.npz", "leaderboard.json", "figures.json", "pred_private.csv", "report.html"]
+)
 def test_a_stack_that_was_stopped_anywhere_ends_with_the_same_bytes(
     stacked: StackFolder, copy: StackFolder, until: str
 ) -> None:

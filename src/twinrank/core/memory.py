@@ -29,12 +29,25 @@ def require_memory(path: Path, needed: int) -> None:
     Raises:
         InputError: More is needed than is available.
     """
+    require_room(
+        f"{path}: loading", needed, "split the file, store the images as uint8, or use a machine with more memory"
+    )
+
+
+def require_room(what: str, needed: int, remedy: str) -> None:
+    """Refuse what needs more memory than there is.
+
+    Args:
+        what: What needs the memory, as the subject of the message.
+        needed: Bytes at the peak.
+        remedy: What to do instead.
+
+    Raises:
+        InputError: More is needed than is available.
+    """
     available = available_memory()
     if available is not None and needed > available:
-        raise InputError(
-            f"{path}: loading needs {needed:,} bytes of memory and {available:,} are available;"
-            " split the file, store the images as uint8, or use a machine with more memory"
-        )
+        raise InputError(f"{what} needs {needed:,} bytes of memory and {available:,} are available; {remedy}")
 
 
 def _system_memory() -> int | None:

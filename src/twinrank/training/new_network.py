@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from twinrank.config import RunSpec, TrainConfig
-from twinrank.core.memory import available_memory
+from twinrank.core.memory import require_room
 from twinrank.core.randomness import numpy_generator
 from twinrank.core.torch_random import seed_torch
 from twinrank.data.judgements import Judgements
@@ -34,16 +34,12 @@ def require_memory_for(spec: RunSpec, pairs: Judgements) -> None:
     Raises:
         InputError: The network is too large.
     """
-    available = available_memory()
-    if available is None or is_source(spec.model):
+    if is_source(spec.model):
         return
     with torch.device("meta"):
         count = parameters(create_model(spec.model, **image_kind(pairs, spec.train), options=spec.options))
-    if (needed := _BYTES_A_PARAMETER * count) > available:
-        raise InputError(
-            f"model '{spec.model}': with these options it has {count:,} parameters, whose training needs {needed:,}"
-            f" bytes of memory; {available:,} are available. Choose a smaller width, or fewer blocks"
-        )
+    what = f"model '{spec.model}': with these options it has {count:,} parameters, whose training"
+    require_room(what, _BYTES_A_PARAMETER * count, "choose a smaller width, or fewer blocks")
 
 
 def begin_again(model: SiameseNet, recorded: dict[str, Any]) -> None:
