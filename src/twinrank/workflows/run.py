@@ -10,7 +10,7 @@ import numpy as np
 
 from twinrank.benchmark.generator import make_benchmark, refuse_other_benchmark
 from twinrank.benchmark.mnist import fetch_mnist
-from twinrank.benchmark.submission import check_submission
+from twinrank.benchmark.submission import check_submission, write_submission
 from twinrank.config import SPLITS, GridSpec, Recipe, RunSpec
 from twinrank.core.context import Context
 from twinrank.core.executors import require_executor
@@ -20,11 +20,10 @@ from twinrank.data.judgements import load_pairs
 from twinrank.data.stream import digest_of
 from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.evaluation.metrics_record import POOLED
+from twinrank.evaluation.predictions import Predictions
 from twinrank.inference.evaluate import evaluate
 from twinrank.inference.file_keys import file_keys
-from twinrank.inference.label import write_predictions
 from twinrank.inference.load import load_predictor
-from twinrank.inference.network import Network
 from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
 from twinrank.reporting.order import write_order
@@ -203,12 +202,13 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
         if todo:
             evaluate(run, evaluated)
     if files.tests:
-        submission, test = run.path / f"pred_{stems[-1].removeprefix('test_')}.csv", files.tests[-1]
-        with steps.step("submit", digests(run.weights) | _digests(test), [submission]) as todo:
+        submission, made = run.path / f"pred_{stems[-1].removeprefix('test_')}.csv", run.predictions(stems[-1])
+        with steps.step("submit", digests(made), [submission]) as todo:
             if todo:
-                write_predictions(Network(run), test, submission)
+                predictions = Predictions.load(made)
+                write_submission(submission, predictions.id, predictions.logit > 0)
                 if not own:
-                    check_submission(submission, test)
+                    check_submission(submission, files.tests[-1])
 
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
