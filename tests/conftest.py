@@ -1,5 +1,6 @@
 """What several tests need: digits, a small benchmark made from them, the command line as a real process."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -48,7 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Small networks gain nothing from more threads, which wait for each other where other tests run beside. Results do
     not depend on the machine then. Bytecode of the session is kept in a folder of its own where none may be written.
+    What is collected stays for good, so until then no garbage is looked for.
     """
+    gc.disable()
     machine.available_threads = lambda: 1
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     if not os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
@@ -57,6 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder.name
     sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is looked for, but not among what was imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

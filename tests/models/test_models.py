@@ -1,5 +1,6 @@
 import math
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,15 @@ def trained_a_little(name: str) -> SiameseNet:
     return model.eval()
 
 
-MODELS = {name: trained_a_little(name) for name in NAMES}
+kept = cache(trained_a_little)
+"""One network of each name, for all examples of a test."""
 
 
 @settings(max_examples=15)
 @given(n=st.integers(1, 70), seed=st.integers(0, 2**32), bfloat16=st.booleans())
 @pytest.mark.parametrize("name", NAMES)
 def test_swapping_the_images_negates_the_logit_to_the_bit(name: str, n: int, seed: int, bfloat16: bool) -> None:
-    model = MODELS[name]
+    model = kept(name)
     assert model.antisymmetric
     model.precision = "bfloat16" if bfloat16 else "float32"
     xa, xb = random_images(n, seed), random_images(n, seed + 1)
@@ -77,7 +79,7 @@ def test_probabilities_of_a_pair_and_its_mirror_add_up_to_one_exactly(logits: li
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_images_are_a_tie(name: str) -> None:
     images = random_images(5, 0)
-    assert torch.equal(MODELS[name](images, images), torch.zeros(5))
+    assert torch.equal(trained_a_little(name)(images, images), torch.zeros(5))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -270,7 +272,7 @@ def test_the_baseline_is_the_guides() -> None:
 
 def test_uint8_and_float_images_are_the_same_to_a_network() -> None:
     xa, xb = random_images(6, 3), random_images(6, 4)
-    model = MODELS["order_net"]
+    model = trained_a_little("order_net")
     torch.testing.assert_close(model(xa, xb), model(xa.float() / 255, xb.float() / 255))
 
 
