@@ -50,7 +50,7 @@ def test_each_factor_is_compared_with_the_base(runs: list[Path], tmp_path: Path)
 
 
 def test_what_is_no_ablation_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="named FACTOR_seedSEED"):
+    with pytest.raises(InputError, match="named NAME_seedSEED"):
         read_ablation([*runs, run(tmp_path, "other", (0.5, 0.5))])
     with pytest.raises(InputError, match=r"base_seed1: is named twice; name each run once"):
         read_ablation([*runs, runs[0]])

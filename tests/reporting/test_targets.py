@@ -72,7 +72,24 @@ def test_seeds_are_put_together_and_every_figure_has_its_rows(tmp_path: Path) ->
         assert first[stem]["accuracy"] == pytest.approx(0.85)
         assert first[stem]["low"] < 0.85 < first[stem]["high"]
         assert (first[stem]["n"], first[stem]["each"]) == (200, [0.8, 0.9])
-    assert "| half-hour | pairs-only | `order_net` | 77,102 | 30 s | 1, 7 | 85.00% (" in record_text([half])
+    assert "| half-hour | pairs-only | `order_net` | 77,102 | 30 s on 1 thread | 1, 7 | 85.00% (" in record_text([half])
+
+
+def test_time_is_that_of_the_seeds_with_the_most_threads(tmp_path: Path) -> None:
+    slow, fast = run(tmp_path, "net_seed1", 0.9, seconds=(40.0, 60.0)), run(tmp_path, "net_seed2", 0.8)
+    config = json.loads((fast / "config.json").read_text())
+    write_json(fast / "config.json", config | {"threads": 2})
+    (net,) = read_targets([slow, fast])
+    assert (net.seconds, net.threads, net.seeds, net.timed) == (30, 2, (1, 2), (2,))
+    assert [seconds.tolist() for seconds, _ in net.curves] == [[10, 30]]
+    text = record_text([net])
+    assert "| 30 s on 2 threads | 1, 2 | 85.00% (" in text
+    assert "The training of net is that of seed 2. The other seeds had fewer threads." in text
+    both = read_ensemble("both", [slow, fast])
+    assert (both.seconds, both.timed) == (130, (1, 2))
+    write_json(fast / "config.json", config | {"device": "cuda"})
+    (net,) = read_targets([fast])
+    assert "| 30 s on a GPU | 2 |" in record_text([net])
 
 
 def test_an_ensemble_is_the_mean_of_logits_and_costs_what_all_its_runs_cost(tmp_path: Path) -> None:
@@ -85,7 +102,7 @@ def test_an_ensemble_is_the_mean_of_logits_and_costs_what_all_its_runs_cost(tmp_
     assert both.each["val"] == (0.9, 0.6)
     assert {stem: (each.value, each.n) for stem, each in both.accuracy.items()} == dict.fromkeys(STEMS, (0.9, 200))
     text = record_text([both])
-    assert "| both | open | mean of 2 `order_net` | 0.15 M | 50 s | 1, 2 | 90.00% (" in text
+    assert "| both | open | mean of 2 `order_net` | 0.15 M | 50 s on 1 thread | 1, 2 | 90.00% (" in text
     assert all(path.stat().st_size for path in write_record([both], tmp_path / "out"))
 
 

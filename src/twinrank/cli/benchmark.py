@@ -7,9 +7,9 @@ from twinrank.errors import InputError
 
 
 def record(runs: AnyRunArguments, mean: Means = (), out: OptionalFolder = None) -> None:
-    """Sum up evaluated runs over their seeds, beside published results.
+    """Sum up evaluated runs over their seeds.
 
-    The table has the accuracy on every file and the training time.
+    The table has the accuracy on every file and the training time. The picture has published results, too.
 
     Args:
         runs: Run folders named TARGET_seedSEED, for example those of "twinrank run record".

@@ -207,7 +207,7 @@ def read_by_factor(runs: Sequence[Path]) -> dict[str, dict[int, RunContents]]:
     for run in distinct_runs(runs):
         name = _NAME.fullmatch(run.resolve().name)
         if name is None or len(name["seed"]) > _LONGEST_SEED:
-            raise InputError(f"{run}: runs to be put together are named FACTOR_seedSEED, for example no_mask_seed1")
+            raise InputError(f"{run}: runs to be put together are named NAME_seedSEED, for example no_mask_seed1")
         seeds, seed = found.setdefault(name["factor"], {}), int(name["seed"])
         if seed in seeds:
             raise InputError(f"{run}: seed {seed} of {name['factor']} is also {seeds[seed].path}; give one of the two")

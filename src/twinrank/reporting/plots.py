@@ -232,11 +232,13 @@ def accuracy_by_seconds(
         axes.errorbar([seconds], [accuracy.value], spread, linewidth=1.4, markersize=6, label=_label(name), **look)
     for position, (name, (seconds, accuracy)) in enumerate(others.items()):
         axes.plot([seconds], [accuracy], color=MUTED, marker=MARKERS[position], linestyle="none", label=name)
+    if curves:
+        axes.plot([], [], color=MUTED, linewidth=1, label="val during training")
     axes.set_xscale("log")
     axes.set_xlabel("seconds of training")
     axes.set_ylabel(f"share right on {_label(file)}", parse_math=False)
     if others:
-        axes.set_ylim(0.7, 0.94)
+        axes.set_ylim(0.7, 0.95)
     _in_percent(axes.yaxis)
     legend(axes, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

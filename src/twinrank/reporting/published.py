@@ -32,6 +32,12 @@ class Standing:
         """Accuracy on the known file nearest to ``test_private``, as a share."""
         return _leading((self.test_private or self.test_public or self.val).rstrip("*")) / 100
 
+    @property
+    def shown(self) -> str:
+        """Description, with the file of :attr:`accuracy` if that is not ``test_private``."""
+        file = "" if self.test_private else ", test_public" if self.test_public else ", val"
+        return f"{self.system}{file}"
+
 
 PUBLISHED = (
     Standing("two small CNN towers, concatenated (the guide's baseline)", "0.18 M", "", "57.1"),

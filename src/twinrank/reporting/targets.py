@@ -9,6 +9,7 @@ import numpy as np
 
 from twinrank.config import OPEN, BenchmarkConfig, Track
 from twinrank.core.files import write_json, write_text
+from twinrank.core.messages import counted
 from twinrank.errors import InputError
 from twinrank.evaluation.estimates import Estimate, mean_over_runs
 from twinrank.evaluation.metrics import share_right
@@ -40,15 +41,18 @@ class Target:
         model: Name of the network; of several, each once.
         ensemble: Whether the runs decide together.
         parameters: Parameters of the network; of an ensemble, of all networks.
-        seconds: Seconds of training, teachers included: the mean over the seeds; for an ensemble the sum, each training
-            once.
+        seconds: Seconds of training, teachers included: the mean over the timed seeds; for an ensemble the sum, each
+            training once.
+        threads: Most threads of the CPU that a run had; None where one was trained on another device.
         seeds: Seeds in rising order; of an ensemble, in the order of its runs.
+        timed: Seeds whose seconds count: those with the most threads; of an ensemble, all.
         uncounted: Paths of teachers that are not here with the weights that taught. Their training is not in the
             seconds.
         files: Digests of the evaluated files by name: val first, then the tests.
         accuracy: Accuracy by file: the mean over the seeds; of an ensemble, its own.
         each: Accuracy of each run, by file.
-        curves: For each run, seconds of training after its teachers', and accuracy on val, at the end of each epoch.
+        curves: For each timed run, seconds of training after its teachers', and accuracy on val, at the end of each
+            epoch.
     """
 
     name: str
@@ -57,7 +61,9 @@ class Target:
     ensemble: bool
     parameters: int
     seconds: float
+    threads: int | None
     seeds: tuple[int, ...]
+    timed: tuple[int, ...]
     uncounted: tuple[str, ...]
     files: Mapping[str, str]
     accuracy: Mapping[str, Estimate]
@@ -125,7 +131,9 @@ def record_values(targets: Sequence[Target]) -> list[dict[str, Any]]:
             "ensemble": target.ensemble,
             "parameters": target.parameters,
             "seconds": round(target.seconds, 1),
+            "threads": target.threads,
             "seeds": list(target.seeds),
+            "timed": list(target.timed),
             "uncounted": list(target.uncounted),
         }
         | {
@@ -159,9 +167,15 @@ def record_text(targets: Sequence[Target]) -> str:
             target.track,
             f"mean of {len(target.seeds)} {model}" if target.ensemble else model,
         ]
-        cells += [count(target.parameters), duration(target.seconds), ", ".join(map(str, target.seeds))]
+        cells += [count(target.parameters), _training(target), ", ".join(map(str, target.seeds))]
         lines.append(table_line([*cells, *accuracy, apart]))
-    uncounted = [
+    notes = [
+        f"The training of {markdown(target.name)} is that of seed {', '.join(map(str, target.timed))}. The other seeds"
+        " had fewer threads."
+        for target in targets
+        if target.timed != target.seeds
+    ]
+    notes += [
         f"Not counted for {markdown(target.name)}: the training of its teacher"
         f" {', '.join(map(markdown, target.uncounted))}, which is not here with the weights that taught."
         for target in targets
@@ -178,7 +192,13 @@ def record_text(targets: Sequence[Target]) -> str:
         f" over the seeds; for an ensemble it is the sum, each training once. The evaluation on {files[0]} after each"
         " epoch is not counted."
     )
-    return "\n".join([*lines, "", note, *uncounted])
+    return "\n".join([*lines, "", note, *notes])
+
+
+def _training(target: Target) -> str:
+    """The time of training, and on what."""
+    device = "a GPU" if target.threads is None else counted(target.threads, "thread", "threads")
+    return f"{duration(target.seconds)} on {device}"
 
 
 def write_record(targets: Sequence[Target], out: Path) -> list[Path]:
@@ -199,7 +219,7 @@ def write_record(targets: Sequence[Target], out: Path) -> list[Path]:
     curves = {name: each.curves[0] for name, each in zip(names, targets, strict=True) if not each.ensemble}
     others = {}
     if {file: mean.n for file, mean in targets[0].accuracy.items()} == _SIZES:
-        others = {each.system: (each.seconds, each.accuracy) for each in PUBLISHED if each.seconds}
+        others = {each.shown: (each.seconds, each.accuracy) for each in PUBLISHED if each.seconds}
     return [data, markdown_file, save_picture(accuracy_by_seconds(ours, curves, others, decisive), drawn)]
 
 
@@ -226,8 +246,11 @@ def _target(
     configs, trained = [contents.config for contents in runs], [trainings(contents) for contents in runs]
     spent = [sum(seconds.values()) for seconds, _ in trained]
     parameters = [config["parameters"] for config in configs]
+    threads, timed = [config["threads"] for config in configs], range(len(configs))
     if together is None:
-        total, size = float(np.mean(spent)), parameters[0]
+        # Times on fewer threads are no repetitions of one measurement.
+        timed = [place for place in timed if threads[place] == max(threads)]
+        total, size = float(np.mean([spent[place] for place in timed])), parameters[0]
     else:
         once = {history: took for seconds, _ in trained for history, took in seconds.items()}
         total, size = sum(once.values()), sum(parameters)
@@ -244,12 +267,14 @@ def _target(
         ensemble=together is not None,
         parameters=size,
         seconds=total,
+        threads=max(threads) if all(config.get("device", "cpu") == "cpu" for config in configs) else None,
         seeds=tuple(config["train"]["seed"] for config in configs),
+        timed=tuple(configs[place]["train"]["seed"] for place in timed),
         uncounted=tuple(dict.fromkeys(path for _, missing in trained for path in missing)),
         files={file: digest for digest, file in common.names.items()},
         accuracy=mean if together is None else together,
         each=each,
-        curves=tuple(_curve(contents, all_of_it) for contents, all_of_it in zip(runs, spent, strict=True)),
+        curves=tuple(_curve(runs[place], spent[place]) for place in timed),
     )
 
 
