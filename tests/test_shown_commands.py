@@ -72,7 +72,7 @@ EXPORTED = {
     "twinrank rank model.onnx photos": "",
 }
 PUBLISHED = {
-    "twinrank record runs/record/*_seed*/ --out DIR": "",
+    "twinrank record runs/record/*_seed*/ runs/open/*_seed*/ --out DIR": "",
     "twinrank ablation runs/distillation/alone_seed[12] runs/parts/*_seed? --base alone": "",
     "twinrank ablation runs/distillation/{alone,answers,levels}_seed? --base alone": "",
     "python benchmarks/ceiling.py passes results/ceiling/{3,7,14}passes results/record_before/open-*": "",
@@ -317,7 +317,10 @@ def test_published_results(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for part in run.iterdir():
             (folder / part.name).symlink_to(part)
-    (tmp_path / "runs" / "record").symlink_to(results / "record")
+    for recipe, target in (("record", "pairs"), ("open", "open")):
+        (tmp_path / "runs" / recipe).mkdir()
+        for run in (results / "record").glob(f"{target}-*"):
+            (tmp_path / "runs" / recipe / run.name).symlink_to(run)
     (tmp_path / "results").symlink_to(results)
     run_all(PUBLISHED, tmp_path)
     assert (tmp_path / "DIR" / "record.png").is_file()

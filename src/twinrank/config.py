@@ -268,11 +268,11 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "distill_temperature"):
             require_range(self, name, above=0)
         require_range(self, "lr", at_most=MAX_LR)
-        for name in (
-            *("weight_decay", "focal_alpha", "focal_gamma", "min_delta"),
-            *("shift", "brightness", "contrast", "saturation", "seed"),
-        ):
+        for name in (*("weight_decay", "focal_alpha", "focal_gamma", "min_delta", "seed"),):
             require_range(self, name, at_least=0)
+        require_range(self, "shift", at_least=0, at_most=LARGEST)
+        for name in ("brightness", "contrast", "saturation"):
+            require_range(self, name, at_least=0, at_most=10)
         for name in ("contrastive_weight", "balance_weight", "level_weight", "subclass_weight"):
             require_range(self, name, at_least=0, at_most=MAX_LOSS_WEIGHT)
         for name in ("warmup", "label_smoothing", "distill_weight", "easy_until", "translate", "augment_from"):

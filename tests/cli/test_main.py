@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,6 +125,18 @@ def test_the_submission_passes_and_is_what_predict_writes(called: Call, done: Pa
     assert predicted.stderr == ""
     assert (done / "again.csv").read_bytes() == (done / submission).read_bytes()
     one_line(called("submit", "check", submission, "--test", "data/test_public.npz", cwd=done))
+
+
+def test_another_test_file_gets_its_own_labels(called: Call, done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    other = ["--set", "benchmark.severity_private=1", "--data", "other"]
+    assert called("run", "demo", *SMALL, *other, cwd=tmp_path).returncode == 0
+    called("predict", "--run", "runs/demo", "--data", "other/test_private.npz", "--out", "again.csv", cwd=tmp_path)
+    labels = [(tmp_path / path).read_bytes() for path in ("again.csv", "runs/demo/pred_private.csv")]
+    assert labels[0] == labels[1] != (done / "runs" / "demo" / "pred_private.csv").read_bytes()
+    other = ["--set", "benchmark.seed=7", "--data", "another"]
+    refused = one_line(called("run", "demo", *SMALL, *other, cwd=tmp_path))
+    assert "runs/demo: holds a run of other pairs than another/train.npz; choose another folder with --out" in refused
 
 
 def test_predict_agrees_with_evaluate(done: Path) -> None:

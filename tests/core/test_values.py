@@ -35,9 +35,12 @@ def test_names_and_values_are_shown_in_part(values: dict, message: str) -> None:
         ({"lr": "0.1"}, "lr is '0.1'; it must be a number"),
         ({"swap": 1}, "swap is 1; it must be true or false"),
         ({"patience": True}, "patience is True; it must be a whole number or null"),
+        ({"rotate": float("nan")}, "rotate is nan; it must be at least 0 and at most 180"),
+        ({"shift": 10**23}, "shift is 10*; it must be at least 0 and at most 512"),
+        ({"brightness": 1e300}, r"brightness is 1e\+300; it must be at least 0 and at most 10"),
     ],
 )
-def test_values_of_another_type_are_refused(values: dict, message: str) -> None:
+def test_impossible_values_are_refused(values: dict, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         TrainConfig(**values)
 

@@ -175,7 +175,7 @@ def test_a_bent_description_of_weights_is_one_line(description: dict[str, object
 
 def test_weights_with_more_blocks_than_tensors_are_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    description = {"name": "resnet_optimized", "channels": 1, "image_size": 28, "options": {"layers": [4096] * 3}}
+    description = {"name": "resnet_optimized", "channels": 1, "image_size": 28, "options": {"layers": [256] * 3}}
     save_weights(path, create_model("order_net", options={"width": 4}), description)
     with pytest.raises(InputError, match="not the weights of a network of this version"):
         load_weights(path)
@@ -332,7 +332,7 @@ def test_levels_are_ranked_by_what_they_outrank() -> None:
         ("order_net", {"width": 8.5}, "option 'width' is 8.5; it must be a whole number"),
         ("order_net", {"mask": 1}, "option 'mask' is 1; it must be true or false"),
         ("order_net", {"levels": 0}, "option 'levels' is 0; it must be 2 to 4096"),
-        ("fpn", {"layers": [2, 0]}, "option 'layers' is \\[2, 0\\]; it must be 1 to 4096"),
+        ("fpn", {"layers": [2, 0]}, "option 'layers' is \\[2, 0\\]; it must be 1 to 256"),
         ("fpn", {"layers": 2}, "option 'layers' is 2; it must be a list, each a whole number"),
         ("fpn", {"dropout": 1.0}, "option 'dropout' is 1.0; it must be at least 0 and below 1"),
         ("fpn", {"width_mult": 0.0}, "option 'width_mult' is 0.0; it must be above 0 and at most 16"),

@@ -169,6 +169,13 @@ def test_a_run_that_describes_a_larger_network_than_it_stores_is_refused_before_
         resume(run.path)
 
 
+def test_a_network_that_no_memory_holds_any_more_is_refused(trained: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained("run", epochs=1)
+    monkeypatch.setattr("twinrank.training.new_network._BYTES_A_PARAMETER", 1 << 40)
+    with pytest.raises(InputError, match=r"model 'order_net': with these options it has [0-9,]+ parameters"):
+        resume(run.path)
+
+
 @pytest.mark.parametrize("values", [3, ["high"], None])
 def test_a_bent_checkpoint_is_one_line(trained: Train, values: Any) -> None:
     run = trained("run", epochs=1)

@@ -17,6 +17,7 @@ from twinrank.ensembling.stack_folder import StackFolder
 from twinrank.errors import InputError
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
+from twinrank.training.train import train as training
 from twinrank.workflows import audit as auditing
 from twinrank.workflows import grid as stacking
 from twinrank.workflows import stack as making
@@ -194,5 +195,24 @@ def test_a_recipe_runs_on_own_files(tmp_path: Path) -> None:
     assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c"}
     assert (tmp_path / "run" / "pred_c.csv").is_file()
     assert "the guide's" not in (tmp_path / "run" / "report.html").read_text()
+    others = (("train", write(tmp_path / "d.npz", 60, 20, 4)), ("val", write(tmp_path / "e.npz", 60, 20, 5)))
+    for part, other in others:
+        given = {"train": train, "val": val} | {part: other}
+        with pytest.raises(InputError, match=rf"run: holds a run of other pairs than .*{other.name}; choose another"):
+            run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "run", tmp_path, OwnFiles(**given))
     with pytest.raises(InputError, match="`val` is missing: the recipe needs it"):
         run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "other", tmp_path / "none", OwnFiles(train))
+
+
+def test_tests_that_a_source_was_trained_on_are_not_pooled(tmp_path: Path) -> None:
+    """The network begins with the weights of a run whose epoch one of the tests has chosen."""
+    train, val, used, test = (write(tmp_path / f"{name}.npz", 60, 20, seed) for seed, name in enumerate("abcd"))
+    source = training(RUNS["both"], train, used, tmp_path / "source", context=Context(threads=1)).path
+    (tmp_path / "tiny.yaml").write_text(f"{{model: 'run:{source}', train: {{epochs: 1, batch_size: 64}}}}")
+    files = OwnFiles(train, val, (used, test))
+    for expected in ("evaluate ...", "evaluate: done before"):
+        said: list[str] = []
+        context = Context(said.append, threads=1)
+        run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "run", tmp_path, files, context=context)
+        assert any(line.startswith(expected) for line in said)
+    assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c", "d"}

@@ -306,7 +306,7 @@ def test_one_recipe_goes_on_after_a_failure_then_all_the_way_and_again_does_noth
     lines: list[str] = []
     with chdir(tmp_path):
         monkeypatch.setattr(stacking, "run_jobs", lambda jobs, **_: in_process(jobs[1:]) | {jobs[0].name: "killed"})
-        with pytest.raises(InputError, match=r"1 training failed; the others are done\. order: killed"):
+        with pytest.raises(InputError, match=r"1 training failed; those that are done are kept\. order: killed"):
             run_recipe(read_recipe("stack.yaml"), Path("run"), Path("data"), context=Context(lines.append))
         monkeypatch.setattr(stacking, "run_jobs", in_process)
         for _ in range(2):

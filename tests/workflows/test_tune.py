@@ -147,6 +147,16 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_network_that_no_memory_holds_leaves_no_search(
+    benchmark_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinrank.core.memory.available_memory", lambda: 24 << 30)
+    with pytest.raises(SystemExit):
+        main(command(benchmark_folder, tmp_path / "out", "--set", "options.width=4096"))
+    assert "parameters, whose training needs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_page_has_every_space_and_its_examples_are_valid(tmp_path: Path) -> None:
     assert not [name for name in packaged_names(SPACES) if f"`{name}`" not in PAGE]
     examples = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

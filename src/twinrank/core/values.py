@@ -107,7 +107,7 @@ def require_range(
         return
     limits = {"at least": at_least, "at most": at_most, "above": above, "below": below}
     possible = [f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit)]
-    if not _finite(value) and math.inf in (at_most, below):
+    if not _finite(value) and at_most == below == math.inf:
         possible.append(f"at most {sys.float_info.max:.1e}")
     raise InputError(f"{name} is {shown(value)}; it must be {' and '.join(possible)}")
 

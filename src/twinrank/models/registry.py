@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twinrank.config import LARGEST, SMALLEST, TrainConfig
-from twinrank.core.messages import quoted, shown
+from twinrank.core.messages import counted, quoted, shown
 from twinrank.core.values import described, fits
 from twinrank.errors import InputError, nearest
 from twinrank.models.names import FITTED_HEADS
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _BELOW_ONE = ("dropout", "drop_path")
 _LEAST = {"levels": 2}
-_MOST_WIDTH, _MOST_TIMES, _MOST_ENTRIES = 4096, 16, 8
+_MOST_WIDTH, _MOST_TIMES = 4096, 16
+_MOST_ENTRIES, _MOST_BLOCKS = 8, 256
+"""Of a list, such as that of the blocks of each stage. More take minutes to lay out."""
 
 
 class Images(NamedTuple):
@@ -103,8 +105,9 @@ class ModelEntry:
                     f"model '{self.name}': option '{key}' is {shown(value)}; it must be {described(hint)}, with 1 to"
                     f" {_MOST_ENTRIES} entries"
                 )
+            most = _MOST_WIDTH if entries == (value,) else _MOST_BLOCKS
             for number in entries:
-                if problem := _out_of_range(key, number):
+                if problem := _out_of_range(key, number, most):
                     raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {problem}")
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
         return known | given
@@ -225,8 +228,8 @@ def create_model(
     """
     if channels not in (1, 3) or not SMALLEST <= image_size <= LARGEST:
         raise InputError(
-            f"images of {channels} channels and {image_size} pixels: 1 or 3 channels are possible, and"
-            f" {SMALLEST} to {LARGEST} pixels"
+            f"images of {counted(channels, 'channel', 'channels')} and {image_size} pixels: 1 or 3 channels are"
+            f" possible, and {SMALLEST} to {LARGEST} pixels"
         )
     found = entry(name)
     return found.build(Images(channels, image_size), **found.complete(options or {}))
@@ -236,12 +239,12 @@ def _function(build: Build) -> Callable[..., Any]:
     return build.func if isinstance(build, functools.partial) else build
 
 
-def _out_of_range(option: str, value: Any) -> str | None:
+def _out_of_range(option: str, value: Any, most: int) -> str | None:
     if isinstance(value, bool | str):
         return None
     if option in _BELOW_ONE:
         return None if 0 <= value < 1 else "at least 0 and below 1"
     if isinstance(value, int):
         least = _LEAST.get(option, 1)
-        return None if least <= value <= _MOST_WIDTH else f"{least} to {_MOST_WIDTH}"
+        return None if least <= value <= most else f"{least} to {most}"
     return None if 0 < value <= _MOST_TIMES else f"above 0 and at most {_MOST_TIMES}"

@@ -8,12 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from twinrank.config import RunSpec
 from twinrank.core.context import Context
 from twinrank.core.executors import Executor, Task, Work, executor_of, require_executor, threads_each
 from twinrank.core.locks import is_locked
+from twinrank.core.messages import counted
+from twinrank.data.judgements import load_pairs
+from twinrank.data.stream import digest_of
 from twinrank.errors import InputError, Interrupted
 from twinrank.runs import RunFolder, teacher_folders
 from twinrank.training.checks import finished, holds
@@ -89,13 +93,12 @@ def run_jobs(jobs: Sequence[Job], begin: Begin | None = None, *, context: Contex
         Reasons of failures by job name; empty if nothing failed.
 
     Raises:
-        InputError: The executor is impossible, a folder holds a run with other settings, or a teacher is not among the
-            jobs.
+        InputError: The executor is impossible, a folder holds another run, or a teacher is not among the jobs.
         Interrupted: Ctrl-C stopped the jobs; every job keeps its finished epochs.
     """
     require_executor(context)
+    refuse_other_runs(jobs)
     for job in jobs:
-        refuse_other_settings(job)
         if untrained := {*job.teachers} - {each.folder for each in jobs}:
             raise InputError(f"{job.folder}: its teacher {min(untrained)} is not trained beside it")
     waiting = [job for job in jobs if not finished(job.folder)]
@@ -199,21 +202,34 @@ def require_all_done(failed: Mapping[str, str]) -> None:
     """
     if failed:
         lines = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise InputError(f"{len(failed)} training{'s' * (len(failed) > 1)} failed; the others are done. {lines}")
+        many = counted(len(failed), "training", "trainings")
+        raise InputError(f"{many} failed; those that are done are kept. {lines}")
 
 
-def refuse_other_settings(job: Job) -> None:
-    """Make sure that a folder is new or holds this job's run.
+def refuse_other_runs(jobs: Sequence[Job]) -> None:
+    """Make sure that each folder is new or holds its job's run.
+
+    Pairs that are not there yet are not compared.
 
     Raises:
-        InputError: It holds another one.
+        InputError: One holds a run with other settings, or of other pairs.
     """
-    run = RunFolder(job.folder)
-    if not run.config.is_file():
-        return
-    same_teachers = [each.name for each in teacher_folders(run.read_config())] == [each.name for each in job.teachers]
-    if not (same_teachers and holds(run, job.spec)):
-        raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with `out`")
+    digest = cache(digest_of)
+    for job in jobs:
+        run = RunFolder(job.folder)
+        if not run.config.is_file():
+            continue
+        config, taught_by = run.read_config(), [each.name for each in job.teachers]
+        if [each.name for each in teacher_folders(config)] != taught_by or not holds(run, job.spec):
+            raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with `out`")
+        for part, file in (("train", job.train_file), ("val", job.val_file)):
+            known = config["data"].get(part)
+            if known is None or file is None or not file.is_file() or digest(file) == known["sha256"]:
+                continue
+            if load_pairs(file).content_sha256 != known.get("content_sha256"):
+                raise InputError(
+                    f"{job.folder}: holds a run of other pairs than {file}; choose another folder with `out`"
+                )
 
 
 def train_job(job: Job, context: Context = Context(), hooks: Hooks | None = None) -> None:

@@ -20,26 +20,9 @@ from twinrank.models.siamese import SiameseNet
 _STANDARDISED_ON, _STANDARDISED_PIXELS = 5_000, 1 << 27
 """Pairs whose images give the mean and the deviation of the pixels: so many, and so many pixels, at most."""
 
-_BYTES_A_PARAMETER = 16
-"""Memory of a trained float32: it, its gradient, and two running means of the optimizer."""
-
-
-def require_memory_for(spec: RunSpec, pairs: Judgements) -> None:
-    """Refuse a network whose training needs more memory than there is; it is laid out without any.
-
-    Args:
-        spec: Network, options and training values.
-        pairs: Pairs that are fitted.
-
-    Raises:
-        InputError: The network is too large.
-    """
-    if is_source(spec.model):
-        return
-    with torch.device("meta"):
-        count = parameters(create_model(spec.model, **image_kind(pairs, spec.train), options=spec.options))
-    what = f"model '{spec.model}': with these options it has {count:,} parameters, whose training"
-    require_room(what, _BYTES_A_PARAMETER * count, "choose a smaller width, or fewer blocks")
+_BYTES_A_PARAMETER = 32
+"""Memory of a trained float32 at the peak, measured at 30 million: it, its gradient, the running means of the
+optimizer, and the copies that a checkpoint is written from."""
 
 
 def begin_again(model: SiameseNet, recorded: dict[str, Any]) -> None:
@@ -64,7 +47,11 @@ def new_network(spec: RunSpec, pairs: Judgements) -> SiameseNet:
     Args:
         spec: Network, options and training values.
         pairs: Pairs that are fitted.
+
+    Raises:
+        InputError: The training needs more memory than there is, or as :func:`create_model`.
     """
+    require_memory_for(spec, pairs)
     seed_torch(spec.train.seed, entry(spec.model).name, "weights")
     model = create_model(spec.model, **image_kind(pairs, spec.train), options=spec.options)
     generator = numpy_generator(spec.train.seed, "standardise")
@@ -72,6 +59,24 @@ def new_network(spec: RunSpec, pairs: Judgements) -> SiameseNet:
     rows = generator.choice(len(pairs), min(len(pairs), most), replace=False)
     model.encode.standardise(torch.from_numpy(pairs.images.take(np.concatenate([pairs.left[rows], pairs.right[rows]]))))
     return model
+
+
+def require_memory_for(spec: RunSpec, pairs: Judgements) -> None:
+    """Refuse a network whose training needs more memory than there is; it is laid out without any.
+
+    Args:
+        spec: Network, options and training values.
+        pairs: Pairs that are fitted.
+
+    Raises:
+        InputError: The network is too large.
+    """
+    if is_source(spec.model):
+        return
+    with torch.device("meta"):
+        count = parameters(create_model(spec.model, **image_kind(pairs, spec.train), options=spec.options))
+    what = f"model '{spec.model}': with these options it has {count:,} parameters, whose training"
+    require_room(what, _BYTES_A_PARAMETER * count, "choose a smaller width, or fewer blocks")
 
 
 def image_kind(pairs: Judgements, config: TrainConfig) -> dict[str, int]:

@@ -43,7 +43,7 @@ from twinrank.training.fitted_head import fit_head
 from twinrank.training.frozen import frozen_images
 from twinrank.training.hooks import Hooks
 from twinrank.training.loop import Training
-from twinrank.training.new_network import begin_again, image_kind, new_network, require_memory_for
+from twinrank.training.new_network import begin_again, image_kind, new_network
 from twinrank.training.progress import EpochProgress
 from twinrank.training.ranks import ALONE, Ranks
 from twinrank.training.resumption import EARLIER_EPOCHS, find_data, with_epochs
@@ -100,7 +100,6 @@ def train(
             # First of all: sums depend on the number of threads in their last bit.
             prepare_cpu(threads)
             pairs, stopped_on = _loaded(train, val, preferring(entry(spec.model).size, source), context)
-            require_memory_for(spec, pairs)
             spec = _suited(spec, stated, pairs, ranks)
             if teacher is not None:
                 teacher.require_rows(pairs)

@@ -27,7 +27,7 @@ from twinrank.errors import Diverged, InputError, Interrupted, differences
 from twinrank.models.registry import entry
 from twinrank.runs import RunFolder
 from twinrank.training.hooks import Hooks
-from twinrank.training.jobs import Job, refuse_other_settings, train_job
+from twinrank.training.jobs import Job, refuse_other_runs, train_job
 from twinrank.tuning.space import Range, Space, with_choices
 
 JOURNAL, TRIALS = "study.journal", "trials"
@@ -202,7 +202,7 @@ class SharedStudy:
         search, run = self._search, self._search.run(trial.number)
         spec = search.spec_of(trial)
         job = Job(run.path, search.train_file, search.val_file, spec)
-        refuse_other_settings(job)
+        refuse_other_runs([job])
         hooks, reason = TrialHooks(trial, spec.train.epochs), None
         hooks.say_of_trial("  ".join(f"{key} {_shown(value)}" for key, value in search.chosen(trial).items()))
         state = TrialState.COMPLETE

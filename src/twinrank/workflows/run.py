@@ -27,8 +27,8 @@ from twinrank.inference.load import load_predictor
 from twinrank.inference.order import order
 from twinrank.reporting.leaderboard import read_field, write_leaderboard
 from twinrank.reporting.order import write_order
-from twinrank.runs import RunFolder
-from twinrank.training.jobs import Job, refuse_other_settings, require_all_done, run_jobs, train_job
+from twinrank.runs import RunFolder, used_in_training
+from twinrank.training.jobs import Job, refuse_other_runs, require_all_done, run_jobs, train_job
 from twinrank.workflows.audit import audit
 from twinrank.workflows.distill import train_or_distill
 from twinrank.workflows.grid import LEDGER, fill_ledger
@@ -71,8 +71,7 @@ def run_recipe(
     files = _Benchmark(Path(data)) if own is None else own
     require_val_for(recipe, files.val)
     jobs = [_job(out, name, spec, files) for name, spec in recipe.runs.items()]
-    for job in jobs:
-        refuse_other_settings(job)
+    refuse_other_runs(jobs)
     steps = Steps(RunFolder(out).steps, context.say)
     if isinstance(files, _Benchmark):
         refuse_other_benchmark(files.folder, recipe.benchmark, "data")
@@ -82,6 +81,7 @@ def run_recipe(
         ):
             if todo:
                 make_benchmark(fetch_mnist(say=context.say), files.folder, recipe.benchmark, progress=context.progress)
+        refuse_other_runs(jobs)
     if recipe.grids:
         for name, grid in recipe.grids.items():
             _make_grid(grid, StackFolder(out / name), files, recipe.benchmark.pairs_private, context)
@@ -193,16 +193,17 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
     """What follows the training of a run."""
     assert files.val is not None
     run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
-    own = isinstance(files, OwnFiles)
-    stems = file_keys(run, [load_pairs(file) for file in evaluated]) if own else [file.stem for file in evaluated]
-    pooled = [POOLED] if len(files.tests) > 1 else []
-    results = [*map(run.predictions, stems), *map(run.metrics, [*stems, *pooled])]
+    own, loaded = isinstance(files, OwnFiles), [load_pairs(file) for file in evaluated]
+    keys, used = file_keys(run, loaded), used_in_training(run.read_config())
+    pooled = [POOLED] if sum(data.sha256 not in used for data in loaded) > 1 else []
+    results = [*map(run.predictions, keys), *map(run.metrics, [*keys, *pooled])]
     inputs = digests(run.weights, *(() if own else files.labels)) | _digests(*evaluated)
     with steps.step("evaluate", inputs, results) as todo:
         if todo:
             evaluate(run, evaluated)
     if files.tests:
-        submission, made = run.path / f"pred_{stems[-1].removeprefix('test_')}.csv", run.predictions(stems[-1])
+        name = keys[-1] if own else files.tests[-1].stem
+        submission, made = run.path / f"pred_{name.removeprefix('test_')}.csv", run.predictions(keys[-1])
         with steps.step("submit", digests(made), [submission]) as todo:
             if todo:
                 predictions = Predictions.load(made)

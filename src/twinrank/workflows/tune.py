@@ -25,6 +25,7 @@ from twinrank.reporting.tuning import FEWEST_FOR_IMPORTANCES, draw_search
 from twinrank.runs import RunFolder
 from twinrank.training.checks import holds
 from twinrank.training.jobs import Job, run_jobs
+from twinrank.training.new_network import require_memory_for
 from twinrank.training.train import load_data
 from twinrank.tuning.search import Search, SharedStudy
 from twinrank.tuning.space import Space
@@ -81,7 +82,10 @@ def tune(
     share = threads_each(context, trials)
     files, out = (Path(train_file), Path(val_file)), Path(out)
     # Read for what may be wrong with them, and not kept: each trial reads its own.
-    data = {part: read.sha256 for part, read in zip(("train", "val"), load_data(*files, source, context), strict=True)}
+    pairs, stopped_on = load_data(*files, source, context)
+    require_memory_for(spec, pairs)
+    data = {"train": pairs.sha256, "val": stopped_on.sha256}
+    del pairs, stopped_on
     files = kept_references(*files, out, source)
     search = Search(out, *files, data, spec, space, trials, storage, context.for_worker(share))
     study = run_search(search, context)
