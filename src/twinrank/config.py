@@ -268,7 +268,7 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "distill_temperature"):
             require_range(self, name, above=0)
         require_range(self, "lr", at_most=MAX_LR)
-        for name in (*("weight_decay", "focal_alpha", "focal_gamma", "min_delta", "seed"),):
+        for name in ("weight_decay", "focal_alpha", "focal_gamma", "min_delta", "seed"):
             require_range(self, name, at_least=0)
         require_range(self, "shift", at_least=0, at_most=LARGEST)
         for name in ("brightness", "contrast", "saturation"):

@@ -224,7 +224,7 @@ def refuse_other_runs(jobs: Sequence[Job]) -> None:
             raise InputError(f"{job.folder}: holds a run with other settings; choose another folder with `out`")
         for part, file in (("train", job.train_file), ("val", job.val_file)):
             known = config["data"].get(part)
-            if known is None or file is None or not file.is_file() or digest(file) == known["sha256"]:
+            if known is None or file is None or not file.exists() or digest(file) == known["sha256"]:
                 continue
             if load_pairs(file).content_sha256 != known.get("content_sha256"):
                 raise InputError(

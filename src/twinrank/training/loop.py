@@ -122,8 +122,9 @@ class Training:
                 self._run_epoch()
         except (KeyboardInterrupt, RankLost) as error:
             why = f"{error}, so this one has " if isinstance(error, RankLost) else ""
+            kept = "; what came before is kept" if self._state.epoch else ""
             raise Interrupted(
-                f"{why}stopped in epoch {self._state.epoch + 1} of {config.epochs}; what came before is kept."
+                f"{why}stopped in epoch {self._state.epoch + 1} of {config.epochs}{kept}."
                 f" Go on with: twinrank resume {run.path}"
             ) from error
         if self._state.stopped_early(config):
