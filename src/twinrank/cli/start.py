@@ -103,7 +103,7 @@ def run(
     Steps that are already done are skipped.
 
     Args:
-        recipe: Name of a recipe, or a YAML file. "demo" trains one network in 15 minutes. "cpu" trains the whole
+        recipe: Name of a recipe, or a YAML file. "demo" trains one network in 14 minutes. "cpu" trains the whole
             family, in an hour and a half on two cores with --workers 2. "stack" trains ten base models and their
             ensembles, in over two hours. "record" trains the best network from the pairs alone, with two seeds, in two
             hours. "open" does the same with known digits. "ablations", "parts", "distillation" and "ceiling" measure
