@@ -190,16 +190,15 @@ def test_files_that_cannot_be_stacked_are_refused_before_anything(tmp_path: Path
 def test_a_recipe_runs_on_own_files(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text("{model: compare_net, train: {epochs: 1, batch_size: 64}}")
     train, val, test = (write(tmp_path / f"{name}.npz", 60, 20, seed) for seed, name in enumerate(("a", "b", "c")))
-    files = "--train", str(train), "--val", str(val), "--test", str(test)
-    main(["run", str(tmp_path / "tiny.yaml"), *files, "--out", str(tmp_path / "run")])
+    flags = "--train", str(train), "--val", str(val), "--test", str(test)
+    main(["run", str(tmp_path / "tiny.yaml"), *flags, "--out", str(tmp_path / "run")])
     assert {path.stem for path in (tmp_path / "run" / "metrics").iterdir()} == {"b", "c"}
     assert (tmp_path / "run" / "pred_c.csv").is_file()
     assert "the guide's" not in (tmp_path / "run" / "report.html").read_text()
-    others = (("train", write(tmp_path / "d.npz", 60, 20, 4)), ("val", write(tmp_path / "e.npz", 60, 20, 5)))
-    for part, other in others:
-        given = {"train": train, "val": val} | {part: other}
-        with pytest.raises(InputError, match=rf"run: holds a run of other pairs than .*{other.name}; choose another"):
-            run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "run", tmp_path, OwnFiles(**given))
+    unlike = write(tmp_path / "d.npz", 60, 20, 4)
+    for files in (OwnFiles(unlike, val), OwnFiles(train, unlike)):
+        with pytest.raises(InputError, match=r"run: holds a run of other pairs than .*d\.npz; choose another folder"):
+            run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "run", tmp_path, files)
     with pytest.raises(InputError, match="`val` is missing: the recipe needs it"):
         run_recipe(read_recipe(str(tmp_path / "tiny.yaml")), tmp_path / "other", tmp_path / "none", OwnFiles(train))
 

@@ -193,22 +193,23 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
     """What follows the training of a run."""
     assert files.val is not None
     run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
-    own, loaded = isinstance(files, OwnFiles), [load_pairs(file) for file in evaluated]
+    labels = files.labels if isinstance(files, _Benchmark) else ()
+    loaded = [load_pairs(file) for file in evaluated]
     keys, used = file_keys(run, loaded), used_in_training(run.read_config())
     pooled = [POOLED] if sum(data.sha256 not in used for data in loaded) > 1 else []
     results = [*map(run.predictions, keys), *map(run.metrics, [*keys, *pooled])]
-    inputs = digests(run.weights, *(() if own else files.labels)) | _digests(*evaluated)
+    inputs = digests(run.weights, *labels) | _digests(*evaluated)
     with steps.step("evaluate", inputs, results) as todo:
         if todo:
             evaluate(run, evaluated)
     if files.tests:
-        name = keys[-1] if own else files.tests[-1].stem
+        name = files.tests[-1].stem if labels else keys[-1]
         submission, made = run.path / f"pred_{name.removeprefix('test_')}.csv", run.predictions(keys[-1])
         with steps.step("submit", digests(made), [submission]) as todo:
             if todo:
                 predictions = Predictions.load(made)
                 write_submission(submission, predictions.id, predictions.logit > 0)
-                if not own:
+                if labels:
                     check_submission(submission, files.tests[-1])
 
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
