@@ -105,7 +105,7 @@ class ModelEntry:
                     f"model '{self.name}': option '{key}' is {shown(value)}; it must be {described(hint)}, with 1 to"
                     f" {_MOST_ENTRIES} entries"
                 )
-            most = _MOST_WIDTH if entries == (value,) else _MOST_BLOCKS
+            most = _MOST_BLOCKS if entries is value else _MOST_WIDTH
             for number in entries:
                 if problem := _out_of_range(key, number, most):
                     raise InputError(f"model '{self.name}': option '{key}' is {shown(value)}; it must be {problem}")

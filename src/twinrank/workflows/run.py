@@ -81,7 +81,7 @@ def run_recipe(
         ):
             if todo:
                 make_benchmark(fetch_mnist(say=context.say), files.folder, recipe.benchmark, progress=context.progress)
-        refuse_other_runs(jobs)
+                refuse_other_runs(jobs)
     if recipe.grids:
         for name, grid in recipe.grids.items():
             _make_grid(grid, StackFolder(out / name), files, recipe.benchmark.pairs_private, context)
@@ -194,9 +194,7 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
     assert files.val is not None
     run, evaluated = RunFolder(job.folder), [files.val, *files.tests]
     labels = files.labels if isinstance(files, _Benchmark) else ()
-    loaded = [load_pairs(file) for file in evaluated]
-    keys, used = file_keys(run, loaded), used_in_training(run.read_config())
-    pooled = [POOLED] if sum(data.sha256 not in used for data in loaded) > 1 else []
+    keys, pooled = _keys(run, evaluated)
     results = [*map(run.predictions, keys), *map(run.metrics, [*keys, *pooled])]
     inputs = digests(run.weights, *labels) | _digests(*evaluated)
     with steps.step("evaluate", inputs, results) as todo:
@@ -215,3 +213,9 @@ def _finish(job: Job, files: _Files, steps: Steps) -> None:
     with steps.step("report", digests(*results, run.history), [run.report]) as todo:
         if todo:
             report(run.path)
+
+
+def _keys(run: RunFolder, files: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Keys of evaluated files, and that of their pooled metrics if there are any. The pairs are not kept in memory."""
+    loaded, used = [load_pairs(file) for file in files], used_in_training(run.read_config())
+    return file_keys(run, loaded), [POOLED] if sum(data.sha256 not in used for data in loaded) > 1 else []
